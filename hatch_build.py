@@ -1,0 +1,66 @@
+"""Makes the Python stubs `orbital.v1` and the descriptor set from `proto/`, at build time.
+
+Run as a script it fills `build/stubs`, which is what a checkout uses; as a hatchling hook it adds them to the wheel.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent
+STUBS = ROOT / "build" / "stubs"
+DESCRIPTORS = ROOT / "build" / "orbital.pb"
+
+try:
+    from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+except ImportError:  # a checkout's environment has no hatchling: only make_stubs is wanted there
+    BuildHookInterface = object  # type: ignore[assignment,misc]
+
+
+def make_stubs(stubs: Path = STUBS, descriptors: Path = DESCRIPTORS) -> None:
+    """Write `orbital/v1/*_pb2*.py[i]` below `stubs` and a FileDescriptorSet to `descriptors`; raises on a bad proto."""
+    from grpc_tools import protoc
+
+    stubs.mkdir(parents=True, exist_ok=True)
+    descriptors.parent.mkdir(parents=True, exist_ok=True)
+    protos = sorted(str(path.relative_to(ROOT / "proto")) for path in (ROOT / "proto").rglob("*.proto"))
+    well_known = Path(protoc.__file__).parent / "_proto"
+    plugins = Path(sys.executable).parent
+    failed = protoc.main(
+        [
+            "protoc",
+            f"-I{ROOT / 'proto'}",
+            f"-I{well_known}",
+            f"--plugin=protoc-gen-mypy={plugins / 'protoc-gen-mypy'}",
+            f"--plugin=protoc-gen-mypy_grpc={plugins / 'protoc-gen-mypy_grpc'}",
+            f"--python_out={stubs}",
+            f"--grpc_python_out={stubs}",
+            f"--mypy_out={stubs}",
+            f"--mypy_grpc_out={stubs}",
+            f"--descriptor_set_out={descriptors}",
+            "--include_imports",
+            "--include_source_info",
+            *protos,
+        ]
+    )
+    if failed:
+        raise SystemExit(failed)
+    for package in (stubs / "orbital", stubs / "orbital" / "v1"):
+        (package / "py.typed").touch()
+        (package / "__init__.py").write_text('"""The contract of Orbital, made from proto/orbital/v1."""\n')
+
+
+class StubsHook(BuildHookInterface):
+    """Adds the stubs to a wheel."""
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Called by hatchling before it packs."""
+        make_stubs()
+        if version != "editable":
+            build_data["force_include"][str(STUBS / "orbital")] = "orbital"
+
+
+if __name__ == "__main__":
+    make_stubs()

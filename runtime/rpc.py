@@ -1,0 +1,193 @@
+"""gRPC on both ends: a server that answers with the errors of `runtime.errors`, and the way back for clients."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc
+from google.protobuf.message import DecodeError, Message
+from google.rpc import error_details_pb2, status_pb2
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from runtime.errors import ERRORS, STATUS, Invalid, OrbitalError
+from runtime.fields import check_known
+from runtime.logs import get_logger
+
+log = get_logger(__name__)
+
+DOMAIN = "orbital"
+MAX_MESSAGE = 16 * 1024 * 1024
+OPTIONS: list[tuple[str, Any]] = [
+    ("grpc.max_receive_message_length", MAX_MESSAGE),
+    ("grpc.max_send_message_length", MAX_MESSAGE),
+    # A reconnect storm must not be cut at random: clients are admitted by Envoy.
+    ("grpc.server.max_pending_requests", 100_000),
+    ("grpc.server.max_pending_requests_hard_limit", 200_000),
+]
+DETAILS = "grpc-status-details-bin"
+
+
+def to_status(error: OrbitalError) -> status_pb2.Status:
+    """The google.rpc.Status of an error, with an ErrorInfo that carries its reason and field."""
+    info = error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN)
+    if error.field:
+        info.metadata["field"] = error.field
+    if error.retry_after is not None:
+        info.metadata["retry_after"] = str(error.retry_after)
+    status = status_pb2.Status(code=STATUS[type(error)].value[0], message=error.message)
+    status.details.add().Pack(info)
+    return status
+
+
+def from_rpc_error(error: grpc.RpcError) -> OrbitalError:
+    """The error that a server raised, or the plain one of the status when Envoy or the transport answered."""
+    code = error.code()
+    pairs: Any = error.trailing_metadata() or ()
+    metadata: dict[str, str | bytes] = dict(pairs)
+    status = status_pb2.Status()
+    raw = metadata.get(DETAILS)
+    if isinstance(raw, bytes):
+        status.ParseFromString(raw)
+    info = error_details_pb2.ErrorInfo()
+    for detail in status.details:
+        if detail.Unpack(info):
+            break
+    kind = ERRORS.get(code, OrbitalError)
+    reason = info.reason or str(metadata.get("x-orbital-reason", ""))
+    return kind(error.details() or code.name, reason=reason, field=info.metadata.get("field", ""))
+
+
+class _Malformed:
+    """Stands for a request whose bytes are no such message."""
+
+
+def _reader(parse: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+    """A parser that never raises, because grpc would answer INTERNAL."""
+
+    def read(packed: bytes) -> Any:
+        try:
+            return parse(packed)
+        except DecodeError:
+            return _Malformed()
+
+    return read
+
+
+async def _abort(context: grpc.aio.ServicerContext[Any, Any], error: OrbitalError) -> None:
+    packed = to_status(error).SerializeToString()
+    await context.abort(STATUS[type(error)], error.message, trailing_metadata=((DETAILS, packed),))
+
+
+class ErrorInterceptor(grpc.aio.ServerInterceptor):
+    """Turns what handlers raise into statuses, checks what arrives, and knows which handlers still run."""
+
+    def __init__(self) -> None:
+        self._running: set[asyncio.Task[Any]] = set()
+
+    async def drain(self, seconds: float) -> None:
+        """Wait for the handlers that still run; `Server.stop` can return before they have ended."""
+        if self._running:
+            await asyncio.wait(self._running, timeout=seconds)
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler[Any, Any] | None:
+        """See grpc.aio.ServerInterceptor."""
+        handler: Any = await continuation(handler_call_details)
+        if handler is None or not handler_call_details.method.startswith("/orbital."):
+            unchecked: grpc.RpcMethodHandler[Any, Any] | None = handler
+            return unchecked
+        reader = _reader(handler.request_deserializer)
+        if handler.unary_unary:
+            return grpc.unary_unary_rpc_method_handler(
+                self._unary(handler.unary_unary), reader, handler.response_serializer
+            )
+        if handler.unary_stream:
+            return grpc.unary_stream_rpc_method_handler(
+                self._stream(handler.unary_stream, checked=True), reader, handler.response_serializer
+            )
+        return grpc.stream_stream_rpc_method_handler(
+            self._stream(handler.stream_stream, checked=False),
+            handler.request_deserializer,
+            handler.response_serializer,
+        )
+
+    @asynccontextmanager
+    async def _answering(self, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[None]:
+        task = asyncio.current_task()
+        assert task is not None
+        self._running.add(task)
+        try:
+            yield
+        except OrbitalError as error:
+            await _abort(context, error)
+        except (grpc.aio.AbortError, asyncio.CancelledError):
+            raise
+        except Exception as error:  # the one place where an unexpected error becomes a status
+            log.error("unexpected", error=type(error).__name__, exc_info=error)
+            await _abort(context, OrbitalError("An internal error; it is in the log of this process"))
+        finally:
+            self._running.discard(task)
+
+    def _unary(self, call: Callable[[Any, Any], Awaitable[Any]]) -> Callable[[Any, Any], Awaitable[Any]]:
+        async def answer(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+            async with self._answering(context):
+                _check(request)
+                return await call(request, context)
+
+        return answer
+
+    def _stream(
+        self, call: Callable[[Any, Any], AsyncIterator[Any]], *, checked: bool
+    ) -> Callable[[Any, Any], AsyncIterator[Any]]:
+        async def answer(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
+            async with self._answering(context):
+                if checked:
+                    _check(request)
+                async for response in call(request, context):
+                    yield response
+
+        return answer
+
+
+def _check(request: Message | _Malformed) -> None:
+    if isinstance(request, _Malformed):
+        raise Invalid("The request's bytes are not the message of this method", reason="MALFORMED", field="request")
+    check_known(request)
+
+
+class Server:
+    """A gRPC server on one Unix socket, with health and reflection."""
+
+    def __init__(self, address: str, services: Sequence[str]) -> None:
+        self._errors = ErrorInterceptor()
+        self.grpc = grpc.aio.server(interceptors=[self._errors], options=OPTIONS)
+        self._health = health.aio.HealthServicer()
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self.grpc)
+        reflection.enable_server_reflection((*services, health.SERVICE_NAME, reflection.SERVICE_NAME), self.grpc)
+        self._services = services
+        self._address = address
+
+    async def serving(self, ready: bool) -> None:
+        """Say through grpc.health.v1 whether this process serves."""
+        state = health_pb2.HealthCheckResponse.SERVING if ready else health_pb2.HealthCheckResponse.NOT_SERVING
+        for name in ("", *self._services):
+            await self._health.set(name, state)
+
+    @asynccontextmanager
+    async def running(self, drain: float = 3.0) -> AsyncIterator[Server]:
+        """Serve inside the block; after it, refuse new calls, drain for `drain` seconds, cancel the rest."""
+        self.grpc.add_insecure_port(self._address)
+        await self.grpc.start()
+        try:
+            yield self
+        finally:
+            await self.serving(False)
+            await self.grpc.stop(drain)
+            await self._errors.drain(drain)

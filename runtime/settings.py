@@ -1,0 +1,69 @@
+"""What a process is told: environment variables called ORBITAL_*, nested by `__`.
+
+Secrets come as paths of files (fields called `*_file`), never as values.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from runtime.errors import Invalid
+
+PREFIX = "ORBITAL_"
+
+
+class Section(BaseModel):
+    """A nested group of settings; unknown names are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Settings(BaseSettings):
+    """The root of a process's settings."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="__", frozen=True, extra="forbid", case_sensitive=False
+    )
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str] | None = None) -> Any:
+        """The settings in the environment; raises Invalid on an ORBITAL_* variable that is not one of them."""
+        known = {name.upper() for name in cls.model_fields}
+        for variable in sorted(os.environ if environ is None else environ):
+            if variable.startswith(PREFIX) and variable.removeprefix(PREFIX).split("__")[0].upper() not in known:
+                raise Invalid(f"{variable} is not a setting of this process", reason="UNKNOWN_SETTING", field=variable)
+        return cls()
+
+
+def read_secret(path: Path) -> SecretStr:
+    """The secret in a file, without the newline at its end; raises Invalid when it cannot be read or is empty."""
+    try:
+        text = path.read_text().strip()
+    except OSError as error:
+        raise Invalid(f"The secret file {path} cannot be read: {error.strerror}", field=str(path)) from error
+    if not text:
+        raise Invalid(f"The secret file {path} is empty", field=str(path))
+    return SecretStr(text)
+
+
+def describe(model: type[BaseModel], prefix: str = PREFIX) -> Iterator[tuple[str, str, str, str]]:
+    """(variable, type, default, meaning) of each setting, nested ones included: the reference page is made of it."""
+    for name, field in model.model_fields.items():
+        annotation = field.annotation
+        nested = [
+            part
+            for part in (annotation, *getattr(annotation, "__args__", ()))
+            if isinstance(part, type) and issubclass(part, BaseModel)
+        ]
+        if nested:
+            yield from describe(nested[0], f"{prefix}{name.upper()}__")
+            continue
+        default = "required" if field.is_required() else repr(field.get_default(call_default_factory=True))
+        kind = annotation.__name__ if isinstance(annotation, type) else str(annotation)
+        yield f"{prefix}{name.upper()}", kind.replace("typing.", ""), default, field.description or ""
