@@ -1,0 +1,55 @@
+# METADATA
+# title: Execute
+# description: |
+#   Which tasks a region may execute: asked by the region of its own engine, because a path through a broker has no Envoy.
+#   Input: `{"region": "eu10", "tasks": [{id, kind, lane, region, tenant, resource, generation}]}`.
+# scope: package
+package orbital.authz.execute
+
+import data.orbital.authz.tasks
+
+# METADATA
+# title: The decision about each task
+# description: '`allowed` holds task IDs, `denied` holds `{id, reason, message}`; every task is in one of them.'
+# entrypoint: true
+decisions := {"allowed": permitted, "denied": []} if {
+	count(permitted) == count(input.tasks)
+} else := {"allowed": permitted, "denied": [refusal(task) | some task in input.tasks; not task.id in permitted]} if {
+	tasks.distinct(input.tasks)
+} else := {"allowed": [], "denied": [rejected |
+	some task in input.tasks
+	rejected := tasks.reject(task, "DUPLICATE_ID", "Two tasks of this batch have the same ID, or none.")
+]}
+
+# The engine knows its own region, so a process of another region cannot ask it for a permission.
+default own_region := false
+
+own_region if {
+	input.region != ""
+	input.region == opa.runtime().config.labels.region
+}
+
+permitted contains id if {
+	own_region
+	some {
+		"id": id, "kind": kind, "lane": lane, "region": input.region,
+		"tenant": tenant, "resource": resource, "generation": generation,
+	} in input.tasks
+	data.orbital.kinds[kind].lane == lane
+	regex.match(data.orbital.resources[kind], resource)
+	split(resource, "/")[1] == tenant
+	is_number(generation)
+	generation > 0
+}
+
+refusal(task) := tasks.reject(task, "REGION_MISMATCH", sprintf("This policy engine answers for region %q, not for %q.", [
+	opa.runtime().config.labels.region,
+	object.get(input, "region", ""),
+])) if {
+	not own_region
+} else := tasks.reject(task, "REGION_MISMATCH", sprintf("The task is for region %q, and this is %q.", [
+	task.region,
+	input.region,
+])) if {
+	task.region != input.region
+} else := tasks.refusal(task)

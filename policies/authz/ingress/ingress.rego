@@ -1,0 +1,231 @@
+# METADATA
+# title: Ingress
+# description: |
+#   Who may call what through an Envoy, the gateway's or a region's. Input: Envoy's CheckRequest as the OPA plugin hands
+#   it over. Positive rules only: what no rule allows is denied, and the refusal says who may.
+# scope: package
+package orbital.authz.ingress
+
+# METADATA
+# title: The answer to Envoy
+# description: |
+#   `allowed`, `http_status`, `body` and `headers` are read by the plugin; `principal`, `action`, `reason` and
+#   `correlation_id` are for whoever reads the decision log.
+# entrypoint: true
+decision := object.union(circumstances, {"allowed": true, "headers": {"x-orbital-principal": principal}}) if {
+	allow
+} else := object.union(circumstances, {
+	"allowed": false,
+	"http_status": refusal.status,
+	"body": refusal.message,
+	"headers": object.union({"x-orbital-reason": refusal.reason}, grpc_status),
+	"reason": refusal.reason,
+})
+
+circumstances := {
+	"principal": principal,
+	"action": path,
+	"correlation_id": object.get(headers, "x-orbital-correlation-id", ""),
+}
+
+# Envoy makes PERMISSION_DENIED and UNAUTHENTICATED of 403 and 401 by itself, but INTERNAL of 400.
+default grpc_status := {}
+
+grpc_status := {"grpc-status": "3"} if {
+	is_grpc
+	refusal.status == 400
+}
+
+default allow := false
+
+allow if {
+	identified
+	input.truncated_body == false
+	rpc := data.orbital.rpcs[path]
+	is_grpc
+	rpc.at in {component, "any"}
+	some role in rpc.roles
+	role in roles
+	speaks_for_itself(rpc)
+	within_its_service(role)
+}
+
+allow if {
+	bundle_reader
+	region != ""
+}
+
+allow if {
+	engine_name
+	region != ""
+	startswith(engine_name, concat("", ["opa-", region, "-"]))
+}
+
+# Who calls ----------------------------------------------------------------------------------------------------------
+
+certificate := object.get(input, ["attributes", "source", "principal"], "")
+
+token := object.get(
+	input,
+	["attributes", "metadataContext", "filterMetadata", "envoy.filters.http.jwt_authn", "jwt_payload"],
+	{},
+)
+
+default principal := ""
+
+principal := certificate if {
+	startswith(certificate, "spiffe://orbital/")
+	token == {}
+}
+
+principal := concat("", ["spiffe://orbital/region/", token.region]) if {
+	certificate == ""
+	regex.match(`^[a-z0-9][a-z0-9-]{0,62}$`, token.region)
+}
+
+default identified := false
+
+identified if principal != ""
+
+default region := ""
+
+region := substring(principal, count("spiffe://orbital/region/"), -1) if {
+	regex.match(`^spiffe://orbital/region/[a-z0-9][a-z0-9-]{0,62}$`, principal)
+}
+
+default workload := false
+
+workload if regex.match(`^spiffe://orbital/workload/[^/\s]+/[^/\s]+/[^/\s]+$`, principal)
+
+roles contains "anyone" if identified
+
+roles contains "region" if region != ""
+
+roles contains "workload" if workload
+
+roles contains role if some role in data.orbital.roles[principal]
+
+# What is called -----------------------------------------------------------------------------------------------------
+
+default path := ""
+
+path := input.attributes.request.http.path
+
+default method := ""
+
+method := input.attributes.request.http.method
+
+default headers := {}
+
+headers := input.attributes.request.http.headers
+
+default is_grpc := false
+
+is_grpc if headers["content-type"] in {"application/grpc", "application/grpc+proto"}
+
+default component := "unknown"
+
+component := opa.runtime().config.labels.component
+
+default bundle_reader := false
+
+bundle_reader if {
+	method == "GET"
+	path == "/bundles/orbital.tar.gz"
+}
+
+# The policy engine whose log or status is delivered.
+engine_name := name if {
+	method == "POST"
+	[_, name] := regex.find_all_string_submatch_n(`^/(?:logs|status)/([a-z0-9-]+)$`, path, 1)[0]
+}
+
+default spoken_for := ""
+
+spoken_for := headers["x-orbital-region"] if data.orbital.rpcs[path].speaks_for == "header"
+
+spoken_for := input.parsed_body.region if data.orbital.rpcs[path].speaks_for == "body"
+
+speaks_for_itself(rpc) if not rpc.speaks_for
+
+speaks_for_itself(rpc) if {
+	rpc.speaks_for
+	region != ""
+	spoken_for == region
+}
+
+within_its_service(role) if role != "workload"
+
+within_its_service("workload") if {
+	body := input.parsed_body
+	principal == concat("/", ["spiffe://orbital/workload", body.tenant, body.system, body.service])
+}
+
+# Why not ------------------------------------------------------------------------------------------------------------
+
+default http_call := false
+
+http_call if bundle_reader
+
+http_call if engine_name
+
+default denied := {"status": 403, "reason": "NOT_ALLOWED", "message": "No rule allows this call."}
+
+refusal := {
+	"status": 401,
+	"reason": "NO_IDENTITY",
+	"message": "The caller has no identity: a certificate with a spiffe://orbital/ URI or a token with a region is wanted.",
+} if {
+	not identified
+} else := {
+	"status": 403,
+	"reason": "NOT_A_REGION",
+	"message": sprintf("%s is not allowed: only regions may, each for its own policy engines.", [principal]),
+} if {
+	http_call
+} else := {
+	"status": 403,
+	"reason": "UNKNOWN_METHOD",
+	"message": sprintf("%s is nothing that anyone may call.", [path]),
+} if {
+	not data.orbital.rpcs[path]
+} else := {
+	"status": 403,
+	"reason": "NOT_GRPC",
+	"message": sprintf("%s is served to gRPC calls only (content-type application/grpc).", [path]),
+} if {
+	not is_grpc
+} else := {
+	"status": 403,
+	"reason": "WRONG_PLACE",
+	"message": sprintf("%s is served by the %s, not here.", [path, data.orbital.rpcs[path].at]),
+} if {
+	not data.orbital.rpcs[path].at in {component, "any"}
+} else := {
+	"status": 400,
+	"reason": "REQUEST_TOO_LARGE",
+	"message": "request: larger than the 4 MiB that a call may have, or cut off; send fewer items at once.",
+} if {
+	input.truncated_body == true
+} else := {
+	"status": 403,
+	"reason": "ROLE_MISSING",
+	"message": sprintf("%s may not call %s; these may: %s.", [principal, path, wanted_roles]),
+} if {
+	count({role | some role in data.orbital.rpcs[path].roles; role in roles}) == 0
+} else := {
+	"status": 403,
+	"reason": "REGION_MISMATCH",
+	"message": sprintf("Region %s may speak only for itself, not for %q.", [region, spoken_for]),
+} if {
+	region != ""
+	data.orbital.rpcs[path].speaks_for
+} else := {
+	"status": 403,
+	"reason": "WORKLOAD_MISMATCH",
+	"message": sprintf("%s may use only the keys of the service that it is named after.", [principal]),
+} if {
+	workload
+} else := denied
+
+wanted_roles := concat(", ", data.orbital.rpcs[path].roles)
