@@ -110,12 +110,11 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
             )
         if handler.unary_stream:
             return grpc.unary_stream_rpc_method_handler(
-                self._stream(handler.unary_stream, checked=True), reader, handler.response_serializer
+                self._stream(handler.unary_stream), reader, handler.response_serializer
             )
+        # A stream both ways is a coroutine that writes by itself: it has exactly one writer.
         return grpc.stream_stream_rpc_method_handler(
-            self._stream(handler.stream_stream, checked=False),
-            handler.request_deserializer,
-            handler.response_serializer,
+            self._unary(handler.stream_stream), handler.request_deserializer, handler.response_serializer
         )
 
     @asynccontextmanager
@@ -143,23 +142,21 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
 
         return answer
 
-    def _stream(
-        self, call: Callable[[Any, Any], AsyncIterator[Any]], *, checked: bool
-    ) -> Callable[[Any, Any], AsyncIterator[Any]]:
+    def _stream(self, call: Callable[[Any, Any], AsyncIterator[Any]]) -> Callable[[Any, Any], AsyncIterator[Any]]:
         async def answer(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
             async with self._answering(context):
-                if checked:
-                    _check(request)
+                _check(request)
                 async for response in call(request, context):
                     yield response
 
         return answer
 
 
-def _check(request: Message | _Malformed) -> None:
+def _check(request: Message | _Malformed | AsyncIterator[Message]) -> None:
     if isinstance(request, _Malformed):
         raise Invalid("The request's bytes are not the message of this method", reason="MALFORMED", field="request")
-    check_known(request)
+    if isinstance(request, Message):
+        check_known(request)
 
 
 class Server:

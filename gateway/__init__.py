@@ -1,0 +1,1 @@
+"""The global plane: desired, detect, task, dispatch, report, converge."""

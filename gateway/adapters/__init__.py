@@ -1,0 +1,1 @@
+"""Where the gateway meets real servers."""

@@ -1,0 +1,1 @@
+"""Policy bundles out, decision logs in."""

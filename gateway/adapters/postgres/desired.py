@@ -1,0 +1,172 @@
+"""Desired state in PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import asyncpg
+from orbital.v1.registry_pb2 import DeclareResponse, KillResponse
+from orbital.v1.resource_pb2 import Resource
+
+from gateway.adapters.postgres.pool import Connection, Pool, translated
+from gateway.adapters.postgres.queries import SQL
+from gateway.domain.change import Plan, Stored, Wanted, check_shrink
+from gateway.domain.resource import kind_of, parent_of, parse_name
+from gateway.domain.task import LANES, drive_kind
+from gateway.ports.store import Action
+from runtime.errors import Conflict
+
+if TYPE_CHECKING:
+    from gateway.ports.store import Estate, Tenancy
+
+
+def _stored(row: asyncpg.Record) -> Stored:
+    return Stored(row["id"], Resource.FromString(row["body"]), row["generation"], row["effect_generation"])
+
+
+async def _wake(connection: Connection, lanes: set[int]) -> None:
+    await connection.execute(SQL["wake"], [str(lane) for lane in sorted(lanes)])
+
+
+async def _answered(connection: Connection, actor: str, request_id: str) -> bytes | None:
+    row = await connection.fetchrow(SQL["request_answer"], actor, request_id) if request_id else None
+    return None if row is None else row["response"]
+
+
+async def _insert_job(connection: Connection, process: str, action: Action, answer: bytes, total: int) -> None:
+    await connection.execute(
+        SQL["insert_job"],
+        action.correlation_id,
+        action.actor,
+        action.action,
+        action.detail,
+        action.decision_id,
+        process,
+        action.request_id,
+        answer,
+        total,
+    )
+
+
+async def _upsert(connection: Connection, wanted: Sequence[Wanted], correlation_id: str) -> dict[str, int]:
+    names = [parse_name(item.resource.name) for item in wanted]
+    try:
+        rows = await connection.fetch(
+            SQL["upsert_resources"],
+            [item.resource.name for item in wanted],
+            [kind_of(item.resource) for item in wanted],
+            [name.tenant for name in names],
+            [parent_of(item.resource) for item in wanted],
+            [item.resource.SerializeToString(deterministic=True) for item in wanted],
+            [item.generation for item in wanted],
+            [item.effect_generation for item in wanted],
+            correlation_id,
+        )
+    except asyncpg.UniqueViolationError as error:
+        raise Conflict("Another declaration came first; read again and declare again") from error
+    return {row["name"]: row["id"] for row in rows}
+
+
+class _Estate:
+    def __init__(self, connection: Connection, process: str) -> None:
+        self._connection = connection
+        self._process = process
+
+    async def answered(self, actor: str, request_id: str) -> bytes | None:
+        return await _answered(self._connection, actor, request_id)
+
+    async def regions(self) -> Mapping[str, Stored]:
+        rows = await self._connection.fetch(SQL["regions"])
+        return {row["name"]: Stored(row["id"], Resource.FromString(row["body"]), row["generation"], 1) for row in rows}
+
+    async def resources(self, tenants: Sequence[str] | None) -> Mapping[str, Stored]:
+        if tenants is None:
+            rows = await self._connection.fetch(SQL["estate_all"])
+        else:
+            rows = await self._connection.fetch(SQL["estate_of"], list(tenants))
+        return {row["name"]: _stored(row) for row in rows}
+
+    async def save(self, action: Action, plan: Plan, stored: Mapping[str, Stored], answer: DeclareResponse) -> None:
+        identities = {name: item.identity for name, item in stored.items()}
+        identities |= await _upsert(self._connection, plan.wanted, action.correlation_id)
+        placements = await self._placements(plan, stored, identities)
+        if placements:
+            await self._connection.execute(
+                SQL["upsert_placements"], *zip(*placements, strict=True), action.correlation_id
+            )
+        packed = answer.SerializeToString()
+        await _insert_job(self._connection, self._process, action, packed, len(placements))
+        await _wake(self._connection, {placement[3] for placement in placements})
+
+    async def _placements(
+        self, plan: Plan, stored: Mapping[str, Stored], identities: Mapping[str, int]
+    ) -> list[tuple[int, str, int, int, int]]:
+        """(resource, region, task kind, lane, generation) of every placement that is new or has a new generation."""
+        rows = await self._connection.fetch(SQL["placements_of"], [identities[name] for name in plan.regions])
+        before: dict[int, dict[str, int]] = {}
+        for row in rows:
+            before.setdefault(row["resource_id"], {})[row["region"]] = row["observed_generation"]
+        wanted = {item.resource.name: item for item in plan.wanted}
+        result: list[tuple[int, str, int, int, int]] = []
+        for name, regions in plan.regions.items():
+            here = before.get(identities[name], {})
+            check_shrink(name, here, regions)
+            target = wanted.get(name) or stored[name]
+            for region in sorted(regions if name in wanted else regions - here.keys()):
+                kind = drive_kind(target.resource, target.effect_generation, here.get(region, 0))
+                result.append((identities[name], region, kind, LANES[kind], target.generation))
+        return result
+
+
+class _Tenancy:
+    def __init__(self, connection: Connection, process: str) -> None:
+        self._connection = connection
+        self._process = process
+
+    async def answered(self, actor: str, request_id: str) -> bytes | None:
+        return await _answered(self._connection, actor, request_id)
+
+    async def locked(self, tenant: str) -> Mapping[str, Stored]:
+        rows = await self._connection.fetch(SQL["lock_tenant"], tenant)
+        return {row["name"]: _stored(row) for row in rows}
+
+    async def reach(self, tenant: str) -> tuple[int, Sequence[str]]:
+        row = await self._connection.fetchrow(SQL["tenant_reach"], tenant)
+        assert row is not None
+        return row["services"], row["regions"]
+
+    async def drive(self, action: Action, wanted: Mapping[int, Wanted], kind: int, answer: KillResponse) -> None:
+        await _upsert(self._connection, list(wanted.values()), action.correlation_id)
+        rows = await self._connection.fetch(
+            SQL["drive_everywhere"],
+            list(wanted),
+            [item.generation for item in wanted.values()],
+            kind,
+            LANES[kind],
+            action.correlation_id,
+        )
+        await _insert_job(self._connection, self._process, action, answer.SerializeToString(), len(rows))
+        await _wake(self._connection, {LANES[kind]})
+
+
+class PostgresDesired:
+    """Implements `DesiredStore`."""
+
+    def __init__(self, pool: Pool, process: str) -> None:
+        self._pool = pool
+        self._process = process
+
+    @asynccontextmanager
+    async def declaring(self) -> AsyncIterator[Estate]:
+        """A transaction for a declaration."""
+        async with translated(), self._pool.acquire() as connection, connection.transaction():
+            await connection.execute(SQL["lock_declarations"])
+            yield _Estate(connection, self._process)
+
+    @asynccontextmanager
+    async def killing(self) -> AsyncIterator[Tenancy]:
+        """A transaction for a kill."""
+        async with translated(), self._pool.acquire() as connection, connection.transaction():
+            yield _Tenancy(connection, self._process)

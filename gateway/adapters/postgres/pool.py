@@ -1,0 +1,98 @@
+"""Connections to PostgreSQL: a pool, the schema, and the ear for notifications."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from importlib import resources
+
+import asyncpg
+import asyncpg.pool
+
+from gateway.settings import PostgresSettings
+from runtime.errors import Invalid, Unavailable
+from runtime.logs import get_logger
+from runtime.settings import read_secret
+
+log = get_logger(__name__)
+
+Connection = asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
+Pool = asyncpg.Pool[asyncpg.Record]
+MIGRATION_LOCK = 7_203_000
+LOST = (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.CannotConnectNowError, TimeoutError)
+
+
+@asynccontextmanager
+async def translated() -> AsyncIterator[None]:
+    """Turn the driver's exceptions about a lost server into Unavailable."""
+    try:
+        yield
+    except (*LOST, asyncpg.AdminShutdownError, asyncpg.CrashShutdownError) as error:
+        raise Unavailable(
+            "The database does not answer; nothing is lost, try again", reason="STORE_UNAVAILABLE"
+        ) from error
+
+
+@asynccontextmanager
+async def open_pool(settings: PostgresSettings) -> AsyncIterator[Pool]:
+    """A pool on a database whose schema is up to date; waits for a server that is still starting."""
+    # Plans cached while a table was empty are four times slower on a full one.
+    pool = asyncpg.create_pool(
+        host=settings.host,
+        port=settings.port,
+        database=settings.database,
+        user=settings.user,
+        password=read_secret(settings.password_file).get_secret_value(),
+        min_size=2,
+        max_size=settings.connections,
+        command_timeout=settings.seconds,
+        server_settings={"plan_cache_mode": "force_custom_plan", "application_name": "orbital-gateway"},
+    )
+    while True:
+        try:
+            await pool
+            break
+        except LOST:
+            log.info("waiting for PostgreSQL")
+            await asyncio.sleep(0.2)
+    async with pool:
+        async with pool.acquire() as connection:
+            await migrate(connection)
+        yield pool
+
+
+async def migrate(connection: Connection) -> None:
+    """Bring the schema forward, a transaction a file, one process at a time; raises Invalid on a changed file."""
+    await connection.execute("SELECT pg_advisory_lock($1)", MIGRATION_LOCK)
+    try:
+        await connection.execute("CREATE TABLE IF NOT EXISTS migration (name text PRIMARY KEY, checksum text NOT NULL)")
+        done = {row["name"]: row["checksum"] for row in await connection.fetch("SELECT name, checksum FROM migration")}
+        folder = resources.files(__package__) / "migrations"
+        for file in sorted((item for item in folder.iterdir() if item.name.endswith(".sql")), key=lambda f: f.name):
+            text = file.read_text()
+            checksum = hashlib.sha256(text.encode()).hexdigest()
+            if file.name not in done:
+                async with connection.transaction():
+                    await connection.execute(text)
+                    await connection.execute("INSERT INTO migration VALUES ($1, $2)", file.name, checksum)
+            elif done[file.name] != checksum:
+                raise Invalid(f"The migration {file.name} was applied in another form", reason="MIGRATION_CHANGED")
+    finally:
+        await connection.execute("SELECT pg_advisory_unlock($1)", MIGRATION_LOCK)
+
+
+async def listen(pool: Pool, channel: str, heard: Callable[[str], None]) -> None:
+    """Call `heard` with each notification, and with "" after every (re)connection, since some may have been lost."""
+    while True:
+        try:
+            async with pool.acquire() as connection:
+                lost = asyncio.Event()
+                connection.add_termination_listener(lambda *_, lost=lost: lost.set())
+                await connection.add_listener(channel, lambda *arguments: heard(str(arguments[3])))
+                heard("")
+                await lost.wait()
+        except LOST as error:
+            log.warning("notifications lost", channel=channel, error=type(error).__name__)
+        await asyncio.sleep(0.2)

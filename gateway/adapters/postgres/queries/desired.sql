@@ -1,0 +1,68 @@
+-- name: lock_declarations
+SELECT pg_advisory_xact_lock(7203001);
+
+-- name: request_answer
+SELECT correlation_id, action, response FROM job WHERE actor = $1 AND request_id = $2;
+
+-- name: regions
+SELECT id, name, body, generation FROM resource WHERE kind = 1;
+
+-- name: estate_all
+SELECT id, name, kind, tenant, parent, body, generation, effect_generation FROM resource WHERE kind <> 1;
+
+-- name: estate_of
+SELECT id, name, kind, tenant, parent, body, generation, effect_generation
+FROM resource WHERE tenant = ANY($1::text[]) AND kind <> 1;
+
+-- name: placements_of
+SELECT resource_id, region, observed_generation, desired_generation
+FROM placement WHERE resource_id = ANY($1::bigint[]);
+
+-- name: upsert_resources
+INSERT INTO resource (name, kind, tenant, parent, body, generation, effect_generation, correlation_id)
+SELECT *, $8::text
+FROM unnest($1::text[], $2::smallint[], $3::text[], $4::text[], $5::bytea[], $6::bigint[], $7::bigint[])
+ON CONFLICT (name) DO UPDATE SET
+    body = excluded.body,
+    generation = excluded.generation,
+    effect_generation = excluded.effect_generation,
+    correlation_id = excluded.correlation_id,
+    updated_at = now()
+RETURNING id, name;
+
+-- name: upsert_placements
+INSERT INTO placement (resource_id, region, task_kind, lane, desired_generation, correlation_id)
+SELECT *, $6::text
+FROM unnest($1::bigint[], $2::text[], $3::smallint[], $4::smallint[], $5::bigint[])
+ON CONFLICT (resource_id, region) DO UPDATE SET
+    task_kind = excluded.task_kind,
+    lane = excluded.lane,
+    desired_generation = excluded.desired_generation,
+    correlation_id = excluded.correlation_id,
+    reason = '', message = '', attempt = 0, due_at = now(), updated_at = now();
+
+-- name: insert_job
+INSERT INTO job (correlation_id, actor, action, detail, decision_id, process, request_id, response, total, converged_at)
+VALUES ($1, $2, $3, $4, $5, $6, nullif($7, ''), $8, $9, CASE WHEN $9 = 0 THEN now() END);
+
+-- name: lock_tenant
+SELECT id, name, kind, tenant, parent, body, generation, effect_generation
+FROM resource WHERE tenant = $1 AND kind IN (2, 5) ORDER BY kind, name FOR UPDATE;
+
+-- name: tenant_reach
+SELECT
+    (SELECT count(*) FROM resource WHERE tenant = $1 AND kind = 4) AS services,
+    (SELECT coalesce(array_agg(DISTINCT p.region ORDER BY p.region), '{}')
+     FROM placement AS p INNER JOIN resource AS r ON r.id = p.resource_id
+     WHERE r.tenant = $1) AS regions;
+
+-- name: drive_everywhere
+UPDATE placement AS p SET
+    task_kind = $3::smallint, lane = $4::smallint, desired_generation = u.generation, correlation_id = $5,
+    reason = '', message = '', attempt = 0, due_at = now(), updated_at = now()
+FROM unnest($1::bigint[], $2::bigint[]) AS u (resource_id, generation)
+WHERE p.resource_id = u.resource_id
+RETURNING p.region;
+
+-- name: wake
+SELECT pg_notify('orbital_lane', unnest($1::text[]));

@@ -1,0 +1,39 @@
+-- name: drifts
+-- Behind and due: a generation that nobody drove yet, or a silent one whose region can hear us.
+SELECT p.resource_id, p.region, p.task_kind, p.lane, p.desired_generation, p.correlation_id, p.attempt,
+       r.name, r.tenant
+FROM placement AS p
+INNER JOIN resource AS r ON r.id = p.resource_id
+WHERE p.desired_generation > p.observed_generation
+    AND p.lane = $1::smallint
+    AND p.due_at <= now()
+    AND (p.attempt = 0 OR EXISTS (
+        SELECT 1 FROM contact AS c
+        WHERE c.region = p.region AND c.lane = p.lane AND c.contacted_at > now() - interval '10 seconds'))
+ORDER BY p.due_at
+LIMIT $2
+FOR NO KEY UPDATE OF p SKIP LOCKED;
+
+-- name: supersede
+UPDATE task AS t SET state = 6, reason = 'SUPERSEDED', reported_at = now()
+FROM unnest($1::bigint[], $2::text[], $3::bigint[]) AS u (resource_id, region, generation)
+WHERE t.resource_id = u.resource_id AND t.region = u.region AND t.generation < u.generation AND t.state IN (1, 2);
+
+-- name: insert_tasks
+INSERT INTO task (id, resource_id, region, tenant, kind, lane, generation, correlation_id)
+SELECT * FROM unnest(
+    $1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::smallint[], $6::smallint[], $7::bigint[], $8::text[])
+ON CONFLICT (id) DO UPDATE SET
+    state = 1, attempt = task.attempt + 1, kind = excluded.kind, lane = excluded.lane,
+    correlation_id = excluded.correlation_id;
+
+-- name: mark_driven
+UPDATE placement AS p SET attempt = p.attempt + 1, due_at = now() + u.seconds * interval '1 second'
+FROM unnest($1::bigint[], $2::text[], $3::float8[]) AS u (resource_id, region, seconds)
+WHERE p.resource_id = u.resource_id AND p.region = u.region;
+
+-- name: give_grace
+-- A region that comes back reads its queue first: what is silent is driven again only after that.
+UPDATE placement SET due_at = now() + $3 * interval '1 second'
+WHERE region = $1 AND lane = $2::smallint AND desired_generation > observed_generation
+    AND attempt > 0 AND due_at < now() + $3 * interval '1 second';

@@ -1,0 +1,43 @@
+-- name: claim
+SELECT t.id, t.sequence, t.kind, t.region, t.tenant, t.generation, t.correlation_id, t.created_at,
+       t.resource_id, r.name, r.body, r.generation AS current_generation
+FROM (
+    SELECT * FROM task WHERE state = 1 AND lane = $1::smallint
+    ORDER BY sequence LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED
+) AS t
+INNER JOIN resource AS r ON r.id = t.resource_id
+ORDER BY t.sequence;
+
+-- name: mark_published
+UPDATE task SET state = 2, dispatched_at = now(), dispatch_decision = $2, reason = '', message = ''
+WHERE id = ANY($1::uuid[]);
+
+-- name: mark_superseded
+UPDATE task SET state = 6, reason = 'SUPERSEDED', reported_at = now() WHERE id = ANY($1::uuid[]);
+
+-- name: mark_denied
+WITH denied AS (
+    UPDATE task AS t SET
+        state = 4, reason = u.reason, message = u.message, dispatch_decision = $4, dispatched_at = now()
+    FROM unnest($1::uuid[], $2::text[], $3::text[]) AS u (id, reason, message)
+    WHERE t.id = u.id
+    RETURNING t.resource_id, t.region, t.generation, t.reason, t.message
+)
+UPDATE placement AS p SET
+    reason = d.reason, message = d.message, due_at = now() + interval '30 seconds', updated_at = now()
+FROM denied AS d
+WHERE p.resource_id = d.resource_id AND p.region = d.region AND p.desired_generation = d.generation;
+
+-- name: insert_denials
+INSERT INTO denial (decision_id, policy, principal, action, reason, message, correlation_id, engine)
+SELECT * FROM unnest(
+    $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[])
+ON CONFLICT DO NOTHING;
+
+-- name: insert_dead_letter
+INSERT INTO dead_letter (region, lane, reason, payload) VALUES ($1, $2::smallint, $3, $4);
+
+-- name: contacts
+INSERT INTO contact (region, lane, process, contacted_at)
+SELECT region, lane, $3, now() FROM unnest($1::text[], $2::smallint[]) AS u (region, lane)
+ON CONFLICT (region, lane) DO UPDATE SET process = excluded.process, contacted_at = excluded.contacted_at;

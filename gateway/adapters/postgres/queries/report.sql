@@ -1,0 +1,51 @@
+-- name: finish_tasks
+UPDATE task AS t SET
+    state = u.state, reason = u.reason, message = u.message, execute_decision = u.decision_id,
+    received_at = u.received_at, decided_at = u.decided_at, executed_at = u.executed_at, reported_at = now()
+FROM unnest(
+    $1::uuid[], $2::text[], $3::smallint[], $4::text[], $5::text[], $6::text[],
+    $7::timestamptz[], $8::timestamptz[], $9::timestamptz[]
+) AS u (id, region, state, reason, message, decision_id, received_at, decided_at, executed_at)
+WHERE t.id = u.id AND t.region = u.region AND t.state <> 3;
+
+-- name: observe
+UPDATE placement AS p SET
+    observed_generation = greatest(p.observed_generation, u.observed_generation),
+    key_state = CASE WHEN u.done AND u.observed_generation >= p.observed_generation THEN u.key_state ELSE p.key_state END,
+    key_version = CASE WHEN u.done AND u.observed_generation >= p.observed_generation
+        THEN u.key_version ELSE p.key_version END,
+    reason = u.reason, message = u.message,
+    due_at = CASE WHEN u.generation = p.desired_generation AND u.seconds > 0
+        THEN now() + u.seconds * interval '1 second' ELSE p.due_at END,
+    updated_at = now()
+FROM unnest(
+    $1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bool[], $6::smallint[], $7::integer[],
+    $8::text[], $9::text[], $10::float8[]
+) AS u (resource, region, generation, observed_generation, done, key_state, key_version, reason, message, seconds)
+INNER JOIN resource AS r ON r.name = u.resource
+WHERE p.resource_id = r.id AND p.region = u.region
+    AND u.observed_generation <= p.desired_generation
+    -- What an older task says does not speak for a newer desire.
+    AND (u.generation = p.desired_generation OR u.observed_generation > p.observed_generation)
+RETURNING p.correlation_id;
+
+-- name: converge
+WITH closed AS (
+    UPDATE job AS j SET converged_at = now()
+    WHERE j.correlation_id = ANY($1::text[]) AND j.converged_at IS NULL
+        AND NOT EXISTS (
+            SELECT 1 FROM placement AS p
+            WHERE p.correlation_id = j.correlation_id AND p.desired_generation > p.observed_generation)
+    RETURNING 1
+)
+SELECT count(*) AS closed, (SELECT count(pg_notify('orbital_job', unnested)) FROM unnest($1::text[]) AS unnested)
+FROM closed;
+
+-- name: converge_all
+-- The safety net: jobs whose placements were all overtaken by later changes, or whose report closed another job.
+UPDATE job AS j SET converged_at = now()
+WHERE j.converged_at IS NULL AND j.created_at < now() - interval '1 second'
+    AND NOT EXISTS (
+        SELECT 1 FROM placement AS p
+        WHERE p.correlation_id = j.correlation_id AND p.desired_generation > p.observed_generation)
+RETURNING j.correlation_id;

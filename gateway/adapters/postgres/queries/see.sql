@@ -1,0 +1,68 @@
+-- name: resource
+SELECT name, body, generation, correlation_id, updated_at FROM resource WHERE name = $1;
+
+-- name: resources
+SELECT name, body, generation, correlation_id, updated_at
+FROM resource
+WHERE kind = $1::smallint AND ($2 = '' OR tenant = $2) AND name > $3
+ORDER BY name LIMIT $4;
+
+-- name: region_status
+SELECT r.name, r.body, r.generation, r.correlation_id, r.updated_at, c.contacted_at,
+       coalesce(c.contacted_at > now() - interval '10 seconds', false) AS connected,
+       coalesce(p.placements, 0) AS placements, coalesce(p.drifting, 0) AS drifting
+FROM resource AS r
+LEFT JOIN (SELECT region, max(contacted_at) AS contacted_at FROM contact GROUP BY region) AS c
+    ON c.region = substr(r.name, 9)
+LEFT JOIN (
+    SELECT region, count(*) AS placements,
+           count(*) FILTER (WHERE desired_generation > observed_generation) AS drifting
+    FROM placement GROUP BY region
+) AS p ON p.region = substr(r.name, 9)
+WHERE r.kind = 1
+ORDER BY r.name;
+
+-- name: placements
+SELECT r.tenant, r.name, r.kind, p.region, p.desired_generation, p.observed_generation, p.reason, p.message,
+       p.correlation_id, p.updated_at, p.key_state, p.key_version
+FROM placement AS p INNER JOIN resource AS r ON r.id = p.resource_id
+WHERE ($1 = '' OR r.tenant = $1) AND ($2 = '' OR p.region = $2) AND ($3 = '' OR r.name = $3)
+    AND ($4 = '' OR p.correlation_id = $4) AND (NOT $5 OR p.desired_generation > p.observed_generation)
+    AND (r.name, p.region) > ($6, $7)
+ORDER BY r.name, p.region LIMIT $8;
+
+-- name: tasks
+SELECT t.id, t.kind, t.lane, t.sequence, t.region, t.tenant, r.name, t.generation, t.state, t.reason, t.message,
+       t.correlation_id, t.attempt, t.created_at,
+       coalesce(t.reported_at, t.dispatched_at, t.created_at) AS updated_at
+FROM task AS t INNER JOIN resource AS r ON r.id = t.resource_id
+WHERE ($1 = '' OR t.tenant = $1) AND ($2 = '' OR t.region = $2) AND ($3 = '' OR t.correlation_id = $3)
+    AND t.sequence < $4
+ORDER BY t.sequence DESC LIMIT $5;
+
+-- name: dead_letters
+SELECT id, region, lane, reason, octet_length(payload) AS size_bytes, created_at, count(*) OVER () AS total
+FROM dead_letter ORDER BY id DESC LIMIT $1;
+
+-- name: denials
+SELECT decision_id, policy, principal, action, reason, message, correlation_id, engine, created_at
+FROM denial WHERE ($1 = '' OR correlation_id = $1) ORDER BY id DESC LIMIT $2;
+
+-- name: job
+SELECT correlation_id, actor, action, detail, decision_id, process, total, created_at, converged_at
+FROM job WHERE correlation_id = $1;
+
+-- name: job_regions
+SELECT p.region, count(*) AS behind, max(p.reason) AS reason, max(c.contacted_at) AS contacted_at,
+       coalesce(bool_or(c.contacted_at > now() - interval '10 seconds'), false) AS connected
+FROM placement AS p
+LEFT JOIN contact AS c ON c.region = p.region AND c.lane = p.lane
+WHERE p.correlation_id = $1 AND p.desired_generation > p.observed_generation
+GROUP BY p.region ORDER BY p.region;
+
+-- name: trace_tasks
+SELECT t.id, r.name, t.region, t.kind, t.lane, t.generation, t.state, t.reason, t.message,
+       t.dispatch_decision, t.execute_decision,
+       t.created_at, t.dispatched_at, t.received_at, t.decided_at, t.executed_at, t.reported_at
+FROM task AS t INNER JOIN resource AS r ON r.id = t.resource_id
+WHERE t.correlation_id = $1 ORDER BY t.sequence LIMIT 20000;

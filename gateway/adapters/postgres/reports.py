@@ -1,0 +1,73 @@
+"""Observed state in PostgreSQL."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from orbital.v1.task_pb2 import Outcome
+
+from gateway.adapters.postgres.pool import Pool, translated
+from gateway.adapters.postgres.queries import SQL
+from gateway.domain.report import REDRIVE, TASK_STATES, Regional
+
+
+def _time(stamp: Timestamp) -> datetime | None:
+    return stamp.ToDatetime(tzinfo=UTC) if stamp.seconds else None
+
+
+def _task_row(item: Regional) -> tuple[object, ...]:
+    report = item.report
+    return (
+        uuid.UUID(report.task_id),
+        item.region,
+        TASK_STATES[report.outcome],
+        report.reason,
+        report.message,
+        report.decision_id,
+        _time(report.received_at),
+        _time(report.decided_at),
+        _time(report.executed_at),
+    )
+
+
+def _placement_row(item: Regional) -> tuple[object, ...]:
+    report = item.report
+    done = report.outcome == Outcome.OUTCOME_DONE
+    return (
+        report.resource,
+        item.region,
+        report.generation,
+        report.observed_generation,
+        done,
+        report.key_state,
+        report.key_version,
+        report.reason,
+        report.message,
+        REDRIVE[report.outcome],
+    )
+
+
+class PostgresReports:
+    """Implements `ReportStore`."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def observe(self, tasks: Sequence[Regional], placements: Sequence[Regional]) -> None:
+        """Record what regions reported, and close the jobs that have converged by it."""
+        async with translated(), self._pool.acquire() as connection, connection.transaction():
+            task_rows = zip(*(_task_row(item) for item in tasks), strict=True)
+            await connection.execute(SQL["finish_tasks"], *task_rows)
+            placement_rows = zip(*(_placement_row(item) for item in placements), strict=True)
+            touched = await connection.fetch(SQL["observe"], *placement_rows)
+            correlations = sorted({row["correlation_id"] for row in touched})
+            if correlations:
+                await connection.execute(SQL["converge"], correlations)
+
+    async def converge_all(self) -> None:
+        """Close every job that has converged, whatever notice of it was lost."""
+        async with translated():
+            await self._pool.execute(SQL["converge_all"])

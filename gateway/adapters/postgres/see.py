@@ -1,0 +1,206 @@
+"""Reads for people and programs: resources, regions, placements, tasks, jobs and traces."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Sequence
+from typing import Any
+
+import asyncpg
+from orbital.v1 import registry_pb2 as registry
+from orbital.v1.resource_pb2 import Resource
+
+from gateway.adapters.postgres.pool import Pool, translated
+from gateway.adapters.postgres.queries import SQL
+from runtime.errors import Invalid
+
+CONVERGED = registry.PlacementState.PLACEMENT_STATE_CONVERGED
+CONVERGING = registry.PlacementState.PLACEMENT_STATE_CONVERGING
+DRIFTING = registry.PlacementState.PLACEMENT_STATE_DRIFTING
+LAST_SEQUENCE = 2**62
+
+
+def page_size(wanted: int, most: int) -> int:
+    """The page size to use for the wanted one, where 0 means the most."""
+    if wanted > most:
+        raise Invalid(f"page_size is {wanted}; expected at most {most}", field="page_size")
+    return wanted or most
+
+
+def write_token(*parts: str) -> str:
+    """A page token that says where the next page begins."""
+    return base64.urlsafe_b64encode("\n".join(parts).encode()).decode()
+
+
+def read_token(token: str, parts: int) -> list[str]:
+    """What a page token says; raises Invalid on one that we did not write."""
+    if not token:
+        return [""] * parts
+    try:
+        read = base64.urlsafe_b64decode(token.encode()).decode().split("\n")
+    except (binascii.Error, ValueError) as error:
+        raise Invalid("page_token is not one of ours", field="page_token") from error
+    if len(read) != parts:
+        raise Invalid("page_token is not one of ours", field="page_token")
+    return read
+
+
+def _resource(row: asyncpg.Record) -> Resource:
+    resource = Resource.FromString(row["body"])
+    resource.generation = row["generation"]
+    resource.correlation_id = row["correlation_id"]
+    resource.update_time.FromDatetime(row["updated_at"])
+    return resource
+
+
+def _placement(row: asyncpg.Record) -> registry.Placement:
+    behind = row["desired_generation"] > row["observed_generation"]
+    state = CONVERGED if not behind else DRIFTING if row["reason"] else CONVERGING
+    placement = registry.Placement(
+        tenant=row["tenant"],
+        resource=row["name"],
+        kind=row["kind"],
+        region=row["region"],
+        desired_generation=row["desired_generation"],
+        observed_generation=row["observed_generation"],
+        state=state,
+        reason=row["reason"],
+        message=row["message"],
+        correlation_id=row["correlation_id"],
+        key_state=row["key_state"],
+        key_version=row["key_version"],
+    )
+    placement.updated_at.FromDatetime(row["updated_at"])
+    return placement
+
+
+def _task(row: asyncpg.Record) -> registry.TaskStatus:
+    task = registry.TaskStatus(
+        id=row["id"].hex,
+        resource=row["name"],
+        attempts=row["attempt"],
+        **{
+            name: row[name]
+            for name in (
+                "kind", "lane", "sequence", "region", "tenant", "generation", "state",
+                "reason", "message", "correlation_id",
+            )
+        },
+    )  # fmt: skip
+    task.create_time.FromDatetime(row["created_at"])
+    task.update_time.FromDatetime(row["updated_at"])
+    return task
+
+
+class PostgresSight:
+    """Answers every Get, List and Watch."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def _fetch(self, query: str, *arguments: object) -> Sequence[asyncpg.Record]:
+        async with translated():
+            return await self._pool.fetch(SQL[query], *arguments)
+
+    async def resource(self, name: str) -> Resource | None:
+        """One resource, by full name."""
+        rows = await self._fetch("resource", name)
+        return _resource(rows[0]) if rows else None
+
+    async def resources(self, kind: int, tenant: str, size: int, token: str) -> registry.ListResourcesResponse:
+        """A page of resources of one kind."""
+        rows = await self._fetch("resources", kind, tenant, *read_token(token, 1), size)
+        more = write_token(rows[-1]["name"]) if len(rows) == size else ""
+        return registry.ListResourcesResponse(resources=[_resource(row) for row in rows], next_page_token=more)
+
+    async def regions(self) -> registry.ListRegionsResponse:
+        """Every region with what is known of it."""
+        answer = registry.ListRegionsResponse()
+        for row in await self._fetch("region_status"):
+            region = answer.regions.add(
+                resource=_resource(row),
+                connected=row["connected"],
+                placements=row["placements"],
+                drifting=row["drifting"],
+            )
+            if row["contacted_at"] is not None:
+                region.last_contact_at.FromDatetime(row["contacted_at"])
+        return answer
+
+    async def placements(
+        self, chosen: registry.PlacementFilter, size: int, token: str
+    ) -> registry.ListPlacementsResponse:
+        """A page of placements."""
+        after = read_token(token, 2)
+        rows = await self._fetch(
+            "placements",
+            chosen.tenant,
+            chosen.region,
+            chosen.resource,
+            chosen.correlation_id,
+            chosen.drifting_only,
+            *after,
+            size,
+        )
+        more = write_token(rows[-1]["name"], rows[-1]["region"]) if len(rows) == size else ""
+        return registry.ListPlacementsResponse(placements=[_placement(row) for row in rows], next_page_token=more)
+
+    async def tasks(self, request: registry.ListTasksRequest, size: int) -> registry.ListTasksResponse:
+        """A page of tasks, newest first."""
+        (token,) = read_token(request.page_token, 1)
+        if token and not token.isdecimal():
+            raise Invalid("page_token is not one of ours", field="page_token")
+        before = int(token) if token else LAST_SEQUENCE
+        rows = await self._fetch("tasks", request.tenant, request.region, request.correlation_id, before, size)
+        more = write_token(str(rows[-1]["sequence"])) if len(rows) == size else ""
+        return registry.ListTasksResponse(tasks=[_task(row) for row in rows], next_page_token=more)
+
+    async def dead_letters(self, size: int) -> registry.ListDeadLettersResponse:
+        """Messages that could not be read, newest first."""
+        answer = registry.ListDeadLettersResponse()
+        for row in await self._fetch("dead_letters", size):
+            letter = answer.dead_letters.add(
+                **{name: row[name] for name in ("id", "region", "lane", "reason", "size_bytes")}
+            )
+            letter.create_time.FromDatetime(row["created_at"])
+            answer.total = row["total"]
+        return answer
+
+    async def denials(self, correlation_id: str, size: int) -> registry.ListDenialsResponse:
+        """Refusals that were kept, newest first."""
+        answer = registry.ListDenialsResponse()
+        names = ("decision_id", "policy", "principal", "action", "reason", "message", "correlation_id", "engine")
+        for row in await self._fetch("denials", correlation_id, size):
+            denial = answer.denials.add(**{name: row[name] for name in names})
+            denial.create_time.FromDatetime(row["created_at"])
+        return answer
+
+    async def job(self, correlation_id: str) -> registry.Job | None:
+        """How far a change has converged."""
+        rows = await self._fetch("job", correlation_id)
+        if not rows:
+            return None
+        head = rows[0]
+        job = registry.Job(
+            correlation_id=correlation_id, actor=head["actor"], action=head["action"], total=head["total"]
+        )
+        job.create_time.FromDatetime(head["created_at"])
+        if head["converged_at"] is not None:
+            job.converge_time.FromDatetime(head["converged_at"])
+            job.converged = job.total
+            return job
+        for row in await self._fetch("job_regions", correlation_id):
+            region = job.regions.add(
+                region=row["region"], behind=row["behind"], connected=row["connected"], reason=row["reason"]
+            )
+            if row["contacted_at"] is not None:
+                region.last_contact_at.FromDatetime(row["contacted_at"])
+        job.converged = max(job.total - sum(region.behind for region in job.regions), 0)
+        return job
+
+    async def trace_rows(self, correlation_id: str) -> tuple[asyncpg.Record | None, Sequence[asyncpg.Record]]:
+        """The job's row and its tasks' rows."""
+        head: Any = await self._fetch("job", correlation_id)
+        tasks = await self._fetch("trace_tasks", correlation_id)
+        return (head[0] if head else None), tasks

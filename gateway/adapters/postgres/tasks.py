@@ -1,0 +1,179 @@
+"""Drift and tasks in PostgreSQL."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from gateway.adapters.postgres.pool import Connection, Pool, translated
+from gateway.adapters.postgres.queries import SQL
+from gateway.domain.task import KIND_WORDS
+from gateway.ports.store import Claimed, Denial, Drift
+from runtime.policy import Refusal
+
+if TYPE_CHECKING:
+    from gateway.ports.store import ClaimBatch, DriftBatch
+
+
+async def _keep_denials(connection: Connection | Pool, denials: Sequence[Denial]) -> None:
+    rows = [
+        (
+            item.decision_id,
+            item.policy,
+            item.principal,
+            item.action,
+            item.refusal.reason,
+            item.refusal.message,
+            item.correlation_id,
+            item.engine,
+        )
+        for item in denials
+    ]
+    if rows:
+        await connection.execute(SQL["insert_denials"], *zip(*rows, strict=True))
+
+
+class _DriftBatch:
+    def __init__(self, connection: Connection, drifts: Sequence[Drift]) -> None:
+        self._connection = connection
+        self.drifts = drifts
+
+    async def drive(self, tasks: Sequence[tuple[uuid.UUID, Drift, float]]) -> None:
+        renewed = [drift for _, drift, _ in tasks if drift.generation > 1 and drift.attempt == 0]
+        if renewed:
+            await self._connection.execute(
+                SQL["supersede"],
+                [drift.resource_id for drift in renewed],
+                [drift.region for drift in renewed],
+                [drift.generation for drift in renewed],
+            )
+        rows = [
+            (
+                identity,
+                drift.resource_id,
+                drift.region,
+                drift.tenant,
+                drift.kind,
+                drift.lane,
+                drift.generation,
+                drift.correlation_id,
+            )
+            for identity, drift, _ in tasks
+        ]
+        await self._connection.execute(SQL["insert_tasks"], *zip(*rows, strict=True))
+        due = [(drift.resource_id, drift.region, seconds) for _, drift, seconds in tasks]
+        await self._connection.execute(SQL["mark_driven"], *zip(*due, strict=True))
+
+
+class _ClaimBatch:
+    def __init__(self, connection: Connection, tasks: Sequence[Claimed], process: str) -> None:
+        self._connection = connection
+        self._process = process
+        self.tasks = tasks
+
+    async def published(self, tasks: Sequence[uuid.UUID], decision_id: str) -> None:
+        await self._connection.execute(SQL["mark_published"], list(tasks), decision_id)
+
+    async def superseded(self, tasks: Sequence[uuid.UUID]) -> None:
+        await self._connection.execute(SQL["mark_superseded"], list(tasks))
+
+    async def denied(self, tasks: Sequence[tuple[Claimed, Refusal]], decision_id: str) -> None:
+        await self._connection.execute(
+            SQL["mark_denied"],
+            [task.identity for task, _ in tasks],
+            [refusal.reason for _, refusal in tasks],
+            [refusal.message for _, refusal in tasks],
+            decision_id,
+        )
+        await _keep_denials(
+            self._connection,
+            [
+                Denial(
+                    decision_id,
+                    "dispatch",
+                    "spiffe://orbital/gateway",
+                    f"{KIND_WORDS[task.kind]} {task.resource} in {task.region}",
+                    refusal,
+                    task.correlation_id,
+                    self._process,
+                )
+                for task, refusal in tasks
+            ],
+        )
+
+
+class PostgresTasks:
+    """Implements `TaskStore`."""
+
+    def __init__(self, pool: Pool, process: str) -> None:
+        self._pool = pool
+        self._process = process
+
+    @asynccontextmanager
+    async def drifting(self, lane: int, limit: int) -> AsyncIterator[DriftBatch]:
+        """Due drift of a lane, locked until the block ends."""
+        async with translated(), self._pool.acquire() as connection, connection.transaction():
+            rows = await connection.fetch(SQL["drifts"], lane, limit)
+            drifts = [
+                Drift(
+                    row["resource_id"],
+                    row["name"],
+                    row["tenant"],
+                    row["region"],
+                    row["task_kind"],
+                    row["lane"],
+                    row["desired_generation"],
+                    row["correlation_id"],
+                    row["attempt"],
+                )
+                for row in rows
+            ]
+            yield _DriftBatch(connection, drifts)
+
+    @asynccontextmanager
+    async def claiming(self, lane: int, limit: int) -> AsyncIterator[ClaimBatch]:
+        """Pending tasks of a lane, locked until the block ends."""
+        async with translated(), self._pool.acquire() as connection, connection.transaction():
+            rows = await connection.fetch(SQL["claim"], lane, limit)
+            tasks = [
+                Claimed(
+                    row["id"],
+                    row["sequence"],
+                    row["kind"],
+                    lane,
+                    row["region"],
+                    row["tenant"],
+                    row["generation"],
+                    row["current_generation"],
+                    row["correlation_id"],
+                    row["created_at"],
+                    row["name"],
+                    row["body"],
+                )
+                for row in rows
+            ]
+            yield _ClaimBatch(connection, tasks, self._process)
+
+    async def give_grace(self, region: str, lane: int, seconds: float) -> None:
+        """Put off driving what is silent in this region."""
+        async with translated():
+            await self._pool.execute(SQL["give_grace"], region, lane, seconds)
+
+    async def keep_dead_letter(self, region: str, lane: int, reason: str, payload: bytes) -> None:
+        """Keep a message that could not be read."""
+        async with translated():
+            await self._pool.execute(SQL["insert_dead_letter"], region, lane, reason[:500], payload)
+
+    async def keep_denials(self, denials: Sequence[Denial]) -> None:
+        """Keep refusals; one that is kept already is not kept twice."""
+        async with translated():
+            await _keep_denials(self._pool, denials)
+
+    async def contacted(self, lanes: Sequence[tuple[str, int]]) -> None:
+        """These regions were heard of now, on these lanes."""
+        async with translated():
+            await self._pool.execute(
+                SQL["contacts"], [region for region, _ in lanes], [lane for _, lane in lanes], self._process
+            )

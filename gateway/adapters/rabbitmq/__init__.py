@@ -1,0 +1,1 @@
+"""RabbitMQ, which keeps tasks until a region has them."""

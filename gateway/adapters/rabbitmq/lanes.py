@@ -1,0 +1,157 @@
+"""Lanes on RabbitMQ: a durable queue for each region and lane behind a topic exchange."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
+
+import aio_pika
+from aio_pika.abc import AbstractChannel, AbstractExchange, AbstractIncomingMessage, AbstractQueue
+from aio_pika.exceptions import DeliveryError
+
+from gateway.adapters.rabbitmq.connection import LOST, Broker, translated, unavailable
+from gateway.ports.lanes import Delivered, Parcel
+
+if TYPE_CHECKING:
+    from gateway.ports.lanes import Consumer
+
+EXCHANGE = "orbital.lanes"
+DEAD = "orbital.dead"
+CONFIRM_SECONDS = 15
+
+
+def queue_name(region: str, lane: int) -> str:
+    """The queue of a region's lane."""
+    return f"orbital.lane.{lane}.{region}"
+
+
+def routing_key(region: str, lane: int) -> str:
+    """The routing key of a region's lane."""
+    return f"lane.{lane}.{region}"
+
+
+async def declare_queue(channel: AbstractChannel, region: str, lane: int, queue_type: str) -> AbstractQueue:
+    """The durable queue of a lane, bound, with a dead-letter exchange."""
+    exchange = await channel.declare_exchange(EXCHANGE, aio_pika.ExchangeType.TOPIC, durable=True)
+    dead = await channel.declare_exchange(DEAD, aio_pika.ExchangeType.FANOUT, durable=True)
+    dead_queue = await channel.declare_queue(DEAD, durable=True, arguments={"x-max-length": 10_000})
+    await dead_queue.bind(dead)
+    queue = await channel.declare_queue(
+        queue_name(region, lane),
+        durable=True,
+        arguments={"x-dead-letter-exchange": DEAD, "x-queue-type": queue_type},
+    )
+    await queue.bind(exchange, routing_key(region, lane))
+    return queue
+
+
+class LanePublisher:
+    """Implements `Publisher`: persistent messages, all of a call in flight at once, each confirmed."""
+
+    def __init__(self, broker: Broker, queue_type: str) -> None:
+        self._broker = broker
+        self._queue_type = queue_type
+        self._open: AsyncExitStack | None = None
+        self._channel: AbstractChannel | None = None
+        self._exchange: AbstractExchange | None = None
+        self._declared: set[tuple[str, int]] = set()
+
+    async def publish(self, parcels: Sequence[Parcel]) -> None:
+        """Return once the broker has confirmed all of them; raises Unavailable when it does not."""
+        try:
+            async with translated(), asyncio.timeout(CONFIRM_SECONDS):
+                exchange = await self._ready(parcels)
+                await asyncio.gather(*(_publish(exchange, parcel) for parcel in parcels))
+        except BaseException:
+            # Whatever was in flight is unknown: the next call begins with a channel of its own.
+            await self.close()
+            raise
+
+    async def _ready(self, parcels: Sequence[Parcel]) -> AbstractExchange:
+        if self._channel is None or self._channel.is_closed or self._exchange is None:
+            await self.close()
+            self._open = AsyncExitStack()
+            self._channel = await self._open.enter_async_context(self._broker.channel(confirms=True))
+            self._exchange = await self._channel.declare_exchange(EXCHANGE, aio_pika.ExchangeType.TOPIC, durable=True)
+        for parcel in parcels:
+            if (parcel.region, parcel.lane) not in self._declared:
+                await declare_queue(self._channel, parcel.region, parcel.lane, self._queue_type)
+                self._declared.add((parcel.region, parcel.lane))
+        return self._exchange
+
+    async def close(self) -> None:
+        """Give the channel up."""
+        opened, self._open, self._channel, self._exchange = self._open, None, None, None
+        self._declared.clear()
+        if opened is not None:
+            try:
+                await opened.aclose()
+            except (*LOST, type(unavailable())):
+                return
+
+
+async def _publish(exchange: AbstractExchange, parcel: Parcel) -> None:
+    message = aio_pika.Message(
+        parcel.body,
+        delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+        content_type="application/x-protobuf; messageType=orbital.v1.TaskBatch",
+    )
+    try:
+        await exchange.publish(message, routing_key(parcel.region, parcel.lane), mandatory=True)
+    except DeliveryError as error:
+        raise unavailable() from error
+
+
+class _LaneConsumer:
+    """Implements `Consumer`."""
+
+    def __init__(self, channel: AbstractChannel) -> None:
+        self._channel = channel
+        self._messages: asyncio.Queue[AbstractIncomingMessage | None] = asyncio.Queue()
+        channel.close_callbacks.add(lambda *_: self._messages.put_nowait(None))
+
+    async def take(self, message: AbstractIncomingMessage) -> None:
+        self._messages.put_nowait(message)
+
+    async def messages(self) -> AsyncIterator[Delivered]:
+        while (message := await self._messages.get()) is not None:
+            assert message.delivery_tag is not None
+            yield Delivered(message.delivery_tag, message.body, bool(message.redelivered))
+        raise unavailable()
+
+    async def acknowledge(self, tag: int) -> None:
+        async with translated(), asyncio.timeout(10):
+            underlay = await self._channel.get_underlay_channel()
+            await underlay.basic_ack(tag, multiple=True)
+
+    async def reject(self, tag: int) -> None:
+        async with translated(), asyncio.timeout(10):
+            underlay = await self._channel.get_underlay_channel()
+            await underlay.basic_reject(tag, requeue=False)
+
+
+class RabbitLanes:
+    """Implements `Lanes`."""
+
+    def __init__(self, broker: Broker, queue_type: str) -> None:
+        self._broker = broker
+        self._queue_type = queue_type
+
+    @asynccontextmanager
+    async def consume(self, region: str, lane: int, credit: int) -> AsyncIterator[Consumer]:
+        """A consumer with a channel of its own; leaving it gives its messages back to the queue."""
+        async with self._broker.channel(confirms=False) as channel:
+            consumer = _LaneConsumer(channel)
+            async with translated(), asyncio.timeout(10):
+                await channel.set_qos(prefetch_count=credit)
+                queue = await declare_queue(channel, region, lane, self._queue_type)
+                tag = await queue.consume(consumer.take)
+            try:
+                yield consumer
+            finally:
+                # An acknowledgement on a closing channel would take the whole connection down.
+                if not channel.is_closed:
+                    async with translated(), asyncio.timeout(5):
+                        await queue.cancel(tag)

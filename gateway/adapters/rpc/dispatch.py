@@ -1,0 +1,81 @@
+"""DispatchService, ReportService and EnrolmentService: what regions call."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime
+from typing import Any
+
+import grpc
+from orbital.v1.dispatch_pb2 import SubscribeRequest, SubscribeResponse
+from orbital.v1.dispatch_pb2_grpc import DispatchServiceServicer
+from orbital.v1.enrolment_pb2 import EnrolRequest, EnrolResponse
+from orbital.v1.enrolment_pb2_grpc import EnrolmentServiceServicer
+from orbital.v1.report_pb2 import ReportRequest, ReportResponse
+from orbital.v1.report_pb2_grpc import ReportServiceServicer
+
+from gateway.adapters.postgres.see import PostgresSight
+from gateway.adapters.rpc.caller import calling_region
+from gateway.flow.deliver import Deliver
+from gateway.flow.report import MAX_REPORTS, ReportFlow
+from runtime.errors import NotFound
+from runtime.fields import check_length
+from runtime.logs import get_logger
+
+log = get_logger(__name__)
+
+
+class DispatchRpc(DispatchServiceServicer):
+    """The lane stream."""
+
+    def __init__(self, deliver: Deliver) -> None:
+        self._deliver = deliver
+
+    async def Subscribe(  # type: ignore[override]  # noqa: N802  # the coroutine form of a stream, which has one writer
+        self, request_iterator: AsyncIterator[SubscribeRequest], context: grpc.aio.ServicerContext[Any, Any]
+    ) -> None:
+        """See dispatch.proto."""
+        principal, region = calling_region(context)
+
+        async def send(response: SubscribeResponse) -> None:
+            await context.write(response)
+
+        await self._deliver.serve(principal, region, request_iterator, send)
+
+
+class ReportRpc(ReportServiceServicer):
+    """Reports outside a stream."""
+
+    def __init__(self, reports: ReportFlow) -> None:
+        self._reports = reports
+
+    async def Report(  # noqa: N802
+        self, request: ReportRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> ReportResponse:
+        """See report.proto."""
+        principal, region = calling_region(context, request.region)
+        check_length(len(request.reports), 1, MAX_REPORTS, "reports", "items")
+        return ReportResponse(refused=await self._reports.submit(principal, region, request.reports))
+
+
+class EnrolmentRpc(EnrolmentServiceServicer):
+    """How a region becomes known."""
+
+    def __init__(self, sight: PostgresSight, clock: Callable[[], datetime]) -> None:
+        self._sight = sight
+        self._clock = clock
+
+    async def Enrol(  # noqa: N802
+        self, request: EnrolRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> EnrolResponse:
+        """See enrolment.proto."""
+        _, region = calling_region(context, request.region)
+        check_length(len(request.version), 0, 100, "version")
+        check_length(len(request.process), 0, 100, "process")
+        declared = await self._sight.resource(f"regions/{region}")
+        if declared is None:
+            raise NotFound(f"The region {region!r} is not declared", reason="UNKNOWN_REGION", field="region")
+        log.info("enrolled", region=region, version=request.version, region_process=request.process)
+        answer = EnrolResponse(labels=declared.labels)
+        answer.time.FromDatetime(self._clock())
+        return answer

@@ -1,0 +1,167 @@
+"""RegistryService: desired state in, actual state out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+from orbital.v1 import registry_pb2 as registry
+from orbital.v1.registry_pb2_grpc import RegistryServiceServicer
+from orbital.v1.resource_pb2 import Resource
+
+from gateway.adapters.postgres.see import PostgresSight, page_size
+from gateway.adapters.rpc.caller import caller
+from gateway.domain.resource import parse_name
+from gateway.flow.desired import Desired
+from runtime.errors import Exhausted, Invalid, NotFound
+
+Context = grpc.aio.ServicerContext[Any, Any]
+MAX_PAGE = 5000
+MAX_WATCHED = 20_000
+# Notifications can be lost: look anyway after this many seconds.
+LOOK_SECONDS = 1.0
+
+
+class JobNews:
+    """Wakes whoever watches jobs; fed by the database's notifications."""
+
+    def __init__(self) -> None:
+        self._changed = asyncio.Event()
+
+    def heard(self, _correlation_id: str) -> None:
+        """Some job has moved on."""
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    def next(self) -> asyncio.Event:
+        """An event for the next news; take it before looking, so that none is missed."""
+        return self._changed
+
+
+class RegistryRpc(RegistryServiceServicer):
+    """See registry.proto."""
+
+    def __init__(self, desired: Desired, sight: PostgresSight, news: JobNews) -> None:
+        self._desired = desired
+        self._sight = sight
+        self._news = news
+
+    async def Declare(  # noqa: N802
+        self, request: registry.DeclareRequest, context: Context
+    ) -> registry.DeclareResponse:
+        """See registry.proto."""
+        return await self._desired.declare(request, caller(context))
+
+    async def Kill(self, request: registry.KillRequest, context: Context) -> registry.KillResponse:  # noqa: N802
+        """See registry.proto."""
+        return await self._desired.kill(request, caller(context))
+
+    async def GetResource(self, request: registry.GetResourceRequest, context: Context) -> Resource:  # noqa: N802, ARG002
+        """See registry.proto."""
+        parse_name(request.name)
+        found = await self._sight.resource(request.name)
+        if found is None:
+            raise NotFound(f"{request.name} is not declared", reason="UNKNOWN_RESOURCE", field="name")
+        return found
+
+    async def ListResources(  # noqa: N802
+        self,
+        request: registry.ListResourcesRequest,
+        context: Context,  # noqa: ARG002
+    ) -> registry.ListResourcesResponse:
+        """See registry.proto."""
+        if request.kind not in registry.ResourceKind.values() or not request.kind:
+            raise Invalid(f"kind is {request.kind}; expected 1 to 5", field="kind")
+        size = page_size(request.page_size, MAX_PAGE)
+        return await self._sight.resources(request.kind, request.tenant, size, request.page_token)
+
+    async def ListRegions(  # noqa: N802
+        self,
+        request: registry.ListRegionsRequest,  # noqa: ARG002
+        context: Context,  # noqa: ARG002
+    ) -> registry.ListRegionsResponse:
+        """See registry.proto."""
+        return await self._sight.regions()
+
+    async def ListPlacements(  # noqa: N802
+        self,
+        request: registry.ListPlacementsRequest,
+        context: Context,  # noqa: ARG002
+    ) -> registry.ListPlacementsResponse:
+        """See registry.proto."""
+        size = page_size(request.page_size, MAX_PAGE)
+        return await self._sight.placements(request.filter, size, request.page_token)
+
+    async def ListTasks(  # noqa: N802
+        self,
+        request: registry.ListTasksRequest,
+        context: Context,  # noqa: ARG002
+    ) -> registry.ListTasksResponse:
+        """See registry.proto."""
+        return await self._sight.tasks(request, page_size(request.page_size, MAX_PAGE))
+
+    async def ListDeadLetters(  # noqa: N802
+        self,
+        request: registry.ListDeadLettersRequest,
+        context: Context,  # noqa: ARG002
+    ) -> registry.ListDeadLettersResponse:
+        """See registry.proto."""
+        return await self._sight.dead_letters(page_size(request.page_size or 100, 1000))
+
+    async def ListDenials(  # noqa: N802
+        self,
+        request: registry.ListDenialsRequest,
+        context: Context,  # noqa: ARG002
+    ) -> registry.ListDenialsResponse:
+        """See registry.proto."""
+        return await self._sight.denials(request.correlation_id, page_size(request.page_size or 100, 1000))
+
+    async def WatchJob(  # noqa: N802
+        self,
+        request: registry.WatchJobRequest,
+        context: Context,  # noqa: ARG002
+    ) -> AsyncIterator[registry.Job]:
+        """See registry.proto."""
+        last: registry.Job | None = None
+        while last is None or not last.HasField("converge_time"):
+            news = self._news.next()
+            job = await self._sight.job(request.correlation_id)
+            if job is None:
+                raise NotFound(
+                    f"No change has the correlation ID {request.correlation_id[:64]!r}",
+                    reason="UNKNOWN_CORRELATION_ID",
+                    field="correlation_id",
+                )
+            if job != last:
+                last = job
+                yield job
+            await _wait(news)
+
+    async def WatchPlacements(  # noqa: N802
+        self,
+        request: registry.WatchPlacementsRequest,
+        context: Context,  # noqa: ARG002
+    ) -> AsyncIterator[registry.Placement]:
+        """See registry.proto."""
+        seen: dict[tuple[str, str], registry.Placement] = {}
+        while True:
+            news = self._news.next()
+            page = await self._sight.placements(request.filter, MAX_WATCHED, "")
+            if page.next_page_token:
+                raise Exhausted(f"More than {MAX_WATCHED} placements match; narrow the filter", field="filter")
+            for placement in page.placements:
+                key = (placement.resource, placement.region)
+                if seen.get(key) != placement:
+                    seen[key] = placement
+                    yield placement
+            await _wait(news)
+
+
+async def _wait(news: asyncio.Event) -> None:
+    try:
+        async with asyncio.timeout(LOOK_SECONDS):
+            await news.wait()
+    except TimeoutError:
+        return

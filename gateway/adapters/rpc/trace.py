@@ -1,0 +1,107 @@
+"""TraceService: every hop of a change, read from what each stage stored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+import grpc
+from orbital.v1.registry_pb2 import TaskState
+from orbital.v1.trace_pb2 import GetTraceRequest, Hop, Trace
+from orbital.v1.trace_pb2_grpc import TraceServiceServicer
+
+from gateway.adapters.postgres.see import PostgresSight
+from gateway.domain.task import KIND_WORDS
+from runtime.errors import NotFound
+
+OUTCOMES = {
+    TaskState.TASK_STATE_PUBLISHED: "waiting",
+    TaskState.TASK_STATE_DONE: "done",
+    TaskState.TASK_STATE_DENIED: "denied",
+    TaskState.TASK_STATE_FAILED: "failed",
+    TaskState.TASK_STATE_SUPERSEDED: "superseded",
+}
+
+
+class TraceRpc(TraceServiceServicer):
+    """See trace.proto."""
+
+    def __init__(self, sight: PostgresSight) -> None:
+        self._sight = sight
+
+    async def GetTrace(  # noqa: N802
+        self,
+        request: GetTraceRequest,
+        context: grpc.aio.ServicerContext[Any, Any],  # noqa: ARG002
+    ) -> Trace:
+        """See trace.proto."""
+        job, tasks = await self._sight.trace_rows(request.correlation_id)
+        if job is None:
+            raise NotFound(
+                f"No change has the correlation ID {request.correlation_id[:64]!r}",
+                reason="UNKNOWN_CORRELATION_ID",
+                field="correlation_id",
+            )
+        trace = Trace(
+            correlation_id=request.correlation_id,
+            actor=job["actor"],
+            action=job["action"],
+            converged=job["converged_at"] is not None,
+        )
+        hops = [*_job_hops(job), *(hop for task in tasks for hop in task_hops(task))]
+        hops.sort(key=lambda hop: (hop.time.seconds, hop.time.nanos))
+        trace.hops.extend(hops)
+        return trace
+
+
+def _hop(stage: str, time: datetime, process: str, **fields: Any) -> Hop:
+    hop = Hop(stage=stage, process=process, **fields)
+    hop.time.FromDatetime(time)
+    return hop
+
+
+def _job_hops(job: asyncpg.Record) -> Iterator[Hop]:
+    yield _hop(
+        "desired",
+        job["created_at"],
+        job["process"],
+        decision_id=job["decision_id"],
+        outcome="accepted",
+        message=f"{job['actor']}: {job['action']} {job['detail']}".strip(),
+    )
+    if job["converged_at"] is not None:
+        yield _hop("converge", job["converged_at"], "gateway", outcome="converged")
+
+
+def task_hops(task: Any) -> Iterator[Hop]:
+    """The hops of one task, from the times that were stored with it."""
+    lane = task["lane"]
+    gateway = "gateway-immediate" if lane == 0 else "gateway-bulk"
+    region = f"region-{task['region']}-{'immediate' if lane == 0 else 'bulk'}"
+    about = {
+        "region": task["region"],
+        "task_id": task["id"].hex,
+        "resource": task["name"],
+        "kind": KIND_WORDS[task["kind"]],
+        "lane": lane,
+        "generation": task["generation"],
+    }
+    outcome = OUTCOMES.get(task["state"], "pending")
+    told = {"outcome": outcome, "message": task["message"] or task["reason"]}
+    decided = {"decision_id": task["execute_decision"]}
+    yield _hop("task", task["created_at"], gateway, outcome="made", **about)
+    denied_here = task["state"] == TaskState.TASK_STATE_DENIED and task["received_at"] is None
+    if task["dispatched_at"] is not None:
+        first = told if denied_here else {"outcome": "published"}
+        yield _hop("dispatch", task["dispatched_at"], gateway, decision_id=task["dispatch_decision"], **first, **about)
+    if task["received_at"] is not None:
+        yield _hop("receive", task["received_at"], region, outcome="journaled", **about)
+    if task["decided_at"] is not None:
+        allowed = "denied" if task["state"] == TaskState.TASK_STATE_DENIED else "allowed"
+        yield _hop("decide", task["decided_at"], region, outcome=allowed, **decided, **about)
+    if task["executed_at"] is not None:
+        yield _hop("execute", task["executed_at"], region, **told, **about)
+    if task["reported_at"] is not None:
+        yield _hop("report", task["reported_at"], gateway, **told, **about)

@@ -1,0 +1,1 @@
+"""What things are and when they change; no I/O, no clock, no randomness."""

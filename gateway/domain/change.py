@@ -1,0 +1,223 @@
+"""What a declaration changes: generations, effects and placements, worked out without touching anything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from orbital.v1.registry_pb2 import Change, ChangeAction, FieldChange
+from orbital.v1.resource_pb2 import LinkState, Resource, TenantState
+
+from gateway.domain.placement import Atlas
+from gateway.domain.resource import normalize, parent_of, parse_name, tenant_of
+from runtime.errors import Conflict, Invalid, Precondition
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A resource as it is stored."""
+
+    identity: int
+    resource: Resource
+    generation: int
+    effect_generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A resource as it is to be stored."""
+
+    resource: Resource
+    generation: int
+    effect_generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to store, and where each resource belongs afterwards."""
+
+    changes: list[Change] = field(default_factory=list)
+    wanted: list[Wanted] = field(default_factory=list)
+    # Full name → regions, for every resource whose placements may change.
+    regions: dict[str, frozenset[str]] = field(default_factory=dict)
+
+
+def plan(declared: Sequence[Resource], stored: Mapping[str, Stored], labels: Mapping[str, Mapping[str, str]]) -> Plan:
+    """What declaring these resources would change.
+
+    `stored` holds every stored resource of the tenants touched (all of them when a region is declared) and all
+    regions, by full name; `labels` those of the stored regions. Raises Invalid, NotFound, Precondition or Conflict
+    naming `resources[N].…`.
+    """
+    result = Plan()
+    estate = {name: item.resource for name, item in stored.items()}
+    seen: dict[str, int] = {}
+    fresh = dict(labels)
+    plain: list[Resource] = []
+    for index, resource in enumerate(declared):
+        plain.append(_admit(resource, index, seen, stored))
+        estate[resource.name] = plain[-1]
+        if plain[-1].WhichOneof("spec") == "region":
+            fresh[parse_name(resource.name).last] = dict(plain[-1].labels)
+    _check_links(plain, estate)
+    atlas = Atlas(estate, fresh)
+    for index, resource in enumerate(plain):
+        regions = _regions(resource, index, atlas)
+        change, wanted = _compare(resource, stored.get(resource.name), len(regions))
+        result.changes.append(change)
+        if wanted is not None:
+            result.wanted.append(wanted)
+        result.regions[resource.name] = regions
+    _spread(result, seen, estate, atlas)
+    return result
+
+
+def _admit(resource: Resource, index: int, seen: dict[str, int], stored: Mapping[str, Stored]) -> Resource:
+    where = f"resources[{index}]"
+    plain = normalize(resource, where)
+    if resource.name in seen:
+        raise Invalid(
+            f"{where}.name: {resource.name} is declared twice, first as resources[{seen[resource.name]}]",
+            reason="DUPLICATE",
+            field=f"{where}.name",
+        )
+    seen[resource.name] = index
+    before = stored.get(resource.name)
+    if resource.generation and (before is None or before.generation != resource.generation):
+        now = before.generation if before else 0
+        raise Precondition(
+            f"{where}.generation: {resource.name} is at generation {now}, not {resource.generation}; read it again",
+            reason="STALE_GENERATION",
+            field=f"{where}.generation",
+        )
+    if before is not None:
+        _check_transition(before.resource, plain, where)
+    return plain
+
+
+def _check_transition(before: Resource, after: Resource, where: str) -> None:
+    spec = after.WhichOneof("spec")
+    if spec == "tenant":
+        after.tenant.state = before.tenant.state
+    elif spec in ("system", "service"):
+        old, new = getattr(before, spec).key_version, getattr(after, spec).key_version
+        if new < old:
+            raise Invalid(
+                f"{where}.{spec}.key_version is {new}, but {after.name} is at {old}; versions only grow",
+                reason="VERSION_SHRINKS",
+                field=f"{where}.{spec}.key_version",
+            )
+    elif spec == "link":
+        _check_link(before, after, where)
+
+
+def _check_link(before: Resource, after: Resource, where: str) -> None:
+    for name in ("system", "provider", "key"):
+        if getattr(before.link, name) != getattr(after.link, name):
+            raise Precondition(
+                f"{where}.link.{name}: a link keeps its {name}; {after.name} has {getattr(before.link, name)!r}",
+                reason="IMMUTABLE",
+                field=f"{where}.link.{name}",
+            )
+
+
+def _check_links(declared: Sequence[Resource], estate: Mapping[str, Resource]) -> None:
+    links: dict[str, list[str]] = {}
+    for name, item in estate.items():
+        if item.WhichOneof("spec") == "link":
+            links.setdefault(parent_of(item), []).append(name)
+    for index, resource in enumerate(declared):
+        if resource.WhichOneof("spec") != "link":
+            continue
+        where = f"resources[{index}].link"
+        others = [name for name in links[parent_of(resource)] if name != resource.name]
+        if others:
+            raise Conflict(
+                f"{where}.system: {parent_of(resource)} already has the link {others[0]}; a system has at most one",
+                reason="SYSTEM_ALREADY_LINKED",
+                field=f"{where}.system",
+            )
+        tenant = estate.get(tenant_of(resource.name), Resource()).tenant
+        linked = resource.link.state == LinkState.LINK_STATE_LINKED
+        if linked and tenant.state == TenantState.TENANT_STATE_KILLED:
+            raise Precondition(
+                f"{where}.state: {tenant_of(resource.name)} was killed; its links stay unlinked",
+                reason="TENANT_KILLED",
+                field=f"{where}.state",
+            )
+
+
+def _regions(resource: Resource, index: int, atlas: Atlas) -> frozenset[str]:
+    if resource.WhichOneof("spec") == "region":
+        return frozenset()
+    return atlas.regions_of(resource, f"resources[{index}]")
+
+
+def _compare(after: Resource, before: Stored | None, regions: int) -> tuple[Change, Wanted | None]:
+    if before is None:
+        change = Change(name=after.name, action=ChangeAction.CHANGE_ACTION_CREATE, to_generation=1, regions=regions)
+        return change, Wanted(after, 1, 1)
+    change = Change(
+        name=after.name, from_generation=before.generation, to_generation=before.generation, regions=regions
+    )
+    change.fields.extend(field_changes(before.resource, after))
+    if not change.fields:
+        change.action = ChangeAction.CHANGE_ACTION_NONE
+        return change, None
+    change.action = ChangeAction.CHANGE_ACTION_UPDATE
+    change.to_generation = before.generation + 1
+    effective = any(item.path.endswith((".key_version", "link.state")) for item in change.fields)
+    return change, Wanted(after, change.to_generation, change.to_generation if effective else before.effect_generation)
+
+
+def field_changes(before: Resource, after: Resource) -> list[FieldChange]:
+    """The fields that differ, by path, with their values as people write them."""
+    old, new = _flat(before), _flat(after)
+    return [
+        FieldChange(path=path, before=old.get(path, ""), after=new.get(path, ""))
+        for path in sorted(old.keys() | new.keys())
+        if old.get(path) != new.get(path)
+    ]
+
+
+def _flat(resource: Resource) -> dict[str, str]:
+    spec = str(resource.WhichOneof("spec"))
+    flat = {f"labels[{key}]": value for key, value in resource.labels.items()}
+    for field_descriptor, value in getattr(resource, spec).ListFields():
+        path = f"{spec}.{field_descriptor.name}"
+        if field_descriptor.name == "placement":
+            flat |= {f"{path}.regions[{name}]": name for name in value.regions}
+            flat |= {f"{path}.match_labels[{key}]": text for key, text in value.match_labels.items()}
+        elif field_descriptor.enum_type is not None:
+            flat[path] = field_descriptor.enum_type.values_by_number[value].name.rpartition("_STATE_")[2].lower()
+        elif field_descriptor.name == "lease":
+            flat[path] = f"{value.seconds}s"
+        else:
+            flat[path] = str(value)
+    return flat
+
+
+def _spread(result: Plan, seen: Mapping[str, int], estate: Mapping[str, Resource], atlas: Atlas) -> None:
+    """Find where undeclared resources belong now: a changed selector or region moves those below it."""
+    moved = {
+        tenant_of(item.resource.name)
+        for item in result.wanted
+        if item.resource.WhichOneof("spec") in ("tenant", "system")
+    }
+    everything = any(item.resource.WhichOneof("spec") == "region" for item in result.wanted)
+    for name, resource in estate.items():
+        if name in seen or resource.WhichOneof("spec") == "region":
+            continue
+        if everything or tenant_of(name) in moved:
+            result.regions[name] = atlas.regions_of(resource, name)
+
+
+def check_shrink(name: str, before: Iterable[str], after: frozenset[str]) -> None:
+    """Raise Precondition when a resource would leave a region: leaving is a retirement, not an absence."""
+    lost = sorted(set(before) - after)
+    if lost:
+        raise Precondition(
+            f"{name} is in {', '.join(lost[:5])}, which the declaration leaves out; absence never deletes",
+            reason="PLACEMENT_SHRINKS",
+            field="resources",
+        )

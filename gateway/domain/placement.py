@@ -1,0 +1,75 @@
+"""Where resources belong: a tenant by its selector, a system within it, services and links with their system."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from orbital.v1.resource_pb2 import Resource, Selector
+
+from gateway.domain.resource import parent_of, tenant_of
+from runtime.errors import Invalid, NotFound
+
+Labels = Mapping[str, str]
+
+
+def select(selector: Selector, regions: Mapping[str, Labels], field: str) -> frozenset[str]:
+    """The regions named and those that carry all the labels; raises NotFound for a name that is no region."""
+    for index, name in enumerate(selector.regions):
+        if name not in regions:
+            known = ", ".join(sorted(regions)[:10]) or "none is declared yet"
+            where = f"{field}.regions[{index}]"
+            raise NotFound(
+                f'{where}: unknown region "{name}"; expected one of {known}', reason="UNKNOWN_REGION", field=where
+            )
+    wanted = dict(selector.match_labels).items()
+    matching = {name for name, labels in regions.items() if wanted and wanted <= dict(labels).items()}
+    return frozenset(selector.regions) | matching
+
+
+class Atlas:
+    """Answers where each resource of an estate belongs.
+
+    `resources` holds every resource of the tenants asked about, by full name; `regions` the labels of all regions.
+    """
+
+    def __init__(self, resources: Mapping[str, Resource], regions: Mapping[str, Labels]) -> None:
+        self._resources = resources
+        self._regions = regions
+        self._known: dict[str, frozenset[str]] = {}
+
+    def regions_of(self, resource: Resource, field: str) -> frozenset[str]:
+        """The regions of a resource; raises NotFound or Invalid naming the field that is wrong."""
+        if resource.name not in self._known:
+            self._known[resource.name] = self._find(resource, field)
+        return self._known[resource.name]
+
+    def _find(self, resource: Resource, field: str) -> frozenset[str]:
+        spec = resource.WhichOneof("spec")
+        if spec == "tenant":
+            return select(resource.tenant.placement, self._regions, f"{field}.tenant.placement")
+        if spec == "system":
+            return self._system(resource, field)
+        parent = parent_of(resource)
+        where = f"{field}.link.system" if spec == "link" else f"{field}.name"
+        return self.regions_of(self._require(parent, where), field)
+
+    def _system(self, resource: Resource, field: str) -> frozenset[str]:
+        within = self.regions_of(self._require(tenant_of(resource.name), f"{field}.name"), field)
+        if not (resource.system.placement.regions or resource.system.placement.match_labels):
+            return within
+        where = f"{field}.system.placement"
+        outside = sorted(set(resource.system.placement.regions) - within)
+        own = select(resource.system.placement, self._regions, where)
+        if outside:
+            raise Invalid(
+                f"{where}.regions: {resource.name} cannot be in {', '.join(outside)}, where its tenant is not",
+                reason="OUTSIDE_TENANT",
+                field=f"{where}.regions",
+            )
+        return own & within
+
+    def _require(self, name: str, field: str) -> Resource:
+        found = self._resources.get(name)
+        if found is None:
+            raise NotFound(f"{field}: {name} is not declared", reason="UNKNOWN_PARENT", field=field)
+        return found

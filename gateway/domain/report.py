@@ -1,0 +1,49 @@
+"""What reports say about placements and tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from orbital.v1.registry_pb2 import TaskState
+from orbital.v1.task_pb2 import Outcome, Report
+
+TASK_STATES: dict[int, TaskState.ValueType] = {
+    Outcome.OUTCOME_DONE: TaskState.TASK_STATE_DONE,
+    Outcome.OUTCOME_STALE: TaskState.TASK_STATE_SUPERSEDED,
+    Outcome.OUTCOME_DENIED: TaskState.TASK_STATE_DENIED,
+    Outcome.OUTCOME_FAILED: TaskState.TASK_STATE_FAILED,
+    # The region has it and goes on: for the control plane it is still under way.
+    Outcome.OUTCOME_WAITING: TaskState.TASK_STATE_PUBLISHED,
+}
+# Seconds until a placement is driven again after each outcome; 0 leaves the time as it is.
+REDRIVE: dict[int, float] = {
+    Outcome.OUTCOME_DONE: 0.0,
+    Outcome.OUTCOME_STALE: 0.0,
+    Outcome.OUTCOME_DENIED: 30.0,
+    Outcome.OUTCOME_FAILED: 60.0,
+    Outcome.OUTCOME_WAITING: 120.0,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Regional:
+    """A report and the region whose identity vouches for it."""
+
+    region: str
+    report: Report
+
+
+def last_by_task(reports: Iterable[Regional]) -> list[Regional]:
+    """One report a task: the last one, because a later report knows more."""
+    return list({item.report.task_id: item for item in reports}.values())
+
+
+def last_by_placement(reports: Iterable[Regional]) -> list[Regional]:
+    """One report a placement: the one of the newest task; of one task, what was observed last."""
+    best: dict[tuple[str, str], Regional] = {}
+    for item in reports:
+        key = (item.report.resource, item.region)
+        if key not in best or item.report.generation >= best[key].report.generation:
+            best[key] = item
+    return list(best.values())

@@ -1,0 +1,43 @@
+"""Tasks: discrete, idempotent, one per region, resource and generation."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+
+from orbital.v1.resource_pb2 import LinkState, Resource, TenantState
+from orbital.v1.task_pb2 import TaskKind, lane
+
+LANES: dict[int, int] = {
+    value.number: value.GetOptions().Extensions[lane] for value in TaskKind.DESCRIPTOR.values if value.number
+}
+KIND_WORDS: dict[int, str] = {
+    value.number: value.name.removeprefix("TASK_KIND_") for value in TaskKind.DESCRIPTOR.values
+}
+
+
+def task_id(resource: str, region: str, generation: int) -> uuid.UUID:
+    """The ID of a task: making the task twice gives the same one, wherever it is made."""
+    digest = hashlib.blake2b(f"{resource}\n{region}\n{generation}".encode(), digest_size=16).digest()
+    return uuid.UUID(bytes=digest, version=8)
+
+
+def effect_kind(resource: Resource, *, new: bool) -> TaskKind.ValueType:
+    """The kind of task that brings a key effect about: making the resource, or its last effective change."""
+    spec = resource.WhichOneof("spec")
+    if spec == "tenant":
+        killed = resource.tenant.state == TenantState.TENANT_STATE_KILLED
+        return TaskKind.TASK_KIND_UNLINK_KEY if killed else TaskKind.TASK_KIND_DEFINE_TENANT
+    if spec == "link":
+        linked = resource.link.state == LinkState.LINK_STATE_LINKED
+        return TaskKind.TASK_KIND_LINK_KEY if linked else TaskKind.TASK_KIND_UNLINK_KEY
+    return TaskKind.TASK_KIND_DEFINE_KEY if new else TaskKind.TASK_KIND_ROTATE_KEY
+
+
+def drive_kind(resource: Resource, effect_generation: int, observed_generation: int) -> TaskKind.ValueType:
+    """The kind of task that takes a placement from what was observed to what is desired."""
+    if observed_generation == 0:
+        return effect_kind(resource, new=True)
+    if observed_generation < effect_generation:
+        return effect_kind(resource, new=False)
+    return TaskKind.TASK_KIND_SYNC_METADATA

@@ -1,0 +1,246 @@
+"""The lane stream: messages go from a queue to a region unparsed; acknowledgements and reports come back.
+
+A message leaves the broker only after the region said that it is in its journal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from orbital.v1.dispatch_pb2 import (
+    Beat,
+    Delivery,
+    Open,
+    Opened,
+    ReportBatch,
+    ReportsAccepted,
+    SubscribeRequest,
+    SubscribeResponse,
+)
+
+from gateway.flow.report import MAX_REPORTS, ReportFlow
+from gateway.ports.lanes import Consumer, Lanes
+from gateway.ports.store import TaskStore
+from runtime.errors import Denied, Invalid, Unavailable
+from runtime.fields import check_length
+from runtime.lifecycle import Backoff
+from runtime.logs import get_logger
+
+log = get_logger(__name__)
+
+MAX_CREDIT = 256
+
+
+@dataclass(frozen=True, slots=True)
+class LaneTiming:
+    """Seconds: between beats, of a stream's life, and before silent placements are driven again."""
+
+    beat: float
+    stream: float
+    grace: float
+
+
+class Contacts:
+    """Which lanes of which regions have an open stream in this process."""
+
+    def __init__(self, store: TaskStore) -> None:
+        self._store = store
+        self._open: dict[tuple[str, int], int] = {}
+
+    def add(self, region: str, lane: int, count: int) -> None:
+        """One stream more (1) or less (-1)."""
+        key = (region, lane)
+        self._open[key] = self._open.get(key, 0) + count
+        if not self._open[key]:
+            del self._open[key]
+
+    async def run(self, seconds: float) -> None:
+        """Record the contact of all of them, in one statement every `seconds`, until cancelled."""
+        while True:
+            if self._open:
+                try:
+                    await self._store.contacted(sorted(self._open))
+                except Unavailable as error:
+                    log.warning("contact not recorded", reason=error.reason)
+            await asyncio.sleep(seconds)
+
+
+class Deliver:
+    """Serves lane streams."""
+
+    def __init__(
+        self,
+        lanes: Lanes,
+        store: TaskStore,
+        reports: ReportFlow,
+        contacts: Contacts,
+        timing: LaneTiming,
+        served: frozenset[int],
+        clock: Callable[[], datetime],
+        backoff: Callable[[], Backoff],
+    ) -> None:
+        self._lanes = lanes
+        self._store = store
+        self._reports = reports
+        self._contacts = contacts
+        self._timing = timing
+        self._served = served
+        self._clock = clock
+        self._backoff = backoff
+
+    async def serve(
+        self,
+        principal: str,
+        region: str,
+        requests: AsyncIterator[SubscribeRequest],
+        send: Callable[[SubscribeResponse], Awaitable[None]],
+    ) -> None:
+        """Serve one stream until it is too old or an end of it is lost; `region` is what the sidecar authorised."""
+        opening = await _open(requests, region, self._served)
+        await self._store.contacted([(region, opening.lane)])
+        await self._store.give_grace(region, opening.lane, self._timing.grace)
+        self._contacts.add(region, opening.lane, 1)
+        try:
+            async with (
+                asyncio.timeout(self._timing.stream) as age,
+                self._lanes.consume(region, opening.lane, opening.credit) as consumer,
+            ):
+                await _Stream(self, principal, opening, consumer, requests, send).run()
+        except TimeoutError:
+            if not age.expired():
+                raise
+        finally:
+            self._contacts.add(region, opening.lane, -1)
+
+    @property
+    def timing(self) -> LaneTiming:
+        """The times of a stream."""
+        return self._timing
+
+    def expire_time(self) -> datetime:
+        """When a stream that opens now has to be opened again."""
+        return self._clock() + timedelta(seconds=self._timing.stream)
+
+    def now(self) -> datetime:
+        """The time."""
+        return self._clock()
+
+    async def keep_dead_letter(self, opening: Open, reason: str, body: bytes) -> None:
+        """Keep a message that the region could not read."""
+        await self._store.keep_dead_letter(opening.region, opening.lane, reason, body)
+
+    async def submit(self, principal: str, region: str, batch: ReportBatch) -> ReportsAccepted:
+        """Make a batch durable, however long the store or the policy engine are away."""
+        check_length(len(batch.reports), 1, MAX_REPORTS, "reports", "items")
+        backoff = self._backoff()
+        while True:
+            try:
+                refused = await self._reports.submit(principal, region, batch.reports)
+            except Unavailable as error:
+                log.warning("reports wait", region=region, reason=error.reason)
+                await asyncio.sleep(backoff.next())
+            else:
+                return ReportsAccepted(batch_id=batch.batch_id, refused=refused)
+
+
+class _Stream:
+    """One open stream. Everything that goes down passes one queue and one writer."""
+
+    def __init__(
+        self,
+        deliver: Deliver,
+        principal: str,
+        opening: Open,
+        consumer: Consumer,
+        requests: AsyncIterator[SubscribeRequest],
+        send: Callable[[SubscribeResponse], Awaitable[None]],
+    ) -> None:
+        self._deliver = deliver
+        self._principal = principal
+        self._opening = opening
+        self._consumer = consumer
+        self._requests = requests
+        self._send = send
+        self._down: asyncio.Queue[SubscribeResponse] = asyncio.Queue(64)
+        # Unacknowledged messages, so that a rejected one can be kept.
+        self._held: dict[int, bytes] = {}
+
+    async def run(self) -> None:
+        opened = Opened()
+        opened.expire_time.FromDatetime(self._deliver.expire_time())
+        await self._down.put(SubscribeResponse(opened=opened))
+        try:
+            async with asyncio.TaskGroup() as group:
+                parts = [group.create_task(part) for part in (self._write(), self._read(), self._beat())]
+                await self._listen(group)
+                for part in parts:
+                    part.cancel()
+        except* (Invalid, Denied, Unavailable) as errors:
+            raise errors.exceptions[0] from None
+
+    async def _write(self) -> None:
+        while True:
+            await self._send(await self._down.get())
+
+    async def _read(self) -> None:
+        async for message in self._consumer.messages():
+            self._held[message.tag] = message.body
+            delivery = Delivery(delivery_id=message.tag, batch=message.body, redelivered=message.redelivered)
+            await self._down.put(SubscribeResponse(delivery=delivery))
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(self._deliver.timing.beat)
+            beat = Beat()
+            beat.sent_at.FromDatetime(self._deliver.now())
+            await self._down.put(SubscribeResponse(beat=beat))
+
+    async def _listen(self, group: asyncio.TaskGroup) -> None:
+        async for request in self._requests:
+            what = request.WhichOneof("message")
+            if what == "acknowledge":
+                await self._acknowledge(request.acknowledge.delivery_id)
+            elif what == "reject":
+                await self._reject(request.reject.delivery_id, request.reject.reason)
+            elif what == "reports":
+                # Beside the acknowledgements: a slow store must not keep messages from being forgotten.
+                group.create_task(self._report(request.reports))
+            else:
+                raise Invalid(f"A lane stream takes no {what or 'empty message'} here", field="message")
+
+    async def _acknowledge(self, delivery_id: int) -> None:
+        known = [tag for tag in self._held if tag <= delivery_id]
+        if known:
+            await self._consumer.acknowledge(max(known))
+            for tag in known:
+                del self._held[tag]
+
+    async def _reject(self, delivery_id: int, reason: str) -> None:
+        body = self._held.pop(delivery_id, None)
+        if body is not None:
+            log.warning("dead letter", region=self._opening.region, lane=self._opening.lane, reason=reason)
+            await self._deliver.keep_dead_letter(self._opening, reason, body)
+            await self._consumer.reject(delivery_id)
+
+    async def _report(self, batch: ReportBatch) -> None:
+        accepted = await self._deliver.submit(self._principal, self._opening.region, batch)
+        await self._down.put(SubscribeResponse(accepted=accepted))
+
+
+async def _open(requests: AsyncIterator[SubscribeRequest], region: str, served: frozenset[int]) -> Open:
+    async with asyncio.timeout(10):
+        first = await anext(requests, None)
+    if first is None or first.WhichOneof("message") != "open":
+        raise Invalid("The first message of a lane stream is Open", field="open")
+    opening = first.open
+    if opening.region != region:
+        raise Denied(
+            f"The caller is region {region!r} and cannot open a lane of {opening.region!r}", reason="OTHER_REGION"
+        )
+    if opening.lane not in served:
+        raise Invalid(f"open.lane is {opening.lane}; this process serves {sorted(served)}", field="open.lane")
+    check_length(opening.credit, 1, MAX_CREDIT, "open.credit", "messages")
+    return opening

@@ -1,0 +1,106 @@
+"""Stage 1, desired: intent is accepted, versioned and stored in one transaction with its correlation ID."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from orbital.v1.registry_pb2 import DeclareRequest, DeclareResponse, KillRequest, KillResponse
+from orbital.v1.resource_pb2 import LinkState, Resource, TenantState
+from orbital.v1.task_pb2 import TaskKind
+
+from gateway.domain.change import Plan, Stored, Wanted, plan
+from gateway.domain.resource import parse_name
+from gateway.ports.store import Action, DesiredStore, Estate
+from runtime.errors import NotFound
+from runtime.fields import check_length, check_name
+
+MAX_RESOURCES = 5000
+MAX_REQUEST_ID = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks, as the sidecar vouches for it."""
+
+    principal: str
+    decision_id: str
+
+
+class Desired:
+    """Accepts declarations and kills."""
+
+    def __init__(self, store: DesiredStore, new_correlation_id: Callable[[], str]) -> None:
+        self._store = store
+        self._new_correlation_id = new_correlation_id
+
+    async def declare(self, request: DeclareRequest, caller: Caller) -> DeclareResponse:
+        """Store all of it or nothing; raises Invalid, NotFound, Precondition or Conflict naming the field."""
+        check_length(len(request.resources), 1, MAX_RESOURCES, "resources", "items")
+        check_length(len(request.request_id), 0, MAX_REQUEST_ID, "request_id")
+        async with self._store.declaring() as estate:
+            known = await estate.answered(caller.principal, request.request_id)
+            if known is not None:
+                return DeclareResponse.FromString(known)
+            stored, changes = await _plan(estate, request.resources)
+            answer = DeclareResponse(changes=changes.changes)
+            if request.validate_only or not changes.wanted:
+                return answer
+            answer.correlation_id = self._new_correlation_id()
+            detail = f"{len(changes.wanted)} of {len(request.resources)} resources changed"
+            await estate.save(_action(answer, caller, "declare", detail, request.request_id), changes, stored, answer)
+            return answer
+
+    async def kill(self, request: KillRequest, caller: Caller) -> KillResponse:
+        """Unlink every Link of a tenant in every region; killing a killed tenant changes nothing."""
+        check_name(request.tenant, "tenant")
+        check_length(len(request.request_id), 0, MAX_REQUEST_ID, "request_id")
+        if not request.validate_only:
+            check_length(len(request.reason.strip()), 1, 500, "reason")
+        async with self._store.killing() as tenancy:
+            known = await tenancy.answered(caller.principal, request.request_id)
+            if known is not None:
+                return KillResponse.FromString(known)
+            stored = await tenancy.locked(request.tenant)
+            tenant = stored.get(f"tenants/{request.tenant}")
+            if tenant is None:
+                raise NotFound(f"No tenant {request.tenant!r}", reason="UNKNOWN_TENANT", field="tenant")
+            services, regions = await tenancy.reach(request.tenant)
+            answer = KillResponse(services=services, regions=regions, links=len(stored) - 1)
+            answer.already_killed = tenant.resource.tenant.state == TenantState.TENANT_STATE_KILLED
+            if request.validate_only or answer.already_killed:
+                return answer
+            answer.correlation_id = self._new_correlation_id()
+            action = _action(answer, caller, f"kill {request.tenant}", request.reason.strip(), request.request_id)
+            await tenancy.drive(action, _killed(stored), TaskKind.TASK_KIND_UNLINK_KEY, answer)
+            return answer
+
+
+async def _plan(estate: Estate, declared: Sequence[Resource]) -> tuple[Mapping[str, Stored], Plan]:
+    names = [parse_name(resource.name, f"resources[{index}].name") for index, resource in enumerate(declared)]
+    regions = await estate.regions()
+    everything = any(name.spec == "region" for name in names)
+    tenants = None if everything else sorted({name.tenant for name in names})
+    stored = {**regions, **await estate.resources(tenants)}
+    labels = {name.rpartition("/")[2]: dict(item.resource.labels) for name, item in regions.items()}
+    return stored, plan(declared, stored, labels)
+
+
+def _action(
+    answer: DeclareResponse | KillResponse, caller: Caller, action: str, detail: str, request_id: str
+) -> Action:
+    return Action(answer.correlation_id, caller.principal, action, detail, caller.decision_id, request_id)
+
+
+def _killed(stored: Mapping[str, Stored]) -> dict[int, Wanted]:
+    """The tenant and its links at their next generation: killed, and unlinked."""
+    result: dict[int, Wanted] = {}
+    for item in stored.values():
+        after = Resource()
+        after.CopyFrom(item.resource)
+        if after.WhichOneof("spec") == "tenant":
+            after.tenant.state = TenantState.TENANT_STATE_KILLED
+        else:
+            after.link.state = LinkState.LINK_STATE_UNLINKED
+        result[item.identity] = Wanted(after, item.generation + 1, item.generation + 1)
+    return result

@@ -1,0 +1,141 @@
+"""A gateway process, from its settings to its last breath. Any number of replicas may run."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+import time
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+
+from orbital.v1.dispatch_pb2_grpc import add_DispatchServiceServicer_to_server
+from orbital.v1.enrolment_pb2_grpc import add_EnrolmentServiceServicer_to_server
+from orbital.v1.registry_pb2_grpc import add_RegistryServiceServicer_to_server
+from orbital.v1.report_pb2_grpc import add_ReportServiceServicer_to_server
+from orbital.v1.trace_pb2_grpc import add_TraceServiceServicer_to_server
+
+from gateway.adapters.bundles.server import serve_bundles
+from gateway.adapters.postgres.desired import PostgresDesired
+from gateway.adapters.postgres.pool import Pool, listen, open_pool
+from gateway.adapters.postgres.reports import PostgresReports
+from gateway.adapters.postgres.see import PostgresSight
+from gateway.adapters.postgres.tasks import PostgresTasks
+from gateway.adapters.rabbitmq.connection import Broker
+from gateway.adapters.rabbitmq.lanes import LanePublisher, RabbitLanes
+from gateway.adapters.rpc.dispatch import DispatchRpc, EnrolmentRpc, ReportRpc
+from gateway.adapters.rpc.registry import JobNews, RegistryRpc
+from gateway.adapters.rpc.trace import TraceRpc
+from gateway.flow.converge import Converge
+from gateway.flow.deliver import Contacts, Deliver, LaneTiming
+from gateway.flow.desired import Desired
+from gateway.flow.detect import Detect
+from gateway.flow.dispatch import Dispatch
+from gateway.flow.report import ReportFlow
+from gateway.settings import GatewaySettings
+from runtime.lifecycle import Backoff, run
+from runtime.logs import get_logger, setup_logs
+from runtime.policy import PolicyEngine, policy_engine
+from runtime.rpc import Server
+
+log = get_logger(__name__)
+
+SERVICES = tuple(f"orbital.v1.{name}Service" for name in ("Dispatch", "Enrolment", "Registry", "Report", "Trace"))
+
+
+def clock() -> datetime:
+    """The wall clock, in UTC."""
+    return datetime.now(UTC)
+
+
+def new_correlation_id() -> str:
+    """32 hex digits that sort by time and are a W3C trace ID (RFC 9562, version 7)."""
+    stamp = time.time_ns() // 1_000_000
+    value = (stamp & (2**48 - 1)) << 80 | 0x7 << 76 | secrets.randbits(12) << 64 | 0b10 << 62 | secrets.randbits(62)
+    return f"{value:032x}"
+
+
+def backoff() -> Backoff:
+    """Waits of 0.2 to 5 s."""
+    return Backoff(random.random)
+
+
+async def main(settings: GatewaySettings) -> None:
+    """Serve until cancelled. The end: stop serving, drain, stop the stages, close the pools."""
+    async with AsyncExitStack() as stack:
+        pool = await stack.enter_async_context(open_pool(settings.postgres))
+        policy = await stack.enter_async_context(policy_engine(settings.opa.url, settings.opa.seconds))
+        sight = PostgresSight(pool)
+        tasks = PostgresTasks(pool, settings.name)
+        if settings.http is not None and settings.bundle is not None:
+            await stack.enter_async_context(serve_bundles(settings.http, settings.bundle, tasks))
+        publishing = Broker(settings.rabbitmq, f"{settings.name} publish", backoff())
+        consuming = Broker(settings.rabbitmq, f"{settings.name} consume", backoff())
+        reports = ReportFlow(PostgresReports(pool), tasks, policy, settings.name, settings.flow.report_batch)
+        contacts = Contacts(tasks)
+        deliver = make_deliver(settings, RabbitLanes(consuming, settings.rabbitmq.queue_type), tasks, reports, contacts)
+        news = JobNews()
+        desired = Desired(PostgresDesired(pool, settings.name), new_correlation_id)
+
+        server = Server(settings.listen, SERVICES)
+        add_DispatchServiceServicer_to_server(DispatchRpc(deliver), server.grpc)
+        add_EnrolmentServiceServicer_to_server(EnrolmentRpc(sight, clock), server.grpc)
+        add_RegistryServiceServicer_to_server(RegistryRpc(desired, sight, news), server.grpc)
+        add_ReportServiceServicer_to_server(ReportRpc(reports), server.grpc)
+        add_TraceServiceServicer_to_server(TraceRpc(sight), server.grpc)
+
+        group = await stack.enter_async_context(asyncio.TaskGroup())
+        for part in (
+            publishing.run(),
+            consuming.run(),
+            reports.run(),
+            contacts.run(settings.flow.beat_seconds),
+            Converge(PostgresReports(pool)).run(settings.flow.detect_seconds, backoff()),
+            listen(pool, "orbital_job", news.heard),
+        ):
+            group.create_task(part)
+        start_lanes(settings, group, pool, tasks, policy, publishing)
+        async with server.running():
+            await server.serving(True)
+            log.info("serving", lanes=sorted(settings.lanes))
+            await asyncio.Event().wait()
+
+
+def make_deliver(
+    settings: GatewaySettings, lanes: RabbitLanes, tasks: PostgresTasks, reports: ReportFlow, contacts: Contacts
+) -> Deliver:
+    """The lane streams of this process."""
+    timing = LaneTiming(settings.flow.beat_seconds, settings.flow.stream_seconds, settings.flow.grace_seconds)
+    return Deliver(lanes, tasks, reports, contacts, timing, settings.lanes, clock, backoff)
+
+
+def start_lanes(
+    settings: GatewaySettings,
+    group: asyncio.TaskGroup,
+    pool: Pool,
+    tasks: PostgresTasks,
+    policy: PolicyEngine,
+    broker: Broker,
+) -> None:
+    """Detect and dispatch, each lane by itself, woken by the database's notifications."""
+    flow = settings.flow
+    detects: dict[str, Detect] = {}
+    for lane in sorted(settings.lanes):
+        publisher = LanePublisher(broker, settings.rabbitmq.queue_type)
+        dispatch = Dispatch(tasks, policy, publisher, lane, claim=flow.claim_batch, message=flow.message_tasks)
+        detects[str(lane)] = Detect(tasks, lane, flow.detect_batch, dispatch.wake.set)
+        group.create_task(dispatch.run(flow.detect_seconds, backoff()))
+        group.create_task(detects[str(lane)].run(flow.detect_seconds, backoff()))
+
+    def heard(lane: str) -> None:
+        for name, detect in detects.items():
+            if lane in ("", name):
+                detect.wake.set()
+
+    group.create_task(listen(pool, "orbital_lane", heard))
+
+
+if __name__ == "__main__":
+    loaded = GatewaySettings.load()
+    setup_logs(loaded.name, loaded.log_level)
+    run(lambda: main(loaded))

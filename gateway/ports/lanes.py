@@ -1,0 +1,53 @@
+"""The broker, as the flow sees it: a durable queue for each region and lane."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """A serialized TaskBatch on its way to one region's lane."""
+
+    region: str
+    lane: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """A message as the broker hands it over; `tag` grows within one consumer."""
+
+    tag: int
+    body: bytes
+    redelivered: bool
+
+
+class Publisher(Protocol):
+    """The way into the broker."""
+
+    async def publish(self, parcels: Sequence[Parcel]) -> None:
+        """Return once the broker has confirmed all of them; raises Unavailable when it does not."""
+
+
+class Consumer(Protocol):
+    """One reader of one queue."""
+
+    def messages(self) -> AsyncIterator[Delivered]:
+        """Messages as they come; ends with Unavailable when the broker is lost."""
+
+    async def acknowledge(self, tag: int) -> None:
+        """Everything up to and including `tag` may be forgotten."""
+
+    async def reject(self, tag: int) -> None:
+        """Dead-letter this message."""
+
+
+class Lanes(Protocol):
+    """The way out of the broker."""
+
+    def consume(self, region: str, lane: int, credit: int) -> AbstractAsyncContextManager[Consumer]:
+        """A consumer that holds at most `credit` unacknowledged messages."""

@@ -1,0 +1,15 @@
+"""The policy engine, as the flow sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from runtime.policy import Decisions
+
+
+class Policy(Protocol):
+    """Decides about many items in one question."""
+
+    async def decide(self, policy: str, question: Mapping[str, Any], identities: Sequence[str]) -> Decisions:
+        """Decisions for these IDs; raises Unavailable when the engine does not answer."""

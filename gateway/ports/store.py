@@ -1,0 +1,172 @@
+"""The source of truth, as the flow sees it. Every method is one transaction of a few set-based statements."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from orbital.v1.registry_pb2 import DeclareResponse, KillResponse
+
+from gateway.domain.change import Plan, Stored, Wanted
+from gateway.domain.report import Regional
+from runtime.policy import Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """Who did what: the head of a job."""
+
+    correlation_id: str
+    actor: str
+    action: str
+    detail: str
+    decision_id: str
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """A placement that is behind and due."""
+
+    resource_id: int
+    resource: str
+    tenant: str
+    region: str
+    kind: int
+    lane: int
+    generation: int
+    correlation_id: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A pending task, with the desired state as it is now."""
+
+    identity: uuid.UUID
+    sequence: int
+    kind: int
+    lane: int
+    region: str
+    tenant: str
+    generation: int
+    current_generation: int
+    correlation_id: str
+    created_at: datetime
+    resource: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """A refusal that is kept."""
+
+    decision_id: str
+    policy: str
+    principal: str
+    action: str
+    refusal: Refusal
+    correlation_id: str
+    engine: str
+
+
+class Estate(Protocol):
+    """Desired state inside one transaction that no other declaration runs beside."""
+
+    async def answered(self, actor: str, request_id: str) -> bytes | None:
+        """The stored answer to this request, if it was made before."""
+
+    async def regions(self) -> Mapping[str, Stored]:
+        """Every region, by full name."""
+
+    async def resources(self, tenants: Sequence[str] | None) -> Mapping[str, Stored]:
+        """The resources of these tenants (of all, for None), by full name, regions left out."""
+
+    async def save(self, action: Action, plan: Plan, stored: Mapping[str, Stored], answer: DeclareResponse) -> None:
+        """Store the plan, its placements and the job, and wake the lanes that have work."""
+
+
+class Tenancy(Protocol):
+    """A tenant and its links, locked."""
+
+    async def answered(self, actor: str, request_id: str) -> bytes | None:
+        """The stored answer to this request, if it was made before."""
+
+    async def locked(self, tenant: str) -> Mapping[str, Stored]:
+        """The tenant and its links, by full name."""
+
+    async def reach(self, tenant: str) -> tuple[int, Sequence[str]]:
+        """How many services the tenant has, and the regions it is in."""
+
+    async def drive(self, action: Action, wanted: Mapping[int, Wanted], kind: int, answer: KillResponse) -> None:
+        """Store new generations and drive each in all of its regions with tasks of this kind."""
+
+
+class DesiredStore(Protocol):
+    """What `desired` and `kill` need."""
+
+    def declaring(self) -> AbstractAsyncContextManager[Estate]:
+        """A transaction for a declaration."""
+
+    def killing(self) -> AbstractAsyncContextManager[Tenancy]:
+        """A transaction for a kill; it waits for no declaration of other tenants."""
+
+
+class TaskStore(Protocol):
+    """What `detect`, `dispatch` and `deliver` need."""
+
+    def drifting(self, lane: int, limit: int) -> AbstractAsyncContextManager[DriftBatch]:
+        """Due drift of a lane, locked until the block ends."""
+
+    def claiming(self, lane: int, limit: int) -> AbstractAsyncContextManager[ClaimBatch]:
+        """Pending tasks of a lane, locked until the block ends."""
+
+    async def give_grace(self, region: str, lane: int, seconds: float) -> None:
+        """Put off driving what is silent in this region."""
+
+    async def keep_dead_letter(self, region: str, lane: int, reason: str, payload: bytes) -> None:
+        """Keep a message that could not be read."""
+
+    async def keep_denials(self, denials: Sequence[Denial]) -> None:
+        """Keep refusals; one that is kept already is not kept twice."""
+
+    async def contacted(self, lanes: Sequence[tuple[str, int]]) -> None:
+        """These regions were heard of now, on these lanes."""
+
+
+class DriftBatch(Protocol):
+    """Locked drift."""
+
+    drifts: Sequence[Drift]
+
+    async def drive(self, tasks: Sequence[tuple[uuid.UUID, Drift, float]]) -> None:
+        """Make a pending task of each drift; the number is the seconds until it is driven again."""
+
+
+class ClaimBatch(Protocol):
+    """Locked tasks."""
+
+    tasks: Sequence[Claimed]
+
+    async def published(self, tasks: Sequence[uuid.UUID], decision_id: str) -> None:
+        """The broker has confirmed them."""
+
+    async def superseded(self, tasks: Sequence[uuid.UUID]) -> None:
+        """A newer generation takes their place."""
+
+    async def denied(self, tasks: Sequence[tuple[Claimed, Refusal]], decision_id: str) -> None:
+        """Policy refused them."""
+
+
+class ReportStore(Protocol):
+    """What `report` and `converge` need."""
+
+    async def observe(self, tasks: Sequence[Regional], placements: Sequence[Regional]) -> None:
+        """Record what regions reported, and close the jobs that have converged by it."""
+
+    async def converge_all(self) -> None:
+        """Close every job that has converged, whatever notice of it was lost."""

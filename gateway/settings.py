@@ -1,0 +1,68 @@
+"""The settings of a gateway process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+
+from runtime.settings import Section, Settings
+
+
+class PostgresSettings(Section):
+    """Where desired and observed state are kept."""
+
+    host: str = Field(description="Directory of the Unix socket, or a host name")
+    port: int = 5432
+    database: str = "orbital"
+    user: str = "orbital"
+    password_file: Path
+    connections: int = Field(12, ge=4, le=100, description="Size of the pool")
+    seconds: float = Field(30.0, description="Time-out of a statement")
+
+
+class RabbitMQSettings(Section):
+    """The broker."""
+
+    host: str = "127.0.0.1"
+    port: int = 5672
+    user: str = "gateway"
+    password_file: Path
+    virtual_host: str = "/"
+    management_port: int | None = None
+    queue_type: str = Field("classic", pattern="classic|quorum", description="quorum on a cluster")
+
+
+class OpaSettings(Section):
+    """The policy engine beside this process."""
+
+    url: str = Field(description="http://host:port of its data API")
+    seconds: float = Field(2.0, description="Time-out of a question")
+
+
+class FlowSettings(Section):
+    """How much at once, and how often."""
+
+    detect_batch: int = Field(1000, ge=1, le=10_000, description="Placements a detection statement")
+    detect_seconds: float = Field(5.0, gt=0, description="Period of the full pass that needs no notification")
+    claim_batch: int = Field(256, ge=1, le=5000, description="Tasks a claim")
+    message_tasks: int = Field(64, ge=1, le=500, description="Tasks a broker message")
+    report_batch: int = Field(2000, ge=1, le=20_000, description="Reports a statement")
+    beat_seconds: float = Field(2.0, gt=0, description="Period of the proof of life on every lane stream")
+    stream_seconds: float = Field(600.0, gt=0, description="Age at which a lane stream has to be authorised anew")
+    grace_seconds: float = Field(15.0, ge=0, description="How long a region that comes back may read its queue first")
+
+
+class GatewaySettings(Settings):
+    """What a gateway process is told."""
+
+    name: str = Field("gateway", description="Name of this process in logs and traces")
+    lanes: frozenset[int] = Field(frozenset({0, 1, 2}), description="Lanes that this process serves")
+    listen: str = Field(description="unix:PATH of the gRPC socket")
+    http: Path | None = Field(None, description="Unix socket for bundles and decision logs; none: not served here")
+    bundle: Path | None = Field(None, description="The signed policy bundle")
+    postgres: PostgresSettings
+    rabbitmq: RabbitMQSettings
+    opa: OpaSettings
+    flow: FlowSettings = FlowSettings()
+    log_level: str = "INFO"
