@@ -1,0 +1,102 @@
+"""Envoy's configuration: rendered from a template, parsed strictly into its own types, and validated by the binary."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+import re
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from runtime.errors import Invalid
+from runtime.templates import Parameter, render, write
+
+_CLUSTER_FIELDS = ("cluster", "cluster_name")
+
+
+def prepare(
+    template: Path, parameters: Mapping[str, Parameter], target: Path, *, envoy: Path | None, stamps: Path | None = None
+) -> None:
+    """Render `template` to `target`; raises Invalid, naming what is wrong, and leaves `target` as it was then.
+
+    Checked are: parameters, types of every field, clusters that are named exist and, when `envoy` (the binary) is
+    given, what Envoy itself says. The types and clusters are checked once for one template: `stamps` is the directory
+    that remembers it, because loading Envoy's types takes seconds.
+    """
+    document = render(template, parameters)
+    stamp = stamps / f"envoy-{_shape(document)}" if stamps else None
+    if stamp is None or not stamp.exists():
+        check_types(document)
+        check_clusters(document)
+        if stamp:
+            stamp.parent.mkdir(parents=True, exist_ok=True)
+            stamp.touch()
+    candidate = target.with_name(f"{target.stem}.candidate{target.suffix}")
+    write(document, candidate)
+    if envoy:
+        validate(envoy, candidate)
+    candidate.replace(target)
+
+
+def check_types(document: Mapping[str, Any]) -> None:
+    """Parse the bootstrap strictly into envoy-data-plane's messages; raises Invalid on an unknown field or type."""
+    for type_url in sorted(set(_type_urls(document))):
+        module, _, name = type_url.removeprefix("type.googleapis.com/").rpartition(".")
+        try:
+            found = importlib.import_module(f"envoy_data_plane.{module}")
+        except ImportError as error:
+            raise Invalid(f"Envoy has no type {type_url}", reason="BAD_ENVOY", field="@type") from error
+        if not hasattr(found, name):
+            raise Invalid(f"Envoy has no type {type_url}", reason="BAD_ENVOY", field="@type")
+    bootstrap = importlib.import_module("envoy_data_plane.envoy.config.bootstrap.v3")
+    try:
+        bootstrap.Bootstrap.from_dict(document)
+    except (KeyError, TypeError, ValueError) as error:
+        raise Invalid(f"Envoy's configuration does not fit its types: {error}", reason="BAD_ENVOY") from error
+
+
+def check_clusters(document: Mapping[str, Any]) -> None:
+    """Raise Invalid when a route or filter names a cluster that is not there: Envoy misses some of these."""
+    resources = document["static_resources"]
+    known = {cluster["name"] for cluster in resources["clusters"]}
+    missing = sorted(set(_clusters(resources["listeners"])) - known)
+    if missing:
+        raise Invalid(f"There is no cluster {', '.join(missing)}", reason="BAD_ENVOY", field="cluster")
+
+
+def validate(envoy: Path, configuration: Path) -> None:
+    """Ask the binary (`--mode validate`); raises Invalid with what it says."""
+    command = [str(envoy), "--mode", "validate", "--log-level", "error", "--config-path", str(configuration)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip()
+        raise Invalid(f"Envoy refuses {configuration.name}: {said}", reason="BAD_ENVOY", field=configuration.name)
+
+
+def _shape(document: Mapping[str, Any]) -> str:
+    """What the types depend on: ports and paths differ with each stack, and change nothing of that."""
+    plain = json.dumps(document, sort_keys=True)
+    plain = re.sub(r'"port_value": \d+', '"port_value": 0', plain)
+    plain = re.sub(r'"(path|filename)": "/[^"]*"', r'"\1": "/"', plain)
+    return hashlib.sha256(plain.encode()).hexdigest()[:24]
+
+
+def _nodes(node: Any) -> Iterator[Mapping[str, Any]]:
+    if isinstance(node, Mapping):
+        yield node
+        for value in node.values():
+            yield from _nodes(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _nodes(value)
+
+
+def _type_urls(document: Any) -> Iterator[str]:
+    return (node["@type"] for node in _nodes(document) if "@type" in node)
+
+
+def _clusters(document: Any) -> Iterator[str]:
+    return (node[field] for node in _nodes(document) for field in _CLUSTER_FIELDS if isinstance(node.get(field), str))
