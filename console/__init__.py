@@ -1,0 +1,1 @@
+"""What people use: clients of the public API alone."""

@@ -1,0 +1,1 @@
+"""The command line, `orbital`: Click for the grammar, Rich for the terminal."""

@@ -1,0 +1,118 @@
+"""`orbital kill`: the kill switch."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import click
+
+from console.cli.failure import Exit, Failure
+from console.cli.options import Target, connection_options, output_option, timeout_option
+from console.cli.render import say, write
+
+if TYPE_CHECKING:
+    from orbital.v1.registry_pb2 import KillResponse
+
+    from console.cli.connection import Connection
+
+REASON = 500
+
+
+@click.command()
+@click.argument("tenant")
+@click.option("--reason", required=True, metavar="TEXT", help="Why; it is kept in the trace.")
+@click.option("--yes", is_flag=True, help="Do not ask for the name again.")
+@click.option("--wait", is_flag=True, help="Wait until every region has revoked.")
+@timeout_option("2m")
+@output_option("table", "json", "yaml")
+@connection_options
+def kill(tenant: str, reason: str, yes: bool, wait: bool, timeout: float, output: str, target: Target) -> None:
+    """Revoke every link of a tenant, everywhere, now.
+
+    Shows the blast radius first. On a terminal the name has to be typed again, unless --yes is given; elsewhere
+    nothing is asked.
+    """
+    from orbital.v1.registry_pb2 import KillRequest
+
+    from console.cli.connection import connect
+
+    if not 0 < len(reason.strip()) <= REASON:
+        raise Failure(f"--reason has {len(reason.strip())} characters; expected 1 to {REASON}.", Exit.USAGE)
+    request = KillRequest(tenant=tenant, reason=reason.strip(), request_id=uuid4().hex)
+    with connect(target) as connection:
+        known = _show_radius(connection, request)
+        if not yes and sys.stdin.isatty():
+            _confirm(tenant, known=known)
+        response = connection.call(connection.registry.Kill, request)
+        answer = _model(tenant, response)
+        _print(answer, output)
+        if wait and response.correlation_id:
+            from console.cli.commands.apply import converged
+            from console.cli.job import follow
+            from console.cli.rows import job
+
+            say(converged(job(follow(connection, response.correlation_id, timeout))))
+
+
+def _show_radius(connection: Connection, request: Any) -> bool:
+    """Say what the kill would reach; False when that cannot be counted, which must not stop a revocation."""
+    from orbital.v1.registry_pb2 import KillRequest
+
+    from runtime.errors import NotFound, Unavailable
+
+    try:
+        radius = connection.call(
+            connection.registry.Kill, KillRequest(tenant=request.tenant, reason=request.reason, validate_only=True)
+        )
+    except NotFound as error:
+        raise Failure(_unknown(connection, request.tenant), Exit.NOT_FOUND) from error
+    except Unavailable as error:
+        say(f"The blast radius cannot be counted: {error.message}")
+        return False
+    say(
+        f"Blast radius of {request.tenant}: {len(radius.regions)} regions ({', '.join(radius.regions) or 'none'}), "
+        f"{radius.links} links, {radius.services} services."
+    )
+    return True
+
+
+def _unknown(connection: Connection, tenant: str) -> str:
+    from console.cli.nouns import Wanted, find, named
+
+    noun = find("tenants")
+    try:
+        named(noun, list(noun.rows(connection, Wanted())), tenant)
+    except Failure as failure:
+        return failure.message
+    return f'No tenant "{tenant}". List: orbital get tenants'
+
+
+def _confirm(tenant: str, *, known: bool) -> None:
+    if not known:
+        say("Revoking is possible all the same.")
+    typed = click.prompt(f"Type {tenant} to revoke it everywhere", default="", show_default=False, err=True)
+    if typed != tenant:
+        raise Failure(f'"{typed}" is not "{tenant}". Nothing was done.')
+
+
+def _model(tenant: str, response: KillResponse) -> dict[str, Any]:
+    return {
+        "tenant": tenant,
+        "correlation_id": response.correlation_id,
+        "already_killed": response.already_killed,
+        "regions": list(response.regions),
+        "links": response.links,
+        "services": response.services,
+    }
+
+
+def _print(answer: dict[str, Any], output: str) -> None:
+    if output != "table":
+        write(answer, output)
+    elif answer["already_killed"]:
+        click.echo(f"{answer['tenant']} had been killed before. Nothing changed.")
+    else:
+        click.echo(f"Revoking {answer['tenant']} in {len(answer['regions'])} regions.")
+        click.echo(f"Correlation ID: {answer['correlation_id']}")

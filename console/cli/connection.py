@@ -1,0 +1,168 @@
+"""The way to the gateway, and to a region's Crypto service: mutual TLS with a person's certificate."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import grpc
+from orbital.v1.crypto_pb2_grpc import CryptoServiceStub
+from orbital.v1.registry_pb2_grpc import RegistryServiceStub
+from orbital.v1.trace_pb2_grpc import TraceServiceStub
+
+from console.cli.failure import Exit, Failure
+from console.cli.options import Target
+from runtime.errors import ERRORS, OrbitalError, Unavailable
+
+Answer = TypeVar("Answer")
+
+MAX_MESSAGE = 64 * 1024 * 1024
+TRIES = 3
+PAUSE = 0.5
+CALL_SECONDS = 30.0
+# What gRPC itself says when no server has answered at all.
+TRANSPORT = ("failed to connect", "connection", "socket closed", "no connection", "endpoint", "tls handshake", "ssl")
+
+
+def read_state(directory: Path) -> dict[str, Any]:
+    """The state file of a stack; raises Failure when there is none."""
+    path = directory / "state.json"
+    try:
+        state = json.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise Failure(f"No stack in {directory} ({path} is missing). Run: orbital up", Exit.UNAVAILABLE) from error
+    except (OSError, ValueError) as error:
+        raise Failure(f"{path} cannot be read: {error}") from error
+    if not isinstance(state, dict):
+        raise Failure(f"{path} is no state file")
+    return state
+
+
+@dataclass(slots=True)
+class Connection:
+    """Calls to the public API; every one may raise OrbitalError."""
+
+    target: Target
+    state: dict[str, Any]
+    credentials: grpc.ChannelCredentials
+    address: str
+    _channels: dict[str, grpc.Channel] = field(default_factory=dict)
+
+    @property
+    def registry(self) -> RegistryServiceStub:
+        """The gateway's RegistryService."""
+        return RegistryServiceStub(self._channel(self.address))
+
+    @property
+    def trace(self) -> TraceServiceStub:
+        """The gateway's TraceService."""
+        return TraceServiceStub(self._channel(self.address))
+
+    def crypto(self, address: str) -> CryptoServiceStub:
+        """The CryptoService of a region."""
+        return CryptoServiceStub(self._channel(address))
+
+    def call(self, method: Callable[..., Answer], request: Any, *, where: str = "", tries: int = TRIES) -> Answer:
+        """Call a unary method; a server that cannot be reached is tried again, which every request here allows."""
+        begun = time.monotonic()
+        for left in reversed(range(tries)):
+            try:
+                return method(request, timeout=CALL_SECONDS)
+            except grpc.RpcError as error:
+                failed = translate(error)
+                if left and isinstance(failed, Unavailable):
+                    time.sleep(PAUSE * (tries - left))
+                    continue
+                raise self._told(failed, where, tries, time.monotonic() - begun) from error
+        raise AssertionError("a call is tried at least once")
+
+    def stream(self, method: Callable[..., Any], request: Any, seconds: float | None = None) -> Iterator[Any]:
+        """The answers of a server stream; ends when it does, raises when it breaks or `seconds` are over."""
+        answers = method(request, timeout=seconds)
+        try:
+            yield from answers
+        except grpc.RpcError as error:
+            raise translate(error) from error
+        finally:
+            answers.cancel()
+
+    def close(self) -> None:
+        """Close every channel."""
+        for channel in self._channels.values():
+            channel.close()
+
+    def _channel(self, address: str) -> grpc.Channel:
+        if address not in self._channels:
+            self._channels[address] = grpc.secure_channel(
+                address,
+                self.credentials,
+                options=[
+                    ("grpc.max_receive_message_length", MAX_MESSAGE),
+                    ("grpc.initial_reconnect_backoff_ms", 200),
+                    ("grpc.max_reconnect_backoff_ms", 1_000),
+                ],
+            )
+        return self._channels[address]
+
+    def _told(self, error: OrbitalError, where: str, tries: int, seconds: float) -> Exception:
+        if not unreachable(error):
+            return error
+        place = where or f"Gateway unreachable at {self.address}"
+        return Failure(f"{place} ({tries} tries, {seconds:.0f} s). Run: orbital status", Exit.UNAVAILABLE)
+
+
+def translate(error: grpc.RpcError) -> OrbitalError:
+    """The error that the server raised, or the plain one of the status."""
+    from runtime.rpc import from_rpc_error
+
+    if error.code() not in ERRORS and not error.details():
+        return OrbitalError(f"The server answered {error.code().name}")
+    return from_rpc_error(error)
+
+
+def unreachable(error: OrbitalError) -> bool:
+    """True when nothing answered, as opposed to a server that says it is not available."""
+    return isinstance(error, Unavailable) and any(word in error.message.lower() for word in TRANSPORT)
+
+
+@contextmanager
+def connect(target: Target) -> Iterator[Connection]:
+    """A connection to the gateway, closed after the block."""
+    own = (target.gateway, target.cert, target.key, target.ca)
+    state = {} if all(own) else read_state(target.directory)
+    files = _files(target, state)
+    address = target.gateway or str(state.get("gateway", {}).get("mtls", ""))
+    if not address:
+        raise Failure(f"{target.directory} names no gateway yet. Run: orbital status", Exit.UNAVAILABLE)
+    credentials = grpc.ssl_channel_credentials(*(_read(files[name]) for name in ("ca", "key", "cert")))
+    connection = Connection(target, state, credentials, address)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def _files(target: Target, state: dict[str, Any]) -> dict[str, Path]:
+    known: dict[str, dict[str, str]] = state.get("identity", {})
+    named = {"cert": target.cert, "key": target.key, "ca": target.ca}
+    if all(named.values()):
+        return {name: path for name, path in named.items() if path is not None}
+    if target.identity not in known:
+        choices = ", ".join(known) or "none"
+        raise Failure(
+            f'No identity "{target.identity}" in {target.directory}; there are: {choices}', Exit.NOT_LOGGED_IN
+        )
+    return {name: named[name] or Path(known[target.identity][name]) for name in named}
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        message = f"{path} cannot be read: {error.strerror}. Run: orbital up, or name --cert, --key and --ca"
+        raise Failure(message, Exit.NOT_LOGGED_IN) from error

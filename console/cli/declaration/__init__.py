@@ -1,0 +1,1 @@
+"""Files of declarations: YAML in, resources of the contract out, and every mistake named by file, line and field."""

@@ -1,0 +1,111 @@
+"""The five kinds that can be declared, each with its fields and how they become the contract's messages."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from orbital.v1.resource_pb2 import (
+    LINK_STATE_LINKED,
+    LINK_STATE_UNLINKED,
+    LinkSpec,
+    RegionSpec,
+    Resource,
+    Selector,
+    ServiceSpec,
+    SystemSpec,
+    TenantSpec,
+)
+
+from console.cli.declaration.section import Section
+
+MAX_VERSION = 2**32 - 1
+LEAST_LEASE, MOST_LEASE = 1.0, 365 * 86_400.0
+ENDPOINT = re.compile(r"[A-Za-z0-9_.-]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5}")
+LINK_STATES = {"linked": LINK_STATE_LINKED, "unlinked": LINK_STATE_UNLINKED}
+METADATA = ("name", "labels", "generation")
+SELECTOR = ("regions", "matchLabels")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of document: `fields` of its spec, whether it belongs to a tenant, and its two readers."""
+
+    fields: tuple[str, ...]
+    required: bool
+    of_tenant: bool
+    name: Callable[[Section, Section], str]
+    fill: Callable[[Resource, Section], None]
+
+
+def _selector(section: Section, into: Selector) -> None:
+    into.regions.extend(section.names("regions", what="region"))
+    into.match_labels.update(section.labels("matchLabels"))
+    if section.usable and section.node("regions") is None and section.node("matchLabels") is None:
+        section.complain(None, "", "says no place; expected regions, matchLabels or both")
+
+
+def _region(resource: Resource, spec: Section) -> None:
+    endpoint = spec.text("cryptoEndpoint", expected="host:port")
+    if endpoint and not ENDPOINT.fullmatch(endpoint):
+        spec.complain(spec.node("cryptoEndpoint"), "cryptoEndpoint", f'is "{endpoint}"; expected host:port')
+    resource.region.CopyFrom(RegionSpec(area=spec.name("area", what="a word for grouping"), crypto_endpoint=endpoint))
+
+
+def _tenant(resource: Resource, spec: Section) -> None:
+    tenant = TenantSpec(display_name=spec.text("displayName"))
+    _selector(spec.section("placement", SELECTOR, required=True), tenant.placement)
+    lease = spec.duration("lease", LEAST_LEASE, MOST_LEASE)
+    if lease is not None:
+        tenant.lease.FromMilliseconds(round(lease * 1000))
+    resource.tenant.CopyFrom(tenant)
+
+
+def _system(resource: Resource, spec: Section) -> None:
+    system = SystemSpec(key_version=spec.integer("keyVersion", 1, MAX_VERSION, 1))
+    if spec.node("placement") is not None:
+        _selector(spec.section("placement", SELECTOR), system.placement)
+    resource.system.CopyFrom(system)
+
+
+def _service(resource: Resource, spec: Section) -> None:
+    resource.service.CopyFrom(ServiceSpec(key_version=spec.integer("keyVersion", 1, MAX_VERSION, 1)))
+
+
+def _link(resource: Resource, spec: Section) -> None:
+    resource.link.CopyFrom(
+        LinkSpec(
+            system=spec.name("system", required=True, what="a system's name"),
+            provider=spec.name("provider", what="an L1 provider's name") or "hsm",
+            key=spec.text("key", required=True, expected="the label of the L1 key at its provider"),
+            state=LINK_STATES[spec.choice("state", tuple(LINK_STATES), "linked")],
+        )
+    )
+
+
+def _named(metadata: Section) -> str:
+    return metadata.name("name", required=True)
+
+
+def _tenanted(metadata: Section) -> str:
+    tenant = metadata.name("tenant", required=True, what="a tenant's name")
+    return f"tenants/{tenant}"
+
+
+def _service_name(metadata: Section, spec: Section) -> str:
+    system = spec.name("system", required=True, what="a system's name")
+    return f"{_tenanted(metadata)}/systems/{system}/services/{_named(metadata)}"
+
+
+KINDS = {
+    "Region": Kind(("area", "cryptoEndpoint"), False, False, lambda m, _: f"regions/{_named(m)}", _region),
+    "Tenant": Kind(("displayName", "placement", "lease"), True, False, lambda m, _: f"tenants/{_named(m)}", _tenant),
+    "System": Kind(
+        ("keyVersion", "placement"), False, True, lambda m, _: f"{_tenanted(m)}/systems/{_named(m)}", _system
+    ),
+    "Service": Kind(("system", "keyVersion"), True, True, _service_name, _service),
+    "Link": Kind(
+        ("system", "provider", "key", "state"), True, True, lambda m, _: f"{_tenanted(m)}/links/{_named(m)}", _link
+    ),
+}

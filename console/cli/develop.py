@@ -1,0 +1,126 @@
+"""`orbital check` and `orbital test`: what keeps the house in order, run from a checkout."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from console.cli.failure import Exit, Failure
+from console.cli.moments import elapsed
+from console.cli.render import say
+
+ROOT = Path(__file__).resolve().parents[2]
+TOOLS = Path(sys.executable).parent
+PACKAGES = ("runtime", "gateway", "region", "checker", "console", "stack", "bench", "tests")
+SUITES = ("unit", "contract", "integration", "system")
+NO_TESTS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One check: its name, and the command that fails when it does not hold."""
+
+    name: str
+    command: tuple[str, ...]
+
+
+def steps() -> list[Step]:
+    """Every check, the quick ones first."""
+    python, packages = sys.executable, [name for name in PACKAGES if (ROOT / name).is_dir()]
+    pytest = (python, "-m", "pytest", "-q")
+    policies = [str(path) for path in _existing("tests/unit/policies", "tests/contract/policies")]
+    return [
+        Step("format", (python, "-m", "ruff", "format", "--check", ".")),
+        Step("lint", (python, "-m", "ruff", "check", ".")),
+        Step("layers", (str(TOOLS / "lint-imports"), "--no-cache")),
+        Step("protos", (str(TOOLS / "buf"), "lint", "proto")),
+        Step("types", (python, "-m", "mypy", "--strict", *packages)),
+        Step("house", (*pytest, "tests/unit", "--ignore=tests/unit/policies")),
+        Step("policies", (*pytest, *policies)),
+        Step("parts", (*pytest, "tests/contract", "--ignore=tests/contract/policies")),
+    ]
+
+
+def _existing(*names: str) -> list[Path]:
+    return [ROOT / name for name in names if (ROOT / name).is_dir()]
+
+
+@click.command()
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+def check(names: tuple[str, ...]) -> None:
+    """Check format, lint, import layers, protos, types, policies, SQL and Envoy configuration; changes nothing.
+
+    With names, only those: format, lint, layers, protos, types, house, policies, parts.
+    """
+    _need_checkout()
+    known = {step.name: step for step in steps()}
+    for name in names:
+        if name not in known:
+            raise Failure(f'Unknown check "{name}". Expected one of {", ".join(known)}.', Exit.USAGE)
+    before = _work_tree()
+    failed = [step.name for step in known.values() if (not names or step.name in names) and not _holds(step)]
+    if _work_tree() != before:
+        say("The checks changed files of the work tree; they must not.")
+        failed.append("diff")
+    if failed:
+        raise Failure(f"Checks that do not hold: {', '.join(failed)}.")
+    say("All checks hold.")
+
+
+def _holds(step: Step) -> bool:
+    begun = time.monotonic()
+    say(f"{step.name:<10} …")
+    done = subprocess.run(step.command, cwd=ROOT, check=False, capture_output=True, text=True)
+    held = done.returncode == 0
+    say(f"{step.name:<10} {'ok' if held else 'FAILED'}  {elapsed(time.monotonic() - begun)}")
+    if not held:
+        sys.stdout.write(done.stdout + done.stderr)
+        sys.stdout.flush()
+    return held
+
+
+def _work_tree() -> bytes:
+    """What git sees of the files' contents; empty outside a repository, where nothing can be compared."""
+    done = subprocess.run(("git", "status", "--porcelain"), cwd=ROOT, check=False, capture_output=True)
+    changes = subprocess.run(("git", "diff"), cwd=ROOT, check=False, capture_output=True)
+    return done.stdout + changes.stdout
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.argument("suites", nargs=-1, metavar="[SUITE]...")
+@click.option("-k", "expression", default="", metavar="EXPRESSION", help="Only tests that match, as in pytest.")
+def test(suites: tuple[str, ...], expression: str) -> int:
+    """Run the tests: unit, contract, integration and system, or only the suites named.
+
+    The exit status is pytest's own, the first that is not 0.
+    """
+    _need_checkout()
+    for suite in suites:
+        if not (ROOT / "tests" / suite).is_dir():
+            raise Failure(f'Unknown suite "{suite}". Expected one of {", ".join(SUITES)}.', Exit.USAGE)
+    outcome = 0
+    for suite in suites or SUITES:
+        status = _pytest(suite, ("-k", expression) if expression else ())
+        # A suite that the expression leaves empty is no failure.
+        outcome = outcome or (0 if status == NO_TESTS and expression else status)
+    return outcome
+
+
+def _pytest(suite: str, more: Sequence[str]) -> int:
+    begun = time.monotonic()
+    say(f"{suite}: tests/{suite}")
+    done = subprocess.run((sys.executable, "-m", "pytest", f"tests/{suite}", *more), cwd=ROOT, check=False)
+    say(f"{suite}: {'ok' if done.returncode == 0 else f'pytest ended with {done.returncode}'}")
+    say(f"{suite}: {elapsed(time.monotonic() - begun)}")
+    return done.returncode
+
+
+def _need_checkout() -> None:
+    if not (ROOT / "pyproject.toml").is_file():
+        raise Failure("This needs a checkout of the repository; an installed package has no tests.", Exit.USAGE)

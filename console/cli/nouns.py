@@ -1,0 +1,209 @@
+"""What `orbital get` can show: each noun with its way through the API, its columns and its fields."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from console.cli.failure import Exit, Failure
+from console.cli.render import Column
+from console.cli.suggest import did_you_mean, near
+
+if TYPE_CHECKING:
+    from console.cli.connection import Connection
+    from console.cli.rows import Row
+
+PAGE = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which rows are asked for; "" means all."""
+
+    tenant: str = ""
+    region: str = ""
+    correlation_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Noun:
+    """One noun. `key` is the field that NAME is compared with, and what `-o name` prints.
+
+    `hidden` are fields that tables may show and JSON leaves out.
+    """
+
+    name: str
+    singular: str
+    key: str
+    columns: tuple[Column, ...]
+    rows: Callable[[Connection, Wanted], Iterator[Row]]
+    filters: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
+
+    def fields(self, row: Row) -> list[str]:
+        """The fields of JSON and YAML, in order."""
+        return [name for name in row if name not in self.hidden]
+
+    def matches(self, row: Row, name: str) -> bool:
+        """True when NAME means this row: by its key, its whole resource name, or that name without the words."""
+        resource = str(row.get("resource", ""))
+        return name in {str(row[self.key]), resource, "/".join(resource.split("/")[1::2])}
+
+
+def find(word: str) -> Noun:
+    """The noun a person wrote, in the singular or plural; raises Failure with the nearest one."""
+    wanted = word.casefold().replace("-", "").replace("_", "")
+    for noun in NOUNS:
+        if wanted in {noun.name, noun.singular}:
+            return noun
+    names = [noun.name for noun in NOUNS]
+    hint = did_you_mean(word, names) or f" Expected one of {', '.join(names)}."
+    raise Failure(f'Unknown noun "{word}".{hint}', Exit.USAGE)
+
+
+def named(noun: Noun, rows: list[Row], name: str) -> list[Row]:
+    """The rows that NAME means; raises Failure with close names when there is none."""
+    found = [row for row in rows if noun.matches(row, name)]
+    if found:
+        return found
+    close = near(name, dict.fromkeys(str(row[noun.key]) for row in rows))
+    hint = f" Close: {', '.join(close)}." if close else ""
+    raise Failure(f'No {noun.singular} "{name}".{hint} List: orbital get {noun.name}', Exit.NOT_FOUND)
+
+
+def _regions(connection: Connection, _: Wanted) -> Iterator[Row]:
+    from orbital.v1.registry_pb2 import ListRegionsRequest
+
+    from console.cli import rows
+
+    yield from map(rows.region, connection.call(connection.registry.ListRegions, ListRegionsRequest()).regions)
+
+
+def _resources(word: str, connection: Connection, wanted: Wanted) -> Iterator[Row]:
+    from orbital.v1 import registry_pb2 as api
+
+    from console.cli import rows
+
+    request = api.ListResourcesRequest(
+        kind=api.ResourceKind.Value(f"RESOURCE_KIND_{word.upper()}"), tenant=wanted.tenant, page_size=PAGE
+    )
+    for answer in _pages(connection, connection.registry.ListResources, request):
+        yield from map(getattr(rows, word), answer.resources)
+
+
+def _placements(connection: Connection, wanted: Wanted) -> Iterator[Row]:
+    from orbital.v1 import registry_pb2 as api
+
+    from console.cli import rows
+
+    request = api.ListPlacementsRequest(filter=placement_filter(wanted), page_size=PAGE)
+    for answer in _pages(connection, connection.registry.ListPlacements, request):
+        yield from map(rows.placement, answer.placements)
+
+
+def placement_filter(wanted: Wanted) -> Any:
+    """The API's filter for what is wanted."""
+    from orbital.v1.registry_pb2 import PlacementFilter
+
+    return PlacementFilter(tenant=wanted.tenant, region=wanted.region, correlation_id=wanted.correlation_id)
+
+
+def _tasks(connection: Connection, wanted: Wanted) -> Iterator[Row]:
+    from orbital.v1 import registry_pb2 as api
+
+    from console.cli import rows
+
+    request = api.ListTasksRequest(
+        tenant=wanted.tenant, region=wanted.region, correlation_id=wanted.correlation_id, page_size=PAGE
+    )
+    for answer in _pages(connection, connection.registry.ListTasks, request):
+        yield from map(rows.task, answer.tasks)
+
+
+def _dead_letters(connection: Connection, _: Wanted) -> Iterator[Row]:
+    from orbital.v1.registry_pb2 import ListDeadLettersRequest
+
+    from console.cli import rows
+
+    answer = connection.call(connection.registry.ListDeadLetters, ListDeadLettersRequest(page_size=1_000))
+    yield from map(rows.dead_letter, answer.dead_letters)
+
+
+def _denials(connection: Connection, wanted: Wanted) -> Iterator[Row]:
+    from orbital.v1.registry_pb2 import ListDenialsRequest
+
+    from console.cli import rows
+
+    request = ListDenialsRequest(page_size=1_000, correlation_id=wanted.correlation_id)
+    yield from map(rows.denial, connection.call(connection.registry.ListDenials, request).denials)
+
+
+def _pages(connection: Connection, method: Callable[..., Any], request: Any) -> Iterator[Any]:
+    while True:
+        answer = connection.call(method, request)
+        yield answer
+        if not answer.next_page_token:
+            return
+        request.page_token = answer.next_page_token
+
+
+_GENERATION = (
+    Column("GENERATION", "generation", form="number"),
+    Column("UPDATED", "updated_at", form="age"),
+    Column("LABELS", "labels", wide=True),
+    Column("CORRELATION ID", "correlation_id", wide=True),
+)
+_TENANT = Column("TENANT", "tenant")
+_VERSION = Column("KEY VERSION", "key_version", form="number")
+
+NOUNS = (
+    Noun("regions", "region", "name", (
+        Column("NAME", "name"), Column("AREA", "area"), Column("CONNECTED", "connected"),
+        Column("LAST CONTACT", "last_contact_at", form="age"), Column("PLACEMENTS", "placements", form="number"),
+        Column("DRIFTING", "drifting", form="number"), Column("CRYPTO", "crypto_endpoint", wide=True),
+        *(Column(one.title, one.field, wide=True, form=one.form) for one in _GENERATION),
+    ), _regions),
+    Noun("tenants", "tenant", "name", (
+        Column("NAME", "name"), Column("STATE", "state"), Column("DISPLAY NAME", "display_name"),
+        Column("LEASE", "lease"), *_GENERATION, Column("PLACEMENT", "placement", wide=True),
+    ), partial(_resources, "tenant"), ("tenant",)),
+    Noun("systems", "system", "name", (
+        _TENANT, Column("NAME", "name"), _VERSION, *_GENERATION, Column("PLACEMENT", "placement", wide=True),
+    ), partial(_resources, "system"), ("tenant",)),
+    Noun("services", "service", "name", (
+        _TENANT, Column("SYSTEM", "system"), Column("NAME", "name"), _VERSION, *_GENERATION,
+    ), partial(_resources, "service"), ("tenant",)),
+    Noun("links", "link", "name", (
+        _TENANT, Column("NAME", "name"), Column("SYSTEM", "system"), Column("STATE", "state"),
+        Column("PROVIDER", "provider"), Column("KEY", "key"), *_GENERATION,
+    ), partial(_resources, "link"), ("tenant",)),
+    Noun("placements", "placement", "resource", (
+        _TENANT, Column("RESOURCE", "resource"), Column("KIND", "kind"), Column("REGION", "region"),
+        Column("DESIRED", "desired_generation", form="number"),
+        Column("OBSERVED", "observed_generation", form="number"),
+        Column("STATE", "state"), Column("REASON", "reason"), Column("UPDATED", "updated_at", form="age"),
+        Column("KEY STATE", "key_state", wide=True), Column("KEY VERSION", "key_version", wide=True, form="number"),
+        Column("MESSAGE", "message", wide=True), Column("CORRELATION ID", "correlation_id", wide=True),
+    ), _placements, ("tenant", "region", "correlation_id"), ("message", "key_state", "key_version", "name")),
+    Noun("tasks", "task", "id", (
+        Column("ID", "id", form="short"), Column("KIND", "kind"), Column("LANE", "lane", form="number"),
+        Column("REGION", "region"), Column("RESOURCE", "resource"), Column("GENERATION", "generation", form="number"),
+        Column("STATE", "state"), Column("REASON", "reason"), Column("UPDATED", "updated_at", form="age"),
+        Column("SEQUENCE", "sequence", wide=True, form="number"),
+        Column("ATTEMPTS", "attempts", wide=True, form="number"),
+        Column("MESSAGE", "message", wide=True), Column("CORRELATION ID", "correlation_id", wide=True),
+    ), _tasks, ("tenant", "region", "correlation_id")),
+    Noun("deadletters", "deadletter", "id", (
+        Column("ID", "id", form="number"), Column("REGION", "region"), Column("LANE", "lane", form="number"),
+        Column("REASON", "reason"), Column("BYTES", "size_bytes", form="number"),
+        Column("AGE", "created_at", form="age"),
+    ), _dead_letters),
+    Noun("denials", "denial", "decision_id", (
+        Column("DECISION", "decision_id", form="short"), Column("POLICY", "policy"), Column("PRINCIPAL", "principal"),
+        Column("ACTION", "action"), Column("REASON", "reason"), Column("MESSAGE", "message"),
+        Column("AGE", "created_at", form="age"), Column("ENGINE", "engine", wide=True),
+        Column("CORRELATION ID", "correlation_id", wide=True),
+    ), _denials, ("correlation_id",)),
+)  # fmt: skip

@@ -1,0 +1,122 @@
+"""One model, many forms: rows of plain values become a table, JSON, YAML or names."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from console.cli.moments import age
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Row = Mapping[str, Any]
+# Of a time its hours, minutes, seconds and milliseconds; of an ID as much as people compare by eye.
+CUTS = {"time": slice(11, 23), "short": slice(12)}
+FORMS = ("table", "wide", "json", "yaml", "name")
+MARKS = {
+    "converged": "green", "done": "green", "active": "green", "linked": "green", "yes": "green",
+    "converging": "yellow", "pending": "yellow", "published": "yellow", "waiting": "yellow", "superseded": "dim",
+    "drifting": "bold red", "denied": "bold red", "failed": "bold red", "killed": "bold red", "no": "bold red",
+    "unlinked": "bold red",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: its heading, the field of the row, and whether only the wide table has it."""
+
+    title: str
+    field: str
+    wide: bool = False
+    form: str = "plain"
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A Rich console that colours only a terminal, obeys NO_COLOR and never folds an answer that is piped."""
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() else int(os.environ.get("COLUMNS", "0")) or 1_000
+    return Console(
+        stderr=stderr, width=width, highlight=False, emoji=False, markup=False, soft_wrap=not stream.isatty()
+    )
+
+
+def show(rows: Sequence[Row], columns: Sequence[Column], output: str, fields: Sequence[str], key: str) -> None:
+    """Print rows to stdout in one of FORMS; JSON and YAML are a list of objects with exactly `fields`."""
+    if output in {"json", "yaml"}:
+        write([{name: row[name] for name in fields} for row in rows], output)
+    elif output == "name":
+        for row in rows:
+            click.echo(row[key])
+    else:
+        table(rows, [column for column in columns if output == "wide" or not column.wide])
+
+
+def write(answer: Any, output: str) -> None:
+    """Print one JSON or YAML value to stdout."""
+    if output == "yaml":
+        import yaml
+
+        click.echo(yaml.safe_dump(answer, sort_keys=False, allow_unicode=True), nl=False)
+    else:
+        import json
+
+        click.echo(json.dumps(answer, indent=2, ensure_ascii=False))
+
+
+def table(rows: Sequence[Row], columns: Sequence[Column]) -> None:
+    """Print a table to stdout: coloured on a terminal, plain and aligned in a pipe."""
+    now = time.time()
+    cells = [[cell(row[column.field], column.form, now) for column in columns] for row in rows]
+    if not sys.stdout.isatty():
+        _plain([[column.title for column in columns], *cells])
+        return
+    from rich.table import Table
+    from rich.text import Text
+
+    pretty = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for column in columns:
+        pretty.add_column(column.title, overflow="fold", justify="right" if column.form == "number" else "left")
+    for line in cells:
+        pretty.add_row(*(Text(text, style=MARKS.get(text, "")) for text in line))
+    console().print(pretty)
+
+
+def _plain(lines: list[list[str]]) -> None:
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        click.echo("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
+
+
+def cell(value: Any, form: str, now: float) -> str:
+    """A value as a table shows it."""
+    if form == "age":
+        return age(value, now)
+    if value is None or value in ("", {}, []):
+        return "-"
+    if form in CUTS:
+        return str(value)[CUTS[form]]
+    return _spell(value)
+
+
+def _spell(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return " ".join(f"{name}={_spell(one)}" for name, one in value.items() if one not in ({}, []))
+    if isinstance(value, list):
+        return ",".join(map(_spell, value))
+    return str(value)
+
+
+def say(message: str) -> None:
+    """A line on stderr, which is where everything goes that is not the answer."""
+    click.echo(message, err=True)

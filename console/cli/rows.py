@@ -1,0 +1,231 @@
+"""Answers of the API as rows of plain values: the one model behind every form of output.
+
+Fields are only ever added, never renamed or removed; enumerations are lower-case words, times RFC 3339 in UTC.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from orbital.v1 import registry_pb2 as registry
+from orbital.v1 import resource_pb2 as resources
+from orbital.v1 import task_pb2 as tasks
+from orbital.v1.trace_pb2 import Trace
+
+from console.cli.moments import iso, spell_duration
+
+Row = dict[str, Any]
+
+
+def word(enum: Any, value: int, prefix: str) -> str:
+    """An enumeration's value as a lower-case word; "" for the unspecified one."""
+    try:
+        name = str(enum.Name(value)).removeprefix(f"{prefix}_").lower()
+    except ValueError:
+        return str(value)
+    return "" if name == "unspecified" else name
+
+
+def segment(name: str, index: int) -> str:
+    """The part of a resource name at `index`, or "" when it is not that long."""
+    parts = name.split("/")
+    return parts[index] if index < len(parts) else ""
+
+
+def _stored(resource: resources.Resource, **fields: Any) -> Row:
+    return {
+        "name": resource.name.rpartition("/")[2],
+        **fields,
+        "resource": resource.name,
+        "labels": dict(sorted(resource.labels.items())),
+        "generation": resource.generation,
+        "correlation_id": resource.correlation_id,
+        "updated_at": iso(resource.update_time),
+    }
+
+
+def _placement_rule(selector: resources.Selector) -> dict[str, Any]:
+    return {"regions": list(selector.regions), "match_labels": dict(sorted(selector.match_labels.items()))}
+
+
+def region(one: registry.Region) -> Row:
+    """A region as the control plane sees it."""
+    spec = one.resource.region
+    return _stored(
+        one.resource,
+        area=spec.area,
+        connected=one.connected,
+        last_contact_at=iso(one.last_contact_at),
+        placements=one.placements,
+        drifting=one.drifting,
+        crypto_endpoint=spec.crypto_endpoint,
+    )
+
+
+def tenant(one: resources.Resource) -> Row:
+    """A tenant."""
+    spec = one.tenant
+    lease = spec.lease.seconds + spec.lease.nanos / 1e9
+    return _stored(
+        one,
+        display_name=spec.display_name,
+        state=word(resources.TenantState, spec.state, "TENANT_STATE"),
+        placement=_placement_rule(spec.placement),
+        lease=spell_duration(lease) if lease else None,
+    )
+
+
+def system(one: resources.Resource) -> Row:
+    """A System."""
+    return _stored(
+        one,
+        tenant=segment(one.name, 1),
+        key_version=one.system.key_version,
+        placement=_placement_rule(one.system.placement),
+    )
+
+
+def service(one: resources.Resource) -> Row:
+    """A Service."""
+    return _stored(one, tenant=segment(one.name, 1), system=segment(one.name, 3), key_version=one.service.key_version)
+
+
+def link(one: resources.Resource) -> Row:
+    """A Link."""
+    spec = one.link
+    state = word(resources.LinkState, spec.state, "LINK_STATE")
+    return _stored(
+        one, tenant=segment(one.name, 1), system=spec.system, provider=spec.provider, key=spec.key, state=state
+    )
+
+
+def placement(one: registry.Placement) -> Row:
+    """One resource in one region. JSON has the first ten of these fields."""
+    return {
+        "tenant": one.tenant,
+        "resource": one.resource,
+        "kind": word(registry.ResourceKind, one.kind, "RESOURCE_KIND"),
+        "region": one.region,
+        "desired_generation": one.desired_generation,
+        "observed_generation": one.observed_generation,
+        "state": word(registry.PlacementState, one.state, "PLACEMENT_STATE"),
+        "reason": one.reason,
+        "correlation_id": one.correlation_id,
+        "updated_at": iso(one.updated_at),
+        "message": one.message,
+        "key_state": word(tasks.KeyState, one.key_state, "KEY_STATE"),
+        "key_version": one.key_version,
+        "name": f"{one.region}/{one.resource}",
+    }
+
+
+def task(one: registry.TaskStatus) -> Row:
+    """A task as the gateway knows it."""
+    return {
+        "id": one.id,
+        "kind": str(tasks.TaskKind.Name(one.kind)).removeprefix("TASK_KIND_"),
+        "lane": one.lane,
+        "sequence": one.sequence,
+        "region": one.region,
+        "tenant": one.tenant,
+        "resource": one.resource,
+        "generation": one.generation,
+        "state": word(registry.TaskState, one.state, "TASK_STATE"),
+        "reason": one.reason,
+        "message": one.message,
+        "correlation_id": one.correlation_id,
+        "attempts": one.attempts,
+        "created_at": iso(one.create_time),
+        "updated_at": iso(one.update_time),
+    }
+
+
+def dead_letter(one: registry.DeadLetter) -> Row:
+    """A message that could not be read."""
+    return {
+        "id": one.id,
+        "region": one.region,
+        "lane": one.lane,
+        "reason": one.reason,
+        "size_bytes": one.size_bytes,
+        "created_at": iso(one.create_time),
+    }
+
+
+def denial(one: registry.Denial) -> Row:
+    """A denial that a policy engine reported."""
+    return {
+        "decision_id": one.decision_id,
+        "policy": one.policy,
+        "principal": one.principal,
+        "action": one.action,
+        "reason": one.reason,
+        "message": one.message,
+        "correlation_id": one.correlation_id,
+        "engine": one.engine,
+        "created_at": iso(one.create_time),
+    }
+
+
+def change(one: registry.Change) -> Row:
+    """What a declaration does to one resource."""
+    return {
+        "resource": one.name,
+        "action": {registry.CHANGE_ACTION_CREATE: "create", registry.CHANGE_ACTION_UPDATE: "update"}.get(
+            one.action, "none"
+        ),
+        "from_generation": one.from_generation,
+        "to_generation": one.to_generation,
+        "fields": [{"path": field.path, "before": field.before, "after": field.after} for field in one.fields],
+        "regions": one.regions,
+    }
+
+
+def job(one: registry.Job) -> Row:
+    """The convergence of one change."""
+    return {
+        "correlation_id": one.correlation_id,
+        "actor": one.actor,
+        "action": one.action,
+        "created_at": iso(one.create_time),
+        "converged_at": iso(one.converge_time),
+        "total": one.total,
+        "converged": one.converged,
+        "regions": [
+            {
+                "region": part.region,
+                "behind": part.behind,
+                "connected": part.connected,
+                "last_contact_at": iso(part.last_contact_at),
+                "reason": part.reason,
+            }
+            for part in one.regions
+        ],
+    }
+
+
+def trace(one: Trace) -> Row:
+    """Every hop of one change, in order of time."""
+    return {
+        "correlation_id": one.correlation_id,
+        "actor": one.actor,
+        "action": one.action,
+        "converged": one.converged,
+        "hops": [
+            {
+                "stage": hop.stage,
+                "time": iso(hop.time),
+                "process": hop.process,
+                "region": hop.region,
+                "task_id": hop.task_id,
+                "resource": hop.resource,
+                "kind": hop.kind.removeprefix("TASK_KIND_"),
+                "lane": hop.lane if hop.task_id else None,
+                "generation": hop.generation,
+                "decision_id": hop.decision_id,
+                "outcome": hop.outcome.removeprefix("OUTCOME_").lower(),
+                "message": hop.message,
+            }
+            for hop in one.hops
+        ],
+    }

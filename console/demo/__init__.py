@@ -1,0 +1,1 @@
+"""The demonstration: every step is checked, and prints what it shows."""

@@ -1,0 +1,136 @@
+"""What the steps of the demonstration share: the stack, the connection and what has happened so far."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+from uuid import uuid4
+
+from orbital.v1.crypto_pb2 import UnwrapRequest, WrapRequest
+from orbital.v1.registry_pb2 import DeclareRequest, DeclareResponse, Job
+from orbital.v1.resource_pb2 import Resource
+
+from console.cli.commands.crypto import endpoint
+from console.cli.connection import Connection
+from console.cli.job import follow
+from console.cli.nouns import Wanted, find
+from console.cli.rows import Row
+
+CONVERGE = 120.0
+PATIENCE = 30.0
+POLL = 0.05
+KEY = bytes(range(32))
+
+
+class NotHeld(Exception):
+    """A step did not show what it must show; the message says what was seen instead."""
+
+
+class Stack(Protocol):
+    """The local stack, as far as the demonstration uses it. Each call returns once it is done."""
+
+    def up(self) -> None:
+        """Start every part."""
+
+    def down(self) -> None:
+        """End every part."""
+
+    def cut(self, region: str) -> None:
+        """Cut a region's path to the gateway; its processes run on."""
+
+    def heal(self, region: str) -> None:
+        """Open the path again."""
+
+
+@dataclass(slots=True)
+class World:
+    """The state of one demonstration."""
+
+    stack: Stack
+    connection: Connection
+    estate: list[Resource]
+    service: str
+    victim: str
+    away: str
+    ciphertexts: dict[tuple[str, str], bytes] = field(default_factory=dict)
+    missed: list[str] = field(default_factory=list)
+    traced: str = ""
+
+    def rows(self, noun: str, **wanted: str) -> list[Row]:
+        """Rows of a noun, as `orbital get` has them."""
+        return list(find(noun).rows(self.connection, Wanted(**wanted)))
+
+    def declare(self, resources: Iterable[Resource]) -> DeclareResponse:
+        """Declare resources; from here on they count as the estate's."""
+        changed = {one.name: one for one in resources}
+        request = DeclareRequest(resources=changed.values(), request_id=uuid4().hex)
+        response = self.connection.call(self.connection.registry.Declare, request)
+        self.estate = [changed.get(one.name, one) for one in self.estate]
+        return response
+
+    def converge(self, correlation_id: str) -> Job:
+        """The job once it has converged everywhere."""
+        return follow(self.connection, correlation_id, CONVERGE)
+
+    def resource(self, name: str) -> Resource:
+        """A copy of a declared resource, to be changed."""
+        copied = Resource()
+        copied.CopyFrom(next(one for one in self.estate if one.name == name))
+        return copied
+
+    def regions_of(self, service: str) -> list[str]:
+        """Where a service (TENANT/SYSTEM/SERVICE) is placed."""
+        tenant, system, name = service.split("/")
+        resource = f"tenants/{tenant}/systems/{system}/services/{name}"
+        return sorted(row["region"] for row in self.rows("placements", tenant=tenant) if row["resource"] == resource)
+
+    def wrap(self, service: str, region: str) -> int:
+        """Wrap KEY and keep the ciphertext; returns the key's version."""
+        request = WrapRequest(**_names(service), plaintext=KEY)
+        answer = self._crypto("Wrap", region, request)
+        self.ciphertexts[service, region] = answer.ciphertext
+        version: int = answer.key_version
+        return version
+
+    def unwrap(self, service: str, region: str) -> int:
+        """Unwrap the ciphertext that was kept; returns the version of the key that had wrapped it."""
+        request = UnwrapRequest(**_names(service), ciphertext=self.ciphertexts[service, region])
+        answer = self._crypto("Unwrap", region, request)
+        expect(answer.plaintext == KEY, f"{region} unwrapped to something else")
+        version: int = answer.key_version
+        return version
+
+    def _crypto(self, method: str, region: str, request: Any) -> Any:
+        stub = self.connection.crypto(endpoint(self.connection, region))
+        return self.connection.call(getattr(stub, method), request, where=f"Region {region} unreachable")
+
+
+def _names(service: str) -> dict[str, Any]:
+    return dict(zip(("tenant", "system", "service"), service.split("/"), strict=True))
+
+
+def expect(held: bool, seen: str) -> None:
+    """Raise NotHeld with what was seen, unless it held."""
+    if not held:
+        raise NotHeld(seen)
+
+
+def until(held: Callable[[], bool], seen: Callable[[], str], seconds: float = PATIENCE) -> float:
+    """Wait for a condition; returns how long it took, raises NotHeld when it never came."""
+    begun = time.monotonic()
+    while not held():
+        if time.monotonic() - begun > seconds:
+            raise NotHeld(f"{seen()} after {seconds:.0f} s")
+        time.sleep(POLL)
+    return time.monotonic() - begun
+
+
+@contextmanager
+def timed(into: list[float]) -> Iterator[None]:
+    """Append how long the block took."""
+    begun = time.monotonic()
+    yield
+    into.append(time.monotonic() - begun)
