@@ -19,7 +19,7 @@ KIND_WORDS: dict[int, str] = {
 def task_id(resource: str, region: str, generation: int) -> uuid.UUID:
     """The ID of a task: making the task twice gives the same one, wherever it is made."""
     digest = hashlib.blake2b(f"{resource}\n{region}\n{generation}".encode(), digest_size=16).digest()
-    return uuid.UUID(bytes=digest, version=8)
+    return uuid.UUID(bytes=digest)
 
 
 def effect_kind(resource: Resource, *, new: bool) -> TaskKind.ValueType:

@@ -1,0 +1,1 @@
+"""Measurements of a live stack. They run by command, never as tests."""

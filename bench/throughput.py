@@ -1,0 +1,103 @@
+"""Tasks a second through every hop and decision, CPU a task by process, and idle intent → converged latency.
+
+Tasks are `SYNC_METADATA`: N durable ones, made by changing a label of N ÷ regions tenants that are in every region.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+from orbital.v1 import registry_pb2 as registry
+from orbital.v1.registry_pb2_grpc import RegistryServiceStub
+from orbital.v1.resource_pb2 import Resource, Selector, TenantSpec
+
+from bench.processes import cpu_seconds
+from runtime.rpc import OPTIONS
+
+LATENCY_SAMPLES = 100
+# Resources a declaration: the API takes 5,000.
+DECLARED_AT_ONCE = 2500
+PATIENCE_SECONDS = 600.0
+Say = Callable[[str], None]
+
+
+def measure(directory: Path, tasks: int, say: Say) -> dict[str, Any]:
+    """The figures of the stack in `directory`, whose regions must be declared."""
+    state = json.loads((directory / "state.json").read_text())
+    with _registry(state) as stub:
+        regions = [
+            region.resource.name.rpartition("/")[2]
+            for region in stub.ListRegions(registry.ListRegionsRequest(), timeout=30).regions
+        ]
+        tenants = max(tasks // len(regions), 1)
+        say(f"{tenants} tenants in {len(regions)} regions …")
+        _change(stub, regions, tenants, "prepared")
+        say("idle latency …")
+        latencies = [_latency(stub, regions, index) for index in range(LATENCY_SAMPLES)]
+        say(f"{tenants * len(regions)} tasks …")
+        before = cpu_seconds(state)
+        begun = time.monotonic()
+        _change(stub, regions, tenants, uuid.uuid4().hex)
+        elapsed = time.monotonic() - begun
+        after = cpu_seconds(state)
+    count = tenants * len(regions)
+    cost = {name: (after[name] - before.get(name, 0.0)) * 1000 / count for name in after}
+    return {
+        "tasks": count,
+        "tasks_per_second": round(count / elapsed, 1),
+        "cpu_ms_per_task": {
+            "total": round(sum(cost.values()), 4),
+            **{name: round(value, 4) for name, value in sorted(cost.items(), key=lambda item: -item[1])},
+        },
+        "latency_ms": {
+            "p50": round(statistics.median(latencies) * 1000, 2),
+            "p99": round(statistics.quantiles(latencies, n=100)[98] * 1000, 2),
+        },
+    }
+
+
+@contextmanager
+def _registry(state: dict[str, Any]) -> Iterator[RegistryServiceStub]:
+    files = state["identity"]["operator"]
+    credentials = grpc.ssl_channel_credentials(*(Path(files[name]).read_bytes() for name in ("ca", "key", "cert")))
+    with grpc.secure_channel(state["gateway"]["mtls"], credentials, options=OPTIONS) as channel:
+        yield RegistryServiceStub(channel)
+
+
+def _tenant(index: int, regions: list[str], mark: str) -> Resource:
+    spec = TenantSpec(display_name=f"Bench {index}", placement=Selector(regions=regions))
+    return Resource(name=f"tenants/bench-{index:06}", labels={"mark": mark}, tenant=spec)
+
+
+def _change(stub: RegistryServiceStub, regions: list[str], tenants: int, mark: str) -> None:
+    """Declare a label of so many tenants, and return when every region has it."""
+    jobs = []
+    for start in range(0, tenants, DECLARED_AT_ONCE):
+        part = range(start, min(start + DECLARED_AT_ONCE, tenants))
+        request = registry.DeclareRequest(resources=[_tenant(index, regions, mark) for index in part])
+        jobs.append(stub.Declare(request, timeout=PATIENCE_SECONDS).correlation_id)
+    for job in filter(None, jobs):
+        _converged(stub, job)
+
+
+def _converged(stub: RegistryServiceStub, correlation_id: str) -> None:
+    watch = stub.WatchJob(registry.WatchJobRequest(correlation_id=correlation_id), timeout=PATIENCE_SECONDS)
+    for job in watch:
+        if job.HasField("converge_time"):
+            return
+
+
+def _latency(stub: RegistryServiceStub, regions: list[str], index: int) -> float:
+    """Seconds from the click until the last region's report is stored and the caller knows it."""
+    begun = time.monotonic()
+    request = registry.DeclareRequest(resources=[_tenant(0, regions, f"latency-{index}-{uuid.uuid4().hex[:8]}")])
+    _converged(stub, stub.Declare(request, timeout=30).correlation_id)
+    return time.monotonic() - begun
