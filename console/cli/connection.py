@@ -51,7 +51,7 @@ class Connection:
     state: dict[str, Any]
     credentials: grpc.ChannelCredentials
     address: str
-    _channels: dict[str, grpc.Channel] = field(default_factory=dict)
+    channels: dict[str, grpc.Channel] = field(default_factory=dict)
 
     @property
     def registry(self) -> RegistryServiceStub:
@@ -93,12 +93,12 @@ class Connection:
 
     def close(self) -> None:
         """Close every channel."""
-        for channel in self._channels.values():
+        for channel in self.channels.values():
             channel.close()
 
     def _channel(self, address: str) -> grpc.Channel:
-        if address not in self._channels:
-            self._channels[address] = grpc.secure_channel(
+        if address not in self.channels:
+            self.channels[address] = grpc.secure_channel(
                 address,
                 self.credentials,
                 options=[
@@ -107,7 +107,7 @@ class Connection:
                     ("grpc.max_reconnect_backoff_ms", 1_000),
                 ],
             )
-        return self._channels[address]
+        return self.channels[address]
 
     def _told(self, error: OrbitalError, where: str, tries: int, seconds: float) -> Exception:
         if not unreachable(error):

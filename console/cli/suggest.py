@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
+from difflib import SequenceMatcher
+
+ALIKE = 0.6
 
 
 def near(word: str, known: Iterable[str], count: int = 3) -> list[str]:
-    """At most `count` of `known` that look like `word`, the nearest first."""
-    choices = {name.casefold(): name for name in known}
-    found = get_close_matches(word.casefold(), choices, n=count, cutoff=0.6)
-    starting = [name for name in sorted(choices) if word and name.startswith(word.casefold()) and name not in found]
-    return [choices[name] for name in (*found, *starting)][:count]
+    """At most `count` of `known` that look like `word` or begin with it, the nearest first."""
+    wanted = word.casefold()
+    matcher = SequenceMatcher(b=wanted)
+    found: list[tuple[float, str]] = []
+    for name in dict.fromkeys(known):
+        plain = name.casefold()
+        matcher.set_seq1(plain)
+        alike = matcher.ratio() if matcher.real_quick_ratio() >= ALIKE else 0.0
+        if alike >= ALIKE or (wanted and plain.startswith(wanted)):
+            found.append((-alike, name))
+    return [name for _, name in sorted(found)[:count]]
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
