@@ -1,0 +1,1 @@
+"""The regional plane (ACD-201, "Crypto Core"): receives tasks, executes them on OpenBao and the HSM, reports."""

@@ -1,0 +1,1 @@
+"""The region's ports on real parts."""

@@ -1,0 +1,41 @@
+-- The region's journal. `settled` is 0 while a task is pending; then `body` is its report, before it is the task.
+CREATE TABLE IF NOT EXISTS tasks (
+    row         INTEGER PRIMARY KEY,
+    id          TEXT    NOT NULL UNIQUE,
+    lane        INTEGER NOT NULL,
+    sequence    INTEGER NOT NULL,
+    resource    TEXT    NOT NULL,
+    body        BLOB    NOT NULL,
+    received_at REAL    NOT NULL,
+    settled     INTEGER NOT NULL DEFAULT 0,
+    outcome     INTEGER NOT NULL DEFAULT 0,
+    settled_at  REAL    NOT NULL DEFAULT 0,
+    due_at      REAL    NOT NULL DEFAULT 0,
+    attempts    INTEGER NOT NULL DEFAULT 0,
+    reason      TEXT    NOT NULL DEFAULT '',
+    awaits      TEXT    NOT NULL DEFAULT ''
+);
+CREATE INDEX IF NOT EXISTS tasks_pending ON tasks (lane, sequence) WHERE settled = 0;
+CREATE INDEX IF NOT EXISTS tasks_awaiting ON tasks (awaits) WHERE awaits <> '';
+
+CREATE TABLE IF NOT EXISTS held (
+    resource   TEXT    PRIMARY KEY,
+    generation INTEGER NOT NULL,
+    kind       INTEGER NOT NULL,
+    state      TEXT    NOT NULL,
+    version    INTEGER NOT NULL,
+    body       BLOB    NOT NULL
+) WITHOUT ROWID;
+
+-- What the gateway has not accepted yet. The numbers only grow, so that a range can be forgotten.
+CREATE TABLE IF NOT EXISTS reports (
+    id     INTEGER PRIMARY KEY AUTOINCREMENT,
+    lane   INTEGER NOT NULL,
+    report BLOB    NOT NULL
+);
+CREATE INDEX IF NOT EXISTS reports_lane ON reports (lane, id);
+
+CREATE TABLE IF NOT EXISTS facts (
+    name  TEXT PRIMARY KEY,
+    value REAL NOT NULL
+) WITHOUT ROWID;

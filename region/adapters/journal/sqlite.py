@@ -1,0 +1,208 @@
+"""The journal on SQLite: one connection in one thread, write-ahead log, an fsync a transaction."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import orjson
+from orbital.v1 import task_pb2 as pb
+
+from region.domain.work import Entry, Held, Settled
+
+T = TypeVar("T")
+SCHEMA = Path(__file__).with_name("schema.sql")
+LAST_BEAT = "last_beat"
+PRUNE_CHUNK = 5000
+
+INSERT = "INSERT OR IGNORE INTO tasks (id, lane, sequence, resource, body, received_at) VALUES (?, ?, ?, ?, ?, ?)"
+REPORT_AGAIN = """
+INSERT INTO reports (lane, report)
+SELECT lane, body FROM tasks WHERE settled = 1 AND outcome IN (?, ?) AND id IN (SELECT value FROM json_each(?))"""
+TRY_AGAIN = """
+UPDATE tasks SET settled = 0, body = ?, outcome = 0, due_at = 0, attempts = 0, reason = '', awaits = ''
+WHERE id = ? AND settled = 1 AND outcome NOT IN (?, ?)"""
+SAY_AGAIN = """
+UPDATE tasks SET reason = '', due_at = 0 WHERE settled = 0 AND attempts > 0 AND id IN (SELECT value FROM json_each(?))"""
+DUE = """
+SELECT t.row, t.body, t.received_at, t.attempts, t.reason, h.generation, h.kind, h.state, h.version, h.body
+FROM tasks t LEFT JOIN held h ON h.resource = t.resource
+WHERE t.lane = ? AND t.settled = 0 AND t.due_at <= ? ORDER BY t.sequence LIMIT ?"""
+HOLD = """
+INSERT INTO held (resource, generation, kind, state, version, body) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (resource) DO UPDATE SET generation = excluded.generation, kind = excluded.kind, state = excluded.state,
+    version = excluded.version, body = excluded.body WHERE excluded.generation >= held.generation"""
+SETTLE = "UPDATE tasks SET settled = 1, body = ?, outcome = ?, settled_at = ?, awaits = '' WHERE row = ?"
+WAIT = "UPDATE tasks SET due_at = ?, attempts = attempts + 1, reason = ?, awaits = ? WHERE row = ?"
+RELEASE = """
+UPDATE tasks SET due_at = 0, awaits = '' WHERE awaits <> '' AND awaits IN (SELECT value FROM json_each(?))"""
+
+
+class SqliteJournal:
+    """See region.ports.journal.Journal."""
+
+    def __init__(self, connection: sqlite3.Connection, thread: ThreadPoolExecutor) -> None:
+        self._connection = connection
+        self._thread = thread
+
+    async def _call(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield self._connection
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")
+
+    async def receive(self, lane: int, tasks: Sequence[pb.Task], now: float) -> int:
+        """See the port."""
+        rows = [(task.id, lane, task.sequence, task.resource.name, task.SerializeToString(), now) for task in tasks]
+
+        def work() -> int:
+            with self._transaction() as sql:
+                new = sql.executemany(INSERT, rows).rowcount
+                if new < len(rows):
+                    # Seen before: rows that this call inserted are pending and untried, so none of these touch them.
+                    ids = orjson.dumps([row[0] for row in rows]).decode()
+                    sql.execute(REPORT_AGAIN, (pb.OUTCOME_DONE, pb.OUTCOME_STALE, ids))
+                    sql.execute(SAY_AGAIN, (ids,))
+                    sql.executemany(TRY_AGAIN, [(row[4], row[0], pb.OUTCOME_DONE, pb.OUTCOME_STALE) for row in rows])
+                return new
+
+        return await self._call(work)
+
+    async def due(self, lane: int, now: float, limit: int) -> list[Entry]:
+        """See the port."""
+        rows = await self._call(lambda: self._connection.execute(DUE, (lane, now, limit)).fetchall())
+        return [
+            Entry(row, pb.Task.FromString(body), received_at, attempts, reason, Held(*held) if held[0] else None)
+            for row, body, received_at, attempts, reason, *held in rows
+        ]
+
+    async def next_due(self, lane: int) -> float | None:
+        """See the port."""
+        query = "SELECT min(due_at) FROM tasks WHERE lane = ? AND settled = 0"
+        found: float | None = (await self._call(lambda: self._connection.execute(query, (lane,)).fetchone()))[0]
+        return found
+
+    async def settle(self, lane: int, settled: Sequence[Settled], now: float) -> None:
+        """See the port."""
+        held, over, waits, reports, done = [], [], [], [], []
+        for each in settled:
+            entry, result = each.entry, each.result
+            if result.waiting:
+                waits.append((each.due_at, result.reason, result.awaits, entry.row))
+                if result.reason != entry.reason:
+                    reports.append((lane, each.report))
+                continue
+            over.append((each.report, result.outcome, now, entry.row))
+            reports.append((lane, each.report))
+            if result.outcome == pb.OUTCOME_DONE:
+                resource = entry.task.resource
+                done.append(resource.name)
+                held.append(
+                    (
+                        resource.name,
+                        resource.generation,
+                        entry.task.kind,
+                        result.state,
+                        result.key_version,
+                        resource.SerializeToString(),
+                    )
+                )
+
+        def work() -> None:
+            with self._transaction() as sql:
+                sql.executemany(HOLD, held)
+                sql.executemany(SETTLE, over)
+                sql.executemany(WAIT, waits)
+                sql.executemany("INSERT INTO reports (lane, report) VALUES (?, ?)", reports)
+                if sql.execute("SELECT 1 FROM tasks WHERE awaits <> '' LIMIT 1").fetchone():
+                    sql.execute(RELEASE, (orjson.dumps(done).decode(),))
+
+        await self._call(work)
+
+    async def unsent(self, lane: int, after: int, limit: int) -> list[tuple[int, bytes]]:
+        """See the port."""
+        query = "SELECT id, report FROM reports WHERE lane = ? AND id > ? ORDER BY id LIMIT ?"
+        return await self._call(lambda: self._connection.execute(query, (lane, after, limit)).fetchall())
+
+    async def accepted(self, lane: int, first: int, last: int) -> None:
+        """See the port."""
+
+        def work() -> None:
+            with self._transaction() as sql:
+                sql.execute("DELETE FROM reports WHERE lane = ? AND id BETWEEN ? AND ?", (lane, first, last))
+
+        await self._call(work)
+
+    async def last_beat(self, now: float) -> float:
+        """See the port."""
+
+        def work() -> float:
+            with self._transaction() as sql:
+                sql.execute("INSERT OR IGNORE INTO facts (name, value) VALUES (?, ?)", (LAST_BEAT, now))
+                found: float = sql.execute("SELECT value FROM facts WHERE name = ?", (LAST_BEAT,)).fetchone()[0]
+                return found
+
+        return await self._call(work)
+
+    async def beat(self, at: float) -> None:
+        """See the port."""
+
+        def work() -> None:
+            with self._transaction() as sql:
+                sql.execute("INSERT OR REPLACE INTO facts (name, value) VALUES (?, ?)", (LAST_BEAT, at))
+
+        await self._call(work)
+
+    async def prune(self, before: float) -> int:
+        """See the port."""
+        cursor, gone = 0, 0
+        while True:
+            ends = await self._call(lambda after=cursor: self._chunk(after, before))  # type: ignore[misc]
+            if ends is None:
+                return gone
+            cursor, removed = ends
+            gone += removed
+
+    def _chunk(self, after: int, before: float) -> tuple[int, int] | None:
+        """(last row, removed) of the next rows; None at the end. Chunks let other work into the thread."""
+        query = "SELECT max(row), min(received_at) FROM (SELECT row, received_at FROM tasks WHERE row > ? LIMIT ?)"
+        last, oldest = self._connection.execute(query, (after, PRUNE_CHUNK)).fetchone()
+        if last is None or oldest >= before:
+            return None
+        with self._transaction() as sql:
+            removal = "DELETE FROM tasks WHERE row > ? AND row <= ? AND settled = 1 AND settled_at < ?"
+            return last, sql.execute(removal, (after, last, before)).rowcount
+
+
+@asynccontextmanager
+async def open_journal(path: Path) -> AsyncIterator[SqliteJournal]:
+    """Open, or make, the journal at `path`, readable by this user alone."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path.touch(mode=0o600)
+    loop = asyncio.get_running_loop()
+    with ThreadPoolExecutor(1, thread_name_prefix="journal") as thread:
+        connection = await loop.run_in_executor(thread, _connect, path)
+        try:
+            yield SqliteJournal(connection, thread)
+        finally:
+            await loop.run_in_executor(thread, connection.close)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.executescript(SCHEMA.read_text())
+    return connection

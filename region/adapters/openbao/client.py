@@ -1,0 +1,134 @@
+"""A pooled client of OpenBao's HTTP API that logs in by AppRole and stays logged in."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import hvac
+import orjson
+import requests
+
+from runtime.errors import Invalid, OrbitalError, Unavailable
+from runtime.logs import get_logger
+from runtime.settings import read_secret
+
+log = get_logger(__name__)
+
+TIMEOUT = 5.0
+CONNECTIONS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer: its status and its JSON, {} when there is none."""
+
+    status: int
+    body: Mapping[str, Any]
+
+    def errors(self) -> str:
+        """What OpenBao says went wrong; it never repeats a value."""
+        return "; ".join(str(error) for error in self.body.get("errors", ()))
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """How to log in: the server, the authority of its certificate, the files with the AppRole's two IDs."""
+
+    address: str
+    ca_file: Path
+    role_id_file: Path
+    secret_id_file: Path
+
+    def token(self) -> tuple[str, float]:
+        """Log in (blocking): the token and the seconds it lives."""
+        session = requests.Session()
+        # REQUESTS_CA_BUNDLE would otherwise override `verify`.
+        session.trust_env = False
+        client = hvac.Client(url=self.address, verify=str(self.ca_file), timeout=TIMEOUT, session=session)
+        auth = client.auth.approle.login(
+            role_id=read_secret(self.role_id_file).get_secret_value(),
+            secret_id=read_secret(self.secret_id_file).get_secret_value(),
+        )["auth"]
+        return auth["client_token"], float(auth["lease_duration"])
+
+
+class OpenBao:
+    """Requests with a live token; Unavailable, with a reason, whenever the server cannot do its work."""
+
+    def __init__(self, session: aiohttp.ClientSession, login: Login) -> None:
+        self._session = session
+        self._login = login
+        self._base = login.address.rstrip("/") + "/v1/"
+        self._token = ""
+        self._renew_at = 0.0
+        self._logging_in = asyncio.Lock()
+
+    async def call(self, method: str, path: str, body: object = None) -> Answer:
+        """One request; the answer has a status below 500 and is not a refused token."""
+        answer = await self._send(method, path, body)
+        if answer.status == 403:
+            # A token may be gone with a restored or restarted server: one new login tells that from a missing right.
+            self._renew_at = 0.0
+            answer = await self._send(method, path, body)
+        if answer.status == 403:
+            raise Unavailable(f"OpenBao does not let this region {method} {path}", reason="OPENBAO_DENIED")
+        if answer.status == 503:
+            raise Unavailable("OpenBao is sealed or not ready", reason="OPENBAO_SEALED")
+        if answer.status >= 500 or answer.status == 429:
+            raise Unavailable(f"OpenBao answered {answer.status}", reason="OPENBAO_UNAVAILABLE")
+        return answer
+
+    async def _send(self, method: str, path: str, body: object) -> Answer:
+        headers = {"X-Vault-Token": await self._live_token(), "X-Vault-Request": "true"}
+        content = None if body is None else orjson.dumps(body)
+        try:
+            async with (
+                asyncio.timeout(TIMEOUT),
+                self._session.request(method, self._base + path, data=content, headers=headers) as response,
+            ):
+                raw = await response.read()
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise _away(error) from error
+        return Answer(response.status, orjson.loads(raw) if raw else {})
+
+    async def _live_token(self) -> str:
+        async with self._logging_in:
+            if time.monotonic() >= self._renew_at:
+                self._token, seconds = await self._log_in()
+                self._renew_at = time.monotonic() + seconds * 2 / 3
+        return self._token
+
+    async def _log_in(self) -> tuple[str, float]:
+        try:
+            async with asyncio.timeout(TIMEOUT * 2):
+                return await asyncio.to_thread(self._login.token)
+        except (requests.RequestException, OSError, TimeoutError) as error:
+            raise _away(error) from error
+        except hvac.exceptions.VaultDown as error:
+            raise Unavailable("OpenBao is sealed or not ready", reason="OPENBAO_SEALED") from error
+        except (hvac.exceptions.VaultError, Invalid) as error:
+            # The exception's text holds the request's path at most; its type is enough.
+            raise Unavailable(
+                f"OpenBao refused the region's login: {type(error).__name__}", reason="OPENBAO_LOGIN"
+            ) from error
+
+
+def _away(error: BaseException) -> OrbitalError:
+    return Unavailable(f"OpenBao does not answer: {type(error).__name__}", reason="OPENBAO_UNREACHABLE")
+
+
+@asynccontextmanager
+async def open_openbao(login: Login) -> AsyncIterator[OpenBao]:
+    """A client on one pool of connections."""
+    context = ssl.create_default_context(cafile=str(login.ca_file))
+    connector = aiohttp.TCPConnector(limit=CONNECTIONS, ssl=context)
+    async with aiohttp.ClientSession(connector=connector, trust_env=False) as session:
+        yield OpenBao(session, login)

@@ -1,0 +1,45 @@
+"""Records in KV v2, each written by check-and-set; only the newest revision is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from region.adapters.openbao.client import OpenBao
+from region.ports.vault import Stored
+from runtime.errors import Conflict, Stalled
+
+
+class KvStore:
+    """See region.ports.vault.Store."""
+
+    def __init__(self, openbao: OpenBao, mount: str) -> None:
+        self._openbao = openbao
+        self._mount = mount
+
+    async def read(self, path: str) -> Stored | None:
+        """See the port."""
+        answer = await self._openbao.call("GET", f"{self._mount}/data/{path}")
+        if answer.status == 404:
+            return None
+        if answer.status != 200:
+            raise Stalled(f"OpenBao cannot read {path}: {answer.errors()}", reason="OPENBAO_REFUSED")
+        found = answer.body["data"]
+        return Stored(found["data"], int(found["metadata"]["version"])) if found["data"] is not None else None
+
+    async def write(self, path: str, fields: Mapping[str, Any], revision: int) -> int:
+        """See the port."""
+        body = {"data": fields, "options": {"cas": revision}}
+        answer = await self._openbao.call("POST", f"{self._mount}/data/{path}", body)
+        if answer.status == 400 and "check-and-set" in answer.errors():
+            raise Conflict(f"{path} was changed meanwhile", reason="CHANGED")
+        if answer.status != 200:
+            raise Stalled(f"OpenBao cannot write {path}: {answer.errors()}", reason="OPENBAO_REFUSED")
+        return int(answer.body["data"]["version"])
+
+    async def names(self, folder: str) -> list[str]:
+        """See the port."""
+        answer = await self._openbao.call("LIST", f"{self._mount}/metadata/{folder}")
+        if answer.status == 404:
+            return []
+        return [name for name in answer.body["data"]["keys"] if not name.endswith("/")]

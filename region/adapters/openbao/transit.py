@@ -1,0 +1,131 @@
+"""L2 keys in transit: imported, never exportable, never made by transit itself."""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from collections.abc import Sequence
+from typing import Any
+
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.keywrap import aes_key_wrap_with_padding
+
+from region.adapters.openbao.client import Answer, OpenBao
+from region.ports.vault import TransitKey
+from region.ports.world import World
+from runtime.errors import Conflict, NotFound, OrbitalError, Stalled
+
+# OpenBao's listener bounds the strings of one request.
+BATCH = 500
+KEY_TYPE = "aes256-gcm96"
+
+
+class BaoTransit:
+    """See region.ports.vault.Transit."""
+
+    def __init__(self, openbao: OpenBao, mount: str, world: World) -> None:
+        self._openbao = openbao
+        self._mount = mount
+        self._world = world
+        self._wrapping: rsa.RSAPublicKey | None = None
+        self._made_safe = False
+
+    async def key(self, name: str) -> TransitKey | None:
+        """See the port."""
+        answer = await self._openbao.call("GET", f"{self._mount}/keys/{name}")
+        if answer.status == 404:
+            return None
+        _check(answer, name)
+        found = answer.body["data"]
+        return TransitKey(int(found["latest_version"]), bool(found.get("imported_key")))
+
+    async def import_version(self, name: str, material: bytearray, *, first: bool) -> None:
+        """See the port."""
+        body: dict[str, Any] = {"ciphertext": await self._wrapped(material), "hash_function": "SHA256"}
+        if first:
+            body |= {"type": KEY_TYPE, "allow_rotation": False, "exportable": False}
+        action = "import" if first else "import_version"
+        answer = await self._openbao.call("POST", f"{self._mount}/keys/{name}/{action}", body)
+        if answer.status >= 400 and first and "already exists" in answer.errors():
+            raise Conflict(f"{name} is in transit already", reason="KEY_PRESENT")
+        _check(answer, name)
+
+    async def destroy(self, name: str) -> None:
+        """See the port."""
+        path = f"{self._mount}/keys/{name}"
+        answer = await self._openbao.call("POST", f"{path}/config", {"deletion_allowed": True})
+        if _absent(answer):
+            return
+        _check(answer, name)
+        answer = await self._openbao.call("DELETE", path)
+        if not _absent(answer):
+            _check(answer, name)
+
+    async def encrypt(self, name: str, materials: Sequence[bytearray]) -> list[str]:
+        """See the port."""
+        await self._forbid_making()
+        items = [{"plaintext": b64encode(material).decode()} for material in materials]
+        return [item["ciphertext"] for item in await self._batch("encrypt", name, items)]
+
+    async def decrypt(self, name: str, texts: Sequence[str]) -> list[bytearray]:
+        """See the port."""
+        items = await self._batch("decrypt", name, [{"ciphertext": text} for text in texts])
+        return [bytearray(b64decode(item["plaintext"])) for item in items]
+
+    async def rewrap(self, name: str, texts: Sequence[str]) -> list[str]:
+        """See the port."""
+        items = await self._batch("rewrap", name, [{"ciphertext": text} for text in texts])
+        return [item["ciphertext"] for item in items]
+
+    async def _forbid_making(self) -> None:
+        """Once a process: transit must never make a key because somebody encrypts by a name that is not there."""
+        if self._made_safe:
+            return
+        path = f"{self._mount}/config/keys"
+        answer = await self._openbao.call("GET", path)
+        if answer.status != 200 or not answer.body["data"].get("disable_upsert"):
+            _check(await self._openbao.call("POST", path, {"disable_upsert": True}), "config/keys")
+        self._made_safe = True
+
+    async def _batch(self, action: str, name: str, items: Sequence[dict[str, str]]) -> list[dict[str, str]]:
+        results: list[dict[str, str]] = []
+        for first in range(0, len(items), BATCH):
+            body = {"batch_input": items[first : first + BATCH]}
+            answer = await self._openbao.call("POST", f"{self._mount}/{action}/{name}", body)
+            _check(answer, name)
+            found = answer.body["data"]["batch_results"]
+            broken = next((item["error"] for item in found if item.get("error")), None)
+            if broken:
+                raise Stalled(f"Transit cannot {action} by {name}: {broken}", reason="OPENBAO_REFUSED")
+            results += found
+        return results
+
+    async def _wrapped(self, material: bytearray) -> str:
+        """Material for the way: AES-KWP by a key of its own, that one by RSA-OAEP for transit's wrapping key."""
+        if self._wrapping is None:
+            answer = await self._openbao.call("GET", f"{self._mount}/wrapping_key")
+            _check(answer, "wrapping_key")
+            loaded = serialization.load_pem_public_key(answer.body["data"]["public_key"].encode())
+            assert isinstance(loaded, rsa.RSAPublicKey)
+            self._wrapping = loaded
+        ephemeral = self._world.entropy(32)
+        oaep = padding.OAEP(mgf=padding.MGF1(hashes.SHA256()), algorithm=hashes.SHA256(), label=None)
+        sealed = self._wrapping.encrypt(ephemeral, oaep)
+        return b64encode(sealed + aes_key_wrap_with_padding(ephemeral, bytes(material))).decode()
+
+
+def _no_key(name: str) -> OrbitalError:
+    return NotFound(f"{name} is not in transit", reason="KEY_ABSENT")
+
+
+def _absent(answer: Answer) -> bool:
+    """OpenBao has several ways to say that there is no such key."""
+    said = answer.errors()
+    return answer.status == 404 or (answer.status >= 400 and ("not found" in said or "no existing key" in said))
+
+
+def _check(answer: Answer, name: str) -> None:
+    if _absent(answer):
+        raise _no_key(name)
+    if answer.status >= 400:
+        raise Stalled(f"Transit refuses {name}: {answer.errors()}", reason="OPENBAO_REFUSED")

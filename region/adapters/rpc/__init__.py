@@ -1,0 +1,1 @@
+"""What the region serves over gRPC."""

@@ -1,0 +1,106 @@
+"""The gateway's services, called through the region's own Envoy."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc
+from orbital.v1 import (
+    dispatch_pb2,
+    dispatch_pb2_grpc,
+    enrolment_pb2,
+    enrolment_pb2_grpc,
+    report_pb2,
+    report_pb2_grpc,
+    task_pb2,
+)
+
+from region.ports.gateway import packed_reports
+from runtime.errors import Unavailable
+from runtime.rpc import OPTIONS, from_rpc_error
+
+# A write that the other side does not take in this time means that the stream is stuck.
+WRITE_TIMEOUT = 30.0
+CALL_TIMEOUT = 5.0
+
+
+class LaneStream:
+    """See region.ports.gateway.Stream."""
+
+    def __init__(self, call: grpc.aio.StreamStreamCall[Any, Any]) -> None:
+        self._call = call
+
+    async def send(self, message: dispatch_pb2.SubscribeRequest) -> None:
+        """See the port."""
+        try:
+            async with asyncio.timeout(WRITE_TIMEOUT):
+                await self._call.write(message)
+        except grpc.RpcError as error:
+            raise from_rpc_error(error) from error
+        except asyncio.InvalidStateError as error:
+            raise Unavailable("The stream has ended", reason="STREAM_ENDED") from error
+        except TimeoutError as error:
+            raise Unavailable("The gateway does not take what is sent", reason="STREAM_STUCK") from error
+
+    async def messages(self) -> AsyncIterator[dispatch_pb2.SubscribeResponse]:
+        """See the port."""
+        while True:
+            try:
+                message = await self._call.read()
+            except grpc.RpcError as error:
+                raise from_rpc_error(error) from error
+            if message is grpc.aio.EOF:
+                return
+            yield message
+
+
+class GrpcGateway:
+    """See region.ports.gateway.Gateway. Each lane has a connection of its own."""
+
+    def __init__(self, target: str, region: str) -> None:
+        self._target = target
+        self._region = region
+
+    def _channel(self) -> grpc.aio.Channel:
+        options = [*OPTIONS, ("grpc.use_local_subchannel_pool", 1), ("grpc.default_authority", "gateway")]
+        return grpc.aio.insecure_channel(self._target, options=options)
+
+    def _metadata(self, lane: int) -> tuple[tuple[str, str], ...]:
+        return (("x-orbital-region", self._region), ("x-orbital-lane", str(lane)))
+
+    @asynccontextmanager
+    async def subscribe(self, lane: int) -> AsyncIterator[LaneStream]:
+        """See the port."""
+        async with self._channel() as channel:
+            call = dispatch_pb2_grpc.DispatchServiceStub(channel).Subscribe(metadata=self._metadata(lane))
+            try:
+                yield LaneStream(call)
+            finally:
+                call.cancel()
+
+    async def enrol(self, version: str, process: str) -> enrolment_pb2.EnrolResponse:
+        """See the port."""
+        request = enrolment_pb2.EnrolRequest(region=self._region, version=version, process=process)
+        async with self._channel() as channel:
+            stub = enrolment_pb2_grpc.EnrolmentServiceStub(channel)
+            metadata = (("x-orbital-region", self._region),)
+            try:
+                answer: enrolment_pb2.EnrolResponse = await stub.Enrol(request, metadata=metadata, timeout=CALL_TIMEOUT)
+            except grpc.RpcError as error:
+                raise from_rpc_error(error) from error
+            return answer
+
+    async def report(self, lane: int, reports: Sequence[bytes]) -> list[dispatch_pb2.RefusedReport]:
+        """See the port."""
+        packed: list[task_pb2.Report] = packed_reports(reports)
+        request = report_pb2.ReportRequest(region=self._region, reports=packed)
+        async with self._channel() as channel:
+            stub = report_pb2_grpc.ReportServiceStub(channel)
+            try:
+                answer = await stub.Report(request, metadata=self._metadata(lane), timeout=CALL_TIMEOUT)
+            except grpc.RpcError as error:
+                raise from_rpc_error(error) from error
+            return list(answer.refused)

@@ -1,0 +1,189 @@
+"""The records of keys, and their transitions. Each record is one key-value entry, written by check-and-set.
+
+A System's L2 goes PRE_ACTIVE → LINKING → ACTIVE → UNLINKED → LINKING → …; LINKING means that its material may be under
+way into transit. The generation fence of the System stands in `generation`, that of each Link in `links`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from enum import StrEnum
+from typing import Any
+
+from orbital.v1 import task_pb2 as pb
+
+ROOT = "root"
+L2 = "l2"
+
+
+class State(StrEnum):
+    """The state of a System's L2."""
+
+    PRE_ACTIVE = "PRE_ACTIVE"
+    LINKING = "LINKING"
+    ACTIVE = "ACTIVE"
+    UNLINKED = "UNLINKED"
+
+
+KEY_STATES: Mapping[State, pb.KeyState.ValueType] = {
+    State.PRE_ACTIVE: pb.KEY_STATE_PRE_ACTIVE,
+    State.LINKING: pb.KEY_STATE_PRE_ACTIVE,
+    State.ACTIVE: pb.KEY_STATE_ACTIVE,
+    State.UNLINKED: pb.KEY_STATE_DESTROYED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """One version's material, wrapped by the region root ("root"), an L1 ("l1:LABEL") or the System's L2 ("l2")."""
+
+    version: int
+    wrapped_by: str
+    text: str
+
+    @property
+    def l1(self) -> str:
+        """The label of the L1 that wraps it, or the empty string."""
+        return self.wrapped_by.removeprefix("l1:") if self.wrapped_by.startswith("l1:") else ""
+
+    @property
+    def l2_version(self) -> int:
+        """The version of the L2 that wraps it, 0 when none does."""
+        return int(self.text.split(":", 2)[1].removeprefix("v")) if self.wrapped_by == L2 else 0
+
+
+@dataclass(frozen=True, slots=True)
+class TenantRecord:
+    """A tenant's context; `lease` in seconds, 0 for the default."""
+
+    generation: int
+    state: str
+    lease: float
+
+    @property
+    def killed(self) -> bool:
+        """True once the kill switch reached it."""
+        return self.state == "KILLED"
+
+
+@dataclass(frozen=True, slots=True)
+class LinkRecord:
+    """The fence of a Link: the newest generation that the region acted on."""
+
+    generation: int
+    state: str
+    system: str
+
+
+@dataclass(frozen=True, slots=True)
+class SystemRecord:
+    """A System's L2: its wrapped versions in order from 1, and who may use it.
+
+    `settled` is false while transit or the Services may lag behind the record. `importing_until` is the time after
+    which no import that was begun under this record can still arrive in transit; 0 when none is under way.
+    """
+
+    generation: int
+    state: State
+    blobs: tuple[Blob, ...]
+    links: Mapping[str, int] = field(default_factory=dict)
+    link: str = ""
+    key: str = ""
+    settled: bool = True
+    importing_until: float = 0.0
+    killed: int = 0
+
+    @property
+    def open(self) -> bool:
+        """True while material is, or may come to be, in transit."""
+        return self.state in {State.LINKING, State.ACTIVE}
+
+    def linking(self, link: str, generation: int, key: str, blobs: tuple[Blob, ...], until: float) -> SystemRecord:
+        """LINK_KEY begins: the fence and the L1-wrapped material in one write. An active key goes on serving."""
+        return replace(
+            self,
+            state=State.ACTIVE if self.state is State.ACTIVE else State.LINKING,
+            blobs=blobs,
+            links={**self.links, link: generation},
+            link=link,
+            key=key,
+            settled=False,
+            importing_until=until,
+        )
+
+    def activated(self) -> SystemRecord:
+        """Transit and the Services have caught up."""
+        return replace(self, state=State.ACTIVE, settled=True, importing_until=0.0)
+
+    def unlinked(self, link: str, generation: int) -> SystemRecord:
+        """UNLINK_KEY begins: nothing is served from this write on. Another Link's permission is left alone."""
+        fenced = replace(self, links={**self.links, link: generation})
+        if not self.open or self.link != link:
+            return fenced
+        return replace(fenced, state=State.UNLINKED, settled=True)
+
+    def revoked(self, generation: int) -> SystemRecord:
+        """The kill switch begins for this System."""
+        return replace(self, killed=generation, state=State.UNLINKED if self.open else self.state, settled=True)
+
+    def raised(self, generation: int, blobs: tuple[Blob, ...], until: float) -> SystemRecord:
+        """A newer generation of the System, with its versions; an open one has to be settled again."""
+        return replace(
+            self,
+            generation=generation,
+            blobs=blobs,
+            settled=not self.open,
+            importing_until=until if self.open else self.importing_until,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceRecord:
+    """A Service's L3: its wrapped versions in order from 1; the last one wraps, the older ones only unwrap."""
+
+    generation: int
+    blobs: tuple[Blob, ...]
+
+    def behind(self, l2_version: int) -> bool:
+        """True when a version is not yet wrapped by that version of the L2."""
+        return any(blob.l2_version < l2_version for blob in self.blobs)
+
+
+def to_fields(record: TenantRecord | LinkRecord | SystemRecord | ServiceRecord) -> dict[str, Any]:
+    """The record as the key-value store keeps it."""
+    return asdict(record)
+
+
+def _blobs(fields: Mapping[str, Any]) -> tuple[Blob, ...]:
+    return tuple(Blob(int(blob["version"]), blob["wrapped_by"], blob["text"]) for blob in fields["blobs"])
+
+
+def tenant_record(fields: Mapping[str, Any]) -> TenantRecord:
+    """A tenant's record from the store."""
+    return TenantRecord(int(fields["generation"]), fields["state"], float(fields["lease"]))
+
+
+def link_record(fields: Mapping[str, Any]) -> LinkRecord:
+    """A Link's record from the store."""
+    return LinkRecord(int(fields["generation"]), fields["state"], fields["system"])
+
+
+def system_record(fields: Mapping[str, Any]) -> SystemRecord:
+    """A System's record from the store."""
+    return SystemRecord(
+        generation=int(fields["generation"]),
+        state=State(fields["state"]),
+        blobs=_blobs(fields),
+        links={link: int(generation) for link, generation in (fields["links"] or {}).items()},
+        link=fields["link"],
+        key=fields["key"],
+        settled=bool(fields["settled"]),
+        importing_until=float(fields["importing_until"]),
+        killed=int(fields["killed"]),
+    )
+
+
+def service_record(fields: Mapping[str, Any]) -> ServiceRecord:
+    """A Service's record from the store."""
+    return ServiceRecord(int(fields["generation"]), _blobs(fields))

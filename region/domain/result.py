@@ -1,0 +1,58 @@
+"""What came of a task in the region."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from orbital.v1 import task_pb2 as pb
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The outcome of one task; `state` is remembered as held, `awaits` names the resource that wakes a waiting one."""
+
+    outcome: pb.Outcome.ValueType
+    observed: int = 0
+    reason: str = ""
+    message: str = ""
+    key_state: pb.KeyState.ValueType = pb.KEY_STATE_UNSPECIFIED
+    key_version: int = 0
+    state: str = ""
+    awaits: str = ""
+
+    @property
+    def waiting(self) -> bool:
+        """True while the task stays in the journal."""
+        return self.outcome == pb.OUTCOME_WAITING
+
+
+def done(
+    generation: int,
+    state: str = "",
+    key_state: pb.KeyState.ValueType = pb.KEY_STATE_UNSPECIFIED,
+    key_version: int = 0,
+) -> Result:
+    """The effect is durable."""
+    return Result(pb.OUTCOME_DONE, generation, key_state=key_state, key_version=key_version, state=state)
+
+
+def stale(observed: int) -> Result:
+    """The region holds `observed`, which is newer."""
+    return Result(
+        pb.OUTCOME_STALE, observed, "SUPERSEDED", f"The region holds generation {observed}; nothing was done."
+    )
+
+
+def failed(reason: str, message: str) -> Result:
+    """The task cannot succeed as it is."""
+    return Result(pb.OUTCOME_FAILED, 0, reason, message)
+
+
+def denied(reason: str, message: str) -> Result:
+    """The region's policy refused it."""
+    return Result(pb.OUTCOME_DENIED, 0, reason, message)
+
+
+def waiting(reason: str, message: str, awaits: str = "") -> Result:
+    """Something is away; tried again by itself."""
+    return Result(pb.OUTCOME_WAITING, 0, reason, message, awaits=awaits)

@@ -1,0 +1,1 @@
+"""The stages of a region: receive, execute, report; and what it serves."""

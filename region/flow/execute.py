@@ -1,0 +1,223 @@
+"""execute: policy is asked, generations are fenced, handlers run; several Systems at once, each in its own sequence."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from orbital.v1 import task_pb2 as pb
+
+from region.domain import intent, result, retry, work
+from region.domain.names import Name, parse
+from region.domain.result import Result
+from region.domain.work import Entry, Settled
+from region.flow.outcome import Decided, settled
+from region.flow.signals import LaneSignals
+from region.handlers.parts import Handler, Parts
+from region.handlers.sync_metadata import sync_metadata
+from region.ports.journal import Journal
+from region.ports.policy import Decisions, Policy
+from runtime.errors import Conflict, Invalid, OrbitalError, Precondition
+from runtime.lifecycle import Backoff
+from runtime.logs import get_logger
+
+log = get_logger(__name__)
+
+# Looked for even without a signal, should one be lost.
+LOOK = 5.0
+# A handler that lost a check-and-set reads again and goes on, this often, before its task waits.
+TRIES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class ExecuteSettings:
+    """`batch`: tasks a policy query; `width`: Systems at once; `patience`: seconds a handler may take."""
+
+    batch: int
+    width: int
+    patience: float
+
+
+class Scopes:
+    """One lock a (tenant, System), shared by the lanes of a process."""
+
+    def __init__(self) -> None:
+        self._locks: dict[tuple[str, str], asyncio.Lock] = {}
+
+    def lock(self, scope: tuple[str, str]) -> asyncio.Lock:
+        """The lock of that scope."""
+        return self._locks.setdefault(scope, asyncio.Lock())
+
+
+class Executor:
+    """Executes what one lane's journal holds."""
+
+    def __init__(
+        self,
+        lane: int,
+        journal: Journal,
+        policy: Policy,
+        handlers: Mapping[pb.TaskKind.ValueType, Handler],
+        parts: Parts,
+        scopes: Scopes,
+        signals: Mapping[int, LaneSignals],
+        settings: ExecuteSettings,
+    ) -> None:
+        self._lane = lane
+        self._journal = journal
+        self._policy = policy
+        self._handlers = handlers
+        self._parts = parts
+        self._world = parts.world
+        self._scopes = scopes
+        self._signals = signals
+        self._settings = settings
+
+    async def run(self) -> None:
+        """Execute whatever is due, for ever."""
+        while True:
+            entries = await self._journal.due(self._lane, self._world.now(), self._settings.batch)
+            if entries:
+                await self._execute(entries)
+                continue
+            next_due = await self._journal.next_due(self._lane)
+            wait = LOOK if next_due is None else min(LOOK, next_due - self._world.now())
+            await self._signals[self._lane].work.wait(wait)
+
+    async def _execute(self, entries: list[Entry]) -> None:
+        decisions = await self._decide([entry.task for entry in entries])
+        decided = Decided(decisions.decision_id, self._world.now())
+        refused, allowed = _sift(entries, decisions)
+        kept, superseded = work.coalesce(allowed)
+        outcomes = refused + [(entry, result.stale(newest)) for entry, newest in superseded]
+        metadata: list[Entry] = []
+        scopes: dict[tuple[str, str], list[tuple[Entry, Name, pb.TaskKind.ValueType]]] = {}
+        for entry in kept:
+            try:
+                name = parse(entry.task.resource.name)
+                intent.check(entry.task, name)
+            except Invalid as error:
+                outcomes.append((entry, result.failed(error.reason, error.message)))
+                continue
+            fenced = _fenced(entry)
+            if fenced:
+                outcomes.append((entry, fenced))
+                continue
+            kind = intent.needed(entry.task, name, entry.held)
+            if kind == pb.TASK_KIND_SYNC_METADATA:
+                metadata.append(entry)
+            else:
+                scopes.setdefault(work.scope(entry.task, name), []).append((entry, name, kind))
+        outcomes += zip(metadata, sync_metadata(metadata), strict=True)
+        await self._settle(outcomes, decided)
+        await self._run_scopes(scopes, decided)
+
+    async def _decide(self, tasks: Sequence[pb.Task]) -> Decisions:
+        """The policy's answers; nothing is executed until it gives them."""
+        backoff = Backoff(self._world.random)
+        while True:
+            try:
+                return await self._policy.decide(tasks)
+            except OrbitalError as error:
+                log.warning("policy_away", lane=self._lane, reason=error.reason, error=error.message)
+            await asyncio.sleep(backoff.next())
+
+    async def _run_scopes(
+        self, scopes: Mapping[tuple[str, str], list[tuple[Entry, Name, pb.TaskKind.ValueType]]], decided: Decided
+    ) -> None:
+        gate = asyncio.Semaphore(self._settings.width)
+
+        async def run(scope: tuple[str, str]) -> None:
+            async with gate, self._scopes.lock(scope):
+                outcomes: list[tuple[Entry, Result]] = []
+                away: Result | None = None
+                for entry, name, kind in scopes[scope]:
+                    # A part that is away for one task of a scope is away for the next: its order holds, time is saved.
+                    outcome = away or await self._handle(entry, name, kind)
+                    away = outcome if outcome.waiting and not outcome.awaits else None
+                    outcomes.append((entry, outcome))
+                await self._settle(outcomes, decided)
+
+        # A tenant's own tasks come before those of its Systems.
+        for own in (True, False):
+            async with asyncio.TaskGroup() as group:
+                for scope in scopes:
+                    if (not scope[1]) is own:
+                        group.create_task(run(scope))
+
+    async def _handle(self, entry: Entry, name: Name, kind: pb.TaskKind.ValueType) -> Result:
+        handler = self._handlers.get(kind)
+        if handler is None:
+            return result.failed("UNKNOWN_KIND", f"This region does not know {intent.kind_name(kind)}.")
+        for _ in range(TRIES):
+            try:
+                async with asyncio.timeout(self._settings.patience):
+                    return await handler(self._parts, entry.task, name)
+            except Conflict:
+                continue
+            except (Invalid, Precondition) as error:
+                return result.failed(error.reason, error.message)
+            except OrbitalError as error:
+                return result.waiting(error.reason, error.message)
+            except TimeoutError:
+                return result.waiting("TIMEOUT", f"{intent.kind_name(kind)} took too long.")
+        return result.waiting("CONTENDED", f"{entry.task.resource.name} kept changing meanwhile.")
+
+    async def _settle(self, outcomes: Sequence[tuple[Entry, Result]], decided: Decided) -> None:
+        if not outcomes:
+            return
+        now = self._world.now()
+        rows: list[Settled] = []
+        for entry, outcome in outcomes:
+            due = now + retry.delay(entry.attempts, self._world.random()) if outcome.waiting else 0.0
+            rows.append(settled(entry, outcome, decided, now, due))
+            _log(entry, outcome)
+        await self._journal.settle(self._lane, rows, now)
+        self._signals[self._lane].reports.give()
+        # What waited for one of these may be on any lane.
+        for signals in self._signals.values():
+            signals.work.give()
+
+
+def _sift(entries: list[Entry], decisions: Decisions) -> tuple[list[tuple[Entry, Result]], list[Entry]]:
+    """(the refused with their outcome, the allowed). What the policy did not name is refused."""
+    refused: list[tuple[Entry, Result]] = []
+    allowed: list[Entry] = []
+    for entry in entries:
+        if entry.task.id in decisions.allowed and entry.task.id not in decisions.denied:
+            allowed.append(entry)
+            continue
+        reason, message = decisions.denied.get(
+            entry.task.id, ("NO_DECISION", "The region's policy did not decide about this task.")
+        )
+        refused.append((entry, result.denied(reason, message)))
+    return refused, allowed
+
+
+def _fenced(entry: Entry) -> Result | None:
+    """What the region's own database already says about the task's generation."""
+    held = entry.held
+    if held is None or (side := work.fence(entry.task, held)) > 0:
+        return None
+    # A revocation is never skipped on the word of this database alone: the key's own record decides.
+    if entry.task.kind == pb.TASK_KIND_UNLINK_KEY:
+        return None
+    if side < 0:
+        return result.stale(held.generation)
+    return result.done(held.generation, held.state, key_version=held.version)
+
+
+def _log(entry: Entry, outcome: Result) -> None:
+    if outcome.outcome == pb.OUTCOME_DONE or (outcome.waiting and outcome.reason == entry.reason):
+        return
+    log.info(
+        "task_not_done",
+        task_id=entry.task.id,
+        kind=intent.kind_name(entry.task.kind),
+        resource=entry.task.resource.name,
+        generation=entry.task.resource.generation,
+        correlation_id=entry.task.correlation_id,
+        outcome=pb.Outcome.Name(outcome.outcome).removeprefix("OUTCOME_"),
+        reason=outcome.reason,
+    )

@@ -1,0 +1,103 @@
+"""The L3 keys in memory: few, for seconds, overwritten when they go."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from region.domain.names import Name
+from region.handlers.parts import wipe
+from region.ports.world import World
+from runtime.errors import Precondition
+
+
+@dataclass(slots=True, repr=False)
+class ServiceKeys:
+    """The L3 versions of a Service, with the tenant's lease in seconds."""
+
+    versions: Mapping[int, bytearray]
+    lease: float
+    expires: float = 0.0
+
+    @property
+    def newest(self) -> int:
+        """The version that wraps."""
+        return max(self.versions)
+
+    def wipe(self) -> None:
+        """Overwrite the keys."""
+        for material in self.versions.values():
+            wipe(material)
+
+
+class Keyring:
+    """See region.ports.vault.Cache. Between `get` and the use of what it gave, nothing may be awaited."""
+
+    def __init__(self, world: World, seconds: float, size: int) -> None:
+        self._world = world
+        self._seconds = seconds
+        self._size = size
+        self._entries: OrderedDict[Name, ServiceKeys] = OrderedDict()
+        self._loading: dict[Name, asyncio.Lock] = {}
+        self._drops = 0
+
+    async def get(self, service: Name, load: Callable[[], Awaitable[ServiceKeys]]) -> ServiceKeys:
+        """The Service's keys, loaded once however many ask; a load that a drop overtook is thrown away."""
+        held = self._held(service)
+        if held:
+            return held
+        lock = self._loading.setdefault(service, asyncio.Lock())
+        try:
+            async with lock:
+                return self._held(service) or await self._load(service, load)
+        finally:
+            if not lock.locked():
+                self._loading.pop(service, None)
+
+    def _held(self, service: Name) -> ServiceKeys | None:
+        held = self._entries.get(service)
+        return held if held and held.expires > self._world.now() else None
+
+    async def _load(self, service: Name, load: Callable[[], Awaitable[ServiceKeys]]) -> ServiceKeys:
+        for _ in range(3):
+            drops = self._drops
+            loaded = await load()
+            if drops == self._drops:
+                loaded.expires = self._world.now() + self._seconds
+                self._forget(service)
+                self._entries[service] = loaded
+                while len(self._entries) > self._size:
+                    self._forget(next(iter(self._entries)))
+                return loaded
+            loaded.wipe()
+        raise Precondition("The key was revoked while it was loaded", reason="KEY_REVOKED")
+
+    def drop(self, tenant: str, system: str = "") -> None:
+        """See the port."""
+        self._drops += 1
+        gone = [name for name in self._entries if name.tenant == tenant and (not system or name.system == system)]
+        for name in gone:
+            self._forget(name)
+
+    def _forget(self, service: Name) -> None:
+        held = self._entries.pop(service, None)
+        if held:
+            held.wipe()
+
+    def clear(self) -> None:
+        """Overwrite and forget everything."""
+        for service in list(self._entries):
+            self._forget(service)
+
+    async def run(self) -> None:
+        """Overwrite what has expired, for ever; and everything at the end."""
+        try:
+            while True:
+                await asyncio.sleep(self._seconds)
+                now = self._world.now()
+                for service in [name for name, held in self._entries.items() if held.expires <= now]:
+                    self._forget(service)
+        finally:
+            self.clear()

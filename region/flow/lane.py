@@ -1,0 +1,153 @@
+"""One lane's stream: opened, watched for silence, opened again; its receiver and its reporter live on it."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from orbital.v1 import dispatch_pb2
+
+from region.flow.lease import Beats
+from region.flow.receive import Receiver
+from region.flow.report import Reporter, report_apart
+from region.flow.signals import LaneSignals
+from region.ports.gateway import Gateway, Stream
+from region.ports.journal import Journal
+from region.ports.world import World
+from runtime.errors import OrbitalError, Unavailable
+from runtime.lifecycle import Backoff
+from runtime.logs import get_logger
+
+log = get_logger(__name__)
+
+# A stream is opened anew this long before the gateway would end it.
+EXPIRE_MARGIN = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class LaneSettings:
+    """`silence`: seconds without any message after which a stream counts as dead."""
+
+    credit: int
+    merge: int
+    linger: float
+    silence: float
+
+
+class _Expired(Exception):
+    """The stream reached the age at which it is authorised anew."""
+
+
+class Lane:
+    """Keeps the stream of one lane of the region open."""
+
+    def __init__(
+        self,
+        region: str,
+        lane: int,
+        gateway: Gateway,
+        journal: Journal,
+        beats: Beats,
+        signals: LaneSignals,
+        world: World,
+        settings: LaneSettings,
+    ) -> None:
+        self._region = region
+        self._lane = lane
+        self._gateway = gateway
+        self._journal = journal
+        self._beats = beats
+        self._signals = signals
+        self._world = world
+        self._settings = settings
+        self._backoff = Backoff(world.random)
+
+    async def run(self) -> None:
+        """Open the stream again whenever it ends, at once after its age, with a growing wait after a failure."""
+        while True:
+            try:
+                async with self._gateway.subscribe(self._lane) as stream:
+                    await self._live(stream)
+            except* _Expired:
+                log.info("stream_renewed", lane=self._lane)
+                continue
+            except* OrbitalError as group:
+                first = _first(group)
+                log.warning("stream_lost", lane=self._lane, reason=first.reason, error=first.message)
+            await asyncio.sleep(self._backoff.next())
+            await self._report_apart()
+
+    async def _report_apart(self) -> None:
+        try:
+            while await report_apart(self._lane, self._journal, self._gateway):
+                pass
+        except OrbitalError:
+            # The same path is down; the stream will carry them.
+            return
+
+    async def _live(self, stream: Stream) -> None:
+        outbox: asyncio.Queue[dispatch_pb2.SubscribeRequest] = asyncio.Queue(maxsize=64)
+        receiver = Receiver(
+            self._region,
+            self._lane,
+            self._journal,
+            self._world,
+            self._signals.work,
+            self._signals.reports,
+            self._settings.merge,
+        )
+        reporter = Reporter(self._lane, self._journal, self._signals.reports, self._settings.linger)
+        opening = dispatch_pb2.Open(region=self._region, lane=self._lane, credit=self._settings.credit)
+        await stream.send(dispatch_pb2.SubscribeRequest(open=opening))
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._read(stream, receiver, reporter))
+            group.create_task(receiver.run(outbox.put))
+            group.create_task(reporter.run(outbox.put))
+            group.create_task(_write(stream, outbox))
+
+    async def _read(self, stream: Stream, receiver: Receiver, reporter: Reporter) -> None:
+        messages = stream.messages()
+        expires = float("inf")
+        while True:
+            left = expires - self._world.now() - EXPIRE_MARGIN
+            if left <= 0:
+                raise _Expired
+            try:
+                async with asyncio.timeout(min(self._settings.silence, left)):
+                    message = await anext(messages, None)
+            except TimeoutError:
+                if left <= self._settings.silence:
+                    raise _Expired from None
+                raise Unavailable(
+                    f"The stream was silent for {self._settings.silence:g} s", reason="STREAM_SILENT"
+                ) from None
+            if message is None:
+                raise Unavailable("The gateway ended the stream", reason="STREAM_ENDED")
+            match message.WhichOneof("message"):
+                case "delivery":
+                    receiver.take(message.delivery)
+                case "accepted":
+                    await reporter.accepted(message.accepted)
+                case "beat":
+                    self._beats.heard()
+                case "opened":
+                    log.info("stream_opened", lane=self._lane)
+                    self._backoff.reset()
+                    self._beats.heard()
+                    if message.opened.HasField("expire_time"):
+                        expires = message.opened.expire_time.ToNanoseconds() / 1e9
+
+
+async def _write(stream: Stream, outbox: asyncio.Queue[dispatch_pb2.SubscribeRequest]) -> None:
+    """The only writer of the stream."""
+    while True:
+        await stream.send(await outbox.get())
+
+
+def _first(group: BaseExceptionGroup[OrbitalError]) -> OrbitalError:
+    """One error to name; the others followed from it."""
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            return _first(error)
+        return error
+    return OrbitalError("unknown")

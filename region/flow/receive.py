@@ -1,0 +1,86 @@
+"""receive: deliveries are journaled, several in one transaction, and only then acknowledged."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from google.protobuf.message import DecodeError
+from orbital.v1 import dispatch_pb2
+from orbital.v1 import task_pb2 as pb
+
+from region.flow.signals import Signal
+from region.ports.journal import Journal
+from region.ports.world import World
+from runtime.errors import Invalid
+from runtime.logs import get_logger
+
+log = get_logger(__name__)
+
+Send = Callable[[dispatch_pb2.SubscribeRequest], Awaitable[None]]
+
+
+def read_batch(delivery: dispatch_pb2.Delivery, region: str, lane: int) -> list[pb.Task]:
+    """The tasks of a delivery; raises Invalid with the reason for which it must be dead-lettered."""
+    try:
+        batch = pb.TaskBatch.FromString(delivery.batch)
+    except DecodeError as error:
+        raise Invalid("The message is no TaskBatch", reason="MALFORMED") from error
+    if batch.region != region or any(task.region != region for task in batch.tasks):
+        raise Invalid(f"The message is not for region {region}", reason="WRONG_REGION")
+    if batch.lane != lane or any(task.lane != lane for task in batch.tasks):
+        raise Invalid(f"The message is not for lane {lane}", reason="WRONG_LANE")
+    if not batch.tasks:
+        raise Invalid("The message has no task", reason="MALFORMED")
+    if any(not task.id or not task.resource.name for task in batch.tasks):
+        raise Invalid("A task has no ID or no resource", reason="MALFORMED")
+    return list(batch.tasks)
+
+
+class Receiver:
+    """The deliveries of one lane during one stream."""
+
+    def __init__(
+        self, region: str, lane: int, journal: Journal, world: World, work: Signal, reports: Signal, merge: int
+    ) -> None:
+        self._region = region
+        self._lane = lane
+        self._journal = journal
+        self._world = world
+        self._work = work
+        self._reports = reports
+        self._merge = merge
+        self._inbox: asyncio.Queue[dispatch_pb2.Delivery] = asyncio.Queue()
+
+    def take(self, delivery: dispatch_pb2.Delivery) -> None:
+        """A delivery arrived; credit bounds how many can wait here."""
+        self._inbox.put_nowait(delivery)
+
+    async def run(self, send: Send) -> None:
+        """Journal and acknowledge, for as long as the stream lives."""
+        while True:
+            deliveries = [await self._inbox.get()]
+            while len(deliveries) < self._merge and not self._inbox.empty():
+                deliveries.append(self._inbox.get_nowait())
+            await self._keep(deliveries, send)
+
+    async def _keep(self, deliveries: list[dispatch_pb2.Delivery], send: Send) -> None:
+        tasks: list[pb.Task] = []
+        rejects: list[dispatch_pb2.Reject] = []
+        for delivery in deliveries:
+            try:
+                tasks.extend(read_batch(delivery, self._region, self._lane))
+            except Invalid as error:
+                log.warning("delivery_rejected", lane=self._lane, reason=error.reason, error=error.message)
+                reason = f"{error.reason}: {error.message}"
+                rejects.append(dispatch_pb2.Reject(delivery_id=delivery.delivery_id, reason=reason))
+        if tasks:
+            await self._journal.receive(self._lane, tasks, self._world.now())
+            self._work.give()
+            self._reports.give()
+        # Acknowledgements are cumulative: a rejection must precede the one that would cover it.
+        for reject in rejects:
+            await send(dispatch_pb2.SubscribeRequest(reject=reject))
+        if len(rejects) < len(deliveries):
+            newest = dispatch_pb2.Acknowledge(delivery_id=deliveries[-1].delivery_id)
+            await send(dispatch_pb2.SubscribeRequest(acknowledge=newest))

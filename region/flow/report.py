@@ -1,0 +1,87 @@
+"""report: outcomes go up the lane's stream in batches; what the gateway accepted is forgotten."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+
+from orbital.v1 import dispatch_pb2
+
+from region.flow.signals import Signal
+from region.ports.gateway import Gateway, packed_reports
+from region.ports.journal import Journal
+from runtime.logs import get_logger
+
+log = get_logger(__name__)
+
+# The contract's limit of a batch.
+BATCH = 500
+# Batches that may be under way without an answer.
+WINDOW = 8
+# Looked for even without a signal, should one be lost.
+LOOK = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A batch under way: the numbers of its first and last report in the journal."""
+
+    first: int
+    last: int
+
+
+class Reporter:
+    """The reports of one lane during one stream; a new stream starts again from what was not accepted."""
+
+    def __init__(self, lane: int, journal: Journal, ready: Signal, linger: float) -> None:
+        self._lane = lane
+        self._journal = journal
+        self._ready = ready
+        # Lane 0 never waits for company.
+        self._linger = linger if lane else 0.0
+        self._sent: dict[int, Sent] = {}
+        self._window = asyncio.Semaphore(WINDOW)
+
+    async def run(self, send: Callable[[dispatch_pb2.SubscribeRequest], Awaitable[None]]) -> None:
+        """Send whatever is to be reported, for as long as the stream lives."""
+        cursor, batch_id = 0, 0
+        while True:
+            await self._window.acquire()
+            reports = await self._journal.unsent(self._lane, cursor, BATCH)
+            if not reports:
+                self._window.release()
+                if await self._ready.wait(LOOK):
+                    await asyncio.sleep(self._linger)
+                continue
+            batch_id += 1
+            cursor = reports[-1][0]
+            self._sent[batch_id] = Sent(reports[0][0], cursor)
+            batch = dispatch_pb2.ReportBatch(
+                batch_id=batch_id, reports=packed_reports([report for _, report in reports])
+            )
+            await send(dispatch_pb2.SubscribeRequest(reports=batch))
+
+    async def accepted(self, answer: dispatch_pb2.ReportsAccepted) -> None:
+        """The batch is durable at the gateway; refused reports are logged and not sent again."""
+        sent = self._sent.pop(answer.batch_id, None)
+        if sent is None:
+            return
+        log_refused(self._lane, answer.refused)
+        await self._journal.accepted(self._lane, sent.first, sent.last)
+        self._window.release()
+
+
+async def report_apart(lane: int, journal: Journal, gateway: Gateway) -> int:
+    """Report what is waiting by a call of its own, for when the lane's stream is down; gives how many."""
+    reports = await journal.unsent(lane, 0, BATCH)
+    if reports:
+        log_refused(lane, await gateway.report(lane, [report for _, report in reports]))
+        await journal.accepted(lane, reports[0][0], reports[-1][0])
+    return len(reports)
+
+
+def log_refused(lane: int, refused: Iterable[dispatch_pb2.RefusedReport]) -> None:
+    """Say which reports the gateway's policy refused."""
+    for report in refused:
+        log.warning("report_refused", lane=lane, task_id=report.task_id, reason=report.reason, message=report.message)

@@ -1,0 +1,102 @@
+"""DEFINE_KEY: the material of an L2 (System) or an L3 (Service), made once."""
+
+from __future__ import annotations
+
+from orbital.v1 import task_pb2 as pb
+
+from region.domain import keys
+from region.domain.intent import wanted_version
+from region.domain.names import Kind, Name
+from region.domain.result import Result, done, stale, waiting
+from region.handlers.parts import Parts, read_service, read_system, read_tenant, wipe, write
+from region.handlers.settle import IMPORT_WINDOW, fresh_blobs, raise_each, settle
+from runtime.errors import Conflict, NotFound
+
+
+async def define_key(parts: Parts, task: pb.Task, name: Name) -> Result:
+    """Bring the key to the version that is wanted: made if there is none, a newer version added if there is."""
+    if name.kind is Kind.SYSTEM:
+        return await _define_system(parts, task, name)
+    return await _define_service(parts, task, name)
+
+
+async def _define_system(parts: Parts, task: pb.Task, name: Name) -> Result:
+    generation, wanted = task.resource.generation, wanted_version(task.resource)
+    held, revision = await read_system(parts, name)
+    if held is None:
+        tenant, _ = await read_tenant(parts, name)
+        if tenant is None:
+            return undefined(name.parent_tenant())
+        blobs = await fresh_blobs(parts, 1, wanted)
+        # Creation is the commit point: material whose record was not written was never anybody's.
+        await write(parts, name, keys.SystemRecord(generation, keys.State.PRE_ACTIVE, blobs), 0)
+        return done(generation, keys.State.PRE_ACTIVE, pb.KEY_STATE_PRE_ACTIVE, len(blobs))
+    if held.generation > generation:
+        return stale(held.generation)
+    if held.generation < generation or not held.settled:
+        l1 = held.key if held.open else ""
+        blobs = held.blobs + await fresh_blobs(parts, len(held.blobs) + 1, wanted, l1)
+        held = held.raised(generation, blobs, parts.world.now() + IMPORT_WINDOW)
+        revision = await write(parts, name, held, revision)
+        if held.open and not await settle(parts, name, held, revision):
+            held, _ = await read_system(parts, name)
+        elif held.open:
+            held = held.activated()
+    assert held is not None
+    return done(generation, held.state, keys.KEY_STATES[held.state], len(held.blobs))
+
+
+async def _define_service(parts: Parts, task: pb.Task, name: Name) -> Result:
+    generation, wanted = task.resource.generation, wanted_version(task.resource)
+    system = name.system_of()
+    parent, _ = await read_system(parts, system)
+    if parent is None:
+        return undefined(system)
+    held, revision = await read_service(parts, name)
+    if held and held.generation > generation:
+        return stale(held.generation)
+    if held is None or held.generation < generation:
+        present = held.blobs if held else ()
+        blobs = present + await _l3_blobs(parts, system, parent, len(present) + 1, wanted)
+        held = keys.ServiceRecord(generation, blobs)
+        await write(parts, name, held, revision)
+    # Read again: the System may have been linked or rotated after the first look, and its handler not have seen this.
+    parent, _ = await read_system(parts, system)
+    if parent and parent.open:
+        await _raise(parts, system, name, len(parent.blobs))
+    active = parent is not None and parent.state is keys.State.ACTIVE
+    state = keys.State.ACTIVE if active else keys.State.PRE_ACTIVE
+    return done(generation, state, keys.KEY_STATES[state], len(held.blobs))
+
+
+async def _raise(parts: Parts, system: Name, name: Name, l2_version: int) -> None:
+    try:
+        if not await raise_each(parts, system, [name.leaf], l2_version):
+            raise Conflict("The Service changed while it was wrapped")
+    except NotFound:
+        # Not in transit yet, or no more: the handler that brings it back finds this Service in its list.
+        return
+
+
+async def _l3_blobs(
+    parts: Parts, system: Name, parent: keys.SystemRecord, first: int, last: int
+) -> tuple[keys.Blob, ...]:
+    """New L3 versions, wrapped by the L2 where it is active, by the region root where it is not."""
+    if first > last or parent.state is not keys.State.ACTIVE:
+        return await fresh_blobs(parts, first, last)
+    materials = [bytearray(parts.world.entropy(32)) for _ in range(first, last + 1)]
+    try:
+        texts = await parts.transit.encrypt(system.transit, materials)
+    except NotFound:
+        return await fresh_blobs(parts, first, last)
+    finally:
+        for material in materials:
+            wipe(material)
+    return tuple(keys.Blob(first + index, keys.L2, text) for index, text in enumerate(texts))
+
+
+def undefined(parent: Name) -> Result:
+    """The task came before its parent."""
+    return waiting(
+        f"{parent.kind.upper()}_UNDEFINED", f"{parent.resource} has not arrived in the region yet.", parent.resource
+    )

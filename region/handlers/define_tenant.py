@@ -1,0 +1,28 @@
+"""DEFINE_TENANT: the tenant's context, with its lease."""
+
+from __future__ import annotations
+
+from orbital.v1 import resource_pb2 as rpb
+from orbital.v1 import task_pb2 as pb
+
+from region.domain import keys
+from region.domain.names import Name
+from region.domain.result import Result, done, stale
+from region.handlers.parts import Parts, read_tenant, write
+from region.handlers.unlink_key import kill
+
+
+async def define_tenant(parts: Parts, task: pb.Task, name: Name) -> Result:
+    """Write the tenant's record; a tenant that was killed stays so unless a newer generation says ACTIVE."""
+    spec, generation = task.resource.tenant, task.resource.generation
+    if spec.state == rpb.TENANT_STATE_KILLED:
+        return await kill(parts, task, name)
+    held, revision = await read_tenant(parts, name)
+    if held and held.generation > generation:
+        return stale(held.generation)
+    if held and held.generation == generation:
+        return done(generation, held.state)
+    kept = held.state if held and spec.state == rpb.TENANT_STATE_UNSPECIFIED else "ACTIVE"
+    lease = spec.lease.seconds + spec.lease.nanos / 1e9
+    await write(parts, name, keys.TenantRecord(generation, kept, lease), revision)
+    return done(generation, kept)

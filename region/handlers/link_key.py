@@ -1,0 +1,73 @@
+"""LINK_KEY: the customer's L1 lets the region use the System's L2."""
+
+from __future__ import annotations
+
+from orbital.v1 import task_pb2 as pb
+
+from region.domain import keys
+from region.domain.names import Name
+from region.domain.result import Result, done, failed, stale, waiting
+from region.handlers.define_key import undefined
+from region.handlers.parts import Parts, read_link, read_system, read_tenant, wipe, write
+from region.handlers.settle import IMPORT_WINDOW, settle, unwrapped, wrapped
+
+
+async def link_key(parts: Parts, task: pb.Task, name: Name) -> Result:
+    """Wrap the material by L1 the first time, unwrap it by L1 any other time, and bring it into transit.
+
+    The System is read before the tenant's and the Link's fences are: whoever fences later than that changes the
+    System's record, and the check-and-set below then refuses.
+    """
+    generation = task.resource.generation
+    system = name.system_of(task.resource.link.system)
+    record, revision = await read_system(parts, system)
+    if record is None:
+        return undefined(system)
+    refusal = await _fenced(parts, task, name, record)
+    if refusal:
+        return refusal
+    key = task.resource.link.key
+    if record.links.get(name.leaf) != generation or not record.settled or record.state is not keys.State.ACTIVE:
+        blobs = await _by_l1(parts, record, key)
+        record = record.linking(name.leaf, generation, key, blobs, parts.world.now() + IMPORT_WINDOW)
+        revision = await write(parts, system, record, revision)
+        if not await settle(parts, system, record, revision):
+            return stale(generation + 1)
+    return done(generation, "LINKED", pb.KEY_STATE_ACTIVE, len(record.blobs))
+
+
+async def _fenced(parts: Parts, task: pb.Task, name: Name, record: keys.SystemRecord) -> Result | None:
+    """Set the Link's fence to this generation; what forbids it instead, if anything does."""
+    spec, generation = task.resource.link, task.resource.generation
+    tenant, _ = await read_tenant(parts, name)
+    if tenant is None:
+        return undefined(name.parent_tenant())
+    if tenant.killed:
+        return failed("TENANT_KILLED", f"{name.parent_tenant().resource} was killed; nothing of it is linked again.")
+    held, revision = await read_link(parts, name)
+    newest = max(held.generation if held else 0, record.links.get(name.leaf, 0))
+    if newest > generation:
+        return stale(newest)
+    if held and held.system != spec.system:
+        return failed("LINK_MOVED", f"{name.resource} belongs to System {held.system!r}; a Link keeps its System.")
+    if record.open and record.link != name.leaf:
+        other = Name(name.kind, name.tenant, leaf=record.link).resource
+        return waiting("SYSTEM_LINKED", f"{other} links the System already; it has to be unlinked first.", other)
+    if held is None or held.generation < generation:
+        await write(parts, name, keys.LinkRecord(generation, "LINKED", spec.system), revision)
+    return None
+
+
+async def _by_l1(parts: Parts, record: keys.SystemRecord, key: str) -> tuple[keys.Blob, ...]:
+    """Every version wrapped by the L1 of that label, which is how an L1 is rotated too."""
+    blobs = []
+    for blob in record.blobs:
+        if blob.l1 == key:
+            blobs.append(blob)
+            continue
+        material = await unwrapped(parts, blob)
+        try:
+            blobs.append(await wrapped(parts, blob.version, material, key))
+        finally:
+            wipe(material)
+    return tuple(blobs)

@@ -1,0 +1,68 @@
+"""What every handler is given, and how records are read and written."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from orbital.v1 import task_pb2 as pb
+
+from region.domain import keys
+from region.domain.names import Name
+from region.domain.result import Result
+from region.ports.vault import Cache, Hsm, Store, Transit
+from region.ports.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The region's real parts, behind their ports."""
+
+    store: Store
+    transit: Transit
+    hsm: Hsm
+    cache: Cache
+    world: World
+
+
+# Brings the region to the level that the task wants, or says why not. Safe to run again after it broke off anywhere.
+Handler = Callable[[Parts, pb.Task, Name], Awaitable[Result]]
+
+
+async def read_tenant(parts: Parts, name: Name) -> tuple[keys.TenantRecord | None, int]:
+    """The tenant's record and its revision; (None, 0) when there is none."""
+    stored = await parts.store.read(name.parent_tenant().path)
+    return (keys.tenant_record(stored.fields), stored.revision) if stored else (None, 0)
+
+
+async def read_link(parts: Parts, name: Name) -> tuple[keys.LinkRecord | None, int]:
+    """The Link's record and its revision; (None, 0) when there is none."""
+    stored = await parts.store.read(name.path)
+    return (keys.link_record(stored.fields), stored.revision) if stored else (None, 0)
+
+
+async def read_system(parts: Parts, name: Name) -> tuple[keys.SystemRecord | None, int]:
+    """The System's record and its revision; (None, 0) when there is none."""
+    stored = await parts.store.read(name.path)
+    return (keys.system_record(stored.fields), stored.revision) if stored else (None, 0)
+
+
+async def read_service(parts: Parts, name: Name) -> tuple[keys.ServiceRecord | None, int]:
+    """The Service's record and its revision; (None, 0) when there is none."""
+    stored = await parts.store.read(name.path)
+    return (keys.service_record(stored.fields), stored.revision) if stored else (None, 0)
+
+
+async def write(
+    parts: Parts,
+    name: Name,
+    record: keys.TenantRecord | keys.LinkRecord | keys.SystemRecord | keys.ServiceRecord,
+    revision: int,
+) -> int:
+    """Replace the record of that revision; raises Conflict when somebody else did so first."""
+    return await parts.store.write(name.path, keys.to_fields(record), revision)
+
+
+def wipe(material: bytearray) -> None:
+    """Overwrite key material; what Python copied elsewhere is out of reach."""
+    material[:] = bytes(len(material))

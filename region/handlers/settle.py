@@ -1,0 +1,133 @@
+"""Brings transit and the Services up to what a System's record says. Every step may be repeated."""
+
+from __future__ import annotations
+
+import asyncio
+from base64 import b64decode, b64encode
+from dataclasses import replace
+
+from region.domain import keys
+from region.domain.names import Name
+from region.handlers.parts import Parts, read_service, read_system, wipe, write
+from region.ports.vault import ROOT_KEY
+from runtime.errors import Conflict, NotFound
+
+# An import is begun only while this many seconds remain before `importing_until`; no call takes as long.
+IMPORT_MARGIN = 6.0
+IMPORT_WINDOW = 15.0
+# Requests to OpenBao under way at once for one System.
+WIDTH = 16
+ROUNDS = 5
+
+
+async def settle(parts: Parts, system: Name, record: keys.SystemRecord, revision: int) -> bool:
+    """Import what transit lacks, raise the Services, then write the record as ACTIVE.
+
+    False when the System was unlinked meanwhile; then nothing of this remains in transit.
+    """
+    try:
+        await _import_missing(parts, system, record)
+        await raise_services(parts, system, len(record.blobs))
+        await write(parts, system, record.activated(), revision)
+    except (Conflict, NotFound):
+        latest, at = await read_system(parts, system)
+        if latest is None or latest.open:
+            raise
+        await parts.transit.destroy(system.transit)
+        # Whoever unlinked waits for this import to end: say that it has.
+        await write(parts, system, replace(latest, importing_until=0.0), at)
+        return False
+    return True
+
+
+async def _import_missing(parts: Parts, system: Name, record: keys.SystemRecord) -> None:
+    """Import every version that transit lacks, in order, so that version numbers hold after a relink."""
+    key = await parts.transit.key(system.transit)
+    present = key.versions if key else 0
+    if key and (not key.imported or present > len(record.blobs)):
+        await parts.transit.destroy(system.transit)
+        present = 0
+    for blob in record.blobs[present:]:
+        if parts.world.now() > record.importing_until - IMPORT_MARGIN:
+            raise Conflict("The time to import this key is over; it begins again")
+        material = await unwrapped(parts, blob)
+        try:
+            await parts.transit.import_version(system.transit, material, first=blob.version == 1)
+        finally:
+            wipe(material)
+
+
+async def raise_services(parts: Parts, system: Name, l2_version: int) -> None:
+    """Wrap every L3 of the System by that version of its L2; raises NotFound when the L2 is gone."""
+    for _ in range(ROUNDS):
+        names = await parts.store.names(f"services/{system.tenant}/{system.system}")
+        if await raise_each(parts, system, names, l2_version):
+            return
+    raise Conflict("The Services of the System kept changing while they were wrapped")
+
+
+async def raise_each(parts: Parts, system: Name, names: list[str], l2_version: int) -> bool:
+    """One round over some Services; False when one of them changed meanwhile."""
+    gate = asyncio.Semaphore(WIDTH)
+
+    async def read(service: Name) -> tuple[Name, keys.ServiceRecord | None, int]:
+        async with gate:
+            return service, *(await read_service(parts, service))
+
+    read_all = await asyncio.gather(*(read(system.service_of(name)) for name in names))
+    behind = [(name, record, at) for name, record, at in read_all if record and record.behind(l2_version)]
+    if not behind:
+        return True
+    texts = await _rewrapped(parts, system, [blob for _, record, _ in behind for blob in record.blobs])
+
+    async def save(service: Name, record: keys.ServiceRecord, at: int) -> bool:
+        blobs = tuple(keys.Blob(blob.version, keys.L2, texts[blob]) for blob in record.blobs)
+        async with gate:
+            try:
+                await write(parts, service, replace(record, blobs=blobs), at)
+            except Conflict:
+                return False
+        return True
+
+    return all(await asyncio.gather(*(save(*each) for each in behind)))
+
+
+async def _rewrapped(parts: Parts, system: Name, blobs: list[keys.Blob]) -> dict[keys.Blob, str]:
+    """Every blob wrapped by the newest L2, in one rewrap and one encryption at most."""
+    texts: dict[keys.Blob, str] = {}
+    wrapped = [blob for blob in blobs if blob.wrapped_by == keys.L2]
+    if wrapped:
+        renewed = await parts.transit.rewrap(system.transit, [blob.text for blob in wrapped])
+        texts.update(zip(wrapped, renewed, strict=True))
+    fresh = [blob for blob in blobs if blob.wrapped_by != keys.L2]
+    if fresh:
+        materials = [await unwrapped(parts, blob) for blob in fresh]
+        try:
+            texts.update(zip(fresh, await parts.transit.encrypt(system.transit, materials), strict=True))
+        finally:
+            for material in materials:
+                wipe(material)
+    return texts
+
+
+async def unwrapped(parts: Parts, blob: keys.Blob) -> bytearray:
+    """The material of a blob that the HSM wraps; the caller overwrites it."""
+    return await parts.hsm.unwrap(blob.l1 or ROOT_KEY, b64decode(blob.text))
+
+
+async def wrapped(parts: Parts, version: int, material: bytearray, l1: str = "") -> keys.Blob:
+    """Material wrapped by the L1 of that label, or by the region root."""
+    text = b64encode(await parts.hsm.wrap(l1 or ROOT_KEY, material)).decode()
+    return keys.Blob(version, f"l1:{l1}" if l1 else keys.ROOT, text)
+
+
+async def fresh_blobs(parts: Parts, first: int, last: int, l1: str = "") -> tuple[keys.Blob, ...]:
+    """New material for the versions `first` to `last`, wrapped and forgotten."""
+    blobs = []
+    for version in range(first, last + 1):
+        material = bytearray(parts.world.entropy(32))
+        try:
+            blobs.append(await wrapped(parts, version, material, l1))
+        finally:
+            wipe(material)
+    return tuple(blobs)

@@ -1,0 +1,132 @@
+"""A process of a region, put together. `python -m region.main`; the settings are in region/settings.py."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from importlib.metadata import PackageNotFoundError, version
+
+from orbital.v1 import crypto_pb2, crypto_pb2_grpc
+
+from region.adapters.hsm.pkcs11 import open_hsm
+from region.adapters.journal.sqlite import SqliteJournal, open_journal
+from region.adapters.opa.policy import open_policy
+from region.adapters.openbao.client import Login, open_openbao
+from region.adapters.openbao.ias import TokenKeeper
+from region.adapters.openbao.store import KvStore
+from region.adapters.openbao.transit import BaoTransit
+from region.adapters.rpc.crypto import CryptoRpc
+from region.adapters.stream.gateway import GrpcGateway
+from region.flow.enrol import enrol
+from region.flow.execute import ExecuteSettings, Executor, Scopes
+from region.flow.keyring import Keyring
+from region.flow.lane import Lane, LaneSettings
+from region.flow.lease import Beats
+from region.flow.prune import prune
+from region.flow.serve import Serve
+from region.flow.signals import LaneSignals
+from region.flow.supervise import keep
+from region.handlers.parts import Parts
+from region.handlers.table import HANDLERS
+from region.ports import world as worlds
+from region.ports.policy import Policy
+from region.settings import IasSettings, OpenBaoSettings, RegionSettings
+from runtime.lifecycle import run
+from runtime.logs import setup_logs
+from runtime.rpc import Server
+from runtime.settings import read_secret
+
+CRYPTO = crypto_pb2.DESCRIPTOR.services_by_name["CryptoService"].full_name
+BEAT_KEPT_EVERY = 10.0
+
+
+def _login(settings: OpenBaoSettings | IasSettings) -> Login:
+    return Login(settings.address, settings.ca_file, settings.role_id_file, settings.secret_id_file)
+
+
+def _version() -> str:
+    try:
+        return version("orbital")
+    except PackageNotFoundError:
+        return "checkout"
+
+
+async def main() -> None:
+    """Serve the lanes of the settings until cancelled."""
+    settings: RegionSettings = RegionSettings.load()
+    setup_logs(settings.name, settings.log_level)
+    world = worlds.real()
+    async with AsyncExitStack() as stack:
+        # The region's real parts; none of them has to be there yet.
+        journal = await stack.enter_async_context(open_journal(settings.journal))
+        openbao = await stack.enter_async_context(open_openbao(_login(settings.openbao)))
+        policy = await stack.enter_async_context(open_policy(settings.opa.url, settings.region))
+        hsm = await stack.enter_async_context(
+            open_hsm(
+                settings.hsm.library,
+                settings.hsm.token,
+                read_secret(settings.hsm.pin_file),
+                settings.hsm.conf,
+                generate_missing=settings.hsm.generate_missing,
+            )
+        )
+        gateway = GrpcGateway(settings.gateway, settings.region)
+        keyring = Keyring(world, settings.serve.cache_seconds, settings.serve.cache_size)
+        parts = Parts(
+            KvStore(openbao, settings.openbao.store),
+            BaoTransit(openbao, settings.openbao.transit, world),
+            hsm,
+            keyring,
+            world,
+        )
+        beats = Beats(journal, world, BEAT_KEPT_EVERY)
+        await beats.load()
+
+        # What it serves.
+        if settings.listen:
+            server = Server(settings.listen, [CRYPTO])
+            crypto_pb2_grpc.add_CryptoServiceServicer_to_server(CryptoRpc(Serve(parts, keyring, beats)), server.grpc)
+            await stack.enter_async_context(server.running())
+            await server.serving(True)
+
+        # What it does: receive and report on each lane's stream, execute beside it.
+        signals = {lane: LaneSignals() for lane in settings.lanes}
+        group = await stack.enter_async_context(asyncio.TaskGroup())
+        _start_lanes(group, settings, gateway, journal, policy, parts, beats, signals)
+        group.create_task(keep("lease", beats.run, world))
+        group.create_task(keep("keyring", keyring.run, world))
+        group.create_task(keep("prune", lambda: prune(journal, world, settings.keep_hours), world))
+        if settings.ias:
+            keeper = TokenKeeper(_login(settings.ias), settings.ias.role, settings.ias.token_file, world)
+            group.create_task(keep("bearer", keeper.run, world))
+        await enrol(gateway, _version(), settings.name, world, lambda: _ready(settings))
+
+
+def _start_lanes(
+    group: asyncio.TaskGroup,
+    settings: RegionSettings,
+    gateway: GrpcGateway,
+    journal: SqliteJournal,
+    policy: Policy,
+    parts: Parts,
+    beats: Beats,
+    signals: dict[int, LaneSignals],
+) -> None:
+    stream, pace = settings.stream, settings.execute
+    scopes = Scopes()
+    lane_settings = LaneSettings(stream.credit, stream.merge, stream.linger, stream.beat * stream.missed_beats)
+    execute_settings = ExecuteSettings(pace.batch, pace.width, pace.patience)
+    for number in sorted(settings.lanes):
+        lane = Lane(settings.region, number, gateway, journal, beats, signals[number], parts.world, lane_settings)
+        executor = Executor(number, journal, policy, HANDLERS, parts, scopes, signals, execute_settings)
+        group.create_task(keep(f"lane-{number}", lane.run, parts.world))
+        group.create_task(keep(f"execute-{number}", executor.run, parts.world))
+
+
+def _ready(settings: RegionSettings) -> None:
+    if settings.ready_file:
+        settings.ready_file.touch(mode=0o600)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,47 @@
+"""The region's journal: what was received, what is held, what is still to be reported. Every write is durable."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from orbital.v1 import task_pb2 as pb
+
+from region.domain.work import Entry, Settled
+
+
+class Journal(Protocol):
+    """One database of one process; several lanes share it."""
+
+    async def receive(self, lane: int, tasks: Sequence[pb.Task], now: float) -> int:
+        """Keep the tasks in one transaction and give the number of new ones.
+
+        A task that was reported done is reported again; one that was reported denied or failed is tried again.
+        """
+
+    async def due(self, lane: int, now: float, limit: int) -> list[Entry]:
+        """The pending tasks of a lane that are due, in sequence."""
+
+    async def next_due(self, lane: int) -> float | None:
+        """When the next pending task of the lane is due; None when nothing is pending."""
+
+    async def settle(self, lane: int, settled: Sequence[Settled], now: float) -> None:
+        """Keep outcomes, held state and reports in one transaction.
+
+        A waiting task is reported when its reason changed; what waited for a resource that is now done becomes due.
+        """
+
+    async def unsent(self, lane: int, after: int, limit: int) -> list[tuple[int, bytes]]:
+        """Reports of the lane that were not accepted yet, above the number `after`, in order."""
+
+    async def accepted(self, lane: int, first: int, last: int) -> None:
+        """Forget the reports of the lane from `first` to `last`."""
+
+    async def last_beat(self, now: float) -> float:
+        """When the control plane was last heard; the first question ever asked starts the lease at `now`."""
+
+    async def beat(self, at: float) -> None:
+        """Keep when the control plane was last heard."""
+
+    async def prune(self, before: float) -> int:
+        """Forget what was settled and accepted before that time."""

@@ -1,0 +1,80 @@
+"""The region's OpenBao and HSM, as the handlers need them.
+
+Every method raises runtime.errors.Unavailable, with a reason that says what is away, when the part does not answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+ROOT_KEY = "orbital-region-root"
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A record with the revision that a later write must name."""
+
+    fields: Mapping[str, Any]
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class TransitKey:
+    """A key in transit: how many versions it has, and whether it was imported (a key made by transit is foreign)."""
+
+    versions: int
+    imported: bool
+
+
+class Store(Protocol):
+    """Records by check-and-set."""
+
+    async def read(self, path: str) -> Stored | None:
+        """The record, or None when there is none."""
+
+    async def write(self, path: str, fields: Mapping[str, Any], revision: int) -> int:
+        """Replace the record of that revision (0: none yet) and give the new revision; raises Conflict otherwise."""
+
+    async def names(self, folder: str) -> list[str]:
+        """The names of the records directly below a folder."""
+
+
+class Transit(Protocol):
+    """Keys that encrypt and never leave. Where a key is missing, NotFound is raised with the reason KEY_ABSENT."""
+
+    async def key(self, name: str) -> TransitKey | None:
+        """The key's versions, or None when there is no such key."""
+
+    async def import_version(self, name: str, material: bytearray, *, first: bool) -> None:
+        """Import material as the first or the next version; raises Conflict when the first is already there."""
+
+    async def destroy(self, name: str) -> None:
+        """Delete the key; nothing happens when it is gone already."""
+
+    async def encrypt(self, name: str, materials: Sequence[bytearray]) -> list[str]:
+        """Wrap by the newest version."""
+
+    async def decrypt(self, name: str, texts: Sequence[str]) -> list[bytearray]:
+        """Unwrap; the caller overwrites the result after use."""
+
+    async def rewrap(self, name: str, texts: Sequence[str]) -> list[str]:
+        """Wrap anew by the newest version, inside transit."""
+
+
+class Hsm(Protocol):
+    """Keys that never leave the HSM, by label, wrapping material."""
+
+    async def wrap(self, label: str, material: bytearray) -> bytes:
+        """Wrap by the key of that label; raises Unavailable with the reason L1_KEY_MISSING when there is none."""
+
+    async def unwrap(self, label: str, blob: bytes) -> bytearray:
+        """Unwrap; the caller overwrites the result after use."""
+
+
+class Cache(Protocol):
+    """What the process holds of keys in memory."""
+
+    def drop(self, tenant: str, system: str = "") -> None:
+        """Overwrite and forget every key of the System, or of the tenant; open calls on them fail from now on."""

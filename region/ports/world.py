@@ -1,0 +1,25 @@
+"""Time and chance, so that tests and simulations can hold both."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from random import SystemRandom
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """`now` in seconds since the epoch, `random` in [0, 1), `entropy` in bytes, `sleep` in seconds."""
+
+    now: Callable[[], float]
+    random: Callable[[], float]
+    entropy: Callable[[int], bytes]
+    sleep: Callable[[float], Awaitable[None]]
+
+
+def real() -> World:
+    """The machine's own."""
+    return World(time.time, SystemRandom().random, secrets.token_bytes, asyncio.sleep)

@@ -1,0 +1,95 @@
+"""What a region's process is told, by variables called ORBITAL_*."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+
+from runtime.settings import Section, Settings
+
+
+class OpaSettings(Section):
+    """The region's policy engine."""
+
+    url: str = Field(description="Address of OPA's data API")
+
+
+class OpenBaoSettings(Section):
+    """The region's OpenBao."""
+
+    address: str = Field(description="https://host:port")
+    ca_file: Path = Field(description="Authority of its certificate, PEM")
+    role_id_file: Path = Field(description="File with the AppRole's role ID")
+    secret_id_file: Path = Field(description="File with the AppRole's secret ID")
+    transit: str = Field("l2", description="Mount of the transit engine that holds the L2 keys")
+    store: str = Field("keys", description="Mount of the KV v2 engine that holds the records")
+
+
+class HsmSettings(Section):
+    """The HSM with the customers' L1 keys and the region's root key."""
+
+    library: Path = Field(description="The PKCS#11 library")
+    token: str = Field(description="Label of the token")
+    pin_file: Path = Field(description="File with the user PIN")
+    conf: Path | None = Field(None, description="SoftHSM's configuration file, where the library is SoftHSM")
+    generate_missing: bool = Field(
+        False, description="Make an L1 that the token does not hold when it is first linked; for a local stack only"
+    )
+
+
+class IasSettings(Section):
+    """The issuer of the bearer token by which a JWT region reaches the gateway."""
+
+    address: str = Field(description="https://host:port of the issuer")
+    ca_file: Path = Field(description="Authority of its certificate, PEM")
+    role_id_file: Path = Field(description="File with the AppRole's role ID")
+    secret_id_file: Path = Field(description="File with the AppRole's secret ID")
+    role: str = Field(description="Name of the OIDC role whose tokens the gateway accepts")
+    token_file: Path = Field(description="The SDS file that Envoy reads the token from")
+
+
+class StreamSettings(Section):
+    """The lane streams."""
+
+    credit: int = Field(8, ge=1, le=256, description="Unacknowledged deliveries taken at once")
+    merge: int = Field(4, ge=1, le=64, description="Deliveries journaled in one transaction")
+    linger: float = Field(0.005, ge=0, description="Seconds that reports wait for company, except on lane 0")
+    beat: float = Field(2.0, gt=0, description="Seconds between the gateway's beats")
+    missed_beats: int = Field(3, ge=1, description="Beats missed after which a stream counts as dead")
+
+
+class ExecuteSettings(Section):
+    """The execution of tasks."""
+
+    batch: int = Field(256, ge=1, le=5000, description="Tasks asked of the policy at once")
+    width: int = Field(16, ge=1, description="Systems worked on at once")
+    patience: float = Field(60.0, gt=0, description="Seconds after which a task is put back")
+
+
+class ServeSettings(Section):
+    """The Crypto service."""
+
+    cache_seconds: float = Field(5.0, gt=0, description="How long an L3 stays in memory")
+    cache_size: int = Field(10_000, ge=1, description="How many Services' L3 stay in memory")
+
+
+class RegionSettings(Settings):
+    """The settings of one process of a region."""
+
+    name: str = Field(description="The process, for instance region-eu10-bulk")
+    region: str = Field(description="The region, for instance eu10")
+    lanes: frozenset[int] = Field(description="The lanes of this process, a JSON list")
+    gateway: str = Field(description="Socket of the region's Envoy that leads to the gateway, unix:PATH")
+    journal: Path = Field(description="The SQLite database of this process")
+    listen: str | None = Field(None, description="Where the Crypto service listens, unix:PATH; none without")
+    ready_file: Path | None = Field(None, description="Written once the process works, enrolled or isolated")
+    keep_hours: float = Field(24.0, gt=0, description="How long settled tasks are remembered, to recognise redelivery")
+    log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
+    opa: OpaSettings
+    openbao: OpenBaoSettings
+    hsm: HsmSettings
+    ias: IasSettings | None = None
+    stream: StreamSettings = StreamSettings()  # type: ignore[call-arg]
+    execute: ExecuteSettings = ExecuteSettings()  # type: ignore[call-arg]
+    serve: ServeSettings = ServeSettings()  # type: ignore[call-arg]
