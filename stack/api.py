@@ -1,0 +1,181 @@
+"""Starting, stopping and disturbing a stack, from Python. The command line, the demo and the tests use this alone."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from runtime.errors import NotFound, Precondition, Unavailable
+from stack import estate, order, process, state
+from stack.acquire import PARTS, acquire
+from stack.layout import Layout
+from stack.parts.relay import command
+from stack.settings import load_settings
+from stack.site import Site
+from stack.spawn import environment
+from stack.state import PartState, State
+from stack.supervisor import LOCKED, end_leftovers
+
+LOOK_EVERY = 0.05
+STOP_SECONDS = 60.0
+PATIENCE = 1.5
+Progress = Callable[[str, str, float], None]
+
+load_state = state.load
+
+
+def up(
+    place: Path | str, only: Sequence[str] = (), progress: Progress = lambda _name, _status, _seconds: None
+) -> State:
+    """Start the stack kept at `place` and return when all of it is ready; only the parts `only` and their needs if given.
+
+    A running stack is left as it is. Calls progress(name, status, seconds) at every change. Raises Unavailable with what
+    is not ready and why; the supervisor then goes on trying until `down`.
+    """
+    layout = Layout.of(place)
+    wanted = _wanted(layout, only)
+    acquire(_to_acquire(wanted), progress)
+    running = supervised(layout)
+    if running is not None:
+        missing = [name for name in wanted if name not in running.parts and name not in running.steps]
+        if missing:
+            raise Precondition(f"This stack runs without {', '.join(missing)}. End it first: orbital down")
+        return _wait(layout, None, progress)
+    layout.make()
+    return _wait(layout, _start(layout, only), progress)
+
+
+def down(place: Path | str) -> int:
+    """End exactly what the stack at `place` started; returns how many processes that were. Nothing running is fine."""
+    layout = Layout.of(place)
+    found = state.read(layout)
+    count = sum(1 for part in found.parts.values() if process.alive(part.pid, part.started))
+    if supervised(layout) is not None and found.supervisor:
+        owner = process.look(found.supervisor.pid)
+        process.end([owner] if owner else [], STOP_SECONDS)
+        found = state.read(layout)
+    end_leftovers(found)
+    found.supervisor = None
+    for part in found.parts.values():
+        part.pid, part.started, part.status = None, None, "stopped"
+    state.write(layout, found)
+    return count
+
+
+def status(place: Path | str) -> State:
+    """The state, corrected by what is really alive."""
+    layout = Layout.of(place)
+    found = state.read(layout)
+    if supervised(layout) is None:
+        found.supervisor = None
+    same_boot = found.boot == process.boot_id()
+    for part in found.parts.values():
+        if not (same_boot and process.alive(part.pid, part.started)) and part.status in ("ready", "starting"):
+            part.status = "dead"
+    return found
+
+
+def cut(place: Path | str, region: str) -> list[str]:
+    """Close the region's path to the global side and refuse new connections; returns the regions that are cut."""
+    return command(Layout.of(place).run, {"cut": region})
+
+
+def heal(place: Path | str, region: str) -> list[str]:
+    """Open the region's path again; returns the regions that are still cut."""
+    return command(Layout.of(place).run, {"heal": region})
+
+
+def kill(place: Path | str, part: str, number: signal.Signals = signal.SIGKILL) -> int:
+    """Send a signal to the process of `part` (or "supervisor"); returns its pid. It is started again by the supervisor."""
+    found = state.load(place)
+    target = found.supervisor if part == "supervisor" else found.parts.get(part)
+    if target is None or not process.alive(target.pid, target.started) or target.pid is None:
+        raise NotFound(f"{part} does not run", reason="NOT_RUNNING")
+    os.kill(target.pid, number)
+    return target.pid
+
+
+def wait_ready(place: Path | str, part: str, after: int | None = None, seconds: float = 60.0) -> State:
+    """Wait until `part` is ready, with another pid than `after`; raises Unavailable when it is not in time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        found = state.load(place)
+        now = found.parts.get(part)
+        if now and now.status == "ready" and now.pid != after:
+            return found
+        time.sleep(LOOK_EVERY)
+    raise Unavailable(f"{part} was not ready within {seconds:.0f} s", reason="NOT_READY")
+
+
+def supervised(layout: Layout) -> State | None:
+    """The state of a stack whose supervisor lives; None if there is no such."""
+    with contextlib.suppress(NotFound):
+        found = state.read(layout)
+        owner = found.supervisor
+        if owner and found.boot == process.boot_id() and process.alive(owner.pid, owner.started):
+            return found
+    return None
+
+
+def _wanted(layout: Layout, only: Sequence[str]) -> list[str]:
+    """The names of the units, without making anything."""
+    regions = estate.REGIONS
+    site = Site(layout, load_settings(), dict.fromkeys(estate.port_names(regions), 0), regions)
+    requires = {unit.name: unit.requires for unit in estate.units(site)}
+    return order.closure(only or requires, requires)
+
+
+def _to_acquire(wanted: Sequence[str]) -> list[str]:
+    """The parts whose binaries these units need: units are called after them."""
+    return [part for part in PARTS if any(name.split("-")[0] == part for name in wanted)]
+
+
+def _start(layout: Layout, only: Sequence[str]) -> subprocess.Popen[bytes]:
+    argv = [sys.executable, "-m", "stack.supervisor", "--data", str(layout.root)]
+    for name in only:
+        argv += ["--only", name]
+    settings = {key: value for key, value in os.environ.items() if key.startswith(("ORBITAL_STACK__", "XDG_"))}
+    with layout.log("supervisor").open("ab") as log:
+        return subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            env=environment(settings),
+            cwd=layout.root,
+        )
+
+
+def _wait(layout: Layout, child: subprocess.Popen[bytes] | None, progress: Progress) -> State:
+    """Follow the state file until everything is ready."""
+    deadline = time.monotonic() + load_settings().ready_seconds * PATIENCE
+    told: dict[str, str] = {}
+    found = None
+    while time.monotonic() < deadline:
+        ended = child.poll() if child else None
+        if ended is not None and ended != LOCKED:
+            raise Unavailable(f"The supervisor ended with status {ended}; see {layout.log('supervisor')}")
+        found = supervised(layout)
+        if found and (child is None or ended == LOCKED or found.supervisor and found.supervisor.pid == child.pid):
+            for name, part in _units(found):
+                if told.get(name) != part.status:
+                    told[name] = part.status
+                    progress(name, part.status, part.seconds or 0.0)
+            if all(part.status == "ready" for _name, part in _units(found)):
+                return found
+        time.sleep(LOOK_EVERY)
+    late = [f"{name} ({part.error or part.status})" for name, part in _units(found) if part.status != "ready"]
+    raise Unavailable(f"Not ready: {'; '.join(late)}. Logs: {layout.logs}", reason="NOT_READY")
+
+
+def _units(found: State | None) -> Iterator[tuple[str, PartState]]:
+    if found:
+        yield from found.steps.items()
+        yield from found.parts.items()

@@ -1,0 +1,117 @@
+"""The command line of the stack: `up`, `down`, `status`, `cut`, `heal`. The console mounts COMMANDS."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import click
+import orjson
+from rich.console import Console
+from rich.table import Table
+
+from stack import api
+from stack.state import PartState, State
+
+DEFAULT = Path(".orbital")
+MARKS = {"ready": "green", "starting": "yellow", "waiting": "dim", "failed": "red", "dead": "red", "stopped": "dim"}
+
+_data = click.option(
+    "--data",
+    "place",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=DEFAULT,
+    show_default=True,
+    help="The stack's data directory.",
+)
+
+
+class Narrator:
+    """Tells on standard error what becomes ready, with the time since the start and the time that it took."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True, highlight=False)
+        self._began = time.monotonic()
+
+    def __call__(self, name: str, status: str, seconds: float) -> None:
+        """One change of one part."""
+        elapsed = time.monotonic() - self._began
+        if status in ("ready", "failed"):
+            self._say(elapsed, name, status, seconds)
+        elif status == "done" and seconds >= 1:
+            self._say(elapsed, name, "acquired", seconds)
+        elif status == "compiling":
+            self._say(elapsed, name, "not in the cache: compiling it, once", seconds)
+
+    def _say(self, elapsed: float, name: str, what: str, seconds: float) -> None:
+        self._console.print(f"{elapsed:6.1f} s  {name:<24} {what}  {f'({seconds:.1f} s)' if seconds else ''}")
+
+
+@click.command()
+@_data
+@click.option("--only", multiple=True, metavar="PART", help="Start only this part and what it needs; may be repeated.")
+def up(place: Path, only: tuple[str, ...]) -> None:
+    """Start the stack and wait until all of it is ready. A running one is left as it is."""
+    began = time.monotonic()
+    found = api.up(place, only, Narrator())
+    click.echo(f"Up in {time.monotonic() - began:.1f} s: {len(found.parts)} processes, data in {found.place}")
+
+
+@click.command()
+@_data
+def down(place: Path) -> None:
+    """End exactly what `up` started. The data stays."""
+    began = time.monotonic()
+    count = api.down(place)
+    click.echo(f"Down in {time.monotonic() - began:.1f} s: {count} processes ended")
+
+
+@click.command()
+@_data
+@click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
+def status(place: Path, output: str) -> None:
+    """Show what runs. Exit status 6 when something is not ready."""
+    found = api.status(place)
+    if output == "json":
+        click.echo(orjson.dumps(found.model_dump(by_alias=True), option=orjson.OPT_INDENT_2).decode())
+    else:
+        Console().print(_table(found))
+    ready = found.supervisor is not None and all(part.status == "ready" for part in found.parts.values())
+    click.get_current_context().exit(0 if ready else 6)
+
+
+@click.command()
+@_data
+@click.argument("region")
+def cut(place: Path, region: str) -> None:
+    """Cut the path of REGION to the gateway. Its processes go on."""
+    click.echo(f"Cut off: {', '.join(api.cut(place, region))}")
+
+
+@click.command()
+@_data
+@click.argument("region")
+def heal(place: Path, region: str) -> None:
+    """Open the path of REGION to the gateway again."""
+    click.echo(f"Cut off: {', '.join(api.heal(place, region)) or 'nobody'}")
+
+
+def _table(found: State) -> Table:
+    table = Table(box=None, header_style="bold")
+    for column in ("PART", "STATUS", "PID", "RESTARTS", "SAID"):
+        table.add_column(column)
+    if found.supervisor:
+        _row(table, "supervisor", PartState(pid=found.supervisor.pid, status="ready"))
+    else:
+        _row(table, "supervisor", PartState(status="stopped"))
+    for name, part in {**found.steps, **found.parts}.items():
+        _row(table, name, part)
+    return table
+
+
+def _row(table: Table, name: str, part: PartState) -> None:
+    shown = f"[{MARKS.get(part.status, 'default')}]{part.status}[/]"
+    table.add_row(name, shown, str(part.pid or ""), str(part.restarts or ""), part.error)
+
+
+COMMANDS: list[click.Command] = [up, down, status, cut, heal]

@@ -1,0 +1,153 @@
+"""Keeps units running: each starts when what it needs is ready, and starts again when it dies."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Sequence
+
+from runtime.errors import Stalled
+from runtime.lifecycle import Backoff
+from runtime.logs import get_logger
+from stack import order, process
+from stack.layout import Layout
+from stack.spawn import spawn
+from stack.state import PartState
+from stack.unit import Launch, Server, Step, Unit
+
+log = get_logger(__name__)
+
+ASK_EVERY = 0.1
+ASK_SECONDS = 5.0
+STEADY_SECONDS = 30.0
+
+
+class Engine:
+    """Owns the processes of a stack. `changed` is called after every change of `parts` and `steps`."""
+
+    def __init__(self, layout: Layout, units: Sequence[Unit], ready_seconds: float, changed: Callable[[], None]) -> None:
+        self._layout = layout
+        self._units = units
+        self._ready_seconds = ready_seconds
+        self._changed = changed
+        self._is_ready = {unit.name: asyncio.Event() for unit in units}
+        self._running: dict[str, tuple[asyncio.subprocess.Process, Launch, int]] = {}
+        self.parts = {unit.name: PartState() for unit in units if isinstance(unit, Server)}
+        self.steps = {unit.name: PartState() for unit in units if isinstance(unit, Step)}
+
+    async def run(self) -> None:
+        """Keep every unit, until cancelled; the processes are then still there: `stop` ends them."""
+        async with asyncio.TaskGroup() as group:
+            for unit in self._units:
+                group.create_task(self._keep(unit), name=unit.name)
+
+    async def stop(self) -> None:
+        """End the processes, those that need others first, all of a layer at once."""
+        requires = {unit.name: [need for need in unit.requires if need in self._is_ready] for unit in self._units}
+        for layer in reversed(order.layers(requires)):
+            async with asyncio.TaskGroup() as group:
+                for name in layer:
+                    if name in self._running:
+                        group.create_task(self._end(name))
+
+    async def _keep(self, unit: Unit) -> None:
+        for need in unit.requires:
+            await self._is_ready[need].wait()
+        backoff = Backoff(random.random)
+        while True:
+            began = time.monotonic()
+            try:
+                await (self._once(unit) if isinstance(unit, Step) else self._serve(unit))
+            except Exception as error:  # noqa: BLE001 - whatever goes wrong with one part, the others go on
+                reason = str(error) or type(error).__name__
+                log.warning("part failed", part=unit.name, error=reason)
+                self._set(unit, status="failed", error=reason)
+            self._is_ready[unit.name].clear()
+            if time.monotonic() - began > STEADY_SECONDS:
+                backoff.reset()
+            await asyncio.sleep(backoff.next())
+            self._set(unit, restarts=self._state(unit).restarts + 1)
+
+    async def _once(self, step: Step) -> None:
+        began = time.monotonic()
+        self._set(step, status="starting")
+        async with asyncio.timeout(self._ready_seconds):
+            await step.run()
+        self._set(step, status="ready", error="", seconds=round(time.monotonic() - began, 2))
+        self._is_ready[step.name].set()
+        await step.keep()
+        await asyncio.Event().wait()
+
+    async def _serve(self, server: Server) -> None:
+        began = time.monotonic()
+        self._set(server, status="starting", pid=None, started=None)
+        async with asyncio.timeout(self._ready_seconds):
+            launch = await server.prepare()
+        child = await spawn(self._layout, server.name, launch)
+        seen = process.look(child.pid)
+        started = seen.started if seen else 0
+        self._running[server.name] = (child, launch, started)
+        self._set(server, pid=child.pid, started=started, strays=str(launch.strays or ""))
+        try:
+            await self._until_ready(server, child)
+            self._set(server, status="ready", error="", seconds=round(time.monotonic() - began, 2))
+            log.info("part ready", part=server.name, seconds=round(time.monotonic() - began, 2))
+            self._is_ready[server.name].set()
+            status = await child.wait()
+        except asyncio.CancelledError:
+            raise
+        except BaseException:
+            await self._end(server.name)
+            raise
+        await self._end(server.name)
+        raise Stalled(f"{server.name} ended with status {status}")
+
+    async def _until_ready(self, server: Server, child: asyncio.subprocess.Process) -> None:
+        why = "it did not answer"
+        deadline = time.monotonic() + self._ready_seconds
+        while time.monotonic() < deadline:
+            if child.returncode is not None:
+                raise Stalled(f"{server.name} ended with status {child.returncode}: {self._last_words(server.name)}")
+            try:
+                async with asyncio.timeout(ASK_SECONDS):
+                    answered = await server.ready()
+            except Exception as error:  # noqa: BLE001 - a part that is not up yet fails in many ways
+                answered, why = False, str(error) or type(error).__name__
+            if answered:
+                async with asyncio.timeout(self._ready_seconds):
+                    await server.arrange()
+                return
+            await asyncio.sleep(ASK_EVERY)
+        raise Stalled(f"{server.name} was not ready within {self._ready_seconds:.0f} s: {why}")
+
+    async def _end(self, name: str) -> None:
+        """End what is left of the process and of its descendants; returns when the kernel has forgotten them."""
+        child, launch, started = self._running.pop(name)
+        self.parts[name].status = "stopping"
+        self._changed()
+        left = process.members(child.pid, started)
+        leader = [seen for seen in left if seen.pid == child.pid]
+        await asyncio.to_thread(process.end, leader, launch.grace, launch.stop)
+        left = process.members(child.pid, started)
+        if launch.strays:
+            left += process.working_in(launch.strays)
+        await asyncio.to_thread(process.end, left, 0.5)
+        self.parts[name].status, self.parts[name].pid = "stopped", None
+        self._changed()
+
+    def _last_words(self, name: str) -> str:
+        """The end of the part's log, for the message."""
+        with self._layout.log(name).open("rb") as file:
+            file.seek(0, 2)
+            file.seek(max(0, file.tell() - 600))
+            return " / ".join(file.read().decode(errors="replace").splitlines()[-3:])
+
+    def _state(self, unit: Unit) -> PartState:
+        return (self.steps if isinstance(unit, Step) else self.parts)[unit.name]
+
+    def _set(self, unit: Unit, **changes: object) -> None:
+        state = self._state(unit)
+        for name, value in changes.items():
+            setattr(state, name, value)
+        self._changed()

@@ -1,0 +1,56 @@
+"""The units of a whole stack, and the ports that they listen on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from stack import order
+from stack.identity.authority import Authority
+from stack.identity.certificates import Certificates
+from stack.openbao.region import RegionBao
+from stack.openbao.world import GlobalBao
+from stack.parts.postgres import Postgres
+from stack.parts.rabbitmq import Epmd, RabbitMQ
+from stack.parts.relay import Paths
+from stack.parts.softhsm import SoftHSM
+from stack.site import JWT, MTLS, Region, Site
+from stack.unit import Unit
+
+REGIONS = (Region("eu10", MTLS), Region("us20", JWT))
+
+# The slowest part comes first: it is being started while the others are prepared.
+GLOBAL_PORTS = (
+    *("epmd", "amqp", "mqtt", "management", "prometheus", "rabbitmq-dist"),
+    *("openbao-global", "openbao-global-cluster", "gateway-mtls", "gateway-jwt", "gateway-bundles"),
+    *("opa-gateway-immediate", "opa-gateway-bulk"),
+)
+
+
+def port_names(regions: Sequence[Region]) -> list[str]:
+    """Every port of a stack."""
+    names = list(GLOBAL_PORTS)
+    for region in regions:
+        names += [f"openbao-{region.name}", f"openbao-{region.name}-cluster", f"paths-{region.name}-gateway"]
+        names += [f"region-{region.name}-crypto", f"region-{region.name}-bundles"]
+        names += [f"opa-{region.name}-immediate", f"opa-{region.name}-bulk"]
+        if region.auth == JWT:
+            names.append(f"paths-{region.name}-ias")
+    return names
+
+
+def parts(site: Site) -> list[Unit]:
+    """The units that do not need Orbital's own processes."""
+    bao = GlobalBao(site)
+    units: list[Unit] = [Epmd(site), RabbitMQ(site), Authority(site), bao, Postgres(site), Paths(site)]
+    for region in site.regions:
+        units += [SoftHSM(site, region), RegionBao(site, region)]
+    return [*units, Certificates(site, bao)]
+
+
+def units(site: Site, only: Sequence[str] = ()) -> list[Unit]:
+    """The units called `only` and those that they need; all of them when `only` is empty."""
+    everything = parts(site)
+    if not only:
+        return everything
+    chosen = set(order.closure(only, {unit.name: unit.requires for unit in everything}))
+    return [unit for unit in everything if unit.name in chosen]

@@ -1,0 +1,1 @@
+"""Who is who: the authority, the certificates and their renewal, and the token issuer."""

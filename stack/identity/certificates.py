@@ -1,0 +1,124 @@
+"""Certificates with SPIFFE names for everybody, issued by OpenBao, swapped atomically, renewed in time."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import os
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import hvac
+from cryptography import x509
+
+from runtime.logs import get_logger
+from stack.openbao.world import ISSUER, GlobalBao
+from stack.secret_files import write_private
+from stack.site import TRUST_DOMAIN, Site
+from stack.unit import Step
+
+log = get_logger(__name__)
+
+RENEW_AFTER = 2 / 3
+KEPT_VERSIONS = 2
+LOOK_EVERY = 5.0
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Whom a certificate is for: the name of its directory and the path of its SPIFFE ID."""
+
+    name: str
+    path: str
+
+    @property
+    def spiffe(self) -> str:
+        """The URI in the certificate."""
+        return f"spiffe://{TRUST_DOMAIN}/{self.path}"
+
+
+def identities(site: Site) -> list[Identity]:
+    """Everybody who has a certificate."""
+    people = [Identity(name, f"person/{name}") for name in ("operator", "auditor")]
+    return [Identity("gateway", "gateway"), *(Identity(r.name, f"region/{r.name}") for r in site.regions), *people]
+
+
+class Certificates(Step):
+    """Keeps `identity/NAME/current/{cert,key,ca}.pem` valid; `current` is a symlink renamed into place."""
+
+    name = "certificates"
+    requires = ("openbao-global",)
+
+    def __init__(self, site: Site, bao: GlobalBao) -> None:
+        super().__init__(site)
+        self._bao = bao
+
+    async def run(self) -> None:
+        """A valid certificate for each identity."""
+        await asyncio.to_thread(self.renew)
+
+    async def keep(self) -> None:
+        """Renew each after two thirds of its life."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY)
+            try:
+                await asyncio.to_thread(self.renew)
+            except (hvac.exceptions.VaultError, OSError) as error:
+                log.warning("certificates could not be renewed", error=str(error))
+
+    def renew(self) -> None:
+        """Issue what is missing or due."""
+        due = [identity for identity in identities(self.site) if is_due(self.site.layout.identity(identity.name))]
+        client = self._bao.client() if due else None
+        for identity in due:
+            if client:
+                self._issue(client, identity)
+
+    def _issue(self, client: hvac.Client, identity: Identity) -> None:
+        answer = client.secrets.pki.generate_certificate(
+            "workload",
+            "",
+            extra_params={
+                "uri_sans": identity.spiffe,
+                "alt_names": "localhost",
+                "ip_sans": "127.0.0.1",
+                "ttl": f"{int(self.site.settings.certificate_hours * 3600)}s",
+            },
+            mount_point=ISSUER,
+        )["data"]
+        authority = self.site.authority().read_text()
+        chain = [pem for pem in answer.get("ca_chain", []) if pem.strip() != authority.strip()]
+        files = {
+            "cert.pem": "\n".join([answer["certificate"], *chain]) + "\n",
+            "key.pem": answer["private_key"] + "\n",
+            "ca.pem": authority,
+        }
+        swap(self.site.layout.identity(identity.name), files)
+        log.info("certificate issued", identity=identity.name)
+
+
+def swap(place: Path, files: dict[str, str]) -> None:
+    """Make `files` the current version at `place` in one step: nobody sees a certificate with another's key."""
+    version = f"{time.time_ns()}"
+    fresh = place / "versions" / version
+    fresh.mkdir(parents=True, mode=0o700)
+    for name, content in files.items():
+        write_private(fresh / name, content)
+    link = place / ".current.new"
+    link.unlink(missing_ok=True)
+    link.symlink_to(Path("versions") / version)
+    os.rename(link, place / "current")
+    for old in sorted((place / "versions").iterdir())[:-KEPT_VERSIONS]:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def is_due(place: Path, now: datetime.datetime | None = None) -> bool:
+    """Whether there is no certificate at `place`, or two thirds of its life are over."""
+    try:
+        certificate = x509.load_pem_x509_certificate((place / "current" / "cert.pem").read_bytes())
+    except FileNotFoundError:
+        return True
+    begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    return (now or datetime.datetime.now(datetime.UTC)) >= begin + (end - begin) * RENEW_AFTER

@@ -1,0 +1,84 @@
+"""Where a stack keeps what: everything of it is below its data directory, but for the sockets."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from runtime.errors import Precondition
+
+_LONGEST_SOCKET_PATH = 100
+_LONGEST_NAME = 36
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The places of one stack. `root` is its data directory, absolute."""
+
+    root: Path
+
+    @classmethod
+    def of(cls, place: Path | str) -> Layout:
+        """The layout of the stack kept at `place`."""
+        return cls(Path(place).expanduser().resolve())
+
+    @property
+    def state(self) -> Path:
+        """The state file."""
+        return self.root / "state.json"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the supervisor as long as it lives."""
+        return self.root / "supervisor.lock"
+
+    @property
+    def logs(self) -> Path:
+        """One file a part."""
+        return self.root / "log"
+
+    @property
+    def secrets(self) -> Path:
+        """Passwords, PINs and keys, 0600 each."""
+        return self.root / "secrets"
+
+    @property
+    def run(self) -> Path:
+        """Sockets, in a short private directory: a Unix socket's path holds 107 bytes."""
+        digest = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:10]
+        place = Path(tempfile.gettempdir())
+        if len(str(place)) + len("/orbital-") + len(digest) + 1 + _LONGEST_NAME > _LONGEST_SOCKET_PATH:
+            place = Path("/tmp")  # noqa: S108 - made private and checked below
+        return place / f"orbital-{digest}"
+
+    def part(self, name: str) -> Path:
+        """What the part `name` keeps."""
+        return self.root / name
+
+    def log(self, name: str) -> Path:
+        """What the part `name` says."""
+        return self.logs / f"{name}.log"
+
+    def identity(self, name: str) -> Path:
+        """The certificates of `name`: `current/` holds the valid ones."""
+        return self.root / "identity" / name
+
+    def make(self) -> None:
+        """Make the directories, private ones where that matters; raises Precondition on one that is not ours."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        for place in (self.logs, self.secrets, self.root / "identity"):
+            place.mkdir(exist_ok=True, mode=0o700)
+        make_private(self.run)
+
+
+def make_private(place: Path) -> None:
+    """A directory that only we can use; raises Precondition if somebody else made it first."""
+    place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = place.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+        raise Precondition(f"{place} belongs to somebody else; remove it first", reason="NOT_OURS")
+    place.chmod(0o700)

@@ -1,0 +1,1 @@
+"""OpenBao: one for the global side and one for each region."""

@@ -1,0 +1,53 @@
+"""A region's OpenBao: active keys live in it, and its unseal key is wrapped by the region's HSM."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import hvac
+
+from stack.openbao.client import ensure_approle, ensure_mount, while_upgrading
+from stack.openbao.server import OpenBao
+from stack.parts.softhsm import library, token_label
+from stack.site import Region, Site
+from stack.spawn import environment
+
+POLICY = """
+path "l2/*" { capabilities = ["create", "read", "update", "delete", "list"] }
+path "keys/data/*" { capabilities = ["create", "read", "update", "delete"] }
+path "keys/metadata" { capabilities = ["list"] }
+path "keys/metadata/*" { capabilities = ["create", "read", "update", "delete", "list"] }
+path "keys/delete/*" { capabilities = ["update"] }
+path "keys/destroy/*" { capabilities = ["update"] }
+"""
+
+
+class RegionBao(OpenBao):
+    """A region's OpenBao: its unseal key is wrapped by the region's HSM, and lies unwrapped only while it starts."""
+
+    def __init__(self, site: Site, region: Region) -> None:
+        super().__init__(site, f"openbao-{region.name}")
+        self.requires = ("authority", f"softhsm-{region.name}")
+        self._region = region
+
+    def provide_unseal_key(self, to: Path) -> None:
+        """Ask the region's HSM."""
+        place = self.site.place(f"softhsm-{self._region.name}")
+        command = [sys.executable, "-m", "stack.hsm", "unwrap", "--library", str(library(self.site))]
+        command += ["--token", token_label(self._region.name), "--to", str(to)]
+        command += ["--pin-file", str(self.site.secret(f"hsm-{self._region.name}-pin"))]
+        command += ["--wrapped", str(self.site.secret(f"{self.name}-unseal-key.wrapped"))]
+        own = environment({"SOFTHSM2_CONF": str(place / "softhsm2.conf")})
+        subprocess.run(command, env=own, check=True, timeout=30)
+
+    def set_up(self, client: hvac.Client) -> None:
+        """The two mounts, and the only role that may use them."""
+        ensure_mount(client, "l2", "transit", {})
+        ensure_mount(client, "keys", "kv", {"version": "2"})
+        keys = client.secrets.kv.v2
+        while_upgrading(lambda: keys.configure(max_versions=1, cas_required=True, mount_point="keys"))
+        client.sys.create_or_update_policy("region", POLICY)
+        role, secret = self.site.secret(f"{self.name}-role-id"), self.site.secret(f"{self.name}-secret-id")
+        ensure_approle(client, "region", ["region"], role, secret)

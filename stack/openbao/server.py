@@ -1,0 +1,120 @@
+"""An OpenBao with its own unseal key, certificate, storage and audit log."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import hvac
+
+from stack.openbao.client import make_client
+from stack.secret_files import kept_bytes, write_private
+from stack.site import Site
+from stack.unit import Launch, Server
+
+CONFIGURATION = """
+ui = false
+api_addr = "https://127.0.0.1:{port}"
+cluster_addr = "https://127.0.0.1:{cluster}"
+storage "raft" {{
+  path = "{place}/raft"
+  node_id = "{name}"
+  performance_multiplier = 1
+}}
+listener "tcp" {{
+  address = "127.0.0.1:{port}"
+  cluster_address = "127.0.0.1:{cluster}"
+  tls_cert_file = "{place}/cert.pem"
+  tls_key_file = "{place}/key.pem"
+  tls_min_version = "tls12"
+  max_request_json_strings = 20000
+}}
+seal "static" {{
+  current_key_id = "1"
+  current_key = "file://{unseal}"
+}}
+audit "file" "main" {{
+  options = {{
+    file_path = "{audit}"
+  }}
+}}
+"""
+
+
+class OpenBao(Server):
+    """What all of them share. `root_token` is the file of the token that only the stack's own set-up uses."""
+
+    requires: tuple[str, ...] = ("authority",)
+
+    def __init__(self, site: Site, name: str) -> None:
+        super().__init__(site)
+        self.name = name
+        self.root_token = site.secret(f"{name}-root-token")
+
+    @property
+    def address(self) -> str:
+        """Its API."""
+        return f"https://{self.site.address(self.name)}"
+
+    def client(self) -> hvac.Client:
+        """An API client with the set-up's rights."""
+        token = self.root_token.read_text() if self.root_token.exists() else None
+        return make_client(self.address, self.site.authority(), token)
+
+    async def prepare(self) -> Launch:
+        """Configuration, and the unseal key where OpenBao reads it."""
+        unseal = self.site.layout.run / f"{self.name}.unseal"
+        place = self.site.place(self.name)
+        (place / "raft").mkdir(mode=0o700, exist_ok=True)
+        configuration = CONFIGURATION.format(
+            name=self.name,
+            place=place,
+            unseal=unseal,
+            port=self.site.ports[self.name],
+            cluster=self.site.ports[f"{self.name}-cluster"],
+            audit=self.site.layout.logs / f"{self.name}-audit.jsonl",
+        )
+        write_private(place / "openbao.hcl", configuration)
+        await asyncio.to_thread(self.provide_unseal_key, unseal)
+        binary = await asyncio.to_thread(self.site.binary, "openbao")
+        return Launch(argv=(str(binary), "server", "-config", str(place / "openbao.hcl")), cwd=place)
+
+    async def ready(self) -> bool:
+        """Whether it answers and is unsealed; the first time it is initialised here."""
+        health = await self._health()
+        if not health["initialized"]:
+            await asyncio.to_thread(self._initialise)
+        return bool(health["initialized"] and not health["sealed"] and not health["standby"])
+
+    async def arrange(self) -> None:
+        """Everything inside it, and the unseal key away again."""
+        (self.site.layout.run / f"{self.name}.unseal").unlink(missing_ok=True)
+        await asyncio.to_thread(self.set_up, self.client())
+
+    def provide_unseal_key(self, to: Path) -> None:
+        """Put the unseal key at `to`, for us alone to read."""
+        write_private(to, kept_bytes(self.site.secret(f"{self.name}-unseal-key")))
+
+    def set_up(self, client: hvac.Client) -> None:
+        """Mounts, roles and policies; safe to do again."""
+        raise NotImplementedError
+
+    async def _health(self) -> dict[str, Any]:
+        trust = ssl.create_default_context(cafile=str(self.site.authority()))
+        query = "standbyok=true&sealedcode=200&uninitcode=200"
+        async with (
+            aiohttp.ClientSession(trust_env=False) as session,
+            session.get(f"{self.address}/v1/sys/health?{query}", ssl=trust) as answer,
+        ):
+            health: dict[str, Any] = await answer.json()
+            return health
+
+    def _initialise(self) -> None:
+        answer = make_client(self.address, self.site.authority(), None).sys.initialize(
+            recovery_shares=1, recovery_threshold=1
+        )
+        write_private(self.site.secret(f"{self.name}-recovery-key"), answer["recovery_keys_base64"][0])
+        write_private(self.root_token, answer["root_token"])

@@ -1,0 +1,78 @@
+"""The global side's OpenBao: it issues the certificates, and the tokens of regions that reach the gateway by JWT."""
+
+from __future__ import annotations
+
+import hvac
+
+from stack.identity.authority import sign_intermediate
+from stack.openbao.client import ensure_approle, ensure_mount
+from stack.openbao.server import OpenBao
+from stack.site import JWT, TRUST_DOMAIN, Site
+
+ISSUER = "pki"
+AUDIENCE = "orbital-gateway"
+TOKEN_ROLE = "region"  # noqa: S105 - the name of a role
+TOKEN_TTL = "10m"  # noqa: S105 - a duration
+SIGNER = "orbital"
+LONGEST_HOURS = 24 * 90
+
+
+class GlobalBao(OpenBao):
+    """Its PKI is an intermediate of the stack's root; its identity tokens carry the region's name as a claim."""
+
+    def __init__(self, site: Site) -> None:
+        super().__init__(site, "openbao-global")
+
+    def set_up(self, client: hvac.Client) -> None:
+        """Issuer, one role for each identity's name, token key and role, one login for each JWT region."""
+        self._issuer(client)
+        self._tokens(client)
+        accessor = ""
+        for region in self.site.regions:
+            if region.auth == JWT:
+                role, secret = self.site.secret(f"ias-{region.name}-role-id"), self.site.secret(f"ias-{region.name}-secret-id")
+                role_id = ensure_approle(client, f"region-{region.name}", ["region-token"], role, secret)
+                accessor = accessor or client.sys.list_auth_methods()["data"]["approle/"]["accessor"]
+                self._entity(client, region.name, role_id, accessor)
+
+    def _issuer(self, client: hvac.Client) -> None:
+        ensure_mount(client, ISSUER, "pki", {})
+        client.sys.tune_mount_configuration(ISSUER, max_lease_ttl=f"{LONGEST_HOURS}h")
+        pki = client.secrets.pki
+        if not client.list(f"{ISSUER}/issuers"):
+            asked = pki.generate_intermediate(
+                "internal", "Orbital issuer", {"key_type": "ec", "key_bits": 256}, mount_point=ISSUER
+            )
+            signed = sign_intermediate(self.site, asked["data"]["csr"])
+            pki.set_signed_intermediate(signed + self.site.authority().read_text(), mount_point=ISSUER)
+        # One role for all: whom a certificate may be issued to is decided by the stack, the only one with this token.
+        role = {
+            "allowed_domains": ["localhost"],
+            "allow_bare_domains": True,
+            "allow_localhost": True,
+            "allow_ip_sans": True,
+            "allowed_uri_sans": [f"spiffe://{TRUST_DOMAIN}/*"],
+            "require_cn": False,
+            "key_type": "ec",
+            "key_bits": 256,
+            "max_ttl": f"{LONGEST_HOURS}h",
+            "no_store": True,
+        }
+        pki.create_or_update_role("workload", role, mount_point=ISSUER)
+
+    def _tokens(self, client: hvac.Client) -> None:
+        identity = client.secrets.identity
+        identity.configure_tokens_backend(issuer=self.address)
+        identity.create_named_key(
+            SIGNER, rotation_period="24h", verification_ttl="24h", allowed_client_ids=[AUDIENCE], algorithm="ES256"
+        )
+        template = '{"region": {{identity.entity.metadata.region}}}'
+        identity.create_or_update_role(TOKEN_ROLE, SIGNER, template, client_id=AUDIENCE, ttl=TOKEN_TTL)
+        policy = f'path "identity/oidc/token/{TOKEN_ROLE}" {{ capabilities = ["read"] }}'
+        client.sys.create_or_update_policy("region-token", policy)
+
+    def _entity(self, client: hvac.Client, region: str, role_id: str, accessor: str) -> None:
+        identity = client.secrets.identity
+        identity.create_or_update_entity_by_name(f"region-{region}", metadata={"region": region})
+        entity = identity.read_entity_by_name(f"region-{region}")["data"]["id"]
+        identity.create_or_update_entity_alias(name=role_id, canonical_id=entity, mount_accessor=accessor)

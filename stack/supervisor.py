@@ -1,0 +1,127 @@
+"""The process that owns a stack: `python -m stack.supervisor --data DIR [--only NAME]...`.
+
+It ends what an earlier supervisor left behind, starts the units, keeps them, writes the state file, and at SIGTERM ends
+what it started. The lock that it holds as long as it lives makes it the only one of its stack.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import fcntl
+import os
+import signal
+import sys
+from pathlib import Path
+
+from runtime.errors import NotFound
+from runtime.logs import get_logger, setup_logs
+from stack import estate, ports, process, state
+from stack.engine import Engine
+from stack.identity.certificates import identities
+from stack.layout import Layout
+from stack.settings import load_settings
+from stack.site import Site
+from stack.spawn import raise_file_limit
+from stack.state import GatewayState, IdentityState, RegionState, State, SupervisorState
+
+log = get_logger(__name__)
+
+LEFTOVER_GRACE = 2.0
+LOCKED = 3
+
+
+def end_leftovers(found: State, grace: float = LEFTOVER_GRACE) -> int:
+    """End every process that the state file names and its descendants, and nobody else; returns how many there were."""
+    if found.boot != process.boot_id():
+        return 0
+    left = []
+    for part in found.parts.values():
+        if part.pid and part.started:
+            left += process.members(part.pid, part.started)
+        if part.strays:
+            left += process.working_in(Path(part.strays))
+    process.end(left, grace)
+    # Servants that were started while their server was being ended.
+    again = [seen for part in found.parts.values() if part.strays for seen in process.working_in(Path(part.strays))]
+    process.end(again, 0)
+    return len(left)
+
+
+def first_state(site: Site, only: list[str]) -> State:
+    """What can be said before anything runs."""
+    me = process.look(os.getpid())
+    run = site.layout.run
+    own = {"ca": str(site.authority())}
+    found = State(place=str(site.layout.root), run=str(run), boot=process.boot_id(), only=only, ports=dict(site.ports))
+    found.supervisor = SupervisorState(pid=os.getpid(), started=me.started if me else 0)
+    found.gateway = GatewayState(mtls=site.address("gateway-mtls"), jwt=site.address("gateway-jwt"))
+    for region in site.regions:
+        crypto = site.address(f"region-{region.name}-crypto")
+        admin = str(run / f"admin-envoy-{region.name}.sock")
+        found.regions[region.name] = RegionState(auth=region.auth, crypto=crypto, admin=admin)
+    for identity in identities(site):
+        current = site.layout.identity(identity.name) / "current"
+        files = {"cert": str(current / "cert.pem"), "key": str(current / "key.pem"), **own}
+        found.identity[identity.name] = IdentityState(**files)
+    return found
+
+
+async def supervise(layout: Layout, only: list[str]) -> None:
+    """Run the stack until SIGTERM or SIGINT."""
+    try:
+        before = state.read(layout)
+        ended = await asyncio.to_thread(end_leftovers, before)
+        log.info("leftovers ended", count=ended)
+    except NotFound:
+        before = State()
+    settings = load_settings()
+    chosen = await asyncio.to_thread(ports.choose, estate.port_names(estate.REGIONS), before.ports)
+    site = Site(layout, settings, chosen, estate.REGIONS)
+    current = first_state(site, only)
+
+    def changed() -> None:
+        current.parts, current.steps = engine.parts, engine.steps
+        state.write(layout, current)
+
+    engine = Engine(layout, estate.units(site, only), settings.ready_seconds, changed)
+    changed()
+    await _until_told(engine)
+    log.info("stopping")
+    await engine.stop()
+    current.supervisor = None
+    changed()
+
+
+async def _until_told(engine: Engine) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        loop.add_signal_handler(number, stop.set)
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(engine.run())
+        await stop.wait()
+        running.cancel()
+
+
+def main() -> None:
+    """Take the lock, then supervise; exits with LOCKED when another supervisor has it."""
+    parser = argparse.ArgumentParser(prog="stack.supervisor")
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--only", action="append", default=[])
+    chosen = parser.parse_args()
+    layout = Layout.of(chosen.data)
+    layout.make()
+    os.umask(0o077)
+    setup_logs("supervisor")
+    raise_file_limit()
+    with layout.lock.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            sys.exit(LOCKED)
+        asyncio.run(supervise(layout, chosen.only))
+
+
+if __name__ == "__main__":
+    main()
