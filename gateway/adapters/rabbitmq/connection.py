@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection
-from aio_pika.exceptions import AMQPError
+from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
 
 from gateway.settings import RabbitMQSettings
 from runtime.errors import Unavailable
@@ -18,7 +18,7 @@ from runtime.settings import read_secret
 
 log = get_logger(__name__)
 
-LOST = (AMQPError, OSError, asyncio.InvalidStateError, TimeoutError, RuntimeError)
+LOST = (AMQPError, ChannelInvalidStateError, OSError, asyncio.InvalidStateError, TimeoutError)
 
 
 def unavailable() -> Unavailable:
@@ -28,7 +28,7 @@ def unavailable() -> Unavailable:
 
 @asynccontextmanager
 async def translated() -> AsyncIterator[None]:
-    """Turn the driver's exceptions into Unavailable. aiormq raises plain RuntimeError on a closed channel."""
+    """Turn the driver's exceptions into Unavailable.."""
     try:
         yield
     except LOST as error:
@@ -85,7 +85,7 @@ class Broker:
         if self._connection is None or self._connection.is_closed:
             raise unavailable()
         async with translated(), asyncio.timeout(10):
-            channel = await self._connection.channel(publisher_confirms=confirms, on_return_raises=True)
+            channel = await self._connection.channel(publisher_confirms=confirms, on_return_raises=confirms)
         try:
             yield channel
         finally:
