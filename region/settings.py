@@ -90,6 +90,6 @@ class RegionSettings(Settings):
     openbao: OpenBaoSettings
     hsm: HsmSettings
     ias: IasSettings | None = None
-    stream: StreamSettings = StreamSettings()  # type: ignore[call-arg]
-    execute: ExecuteSettings = ExecuteSettings()  # type: ignore[call-arg]
-    serve: ServeSettings = ServeSettings()  # type: ignore[call-arg]
+    stream: StreamSettings = StreamSettings()
+    execute: ExecuteSettings = ExecuteSettings()
+    serve: ServeSettings = ServeSettings()

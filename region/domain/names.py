@@ -86,7 +86,6 @@ def parse(resource: str) -> Name:
             raise Invalid(
                 f"{resource!r} is not the name of a resource of a tenant", reason="INVALID_NAME", field="name"
             )
-    for segment in (name.tenant, name.system, name.leaf):
-        if segment:
-            check_name(segment, "name")
+    for segment in resource.split("/")[1::2]:
+        check_name(segment, "name")
     return name

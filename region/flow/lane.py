@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from orbital.v1 import dispatch_pb2
@@ -65,17 +66,22 @@ class Lane:
     async def run(self) -> None:
         """Open the stream again whenever it ends, at once after its age, with a growing wait after a failure."""
         while True:
-            try:
-                async with self._gateway.subscribe(self._lane) as stream:
-                    await self._live(stream)
-            except* _Expired:
-                log.info("stream_renewed", lane=self._lane)
-                continue
-            except* OrbitalError as group:
-                first = _first(group)
-                log.warning("stream_lost", lane=self._lane, reason=first.reason, error=first.message)
-            await asyncio.sleep(self._backoff.next())
-            await self._report_apart()
+            if not await self._once():
+                await asyncio.sleep(self._backoff.next())
+                await self._report_apart()
+
+    async def _once(self) -> bool:
+        """One life of the stream; True when it ended because of its age."""
+        lost: OrbitalError | None = None
+        try:
+            async with self._gateway.subscribe(self._lane) as stream:
+                await self._live(stream)
+        except* _Expired:
+            log.info("stream_renewed", lane=self._lane)
+        except* OrbitalError as group:
+            lost = _first(group)
+            log.warning("stream_lost", lane=self._lane, reason=lost.reason, error=lost.message)
+        return lost is None
 
     async def _report_apart(self) -> None:
         try:
@@ -109,20 +115,7 @@ class Lane:
         messages = stream.messages()
         expires = float("inf")
         while True:
-            left = expires - self._world.now() - EXPIRE_MARGIN
-            if left <= 0:
-                raise _Expired
-            try:
-                async with asyncio.timeout(min(self._settings.silence, left)):
-                    message = await anext(messages, None)
-            except TimeoutError:
-                if left <= self._settings.silence:
-                    raise _Expired from None
-                raise Unavailable(
-                    f"The stream was silent for {self._settings.silence:g} s", reason="STREAM_SILENT"
-                ) from None
-            if message is None:
-                raise Unavailable("The gateway ended the stream", reason="STREAM_ENDED")
+            message = await self._next(messages, expires - self._world.now() - EXPIRE_MARGIN)
             match message.WhichOneof("message"):
                 case "delivery":
                     receiver.take(message.delivery)
@@ -136,6 +129,22 @@ class Lane:
                     self._beats.heard()
                     if message.opened.HasField("expire_time"):
                         expires = message.opened.expire_time.ToNanoseconds() / 1e9
+
+    async def _next(
+        self, messages: AsyncIterator[dispatch_pb2.SubscribeResponse], left: float
+    ) -> dispatch_pb2.SubscribeResponse:
+        """The next message within the `left` seconds of the stream's life."""
+        silence = self._settings.silence
+        try:
+            async with asyncio.timeout(max(0.0, min(silence, left))):
+                message = await anext(messages, None)
+        except TimeoutError:
+            if left <= silence:
+                raise _Expired from None
+            raise Unavailable(f"The stream was silent for {silence:g} s", reason="STREAM_SILENT") from None
+        if message is None:
+            raise Unavailable("The gateway ended the stream", reason="STREAM_ENDED")
+        return message
 
 
 async def _write(stream: Stream, outbox: asyncio.Queue[dispatch_pb2.SubscribeRequest]) -> None:

@@ -28,7 +28,8 @@ TRY_AGAIN = """
 UPDATE tasks SET settled = 0, body = ?, outcome = 0, due_at = 0, attempts = 0, reason = '', awaits = ''
 WHERE id = ? AND settled = 1 AND outcome NOT IN (?, ?)"""
 SAY_AGAIN = """
-UPDATE tasks SET reason = '', due_at = 0 WHERE settled = 0 AND attempts > 0 AND id IN (SELECT value FROM json_each(?))"""
+UPDATE tasks SET reason = '', due_at = 0
+WHERE settled = 0 AND attempts > 0 AND id IN (SELECT value FROM json_each(?))"""
 DUE = """
 SELECT t.row, t.body, t.received_at, t.attempts, t.reason, h.generation, h.kind, h.state, h.version, h.body
 FROM tasks t LEFT JOIN held h ON h.resource = t.resource
@@ -189,8 +190,6 @@ class SqliteJournal:
 @asynccontextmanager
 async def open_journal(path: Path) -> AsyncIterator[SqliteJournal]:
     """Open, or make, the journal at `path`, readable by this user alone."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path.touch(mode=0o600)
     loop = asyncio.get_running_loop()
     with ThreadPoolExecutor(1, thread_name_prefix="journal") as thread:
         connection = await loop.run_in_executor(thread, _connect, path)
@@ -201,6 +200,8 @@ async def open_journal(path: Path) -> AsyncIterator[SqliteJournal]:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path.touch(mode=0o600)
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")

@@ -30,7 +30,7 @@ CALL_TIMEOUT = 5.0
 class LaneStream:
     """See region.ports.gateway.Stream."""
 
-    def __init__(self, call: grpc.aio.StreamStreamCall[Any, Any]) -> None:
+    def __init__(self, call: Any) -> None:
         self._call = call
 
     async def send(self, message: dispatch_pb2.SubscribeRequest) -> None:
@@ -49,7 +49,8 @@ class LaneStream:
         """See the port."""
         while True:
             try:
-                message = await self._call.read()
+                # The flow above bounds how long it waits here.
+                message: Any = await self._call.read()
             except grpc.RpcError as error:
                 raise from_rpc_error(error) from error
             if message is grpc.aio.EOF:
