@@ -22,7 +22,9 @@ class CryptoRpc(crypto_pb2_grpc.CryptoServiceServicer):
         self._serving = serving
 
     async def Wrap(  # noqa: N802
-        self, request: crypto_pb2.WrapRequest, context: grpc.aio.ServicerContext[Any, Any]  # noqa: ARG002  # the signature is the contract's
+        self,
+        request: crypto_pb2.WrapRequest,
+        context: grpc.aio.ServicerContext[Any, Any],  # noqa: ARG002  # the signature is the contract's
     ) -> crypto_pb2.WrapResponse:
         """See the proto."""
         service = _service(request)
@@ -32,7 +34,9 @@ class CryptoRpc(crypto_pb2_grpc.CryptoServiceServicer):
         return crypto_pb2.WrapResponse(ciphertext=ciphertext, key_version=version)
 
     async def Unwrap(  # noqa: N802
-        self, request: crypto_pb2.UnwrapRequest, context: grpc.aio.ServicerContext[Any, Any]  # noqa: ARG002  # the signature is the contract's
+        self,
+        request: crypto_pb2.UnwrapRequest,
+        context: grpc.aio.ServicerContext[Any, Any],  # noqa: ARG002  # the signature is the contract's
     ) -> crypto_pb2.UnwrapResponse:
         """See the proto."""
         service = _service(request)
