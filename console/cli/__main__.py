@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from threading import Timer
 
 import click
 
+from console.cli.failure import Failure
+from console.cli.moments import elapsed
+from console.cli.render import say
 from console.cli.shell import Verbs, run
 
 COMMANDS = "console.cli.commands"
@@ -39,8 +43,8 @@ def stack_commands() -> Sequence[click.Command]:
 @click.command()
 @click.option("--keep", is_flag=True, help="Leave the stack running at the end.")
 @click.option(
-    "--data", "directory", type=click.Path(path_type=Path), default=Path(".orbital"), show_default=True,
-    envvar="ORBITAL_CLI_DATA", help="The data directory of the stack.",
+    "--data", "directory", type=click.Path(path_type=Path), default=Path(".orbital/demo"), show_default=True,
+    help="Where the stack keeps its files; made anew for each demonstration.",
 )  # fmt: skip
 def demo(keep: bool, directory: Path) -> int:
     """Start a stack and watch an estate carried to two regions, one of them cut off and healed, a tenant killed.
@@ -58,27 +62,60 @@ class LocalStack:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
+    def clear(self) -> None:
+        """End what runs there and remove its files; refuses a directory that holds something else."""
+        from stack import api
+
+        if not self._directory.exists():
+            return
+        if not (self._directory / "state.json").exists() and any(self._directory.iterdir()):
+            raise Failure(f"{self._directory} holds something else than a stack; name another with --data.")
+        api.down(self._directory)
+        shutil.rmtree(self._directory)
+
     def up(self) -> None:
         """Start every part; returns once all of them are ready."""
-        self._call("up")
+        from stack import api
+
+        api.up(self._directory, progress=Starting().tell)
 
     def down(self) -> None:
         """End every part."""
-        self._call("down")
+        from stack import api
+
+        api.down(self._directory)
 
     def cut(self, region: str) -> None:
         """Cut the path between a region and the gateway."""
-        self._call("cut", region)
+        from stack import api
+
+        api.cut(self._directory, region)
 
     def heal(self, region: str) -> None:
         """Open that path again."""
-        self._call("heal", region)
-
-    def _call(self, verb: str, *args: Any) -> None:
         from stack import api
 
-        act: Callable[..., None] = getattr(api, verb)
-        act(self._directory, *args)
+        api.heal(self._directory, region)
+
+
+class Starting:
+    """Tells of each part that takes longer than a second to get or to start."""
+
+    def __init__(self) -> None:
+        self._timers: dict[str, Timer] = {}
+
+    def tell(self, name: str, status: str, seconds: float) -> None:
+        """A part has a new status; see stack.api.up."""
+        if status == "started":
+            self._timers[name] = Timer(1.0, say, (f"      {name}: getting it …",))
+            self._timers[name].daemon = True
+            self._timers[name].start()
+        elif status == "done" and name in self._timers:
+            self._timers.pop(name).cancel()
+        if status in {"done", "ready"} and seconds >= 1.0:
+            say(f"      {name}: {'here' if status == 'done' else 'ready'}, {elapsed(seconds)}")
+        elif status == "failed":
+            say(f"      {name}: failed")
 
 
 def main(args: Sequence[str] | None = None) -> int:

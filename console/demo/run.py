@@ -57,7 +57,8 @@ def play(stack: Stack, directory: Path, *, keep: bool) -> int:
     )
     click.echo(f"\n{'Every step held' if held else 'Not every step held'}; {elapsed(time.monotonic() - begun)} in all.")
     if keep:
-        click.echo(f"The stack runs on. Try: ./orbital get regions --data {directory}; stop it: ./orbital down")
+        click.echo(f"The stack runs on. Try: ./orbital get regions --data {directory}")
+        click.echo(f"Stop it: ./orbital down --data {directory}")
     return Exit.DONE if held else Exit.FAILED
 
 
@@ -65,6 +66,7 @@ def _start(stack: Stack) -> Result:
     say("Starting the stack: PostgreSQL, RabbitMQ, OpenBao, SoftHSM, Envoy, OPA, the gateway, two regions …")
 
     def show() -> str:
+        stack.clear()
         stack.up()
         return "every part is ready"
 

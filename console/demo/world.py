@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from uuid import uuid4
@@ -31,6 +30,9 @@ class NotHeld(Exception):
 
 class Stack(Protocol):
     """The local stack, as far as the demonstration uses it. Each call returns once it is done."""
+
+    def clear(self) -> None:
+        """End what is left of an earlier one, and remove its files."""
 
     def up(self) -> None:
         """Start every part."""
@@ -126,11 +128,3 @@ def until(held: Callable[[], bool], seen: Callable[[], str], seconds: float = PA
             raise NotHeld(f"{seen()} after {seconds:.0f} s")
         time.sleep(POLL)
     return time.monotonic() - begun
-
-
-@contextmanager
-def timed(into: list[float]) -> Iterator[None]:
-    """Append how long the block took."""
-    begun = time.monotonic()
-    yield
-    into.append(time.monotonic() - begun)

@@ -103,7 +103,7 @@ def declare(connection: Connection, declarations: list[Declaration], *, dry_run:
 
 
 def _code(error: Exception) -> Exit:
-    return Exit.CONFLICT if type(error).__name__ == "Precondition" else Exit.FAILED
+    return Exit.CONFLICT if type(error).__name__ in {"Precondition", "Conflict"} else Exit.FAILED
 
 
 def _print(answer: dict[str, Any], output: str, *, dry_run: bool) -> None:

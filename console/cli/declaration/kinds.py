@@ -20,8 +20,9 @@ from orbital.v1.resource_pb2 import (
 
 from console.cli.declaration.section import Section
 
-MAX_VERSION = 2**32 - 1
-LEAST_LEASE, MOST_LEASE = 1.0, 365 * 86_400.0
+MAX_VERSION = 100_000
+MAX_KEY = 128
+LEAST_LEASE, MOST_LEASE = 1.0, 366 * 86_400.0
 ENDPOINT = re.compile(r"[A-Za-z0-9_.-]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5}")
 LINK_STATES = {"linked": LINK_STATE_LINKED, "unlinked": LINK_STATE_UNLINKED}
 METADATA = ("name", "labels", "generation")
@@ -78,7 +79,7 @@ def _link(resource: Resource, spec: Section) -> None:
         LinkSpec(
             system=spec.name("system", required=True, what="a system's name"),
             provider=spec.name("provider", what="an L1 provider's name") or "hsm",
-            key=spec.text("key", required=True, expected="the label of the L1 key at its provider"),
+            key=spec.text("key", required=True, expected="the label of the L1 key at its provider", most=MAX_KEY),
             state=LINK_STATES[spec.choice("state", tuple(LINK_STATES), "linked")],
         )
     )

@@ -9,11 +9,13 @@ from orbital.v1.registry_pb2 import DeclareRequest
 
 from console.cli.declaration.load import Declaration, locate
 from console.cli.declaration.problem import Problem, Refused
-from runtime.errors import Invalid, NotFound, OrbitalError, Precondition
+from runtime.errors import Conflict, Invalid, NotFound, OrbitalError, Precondition
 
 MAX_RESOURCES = 5_000
 # Envoy takes 4 MiB; gRPC adds a frame header of five bytes, and the room is left for it.
 MAX_REQUEST = 4 * 1024 * 1024 - 1024
+# The errors that name a declared field.
+IN_FILE = (Invalid, NotFound, Precondition, Conflict)
 FIELD = re.compile(r"resources\[(\d+)\]\.?(.*)", re.DOTALL)
 
 
@@ -36,11 +38,9 @@ def to_request(declarations: Sequence[Declaration], request_id: str, *, validate
 def in_file(error: OrbitalError, declarations: Sequence[Declaration]) -> Exception:
     """The server's refusal as a Refused with file and line, if it names a declared field; otherwise itself."""
     match = FIELD.fullmatch(error.field)
-    if not isinstance(error, Invalid | NotFound | Precondition) or not match or int(match[1]) >= len(declarations):
+    if not isinstance(error, IN_FILE) or not match or int(match[1]) >= len(declarations):
         return error
     one = declarations[int(match[1])]
     line, path = locate(one.root, match[2])
-    message = error.message
-    for prefix in (error.field, f"{error.field}:"):
-        message = message.removeprefix(prefix).lstrip()
+    message = error.message.removeprefix(error.field).lstrip(": ")
     return Refused([Problem(one.file, line, path, message)])

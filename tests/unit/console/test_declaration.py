@@ -192,7 +192,8 @@ def test_contract_field_is_located(field: str, line: int, path: str) -> None:
 
 def test_servers_refusal_is_told_in_the_words_of_the_file() -> None:
     declared = read_documents(f"{SERVICE}---\n{TENANT}".encode(), Problems("estate.yaml"))
-    error = Invalid('unknown region "us20"; expected one of eu10', field="resources[1].tenant.placement.regions[1]")
+    field = "resources[1].tenant.placement.regions[1]"
+    error = Invalid(f'{field}: unknown region "us20"; expected one of eu10', field=field)
     told = in_file(error, declared)
     assert str(told) == (
         'estate.yaml:14 spec.placement.regions[1]: unknown region "us20"; expected one of eu10. Nothing was stored.'
