@@ -28,13 +28,10 @@ circumstances := {
 	"correlation_id": object.get(headers, "x-orbital-correlation-id", ""),
 }
 
-# Envoy makes PERMISSION_DENIED and UNAUTHENTICATED of 403 and 401 by itself, but INTERNAL of 400.
+# Envoy makes PERMISSION_DENIED and UNAUTHENTICATED of 403 and 401 by itself, but UNKNOWN of 413: INVALID_ARGUMENT is 3.
 default grpc_status := {}
 
-grpc_status := {"grpc-status": "3"} if {
-	is_grpc
-	refusal.status == 400
-}
+grpc_status := {"grpc-status": "3"} if refusal.status == 413
 
 default allow := false
 
@@ -202,9 +199,9 @@ refusal := {
 } if {
 	not data.orbital.rpcs[path].at in {component, "any"}
 } else := {
-	"status": 400,
+	"status": 413,
 	"reason": "REQUEST_TOO_LARGE",
-	"message": "request: larger than the 4 MiB that a call may have, or cut off; send fewer items at once.",
+	"message": sprintf("request: larger than the %s that a call may have, or cut off; send less at once.", [limit]),
 } if {
 	input.truncated_body == true
 } else := {
@@ -227,5 +224,9 @@ refusal := {
 } if {
 	workload
 } else := denied
+
+default limit := "4 MiB"
+
+limit := "64 KiB" if component == "region"
 
 wanted_roles := concat(", ", data.orbital.rpcs[path].roles)
