@@ -25,6 +25,8 @@ from stack.supervisor import LOCKED, end_leftovers
 LOOK_EVERY = 0.05
 STOP_SECONDS = 60.0
 PATIENCE = 1.5
+# A process that was killed a moment ago may still look alive.
+SECOND_LOOK = 0.2
 Progress = Callable[[str, str, float], None]
 
 load_state = state.load
@@ -46,9 +48,8 @@ def up(
         missing = [name for name in wanted if name not in running.parts and name not in running.steps]
         if missing:
             raise Precondition(f"This stack runs without {', '.join(missing)}. End it first: orbital down")
-        return _wait(layout, None, progress)
     layout.make()
-    return _wait(layout, _start(layout, only), progress)
+    return _Start(layout, only, progress).wait()
 
 
 def down(place: Path | str) -> int:
@@ -136,6 +137,59 @@ def _to_acquire(wanted: Sequence[str]) -> list[str]:
     return [part for part in PARTS if any(name.split("-")[0] == part for name in wanted)]
 
 
+class _Start:
+    """Waits for a stack, and starts a supervisor whenever there is none."""
+
+    def __init__(self, layout: Layout, only: Sequence[str], progress: Progress) -> None:
+        self._layout = layout
+        self._only = only
+        self._progress = progress
+        self._told: dict[str, str] = {}
+        self._child: subprocess.Popen[bytes] | None = None
+
+    def wait(self) -> State:
+        """Follow the state file until everything is ready, and is still alive at a second look."""
+        deadline = time.monotonic() + load_settings().ready_seconds * PATIENCE
+        seen_ready = 0.0
+        found = None
+        while time.monotonic() < deadline:
+            self._check_child()
+            found = self._look()
+            if found is None or not all(_is_up(part) for _name, part in _units(found)):
+                seen_ready = 0.0
+            elif self._child or (seen_ready and time.monotonic() - seen_ready > SECOND_LOOK):
+                return found
+            else:
+                seen_ready = seen_ready or time.monotonic()
+            time.sleep(LOOK_EVERY)
+        late = [f"{name} ({part.error or part.status})" for name, part in _units(found) if part.status != "ready"]
+        raise Unavailable(f"Not ready: {'; '.join(late)}. Logs: {self._layout.logs}", reason="NOT_READY")
+
+    def _check_child(self) -> None:
+        ended = self._child.poll() if self._child else None
+        if ended == LOCKED:
+            self._child = None
+        elif ended is not None:
+            raise Unavailable(f"The supervisor ended with status {ended}; see {self._layout.log('supervisor')}")
+        if self._child is None and supervised(self._layout) is None:
+            self._child = _start(self._layout, self._only)
+
+    def _look(self) -> State | None:
+        """The state if the supervisor that is waited for wrote it."""
+        found = supervised(self._layout)
+        if found is None or not found.supervisor or (self._child and self._child.pid != found.supervisor.pid):
+            return None
+        for name, part in _units(found):
+            if self._told.get(name) != part.status:
+                self._told[name] = part.status
+                self._progress(name, part.status, part.seconds or 0.0)
+        return found
+
+
+def _is_up(part: PartState) -> bool:
+    return part.status == "ready" and (part.pid is None or process.alive(part.pid, part.started))
+
+
 def _start(layout: Layout, only: Sequence[str]) -> subprocess.Popen[bytes]:
     argv = [sys.executable, "-m", "stack.supervisor", "--data", str(layout.root)]
     for name in only:
@@ -151,28 +205,6 @@ def _start(layout: Layout, only: Sequence[str]) -> subprocess.Popen[bytes]:
             env=environment(settings),
             cwd=layout.root,
         )
-
-
-def _wait(layout: Layout, child: subprocess.Popen[bytes] | None, progress: Progress) -> State:
-    """Follow the state file until everything is ready."""
-    deadline = time.monotonic() + load_settings().ready_seconds * PATIENCE
-    told: dict[str, str] = {}
-    found = None
-    while time.monotonic() < deadline:
-        ended = child.poll() if child else None
-        if ended is not None and ended != LOCKED:
-            raise Unavailable(f"The supervisor ended with status {ended}; see {layout.log('supervisor')}")
-        found = supervised(layout)
-        if found and (child is None or ended == LOCKED or found.supervisor and found.supervisor.pid == child.pid):
-            for name, part in _units(found):
-                if told.get(name) != part.status:
-                    told[name] = part.status
-                    progress(name, part.status, part.seconds or 0.0)
-            if all(part.status == "ready" for _name, part in _units(found)):
-                return found
-        time.sleep(LOOK_EVERY)
-    late = [f"{name} ({part.error or part.status})" for name, part in _units(found) if part.status != "ready"]
-    raise Unavailable(f"Not ready: {'; '.join(late)}. Logs: {layout.logs}", reason="NOT_READY")
 
 
 def _units(found: State | None) -> Iterator[tuple[str, PartState]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import fcntl
+import logging
 import os
 import signal
 import sys
@@ -114,6 +115,8 @@ def main() -> None:
     layout.make()
     os.umask(0o077)
     setup_logs("supervisor")
+    # A broker that is not up yet is what the engine waits for, not an error.
+    logging.getLogger("aiormq").setLevel(logging.CRITICAL)
     raise_file_limit()
     with layout.lock.open("w") as lock:
         try:
