@@ -9,10 +9,13 @@ from stack.identity.authority import Authority
 from stack.identity.certificates import Certificates
 from stack.openbao.region import RegionBao
 from stack.openbao.world import GlobalBao
+from stack.parts.envoy import GatewayEnvoy, RegionEnvoy
+from stack.parts.opa import Opa, Policies
 from stack.parts.postgres import Postgres
 from stack.parts.rabbitmq import Epmd, RabbitMQ
 from stack.parts.relay import Paths
 from stack.parts.softhsm import SoftHSM
+from stack.parts.workers import Gateway, RegionWorker
 from stack.site import JWT, MTLS, Region, Site
 from stack.unit import Unit
 
@@ -47,9 +50,23 @@ def parts(site: Site) -> list[Unit]:
     return [*units, Certificates(site, bao)]
 
 
+def processes(site: Site) -> list[Unit]:
+    """Envoys, policy engines, and Orbital's own processes."""
+    roles = ("immediate", "bulk")
+    found: list[Unit] = [Policies(site), GatewayEnvoy(site)]
+    found += [Opa(site, f"opa-gateway-{role}", "", "gateway-bundles") for role in roles]
+    found += [Gateway(site, role) for role in roles]
+    for region in site.regions:
+        found.append(RegionEnvoy(site, region))
+        bundles = f"region-{region.name}-bundles"
+        found += [Opa(site, f"opa-{region.name}-{role}", region.name, bundles) for role in roles]
+        found += [RegionWorker(site, region, role) for role in roles]
+    return found
+
+
 def units(site: Site, only: Sequence[str] = ()) -> list[Unit]:
     """The units called `only` and those that they need; all of them when `only` is empty."""
-    everything = parts(site)
+    everything = [*parts(site), *processes(site)]
     if not only:
         return everything
     chosen = set(order.closure(only, {unit.name: unit.requires for unit in everything}))

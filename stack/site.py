@@ -10,6 +10,7 @@ from stack.acquire import path as acquired
 from stack.layout import Layout
 from stack.settings import Stack
 
+ROOT = Path(__file__).resolve().parent.parent
 MTLS = "mtls"
 JWT = "jwt"
 TRUST_DOMAIN = "orbital"

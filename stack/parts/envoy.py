@@ -1,0 +1,107 @@
+"""Envoy beside the gateway and beside each region: rendered from the templates in envoy/, certificates by file SDS."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+
+import aiohttp
+
+from runtime import envoy, templates
+from stack.acquire.cache import root as cache
+from stack.site import JWT, ROOT, Region, Site
+from stack.unit import Launch, Server
+
+SIDECARS = ROOT / "envoy" / "sidecars"
+IDENTITY = ROOT / "envoy" / "identity"
+# A token that nobody believes, until the region has fetched its own.
+NO_TOKEN = "none"  # noqa: S105
+
+
+class Envoy(Server):
+    """An Envoy that reads its certificate from the identity called `identity`."""
+
+    requires: tuple[str, ...] = ("certificates",)
+
+    def __init__(self, site: Site, name: str, identity: str, template: str) -> None:
+        super().__init__(site)
+        self.name = name
+        self._identity = site.layout.identity(identity)
+        self._template = SIDECARS / template
+
+    @property
+    def admin(self) -> Path:
+        """The socket of its admin interface."""
+        return self.site.layout.run / f"admin-{self.name}.sock"
+
+    async def prepare(self) -> Launch:
+        """The configuration, checked against Envoy's types and by the binary itself."""
+        return await asyncio.to_thread(self._prepare)
+
+    async def ready(self) -> bool:
+        """Whether it says that it is live."""
+        connector = aiohttp.UnixConnector(str(self.admin))
+        async with aiohttp.ClientSession(connector=connector) as session, session.get("http://admin/ready") as answer:
+            return answer.status == 200
+
+    def parameters(self) -> Mapping[str, templates.Parameter]:
+        """What the template wants, but for RUN, LOGS and IDENTITY."""
+        raise NotImplementedError
+
+    def _prepare(self) -> Launch:
+        binary, place = self.site.binary("envoy"), self.site.place(self.name)
+        identity = {"IDENTITY": str(self._identity)}
+        for secret in ("certificate", "authorities"):
+            document = templates.render(IDENTITY / f"{secret}.yaml", identity)
+            templates.write(document, self._identity / f"{secret}.yaml")
+        parameters = {"RUN": str(self.site.layout.run), "LOGS": str(self.site.layout.logs), **identity}
+        target = place / "envoy.yaml"
+        stamps = cache() / "stamps"
+        envoy.prepare(self._template, {**parameters, **self.parameters()}, target, envoy=binary, stamps=stamps)
+        argv = (str(binary), "--config-path", str(target), "--disable-hot-restart", "--concurrency", "2")
+        return Launch(argv=(*argv, "--log-level", "warning"), cwd=place)
+
+
+class GatewayEnvoy(Envoy):
+    """In front of the gateway: mTLS, TLS + JWT, and the loopback port of the gateway's own policy engines."""
+
+    def __init__(self, site: Site) -> None:
+        super().__init__(site, "envoy-gateway", "gateway", "gateway.yaml")
+
+    def parameters(self) -> Mapping[str, templates.Parameter]:
+        """Ports, and who issues tokens."""
+        issuer = f"https://{self.site.address('openbao-global')}/v1/identity/oidc"
+        return {
+            "MTLS_PORT": self.site.ports["gateway-mtls"],
+            "JWT_PORT": self.site.ports["gateway-jwt"],
+            "BUNDLES_PORT": self.site.ports["gateway-bundles"],
+            "OIDC_ISSUER": issuer,
+            "OIDC_JWKS_URI": f"{issuer}/.well-known/keys",
+            "OIDC_PORT": self.site.ports["openbao-global"],
+            "OIDC_CA_FILE": str(self.site.authority()),
+        }
+
+
+class RegionEnvoy(Envoy):
+    """Beside a region: its way out to the gateway, and its Crypto service's way in."""
+
+    def __init__(self, site: Site, region: Region) -> None:
+        super().__init__(site, f"envoy-{region.name}", region.name, f"region-{region.auth}.yaml")
+        self._region = region
+
+    def parameters(self) -> Mapping[str, templates.Parameter]:
+        """Ports; the gateway is reached through the region's path."""
+        name = self._region.name
+        return {
+            "REGION": name,
+            "CRYPTO_PORT": self.site.ports[f"region-{name}-crypto"],
+            "GATEWAY_PORT": self.site.ports[f"paths-{name}-gateway"],
+            "BUNDLES_PORT": self.site.ports[f"region-{name}-bundles"],
+        }
+
+    def _prepare(self) -> Launch:
+        token = self._identity / "token.yaml"
+        if self._region.auth == JWT and not token.exists():
+            templates.write(templates.render(IDENTITY / "token.yaml", {"TOKEN": NO_TOKEN}), token)
+        return super()._prepare()

@@ -1,0 +1,83 @@
+"""Policy engines: OPA with Envoy's ext_authz inside, and the signed bundle that all of them run."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import aiohttp
+
+from runtime import templates
+from runtime.bundle import build_bundle
+from stack.site import ROOT, Site
+from stack.unit import Launch, Server, Step
+
+POLICIES = ROOT / "policies"
+DESCRIPTORS = ROOT / "build" / "orbital.pb"
+GUARD = POLICIES / "system" / "authz" / "authz.rego"
+
+
+def bundle(site: Site) -> Path:
+    """The signed bundle, which the gateway serves."""
+    return site.layout.part("gateway") / "orbital.tar.gz"
+
+
+def bundle_keys(site: Site) -> Path:
+    """The directory with `bundle.key`, which signs, and `bundle.pub`."""
+    return site.layout.secrets / "bundle"
+
+
+class Policies(Step):
+    """Builds and signs the bundle."""
+
+    name = "policies"
+
+    async def run(self) -> None:
+        """Build it from the policies as they are now."""
+        self.site.place("gateway")
+        await asyncio.to_thread(self._build)
+
+    def _build(self) -> None:
+        build_bundle(self.site.binary("opa"), POLICIES, bundle_keys(self.site), bundle(self.site))
+
+
+class Opa(Server):
+    """The engine beside one Envoy; `region` is empty for the gateway's."""
+
+    requires = ("policies",)
+
+    def __init__(self, site: Site, name: str, region: str, bundles_port: str) -> None:
+        super().__init__(site)
+        self.name = name
+        self._region = region
+        self._bundles_port = bundles_port
+
+    async def prepare(self) -> Launch:
+        """Its configuration."""
+        return await asyncio.to_thread(self._prepare)
+
+    async def ready(self) -> bool:
+        """Whether the bundle is in force."""
+        url = f"http://{self.site.address(self.name)}/health?bundles=true&plugins=true"
+        async with aiohttp.ClientSession(trust_env=False) as session, session.get(url) as answer:
+            return answer.status == 200
+
+    def _prepare(self) -> Launch:
+        place = self.site.place(self.name)
+        (place / "persistence").mkdir(mode=0o700, exist_ok=True)
+        (self.site.layout.run / f"{self.name}-authz.sock").unlink(missing_ok=True)
+        parameters = {
+            "NAME": self.name,
+            "COMPONENT": "region" if self._region else "gateway",
+            "REGION": self._region or "global",
+            "BUNDLES_PORT": self.site.ports[self._bundles_port],
+            "PUBLIC_KEY": (bundle_keys(self.site) / "bundle.pub").read_text(),
+            "PERSISTENCE": str(place / "persistence"),
+            "RUN": str(self.site.layout.run),
+            "DESCRIPTORS": str(DESCRIPTORS),
+        }
+        configuration = place / "opa.yaml"
+        templates.write(templates.render(POLICIES / "opa.yaml", parameters), configuration)
+        argv = (str(self.site.binary("opa")), "run", "--server", "--addr", self.site.address(self.name))
+        argv += ("--authorization", "basic", "--skip-version-check", "--log-level", "error")
+        return Launch(argv=(*argv, "--config-file", str(configuration), str(GUARD)), cwd=place)

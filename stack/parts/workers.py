@@ -1,0 +1,151 @@
+"""Orbital's own processes: two for the gateway and two for each region, one of each for lane 0 alone."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from stack.openbao.world import TOKEN_ROLE
+from stack.parts import softhsm
+from stack.parts.opa import bundle
+from stack.parts.postgres import DATABASE, PORT, USER, socket_directory
+from stack.parts.rabbitmq import USER as BROKER_USER
+from stack.site import JWT, Region, Site
+from stack.unit import Launch, Server
+
+LANES = {"immediate": "[0]", "bulk": "[1,2]"}
+# What can wait makes room for lane 0 and for what serves keys.
+GATEWAY_NICE = {"immediate": 0, "bulk": 5}
+REGION_NICE = {"immediate": 0, "bulk": 10}
+
+
+async def serves(socket: Path) -> bool:
+    """Whether the gRPC server at `socket` says that it serves."""
+    async with grpc.aio.insecure_channel(f"unix:{socket}") as channel:
+        answer = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=2)
+        return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+
+def variables(settings: Mapping[str, object]) -> dict[str, str]:
+    """Settings as environment variables of a process."""
+    return {f"ORBITAL_{name}": str(value) for name, value in settings.items()}
+
+
+class Gateway(Server):
+    """A gateway process; `role` is immediate or bulk. The bulk one also serves people, bundles and decision logs."""
+
+    requires = ("postgres", "rabbitmq", "policies")
+
+    def __init__(self, site: Site, role: str) -> None:
+        super().__init__(site)
+        self.name = f"gateway-{role}"
+        self._role = role
+        self._socket = site.layout.run / f"{self.name}.sock"
+
+    async def prepare(self) -> Launch:
+        """Its settings."""
+        site = self.site
+        settings: dict[str, object] = {
+            "NAME": self.name,
+            "LANES": LANES[self._role],
+            "LISTEN": f"unix:{self._socket}",
+            "POSTGRES__HOST": socket_directory(site),
+            "POSTGRES__PORT": PORT,
+            "POSTGRES__DATABASE": DATABASE,
+            "POSTGRES__USER": USER,
+            "POSTGRES__PASSWORD_FILE": site.secret("postgres-orbital"),
+            "RABBITMQ__HOST": "127.0.0.1",
+            "RABBITMQ__PORT": site.ports["amqp"],
+            "RABBITMQ__USER": BROKER_USER,
+            "RABBITMQ__PASSWORD_FILE": site.secret("rabbitmq-gateway"),
+            "RABBITMQ__VIRTUAL_HOST": "/",
+            "RABBITMQ__MANAGEMENT_PORT": site.ports["management"],
+            "OPA__URL": f"http://{site.address(f'opa-{self.name}')}",
+        }
+        if self._role == "bulk":
+            settings |= {"HTTP": site.layout.run / "gateway-http.sock", "BUNDLE": bundle(site)}
+        return Launch(
+            argv=(sys.executable, "-m", "gateway.main"),
+            cwd=site.place("gateway"),
+            env=variables(settings),
+            nice=GATEWAY_NICE[self._role],
+        )
+
+    async def ready(self) -> bool:
+        """Whether its gRPC server serves."""
+        return await serves(self._socket)
+
+
+class RegionWorker(Server):
+    """A region's process; `role` is immediate or bulk. The immediate one also serves keys to workloads."""
+
+    def __init__(self, site: Site, region: Region, role: str) -> None:
+        super().__init__(site)
+        self.name = f"region-{region.name}-{role}"
+        self.requires = (f"openbao-{region.name}", f"softhsm-{region.name}", "certificates")
+        self._region = region
+        self._role = role
+        self._socket = site.layout.run / f"{self.name}.sock"
+        self._ready_file = site.layout.part(f"region-{region.name}") / f"{role}.ready"
+
+    async def prepare(self) -> Launch:
+        """Its settings; what an earlier process said of its readiness is gone."""
+        place = self.site.place(f"region-{self._region.name}")
+        self._ready_file.unlink(missing_ok=True)
+        return Launch(
+            argv=(sys.executable, "-m", "region.main"),
+            cwd=place,
+            env={**variables(self._settings(place)), "SOFTHSM2_CONF": str(self._token_directory())},
+            nice=REGION_NICE[self._role],
+        )
+
+    async def ready(self) -> bool:
+        """Whether it is enrolled, or serves on its own; the immediate one says so over gRPC."""
+        if self._role == "immediate":
+            return await serves(self._socket)
+        return self._ready_file.exists()
+
+    def _token_directory(self) -> Path:
+        return softhsm.configuration(self.site, self._region.name)
+
+    def _settings(self, place: Path) -> dict[str, object]:
+        site, region, bao = self.site, self._region.name, f"openbao-{self._region.name}"
+        settings: dict[str, object] = {
+            "NAME": self.name,
+            "REGION": region,
+            "LANES": LANES[self._role],
+            "GATEWAY": f"unix:{site.layout.run / f'region-{region}-out.sock'}",
+            "JOURNAL": place / f"{self._role}.db",
+            "READY_FILE": self._ready_file,
+            "OPA__URL": f"http://{site.address(f'opa-{region}-{self._role}')}",
+            "OPENBAO__ADDRESS": f"https://{site.address(bao)}",
+            "OPENBAO__CA_FILE": site.authority(),
+            "OPENBAO__ROLE_ID_FILE": site.secret(f"{bao}-role-id"),
+            "OPENBAO__SECRET_ID_FILE": site.secret(f"{bao}-secret-id"),
+            "HSM__LIBRARY": softhsm.library(site),
+            "HSM__TOKEN": softhsm.token_label(region),
+            "HSM__PIN_FILE": site.secret(f"hsm-{region}-pin"),
+            "HSM__CONF": self._token_directory(),
+            "HSM__GENERATE_MISSING": "true",
+        }
+        if self._role == "immediate":
+            settings["LISTEN"] = f"unix:{self._socket}"
+        elif self._region.auth == JWT:
+            settings |= self._issuer()
+        return settings
+
+    def _issuer(self) -> dict[str, object]:
+        """Where the region gets its tokens: through its path, so that a cut cuts this too."""
+        site, region = self.site, self._region.name
+        return {
+            "IAS__ADDRESS": f"https://{site.address(f'paths-{region}-ias')}",
+            "IAS__CA_FILE": site.authority(),
+            "IAS__ROLE_ID_FILE": site.secret(f"ias-{region}-role-id"),
+            "IAS__SECRET_ID_FILE": site.secret(f"ias-{region}-secret-id"),
+            "IAS__ROLE": TOKEN_ROLE,
+            "IAS__TOKEN_FILE": site.layout.identity(region) / "token.yaml",
+        }
