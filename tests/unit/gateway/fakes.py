@@ -1,0 +1,144 @@
+"""Stand-ins for the ports, for unit tests alone."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import UUID
+
+from gateway.domain.report import Regional
+from gateway.ports.lanes import Delivered, Parcel
+from gateway.ports.store import Claimed, Denial, Drift
+from runtime.errors import Unavailable
+from runtime.policy import Decisions, Refusal
+
+REFUSED = Refusal("NOT_HERE", "Not here")
+
+
+class FakePolicy:
+    def __init__(self) -> None:
+        self.refuse: set[str] = set()
+        self.away = False
+        self.asked: list[tuple[str, Mapping[str, Any]]] = []
+
+    async def decide(self, policy: str, question: Mapping[str, Any], identities: Sequence[str]) -> Decisions:
+        if self.away:
+            raise Unavailable("away")
+        self.asked.append((policy, question))
+        return Decisions("decision-1", {name: REFUSED for name in identities if name in self.refuse})
+
+
+class FakePublisher:
+    def __init__(self) -> None:
+        self.parcels: list[Parcel] = []
+        self.away = False
+
+    async def publish(self, parcels: Sequence[Parcel]) -> None:
+        if self.away:
+            raise Unavailable("away")
+        self.parcels.extend(parcels)
+
+
+class FakeTasks:
+    """A `TaskStore`; what a block changed counts only when the block ends well."""
+
+    def __init__(self) -> None:
+        self.drifts: list[Drift] = []
+        self.pending: list[Claimed] = []
+        self.marks: dict[str, list[UUID]] = {"published": [], "superseded": [], "denied": []}
+        self.driven: list[tuple[UUID, Drift, float]] = []
+        self.denials: list[Denial] = []
+        self.dead: list[tuple[str, int, str, bytes]] = []
+        self.grace: list[tuple[str, int]] = []
+        self.contacts: list[tuple[str, int]] = []
+
+    @asynccontextmanager
+    async def drifting(self, lane: int, limit: int) -> AsyncIterator[Any]:
+        batch = FakeDriftBatch([drift for drift in self.drifts if drift.lane == lane][:limit])
+        yield batch
+        self.driven.extend(batch.driven)
+        self.drifts = [drift for drift in self.drifts if drift not in batch.drifts]
+
+    @asynccontextmanager
+    async def claiming(self, lane: int, limit: int) -> AsyncIterator[Any]:
+        batch = FakeClaimBatch([task for task in self.pending if task.lane == lane][:limit])
+        yield batch
+        for name, tasks in batch.marks.items():
+            self.marks[name].extend(tasks)
+        done = {identity for tasks in batch.marks.values() for identity in tasks}
+        self.pending = [task for task in self.pending if task.identity not in done]
+
+    async def give_grace(self, region: str, lane: int, seconds: float) -> None:
+        self.grace.append((region, lane))
+
+    async def keep_dead_letter(self, region: str, lane: int, reason: str, payload: bytes) -> None:
+        self.dead.append((region, lane, reason, payload))
+
+    async def keep_denials(self, denials: Sequence[Denial]) -> None:
+        self.denials.extend(denials)
+
+    async def contacted(self, lanes: Sequence[tuple[str, int]]) -> None:
+        self.contacts.extend(lanes)
+
+
+class FakeDriftBatch:
+    def __init__(self, drifts: Sequence[Drift]) -> None:
+        self.drifts = drifts
+        self.driven: list[tuple[UUID, Drift, float]] = []
+
+    async def drive(self, tasks: Sequence[tuple[UUID, Drift, float]]) -> None:
+        self.driven.extend(tasks)
+
+
+class FakeClaimBatch:
+    def __init__(self, tasks: Sequence[Claimed]) -> None:
+        self.tasks = tasks
+        self.marks: dict[str, list[UUID]] = {"published": [], "superseded": [], "denied": []}
+
+    async def published(self, tasks: Sequence[UUID], decision_id: str) -> None:
+        self.marks["published"].extend(tasks)
+
+    async def superseded(self, tasks: Sequence[UUID]) -> None:
+        self.marks["superseded"].extend(tasks)
+
+    async def denied(self, tasks: Sequence[tuple[Claimed, Refusal]], decision_id: str) -> None:
+        self.marks["denied"].extend(task.identity for task, _ in tasks)
+
+
+class FakeReports:
+    """A `ReportStore`."""
+
+    def __init__(self) -> None:
+        self.observed: list[tuple[list[Regional], list[Regional]]] = []
+        self.away = False
+
+    async def observe(self, tasks: Sequence[Regional], placements: Sequence[Regional]) -> None:
+        if self.away:
+            raise Unavailable("away")
+        self.observed.append((list(tasks), list(placements)))
+
+    async def converge_all(self) -> None: ...
+
+
+class FakeLanes:
+    """`Lanes` with one queue that holds `messages`; it stays open until cancelled."""
+
+    def __init__(self, *messages: bytes) -> None:
+        self.messages_left = messages
+        self.acknowledged: list[int] = []
+        self.rejected: list[int] = []
+
+    @asynccontextmanager
+    async def consume(self, region: str, lane: int, credit: int) -> AsyncIterator[Any]:
+        yield self
+
+    async def messages(self) -> AsyncIterator[Delivered]:
+        for tag, body in enumerate(self.messages_left, 1):
+            yield Delivered(tag, body, redelivered=False)
+        await asyncio.Event().wait()
+
+    async def acknowledge(self, tag: int) -> None:
+        self.acknowledged.append(tag)
+
+    async def reject(self, tag: int) -> None:
+        self.rejected.append(tag)

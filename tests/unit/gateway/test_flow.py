@@ -1,0 +1,241 @@
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+import pytest
+from tests.unit.gateway.fakes import FakeLanes, FakePolicy, FakePublisher, FakeReports, FakeTasks
+from orbital.v1.dispatch_pb2 import Acknowledge, Open, Reject, ReportBatch, SubscribeRequest, SubscribeResponse
+from orbital.v1.resource_pb2 import Resource, TenantSpec
+from orbital.v1.task_pb2 import Outcome, Report, TaskBatch, TaskKind
+
+from gateway.domain.retry import redrive_after
+from gateway.domain.task import task_id
+from gateway.flow.deliver import Contacts, Deliver, LaneTiming
+from gateway.flow.detect import Detect
+from gateway.flow.dispatch import Dispatch, pack
+from gateway.flow.report import ReportFlow
+from gateway.ports.store import Claimed, Drift
+from runtime.errors import Denied, Invalid, Unavailable
+from runtime.lifecycle import Backoff
+
+NOW = datetime(2026, 1, 13, tzinfo=UTC)
+PRINCIPAL = "spiffe://orbital/region/eu10"
+
+
+def claimed(number: int, region: str = "eu10", generation: int = 1, current: int = 1) -> Claimed:
+    resource = Resource(name=f"tenants/t{number}", tenant=TenantSpec())
+    return Claimed(
+        uuid.UUID(int=number + 1), number, TaskKind.TASK_KIND_DEFINE_TENANT, 1, region, f"t{number}", generation,
+        current, "c", NOW, resource.name, resource.SerializeToString(),
+    )  # fmt: skip
+
+
+def report(number: int, generation: int = 1, outcome: Outcome.ValueType = Outcome.OUTCOME_DONE) -> Report:
+    return Report(
+        task_id=uuid.UUID(int=number + 1).hex,
+        kind=TaskKind.TASK_KIND_DEFINE_TENANT,
+        resource=f"tenants/t{number}",
+        generation=generation,
+        observed_generation=generation,
+        outcome=outcome,
+    )
+
+
+class World:
+    def __init__(self) -> None:
+        self.tasks, self.policy, self.publisher, self.store = FakeTasks(), FakePolicy(), FakePublisher(), FakeReports()
+        self.dispatch = Dispatch(self.tasks, self.policy, self.publisher, 1, claim=10, message=2)
+        self.reports = ReportFlow(self.store, self.tasks, self.policy, "gateway", 100)
+
+    def deliver(self, lanes: FakeLanes, seconds: float = 60) -> Deliver:
+        return Deliver(
+            lanes, self.tasks, self.reports, Contacts(self.tasks), LaneTiming(60, seconds, 15), frozenset({1}),
+            lambda: NOW, lambda: Backoff(lambda: 0, 0.001, 0.001),
+        )  # fmt: skip
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+async def test_drift_becomes_tasks_that_are_driven_again_later_each_time(world: World) -> None:
+    made = []
+    world.tasks.drifts = [Drift(1, "tenants/t", "t", "eu10", 2, 1, 3, "c", attempt) for attempt in (0, 1)]
+    assert not await Detect(world.tasks, 1, 10, lambda: made.append(1)).step()
+    assert [identity for identity, _, _ in world.tasks.driven] == [task_id("tenants/t", "eu10", 3)] * 2
+    first, second = (seconds for _, _, seconds in world.tasks.driven)
+    assert (first, second) == (redrive_after(1, 0), redrive_after(1, 1))
+    assert second > first
+    assert made
+
+
+async def test_dispatch_publishes_what_policy_allows_in_messages_of_one_region(world: World) -> None:
+    world.tasks.pending = [claimed(number, region) for number, region in enumerate(["eu10", "us20"] * 2 + ["eu10"])]
+    world.policy.refuse = {claimed(1).identity.hex}
+    assert not await world.dispatch.step()
+    batches = [TaskBatch.FromString(parcel.body) for parcel in world.publisher.parcels]
+    assert [(batch.region, len(batch.tasks)) for batch in batches] == [("eu10", 2), ("eu10", 1), ("us20", 1)]
+    assert all(task.region == batch.region for batch in batches for task in batch.tasks)
+    assert world.tasks.marks["denied"] == [claimed(1).identity]
+    assert len(world.policy.asked) == 1
+
+
+async def test_dispatch_skips_what_a_newer_generation_overtook(world: World) -> None:
+    world.tasks.pending = [claimed(1, generation=1, current=2), claimed(2)]
+    await world.dispatch.step()
+    assert world.tasks.marks["superseded"] == [claimed(1).identity]
+    assert world.tasks.marks["published"] == [claimed(2).identity]
+
+
+@pytest.mark.parametrize("part", ["policy", "publisher"])
+async def test_nothing_is_marked_while_a_part_is_away(world: World, part: str) -> None:
+    world.tasks.pending = [claimed(1)]
+    getattr(world, part).away = True
+    with pytest.raises(Unavailable):
+        await world.dispatch.step()
+    assert world.publisher.parcels == []
+    assert world.tasks.marks == {"published": [], "superseded": [], "denied": []}
+    getattr(world, part).away = False
+    await world.dispatch.step()
+    assert world.tasks.marks["published"] == [claimed(1).identity]
+
+
+def test_a_packed_task_carries_the_whole_desired_state() -> None:
+    (parcel,) = pack([claimed(1, generation=4, current=4)], 10)
+    (task,) = TaskBatch.FromString(parcel.body).tasks
+    assert (task.resource.name, task.resource.generation, task.correlation_id) == ("tenants/t1", 4, "c")
+
+
+async def test_reports_of_many_callers_are_stored_together(world: World) -> None:
+    submitted = [asyncio.create_task(world.reports.submit(PRINCIPAL, "eu10", [report(number)])) for number in range(5)]
+    await asyncio.sleep(0)
+    runner = asyncio.create_task(world.reports.run())
+    await asyncio.gather(*submitted)
+    runner.cancel()
+    assert [len(tasks) for tasks, _ in world.store.observed] == [5]
+
+
+async def test_a_refused_report_is_kept_as_a_denial_and_told(world: World) -> None:
+    world.policy.refuse = {report(1).task_id}
+    (refused,) = await world.reports.submit(PRINCIPAL, "eu10", [report(1)])
+    assert (refused.reason, refused.message) == ("NOT_HERE", "Not here")
+    assert world.store.observed == []
+    assert [denial.principal for denial in world.tasks.denials] == [PRINCIPAL]
+
+
+async def test_a_store_that_is_away_makes_the_caller_try_again(world: World) -> None:
+    world.store.away = True
+    runner = asyncio.create_task(world.reports.run())
+    with pytest.raises(Unavailable):
+        await world.reports.submit(PRINCIPAL, "eu10", [report(1)])
+    runner.cancel()
+
+
+async def test_the_newest_task_speaks_for_a_placement(world: World) -> None:
+    runner = asyncio.create_task(world.reports.run())
+    old, new = report(1, generation=1, outcome=Outcome.OUTCOME_STALE), report(1, generation=2)
+    new.task_id = uuid.UUID(int=99).hex
+    await world.reports.submit(PRINCIPAL, "eu10", [new, old])
+    runner.cancel()
+    ((tasks, placements),) = world.store.observed
+    assert len(tasks) == 2
+    assert [item.report.generation for item in placements] == [2]
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        (lambda item: setattr(item, "task_id", "x"), "reports[0].task_id"),
+        (lambda item: setattr(item, "outcome", 0), "reports[0].outcome"),
+        (lambda item: setattr(item, "kind", 0), "reports[0].kind"),
+        (lambda item: setattr(item, "message", "x" * 2001), "reports[0].message"),
+    ],
+)
+async def test_a_malformed_report_names_its_field(world: World, change: object, field: str) -> None:
+    broken = report(1)
+    change(broken)  # type: ignore[operator]
+    with pytest.raises(Invalid) as raised:
+        await world.reports.submit(PRINCIPAL, "eu10", [broken])
+    assert raised.value.field == field
+
+
+def opening(region: str = "eu10", lane: int = 1, credit: int = 4) -> SubscribeRequest:
+    return SubscribeRequest(open=Open(region=region, lane=lane, credit=credit))
+
+
+class Region:
+    """The other end of a lane stream."""
+
+    def __init__(self, *requests: SubscribeRequest) -> None:
+        self.up: asyncio.Queue[SubscribeRequest | None] = asyncio.Queue()
+        self.down: asyncio.Queue[SubscribeResponse] = asyncio.Queue()
+        for request in requests:
+            self.up.put_nowait(request)
+
+    async def requests(self) -> AsyncIterator[SubscribeRequest]:
+        while (request := await self.up.get()) is not None:
+            yield request
+
+    async def send(self, response: SubscribeResponse) -> None:
+        self.down.put_nowait(response)
+
+    async def heard(self, what: str) -> SubscribeResponse:
+        async with asyncio.timeout(2):
+            while (response := await self.down.get()).WhichOneof("message") != what:
+                pass
+        return response
+
+
+async def test_a_message_leaves_the_broker_only_when_it_was_acknowledged(world: World) -> None:
+    lanes = FakeLanes(b"one", b"two", b"three")
+    region = Region(opening())
+    serving = asyncio.create_task(world.deliver(lanes).serve(PRINCIPAL, "eu10", region.requests(), region.send))
+    bodies = [(await region.heard("delivery")).delivery.batch for _ in range(3)]
+    assert bodies == [b"one", b"two", b"three"]
+    assert lanes.acknowledged == []
+    region.up.put_nowait(SubscribeRequest(reject=Reject(delivery_id=1, reason="NOT_A_TASK_BATCH")))
+    region.up.put_nowait(SubscribeRequest(acknowledge=Acknowledge(delivery_id=3)))
+    region.up.put_nowait(None)
+    await serving
+    assert (lanes.rejected, lanes.acknowledged) == ([1], [3])
+    assert world.tasks.dead == [("eu10", 1, "NOT_A_TASK_BATCH", b"one")]
+    assert world.tasks.grace == [("eu10", 1)]
+
+
+async def test_reports_on_the_stream_wait_for_a_store_that_is_away(world: World) -> None:
+    runner = asyncio.create_task(world.reports.run())
+    world.store.away = True
+    region = Region(opening(), SubscribeRequest(reports=ReportBatch(batch_id=7, reports=[report(1)])))
+    serving = asyncio.create_task(world.deliver(FakeLanes()).serve(PRINCIPAL, "eu10", region.requests(), region.send))
+    await region.heard("opened")
+    await asyncio.sleep(0.01)
+    world.store.away = False
+    assert (await region.heard("accepted")).accepted.batch_id == 7
+    serving.cancel()
+    runner.cancel()
+
+
+async def test_a_stream_ends_when_it_is_too_old(world: World) -> None:
+    region = Region(opening())
+    async with asyncio.timeout(2):
+        await world.deliver(FakeLanes(), seconds=0.01).serve(PRINCIPAL, "eu10", region.requests(), region.send)
+
+
+@pytest.mark.parametrize(
+    ("first", "error"),
+    [
+        (opening(region="us20"), Denied),
+        (opening(lane=0), Invalid),
+        (opening(credit=0), Invalid),
+        (SubscribeRequest(acknowledge=Acknowledge(delivery_id=1)), Invalid),
+    ],
+)
+async def test_a_stream_opens_only_for_its_own_region_and_lane(
+    world: World, first: SubscribeRequest, error: type[Exception]
+) -> None:
+    region = Region(first)
+    with pytest.raises(error):
+        await world.deliver(FakeLanes()).serve(PRINCIPAL, "eu10", region.requests(), region.send)
+    assert region.down.empty()
