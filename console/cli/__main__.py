@@ -6,13 +6,10 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from threading import Timer
 
 import click
 
 from console.cli.failure import Failure
-from console.cli.moments import elapsed
-from console.cli.render import say
 from console.cli.shell import Verbs, run
 
 COMMANDS = "console.cli.commands"
@@ -30,7 +27,14 @@ VERBS = {
     "check": "console.cli.develop:check",
     "test": "console.cli.develop:test",
 }
-STACK = ("up", "down", "status", "cut", "heal")
+# What --help says of the stack's commands without importing them, which takes longer than the rest of it.
+STACK = {
+    "up": "Start the stack and wait until all of it is ready.",
+    "down": "End exactly what `up` started.",
+    "status": "Show what runs.",
+    "cut": "Cut the path of REGION to the gateway.",
+    "heal": "Open the path of REGION to the gateway again.",
+}
 
 
 def stack_commands() -> Sequence[click.Command]:
@@ -76,8 +80,9 @@ class LocalStack:
     def up(self) -> None:
         """Start every part; returns once all of them are ready."""
         from stack import api
+        from stack.commands import Narrator
 
-        api.up(self._directory, progress=Starting().tell)
+        api.up(self._directory, progress=Narrator())
 
     def down(self) -> None:
         """End every part."""
@@ -96,26 +101,6 @@ class LocalStack:
         from stack import api
 
         api.heal(self._directory, region)
-
-
-class Starting:
-    """Tells of each part that takes longer than a second to get or to start."""
-
-    def __init__(self) -> None:
-        self._timers: dict[str, Timer] = {}
-
-    def tell(self, name: str, status: str, seconds: float) -> None:
-        """A part has a new status; see stack.api.up."""
-        if status == "started":
-            self._timers[name] = Timer(1.0, say, (f"      {name}: getting it …",))
-            self._timers[name].daemon = True
-            self._timers[name].start()
-        elif status == "done" and name in self._timers:
-            self._timers.pop(name).cancel()
-        if status in {"done", "ready"} and seconds >= 1.0:
-            say(f"      {name}: {'here' if status == 'done' else 'ready'}, {elapsed(seconds)}")
-        elif status == "failed":
-            say(f"      {name}: failed")
 
 
 def main(args: Sequence[str] | None = None) -> int:

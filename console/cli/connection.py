@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
+from uuid import uuid4
 
 import grpc
 from orbital.v1.crypto_pb2_grpc import CryptoServiceStub
@@ -17,11 +18,14 @@ from orbital.v1.trace_pb2_grpc import TraceServiceStub
 
 from console.cli.failure import Exit, Failure
 from console.cli.options import Target
-from runtime.errors import ERRORS, OrbitalError, Unavailable
+from runtime.errors import ERRORS, Denied, OrbitalError, Unavailable
 
 Answer = TypeVar("Answer")
 
 MAX_MESSAGE = 64 * 1024 * 1024
+# Names one call in the decision log of whichever policy engine answers it.
+CORRELATION = "x-orbital-correlation-id"
+TOO_LATE = grpc.StatusCode.DEADLINE_EXCEEDED
 TRIES = 3
 PAUSE = 0.5
 CALL_SECONDS = 30.0
@@ -70,12 +74,15 @@ class Connection:
     def call(self, method: Callable[..., Answer], request: Any, *, where: str = "", tries: int = TRIES) -> Answer:
         """Call a unary method; a server that cannot be reached is tried again, which every request here allows."""
         begun = time.monotonic()
+        asked = uuid4().hex
         for left in reversed(range(tries)):
             try:
-                return method(request, timeout=CALL_SECONDS)
+                return method(request, timeout=CALL_SECONDS, metadata=((CORRELATION, asked),))
             except grpc.RpcError as error:
                 failed = translate(error)
-                if left and isinstance(failed, Unavailable):
+                if isinstance(failed, Denied):
+                    failed.message = f"{failed.message.rstrip('.')}. See: orbital get denials --correlation {asked}"
+                if left and isinstance(failed, Unavailable) and error.code() is not TOO_LATE:
                     time.sleep(PAUSE * (tries - left))
                     continue
                 raise self._told(failed, where, tries, time.monotonic() - begun) from error
@@ -120,6 +127,8 @@ def translate(error: grpc.RpcError) -> OrbitalError:
     """The error that the server raised, or the plain one of the status."""
     from runtime.rpc import from_rpc_error
 
+    if error.code() is TOO_LATE:
+        return Unavailable("No answer in time")
     if error.code() not in ERRORS and not error.details():
         return OrbitalError(f"The server answered {error.code().name}")
     return from_rpc_error(error)

@@ -17,10 +17,14 @@ if TYPE_CHECKING:
     from runtime.errors import OrbitalError
 
 
+LINE = 90
+
+
 class Verbs(click.Group):
     """A group whose commands live in modules that are imported when they are asked for.
 
-    `lazy` maps a verb to `module:attribute`; a second group of verbs, `late`, is one call that gives them all.
+    `lazy` maps a verb to `module:attribute`. A second group of verbs, `late`, is one call that gives them all;
+    `late_help` names them with the line that the help shows.
     """
 
     def __init__(
@@ -28,15 +32,15 @@ class Verbs(click.Group):
         name: str,
         lazy: Mapping[str, str],
         late: Callable[[], Sequence[click.Command]] = tuple,
-        late_names: Sequence[str] = (),
+        late_help: Mapping[str, str] | None = None,
         help: str | None = None,  # noqa: A002 - Click's own word
     ) -> None:
         super().__init__(name, help=help, context_settings={"help_option_names": ["-h", "--help"]})
-        self._lazy, self._late, self._late_names = lazy, late, late_names
+        self._lazy, self._late, self._late_help = lazy, late, late_help or {}
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - Click's signature
         """See click.Group; in the order of writing."""
-        return [*self._lazy, *self._late_names, *self.commands]
+        return [*self._lazy, *self._late_help, *self.commands]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """See click.Group."""
@@ -46,9 +50,18 @@ class Verbs(click.Group):
             if not isinstance(command, click.Command):
                 raise TypeError(f"{self._lazy[cmd_name]} is no command")
             return command
-        if cmd_name in self._late_names:
+        if cmd_name in self._late_help:
             return next((command for command in self._late() if command.name == cmd_name), None)
         return super().get_command(ctx, cmd_name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """See click.Group."""
+        rows = []
+        for name in self.list_commands(ctx):
+            command = None if name in self._late_help else self.get_command(ctx, name)
+            rows.append((name, command.get_short_help_str(LINE) if command else self._late_help[name]))
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -141,7 +141,7 @@ def _thing(connection: Connection, noun: Noun, name: str) -> Row:
         placements = find("placements").rows(connection, wanted)
         one["placements"] = [row for row in placements if f"{row['resource']}/".startswith(f"{resource}/")]
     elif noun.name == "regions":
-        behind = find("placements").rows(connection, Wanted(region=name))
+        behind = find("placements").rows(connection, Wanted(region=str(one["name"])))
         one["behind"] = [row for row in behind if row["state"] != "converged"]
     return one
 

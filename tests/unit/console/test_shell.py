@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from console.cli.__main__ import STACK, stack_commands
 from console.cli.moments import age, elapsed, parse_duration, spell_duration
 from console.cli.shell import Verbs, run
 from console.cli.suggest import did_you_mean, near
@@ -74,6 +75,11 @@ def test_answering_help_imports_nothing_slow() -> None:
     done = subprocess.run((sys.executable, "-c", code), check=True, capture_output=True, text=True)
     slow = {"'grpc'", "'rich'", "'yaml'", "'pydantic'", "'google.protobuf'", "'structlog'"}
     assert not [name for name in slow if name in done.stdout.splitlines()[-1]]
+
+
+def test_help_says_of_the_stack_what_the_stack_says() -> None:
+    said = {command.name: command.get_short_help_str(90) for command in stack_commands()}
+    assert said == STACK
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,72 @@
+"""`check` and `test`: what they run, and that a failure keeps its status."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from console.cli import develop
+from tests.unit.console.conftest import Orbital
+
+
+class Runs:
+    """Stands for the tools: remembers the command lines; one that contains a key of `statuses` ends with its value."""
+
+    def __init__(self) -> None:
+        self.commands: list[str] = []
+        self.statuses: dict[str, int] = {}
+
+    def __call__(self, command: Sequence[str], **options: Any) -> subprocess.CompletedProcess[Any]:
+        line = " ".join(command)
+        self.commands.append(line)
+        status = next((status for part, status in self.statuses.items() if part in line), 0)
+        empty: Any = "" if options.get("text") else b""
+        return subprocess.CompletedProcess(list(command), status, empty, empty)
+
+
+@pytest.fixture
+def runs(monkeypatch: pytest.MonkeyPatch) -> Runs:
+    fake = Runs()
+    monkeypatch.setattr(subprocess, "run", fake)
+    return fake
+
+
+def test_all_suites_run_in_order(runs: Runs, orbital: Orbital) -> None:
+    assert orbital("test").status == 0
+    assert [line.rpartition("/")[2] for line in runs.commands] == ["unit", "contract", "integration", "system"]
+
+
+def test_pytests_status_is_kept_and_the_rest_still_runs(runs: Runs, orbital: Orbital) -> None:
+    runs.statuses = {"tests/contract": 3, "tests/system": 1}
+    assert orbital("test").status == 3
+    assert len(runs.commands) == 4
+
+
+def test_one_suite_with_an_expression(runs: Runs, orbital: Orbital) -> None:
+    runs.statuses = {"pytest": develop.NO_TESTS}
+    assert orbital("test", "unit", "-k", "nothing").status == 0
+    assert runs.commands[0].endswith("tests/unit -k nothing")
+    assert orbital("test", "unit").status == develop.NO_TESTS
+
+
+def test_unknown_suite_is_wrong_usage(runs: Runs, orbital: Orbital) -> None:
+    ended = orbital("test", "unti")
+    assert (ended.status, runs.commands) == (2, [])
+    assert ended.err.startswith('Unknown suite "unti". Expected one of unit,')
+
+
+def test_check_names_what_does_not_hold(runs: Runs, orbital: Orbital) -> None:
+    assert orbital("check").status == 0
+    runs.statuses = {"ruff check": 1, "mypy": 1}
+    ended = orbital("check")
+    assert ended.status == 1
+    assert ended.err.endswith("Checks that do not hold: lint, types.\n")
+
+
+def test_check_of_one_thing(runs: Runs, orbital: Orbital) -> None:
+    assert orbital("check", "lint").status == 0
+    assert next(line for line in runs.commands if "git" not in line).endswith("ruff check .")
+    assert orbital("check", "lnit").status == 2
