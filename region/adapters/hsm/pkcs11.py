@@ -6,7 +6,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -66,18 +66,28 @@ class Pkcs11Hsm:
 
     def _guarded(self, work: Callable[[], T]) -> T:
         try:
-            return work()
+            return self._twice(work)
         except (PKCS11Error, OSError, RuntimeError) as error:
-            self._forget()
             raise Unavailable(f"The HSM does not answer: {type(error).__name__}", reason="HSM_UNREACHABLE") from error
 
-    def _forget(self) -> None:
-        """A library that failed once goes on failing until it is initialised again."""
+    def _twice(self, work: Callable[[], T]) -> T:
+        """A library that failed once goes on failing until it is initialised again, though the HSM be back."""
+        try:
+            return work()
+        except (PKCS11Error, OSError, RuntimeError):
+            self._renew()
+            return work()
+
+    def close(self) -> None:
+        """Log out; blocking, in the HSM's thread."""
         self._keys.clear()
         session, self._session = self._session, None
+        if session is not None:
+            session.close()
+
+    def _renew(self) -> None:
         try:
-            if session is not None:
-                session.close()
+            self.close()
             if self._loaded is not None:
                 self._loaded.reinitialize()
         except (PKCS11Error, RuntimeError):
@@ -144,4 +154,9 @@ async def open_hsm(
         # SoftHSM knows its directory by this variable alone.
         os.environ["SOFTHSM2_CONF"] = str(conf)
     with ThreadPoolExecutor(1, thread_name_prefix="hsm") as thread:
-        yield Pkcs11Hsm(library, token, pin, thread, generate_missing=generate_missing)
+        hsm = Pkcs11Hsm(library, token, pin, thread, generate_missing=generate_missing)
+        try:
+            yield hsm
+        finally:
+            with suppress(PKCS11Error):
+                await asyncio.get_running_loop().run_in_executor(thread, hsm.close)

@@ -47,13 +47,17 @@ class Login:
     role_id_file: Path
     secret_id_file: Path
 
-    def token(self) -> tuple[str, float]:
-        """Log in (blocking): the token and the seconds it lives."""
+    def client(self, token: str | None = None) -> hvac.Client:
+        """A blocking client, for logins and what is asked once."""
         session = requests.Session()
         # REQUESTS_CA_BUNDLE would otherwise override `verify`.
         session.trust_env = False
-        client = hvac.Client(url=self.address, verify=str(self.ca_file), timeout=TIMEOUT, session=session)
-        auth = client.auth.approle.login(
+        session.verify = str(self.ca_file)
+        return hvac.Client(url=self.address, token=token, timeout=TIMEOUT, session=session)
+
+    def token(self) -> tuple[str, float]:
+        """Log in (blocking): the token and the seconds it lives."""
+        auth = self.client().auth.approle.login(
             role_id=read_secret(self.role_id_file).get_secret_value(),
             secret_id=read_secret(self.secret_id_file).get_secret_value(),
         )["auth"]

@@ -51,12 +51,7 @@ class TokenKeeper:
     def _fetch(self) -> tuple[str, float]:
         """(token, seconds it lives), by a login of its own, because the issuer may have been restored meanwhile."""
         secret, _ = self._login.token()
-        session = requests.Session()
-        session.trust_env = False
-        client = hvac.Client(
-            url=self._login.address, token=secret, verify=str(self._login.ca_file), timeout=5, session=session
-        )
-        answer = client.secrets.identity.generate_signed_id_token(name=self._role)["data"]
+        answer = self._login.client(secret).secrets.identity.generate_signed_id_token(name=self._role)["data"]
         return answer["token"], float(answer["ttl"])
 
 

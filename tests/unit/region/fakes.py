@@ -1,0 +1,184 @@
+"""A region's parts in memory, with the rules of the real ones: check-and-set, versions, keys that never leave."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import itertools
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.keywrap import aes_key_unwrap_with_padding, aes_key_wrap_with_padding
+
+from region.handlers.parts import Parts
+from region.ports.vault import Stored, TransitKey
+from region.ports.world import World
+from runtime.errors import Conflict, NotFound, Unavailable
+
+
+class FakeStore:
+    """KV v2 with check-and-set required."""
+
+    def __init__(self) -> None:
+        self.records: dict[str, tuple[dict[str, Any], int]] = {}
+
+    async def read(self, path: str) -> Stored | None:
+        await asyncio.sleep(0)
+        return Stored(*self.records[path]) if path in self.records else None
+
+    async def write(self, path: str, fields: Mapping[str, Any], revision: int) -> int:
+        await asyncio.sleep(0)
+        if self.records.get(path, ({}, 0))[1] != revision:
+            raise Conflict("changed")
+        self.records[path] = (dict(fields), revision + 1)
+        return revision + 1
+
+    async def names(self, folder: str) -> list[str]:
+        await asyncio.sleep(0)
+        prefix = folder + "/"
+        return [path.removeprefix(prefix) for path in self.records if path.startswith(prefix)]
+
+
+class FakeTransit:
+    """Transit whose keys count every import, so that a test sees material made twice."""
+
+    def __init__(self) -> None:
+        self.keys: dict[str, list[bytes]] = {}
+
+    def _key(self, name: str) -> list[bytes]:
+        if name not in self.keys:
+            raise NotFound("absent", reason="KEY_ABSENT")
+        return self.keys[name]
+
+    async def key(self, name: str) -> TransitKey | None:
+        await asyncio.sleep(0)
+        return TransitKey(len(self.keys[name]), imported=True) if name in self.keys else None
+
+    async def import_version(self, name: str, material: bytearray, *, first: bool) -> None:
+        await asyncio.sleep(0)
+        if not first:
+            self._key(name).append(bytes(material))
+        elif name in self.keys:
+            raise Conflict("present")
+        else:
+            self.keys[name] = [bytes(material)]
+
+    async def destroy(self, name: str) -> None:
+        await asyncio.sleep(0)
+        self.keys.pop(name, None)
+
+    async def encrypt(self, name: str, materials: Sequence[bytearray]) -> list[str]:
+        await asyncio.sleep(0)
+        versions = self._key(name)
+        texts = []
+        for material in materials:
+            nonce = secrets.token_bytes(12)
+            sealed = nonce + AESGCM(versions[-1]).encrypt(nonce, bytes(material), None)
+            texts.append(f"vault:v{len(versions)}:{base64.b64encode(sealed).decode()}")
+        return texts
+
+    async def decrypt(self, name: str, texts: Sequence[str]) -> list[bytearray]:
+        await asyncio.sleep(0)
+        versions = self._key(name)
+        opened = []
+        for text in texts:
+            _, version, sealed = text.split(":")
+            raw = base64.b64decode(sealed)
+            opened.append(bytearray(AESGCM(versions[int(version[1:]) - 1]).decrypt(raw[:12], raw[12:], None)))
+        return opened
+
+    async def rewrap(self, name: str, texts: Sequence[str]) -> list[str]:
+        return await self.encrypt(name, await self.decrypt(name, texts))
+
+
+class FakeHsm:
+    """Keys by label, made at first use."""
+
+    def __init__(self) -> None:
+        self.keys: dict[str, bytes] = {}
+        self.away = False
+
+    def _key(self, label: str) -> bytes:
+        if self.away:
+            raise Unavailable("away", reason="HSM_UNREACHABLE")
+        return self.keys.setdefault(label, secrets.token_bytes(32))
+
+    async def wrap(self, label: str, material: bytearray) -> bytes:
+        await asyncio.sleep(0)
+        return aes_key_wrap_with_padding(self._key(label), bytes(material))
+
+    async def unwrap(self, label: str, blob: bytes) -> bytearray:
+        await asyncio.sleep(0)
+        return bytearray(aes_key_unwrap_with_padding(self._key(label), blob))
+
+
+class FakeCache:
+    """Remembers what was dropped."""
+
+    def __init__(self) -> None:
+        self.dropped: list[tuple[str, str]] = []
+
+    def drop(self, tenant: str, system: str = "") -> None:
+        self.dropped.append((tenant, system))
+
+
+class FakeWorld:
+    """A clock that only tests and sleeping move."""
+
+    def __init__(self, start: float = 1_000_000.0) -> None:
+        self.time = start
+        self.made = 0
+
+    async def sleep(self, seconds: float) -> None:
+        self.time += seconds
+        await asyncio.sleep(0)
+
+    def entropy(self, size: int) -> bytes:
+        self.made += 1
+        return secrets.token_bytes(size)
+
+    def world(self) -> World:
+        return World(lambda: self.time, lambda: 0.5, self.entropy, self.sleep)
+
+
+def fake_parts(world: FakeWorld | None = None) -> Parts:
+    """Everything in memory."""
+    return Parts(FakeStore(), FakeTransit(), FakeHsm(), FakeCache(), (world or FakeWorld()).world())
+
+
+class Crash(BaseException):
+    """The process died."""
+
+
+class Crashing:
+    """Stands before a part and dies at the n-th call of any part, before or after it took effect."""
+
+    def __init__(self, part: Any, steps: Iterator[int], at: int, *, after: bool) -> None:
+        self._part = part
+        self._steps = steps
+        self._at = at
+        self._after = after
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        method = getattr(self._part, name)
+
+        async def call(*args: Any, **kwargs: Any) -> Any:
+            step = next(self._steps)
+            if step == self._at and not self._after:
+                raise Crash
+            answer = await method(*args, **kwargs)
+            if step == self._at and self._after:
+                raise Crash
+            return answer
+
+        return call
+
+
+def crashing(parts: Parts, at: int, *, after: bool) -> tuple[Parts, Iterator[int]]:
+    """The parts, dying at step `at`; and the counter, which has passed `at` when the crash came."""
+    steps = itertools.count()
+    store, transit, hsm = (Crashing(part, steps, at, after=after) for part in (parts.store, parts.transit, parts.hsm))
+    crashed: Any = Parts(store, transit, hsm, parts.cache, parts.world)  # type: ignore[arg-type]
+    return crashed, steps
