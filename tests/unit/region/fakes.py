@@ -168,10 +168,11 @@ class Crashing:
             step = next(self._steps)
             if step == self._at and not self._after:
                 raise Crash
-            answer = await method(*args, **kwargs)
-            if step == self._at and self._after:
-                raise Crash
-            return answer
+            try:
+                return await method(*args, **kwargs)
+            finally:
+                if step == self._at and self._after:
+                    raise Crash
 
         return call
 
