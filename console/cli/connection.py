@@ -29,8 +29,11 @@ TOO_LATE = grpc.StatusCode.DEADLINE_EXCEEDED
 TRIES = 3
 PAUSE = 0.5
 CALL_SECONDS = 30.0
-# What gRPC itself says when no server has answered at all.
-TRANSPORT = ("failed to connect", "connection", "socket closed", "no connection", "endpoint", "tls handshake", "ssl")
+REASON = "x-orbital-reason"
+
+
+class Unreachable(Unavailable):
+    """Nothing answered, as opposed to a server, a region or an Envoy that says what is not available."""
 
 
 def read_state(directory: Path) -> dict[str, Any]:
@@ -117,7 +120,7 @@ class Connection:
         return self.channels[address]
 
     def _told(self, error: OrbitalError, where: str, tries: int, seconds: float) -> Exception:
-        if not unreachable(error):
+        if not isinstance(error, Unreachable):
             return error
         place = where or f"Gateway unreachable at {self.address}"
         return Failure(f"{place} ({tries} tries, {seconds:.0f} s). Run: orbital status", Exit.UNAVAILABLE)
@@ -125,18 +128,17 @@ class Connection:
 
 def translate(error: grpc.RpcError) -> OrbitalError:
     """The error that the server raised, or the plain one of the status."""
-    from runtime.rpc import from_rpc_error
+    from runtime.rpc import DETAILS, from_rpc_error
 
     if error.code() is TOO_LATE:
         return Unavailable("No answer in time")
+    if error.code() is grpc.StatusCode.UNAVAILABLE:
+        pairs: Any = error.trailing_metadata() or ()
+        if not {DETAILS, REASON} & {name for name, _ in pairs}:
+            return Unreachable(error.details() or "Nothing answers")
     if error.code() not in ERRORS and not error.details():
         return OrbitalError(f"The server answered {error.code().name}")
     return from_rpc_error(error)
-
-
-def unreachable(error: OrbitalError) -> bool:
-    """True when nothing answered, as opposed to a server that says it is not available."""
-    return isinstance(error, Unavailable) and any(word in error.message.lower() for word in TRANSPORT)
 
 
 @contextmanager

@@ -49,6 +49,7 @@ CODES = {
     "Unauthenticated": Exit.NOT_LOGGED_IN,
     "Exhausted": Exit.UNAVAILABLE,
     "Unavailable": Exit.UNAVAILABLE,
+    "Unreachable": Exit.UNAVAILABLE,
     "Waiting": Exit.UNAVAILABLE,
     "Stalled": Exit.FAILED,
 }

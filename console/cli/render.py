@@ -111,7 +111,7 @@ def _spell(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, Mapping):
-        return " ".join(f"{name}={_spell(one)}" for name, one in value.items() if one not in ({}, []))
+        return " ".join(f"{name}={_spell(one)}" for name, one in value.items() if one not in ({}, [])) or "-"
     if isinstance(value, list):
         return ",".join(map(_spell, value))
     return str(value)
