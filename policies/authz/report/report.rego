@@ -51,5 +51,7 @@ refusal(item) := tasks.reject(item, "REGION_MISMATCH", sprintf("%s may not repor
 	object.get(item, "outcome", ""),
 	concat(", ", sort(object.keys(data.orbital.outcomes))),
 ])) if {
-	not data.orbital.outcomes[item.outcome]
+	not known_outcome(item)
 } else := tasks.refusal(item)
+
+known_outcome(item) if data.orbital.outcomes[item.outcome]

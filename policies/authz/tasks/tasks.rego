@@ -18,7 +18,7 @@ refusal(task) := reject(task, "UNKNOWN_KIND", sprintf("%q is no task kind; the k
 	object.get(task, "kind", ""),
 	concat(", ", sort(object.keys(data.orbital.kinds))),
 ])) if {
-	not data.orbital.kinds[task.kind]
+	not known_kind(task)
 } else := reject(task, "GENERATION_MISSING", "A task needs a generation of at least 1.") if {
 	not has_generation(task)
 } else := reject(task, "RESOURCE_NOT_ALLOWED", sprintf("%q is not a resource of tenant %q that %s may be about.", [
@@ -38,6 +38,9 @@ refusal(task) := reject(task, "UNKNOWN_KIND", sprintf("%q is no task kind; the k
 # METADATA
 # title: A refusal
 reject(task, reason, message) := {"id": object.get(task, "id", ""), "reason": reason, "message": message}
+
+# Helpers, because `not` with an undefined reference inside its brackets is undefined, and not true.
+known_kind(task) if data.orbital.kinds[task.kind]
 
 has_generation(task) if {
 	is_number(task.generation)

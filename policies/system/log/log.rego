@@ -34,8 +34,6 @@ mask contains "/input/attributes/request/http/body"
 
 mask contains "/input/attributes/request/http/rawBody"
 
-mask contains "/input/attributes/metadataContext"
-
 mask contains concat("", ["/input/attributes/request/http/headers/", name]) if {
 	some name in {"authorization", "cookie", "x-forwarded-client-cert"}
 	input.input.attributes.request.http.headers[name]
