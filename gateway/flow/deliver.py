@@ -21,8 +21,8 @@ from orbital.v1.dispatch_pb2 import (
     SubscribeResponse,
 )
 
-from gateway.flow.report import MAX_REPORTS, ReportFlow
 from gateway.ports.lanes import Consumer, Lanes
+from gateway.ports.serving import MAX_REPORTS, ReportIntake
 from gateway.ports.store import TaskStore
 from runtime.errors import Denied, Invalid, Unavailable
 from runtime.fields import check_length
@@ -75,7 +75,7 @@ class Deliver:
         self,
         lanes: Lanes,
         store: TaskStore,
-        reports: ReportFlow,
+        reports: ReportIntake,
         contacts: Contacts,
         timing: LaneTiming,
         served: frozenset[int],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from orbital.v1.registry_pb2 import DeclareRequest, DeclareResponse, KillRequest, KillResponse
 from orbital.v1.resource_pb2 import LinkState, Resource, TenantState
@@ -11,20 +10,13 @@ from orbital.v1.task_pb2 import TaskKind
 
 from gateway.domain.change import Plan, Stored, Wanted, plan
 from gateway.domain.resource import parse_name
+from gateway.ports.serving import Caller
 from gateway.ports.store import Action, DesiredStore, Estate
 from runtime.errors import NotFound
 from runtime.fields import check_length, check_name
 
 MAX_RESOURCES = 5000
 MAX_REQUEST_ID = 128
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who asks, as the sidecar vouches for it."""
-
-    principal: str
-    decision_id: str
 
 
 class Desired:

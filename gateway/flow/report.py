@@ -18,7 +18,6 @@ from runtime.errors import Invalid, OrbitalError
 from runtime.fields import check_length
 from runtime.policy import Refusal
 
-MAX_REPORTS = 500
 _TASK_ID = re.compile(r"[0-9a-f]{32}")
 
 

@@ -19,10 +19,11 @@ from gateway.adapters.postgres.tasks import PostgresTasks
 from gateway.adapters.rabbitmq.connection import Broker
 from gateway.adapters.rabbitmq.lanes import LanePublisher, RabbitLanes
 from gateway.domain.report import Regional
-from gateway.flow.desired import Caller, Desired
+from gateway.flow.desired import Desired
 from gateway.flow.detect import Detect
 from gateway.flow.dispatch import Dispatch
 from gateway.main import new_correlation_id
+from gateway.ports.serving import Caller
 from gateway.settings import RabbitMQSettings
 from runtime.errors import Conflict, Invalid, Unavailable
 from runtime.lifecycle import Backoff

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Sequence
-from typing import Any
 
 import asyncpg
 from orbital.v1 import registry_pb2 as registry
@@ -13,19 +12,13 @@ from orbital.v1.resource_pb2 import Resource
 
 from gateway.adapters.postgres.pool import Pool, translated
 from gateway.adapters.postgres.queries import SQL
+from gateway.ports.serving import JobRecord, TaskRecord
 from runtime.errors import Invalid
 
 CONVERGED = registry.PlacementState.PLACEMENT_STATE_CONVERGED
 CONVERGING = registry.PlacementState.PLACEMENT_STATE_CONVERGING
 DRIFTING = registry.PlacementState.PLACEMENT_STATE_DRIFTING
 LAST_SEQUENCE = 2**62
-
-
-def page_size(wanted: int, most: int) -> int:
-    """The page size to use for the wanted one, where 0 means the most."""
-    if wanted > most:
-        raise Invalid(f"page_size is {wanted}; expected at most {most}", field="page_size")
-    return wanted or most
 
 
 def write_token(*parts: str) -> str:
@@ -199,8 +192,9 @@ class PostgresSight:
         job.converged = max(job.total - sum(region.behind for region in job.regions), 0)
         return job
 
-    async def trace_rows(self, correlation_id: str) -> tuple[asyncpg.Record | None, Sequence[asyncpg.Record]]:
-        """The job's row and its tasks' rows."""
-        head: Any = await self._fetch("job", correlation_id)
-        tasks = await self._fetch("trace_tasks", correlation_id)
-        return (head[0] if head else None), tasks
+    async def trace(self, correlation_id: str) -> tuple[JobRecord | None, Sequence[TaskRecord]]:
+        """A job and what is stored of its tasks, in order of sequence."""
+        heads = await self._fetch("job", correlation_id)
+        tasks = [dict(row) for row in await self._fetch("trace_tasks", correlation_id)]
+        names = ("actor", "action", "detail", "decision_id", "process", "created_at", "converged_at")
+        return (JobRecord(**{name: heads[0][name] for name in names}) if heads else None), tasks

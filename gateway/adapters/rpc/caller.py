@@ -6,7 +6,7 @@ from typing import Any
 
 import grpc
 
-from gateway.flow.desired import Caller
+from gateway.ports.serving import Caller
 from runtime.errors import Denied, Unauthenticated
 
 REGION = "spiffe://orbital/region/"

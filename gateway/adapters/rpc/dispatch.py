@@ -14,10 +14,8 @@ from orbital.v1.enrolment_pb2_grpc import EnrolmentServiceServicer
 from orbital.v1.report_pb2 import ReportRequest, ReportResponse
 from orbital.v1.report_pb2_grpc import ReportServiceServicer
 
-from gateway.adapters.postgres.see import PostgresSight
 from gateway.adapters.rpc.caller import calling_region
-from gateway.flow.deliver import Deliver
-from gateway.flow.report import MAX_REPORTS, ReportFlow
+from gateway.ports.serving import MAX_REPORTS, LaneStreams, ReportIntake, Sight
 from runtime.errors import NotFound
 from runtime.fields import check_length
 from runtime.logs import get_logger
@@ -28,8 +26,8 @@ log = get_logger(__name__)
 class DispatchRpc(DispatchServiceServicer):
     """The lane stream."""
 
-    def __init__(self, deliver: Deliver) -> None:
-        self._deliver = deliver
+    def __init__(self, lanes: LaneStreams) -> None:
+        self._lanes = lanes
 
     async def Subscribe(  # type: ignore[override]  # noqa: N802  # the coroutine form of a stream, which has one writer
         self, request_iterator: AsyncIterator[SubscribeRequest], context: grpc.aio.ServicerContext[Any, Any]
@@ -40,13 +38,13 @@ class DispatchRpc(DispatchServiceServicer):
         async def send(response: SubscribeResponse) -> None:
             await context.write(response)
 
-        await self._deliver.serve(principal, region, request_iterator, send)
+        await self._lanes.serve(principal, region, request_iterator, send)
 
 
 class ReportRpc(ReportServiceServicer):
     """Reports outside a stream."""
 
-    def __init__(self, reports: ReportFlow) -> None:
+    def __init__(self, reports: ReportIntake) -> None:
         self._reports = reports
 
     async def Report(  # noqa: N802
@@ -61,7 +59,7 @@ class ReportRpc(ReportServiceServicer):
 class EnrolmentRpc(EnrolmentServiceServicer):
     """How a region becomes known."""
 
-    def __init__(self, sight: PostgresSight, clock: Callable[[], datetime]) -> None:
+    def __init__(self, sight: Sight, clock: Callable[[], datetime]) -> None:
         self._sight = sight
         self._clock = clock
 

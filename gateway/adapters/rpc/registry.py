@@ -11,10 +11,9 @@ from orbital.v1 import registry_pb2 as registry
 from orbital.v1.registry_pb2_grpc import RegistryServiceServicer
 from orbital.v1.resource_pb2 import Resource
 
-from gateway.adapters.postgres.see import PostgresSight, page_size
 from gateway.adapters.rpc.caller import caller
 from gateway.domain.resource import parse_name
-from gateway.flow.desired import Desired
+from gateway.ports.serving import Intent, Sight
 from runtime.errors import Exhausted, Invalid, NotFound
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -43,7 +42,7 @@ class JobNews:
 class RegistryRpc(RegistryServiceServicer):
     """See registry.proto."""
 
-    def __init__(self, desired: Desired, sight: PostgresSight, news: JobNews) -> None:
+    def __init__(self, desired: Intent, sight: Sight, news: JobNews) -> None:
         self._desired = desired
         self._sight = sight
         self._news = news
@@ -157,6 +156,13 @@ class RegistryRpc(RegistryServiceServicer):
                     seen[key] = placement
                     yield placement
             await _wait(news)
+
+
+def page_size(wanted: int, most: int) -> int:
+    """The page size to use for the wanted one, where 0 means the most."""
+    if wanted > most:
+        raise Invalid(f"page_size is {wanted}; expected at most {most}", field="page_size")
+    return wanted or most
 
 
 async def _wait(news: asyncio.Event) -> None:

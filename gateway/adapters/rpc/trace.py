@@ -6,14 +6,13 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-import asyncpg
 import grpc
 from orbital.v1.registry_pb2 import TaskState
 from orbital.v1.trace_pb2 import GetTraceRequest, Hop, Trace
 from orbital.v1.trace_pb2_grpc import TraceServiceServicer
 
-from gateway.adapters.postgres.see import PostgresSight
 from gateway.domain.task import KIND_WORDS
+from gateway.ports.serving import JobRecord, Sight, TaskRecord
 from runtime.errors import NotFound
 
 OUTCOMES = {
@@ -28,7 +27,7 @@ OUTCOMES = {
 class TraceRpc(TraceServiceServicer):
     """See trace.proto."""
 
-    def __init__(self, sight: PostgresSight) -> None:
+    def __init__(self, sight: Sight) -> None:
         self._sight = sight
 
     async def GetTrace(  # noqa: N802
@@ -37,7 +36,7 @@ class TraceRpc(TraceServiceServicer):
         context: grpc.aio.ServicerContext[Any, Any],  # noqa: ARG002
     ) -> Trace:
         """See trace.proto."""
-        job, tasks = await self._sight.trace_rows(request.correlation_id)
+        job, tasks = await self._sight.trace(request.correlation_id)
         if job is None:
             raise NotFound(
                 f"No change has the correlation ID {request.correlation_id[:64]!r}",
@@ -46,9 +45,9 @@ class TraceRpc(TraceServiceServicer):
             )
         trace = Trace(
             correlation_id=request.correlation_id,
-            actor=job["actor"],
-            action=job["action"],
-            converged=job["converged_at"] is not None,
+            actor=job.actor,
+            action=job.action,
+            converged=job.converged_at is not None,
         )
         hops = [*_job_hops(job), *(hop for task in tasks for hop in task_hops(task))]
         hops.sort(key=lambda hop: (hop.time.seconds, hop.time.nanos))
@@ -62,20 +61,20 @@ def _hop(stage: str, time: datetime, process: str, **fields: Any) -> Hop:
     return hop
 
 
-def _job_hops(job: asyncpg.Record) -> Iterator[Hop]:
+def _job_hops(job: JobRecord) -> Iterator[Hop]:
     yield _hop(
         "desired",
-        job["created_at"],
-        job["process"],
-        decision_id=job["decision_id"],
+        job.created_at,
+        job.process,
+        decision_id=job.decision_id,
         outcome="accepted",
-        message=f"{job['actor']}: {job['action']} {job['detail']}".strip(),
+        message=f"{job.actor}: {job.action} {job.detail}".strip(),
     )
-    if job["converged_at"] is not None:
-        yield _hop("converge", job["converged_at"], "gateway", outcome="converged")
+    if job.converged_at is not None:
+        yield _hop("converge", job.converged_at, "gateway", outcome="converged")
 
 
-def task_hops(task: Any) -> Iterator[Hop]:
+def task_hops(task: TaskRecord) -> Iterator[Hop]:
     """The hops of one task, from the times that were stored with it."""
     lane = task["lane"]
     gateway = "gateway-immediate" if lane == 0 else "gateway-bulk"

@@ -115,6 +115,10 @@ def two_links() -> tuple[Resource, Resource]:
     return link("core"), link("other")
 
 
+def stale() -> Resource:
+    return Resource(name="tenants/acme", generation=7, tenant=TenantSpec())
+
+
 @pytest.mark.parametrize(
     ("declared", "before", "error", "field"),
     [
@@ -131,7 +135,7 @@ def two_links() -> tuple[Resource, Resource]:
         ([service(version=1)], [tenant(), system(), service(version=2)], Invalid, "resources[0].service.key_version"),
         ([*ESTATE[:2], *two_links()], [], Conflict, "resources[2].link.system"),
         ([link("other")], ESTATE, Conflict, "resources[0].link.system"),
-        ([Resource(name="tenants/acme", generation=7, tenant=TenantSpec())], ESTATE, Precondition, "resources[0].generation"),
+        ([stale()], ESTATE, Precondition, "resources[0].generation"),
     ],
 )  # fmt: skip
 def test_mistakes_name_their_field(

@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 import pytest
-from tests.unit.gateway.fakes import FakeLanes, FakePolicy, FakePublisher, FakeReports, FakeTasks
 from orbital.v1.dispatch_pb2 import Acknowledge, Open, Reject, ReportBatch, SubscribeRequest, SubscribeResponse
 from orbital.v1.resource_pb2 import Resource, TenantSpec
 from orbital.v1.task_pb2 import Outcome, Report, TaskBatch, TaskKind
@@ -18,6 +17,7 @@ from gateway.flow.report import ReportFlow
 from gateway.ports.store import Claimed, Drift
 from runtime.errors import Denied, Invalid, Unavailable
 from runtime.lifecycle import Backoff
+from tests.unit.gateway.fakes import FakeLanes, FakePolicy, FakePublisher, FakeReports, FakeTasks
 
 NOW = datetime(2026, 1, 13, tzinfo=UTC)
 PRINCIPAL = "spiffe://orbital/region/eu10"

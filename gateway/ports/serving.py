@@ -1,0 +1,102 @@
+"""What the gateway offers to callers: the flow, as the gRPC services see it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from orbital.v1 import registry_pb2 as registry
+from orbital.v1.dispatch_pb2 import RefusedReport, SubscribeRequest, SubscribeResponse
+from orbital.v1.resource_pb2 import Resource
+from orbital.v1.task_pb2 import Report
+
+MAX_REPORTS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks, as the sidecar vouches for it."""
+
+    principal: str
+    decision_id: str
+
+
+class Intent(Protocol):
+    """Stage 1."""
+
+    async def declare(self, request: registry.DeclareRequest, caller: Caller) -> registry.DeclareResponse:
+        """Store all of it or nothing; raises Invalid, NotFound, Precondition or Conflict naming the field."""
+
+    async def kill(self, request: registry.KillRequest, caller: Caller) -> registry.KillResponse:
+        """Unlink every Link of a tenant in every region; killing a killed tenant changes nothing."""
+
+
+class LaneStreams(Protocol):
+    """Stage 4, the last mile."""
+
+    async def serve(
+        self,
+        principal: str,
+        region: str,
+        requests: AsyncIterator[SubscribeRequest],
+        send: Callable[[SubscribeResponse], Awaitable[None]],
+    ) -> None:
+        """Serve one stream until it is too old or an end of it is lost; `region` is what the sidecar authorised."""
+
+
+class ReportIntake(Protocol):
+    """Stage 6."""
+
+    async def submit(self, principal: str, region: str, reports: Sequence[Report]) -> list[RefusedReport]:
+        """Return once the reports are durable, with those that policy refused; raises Invalid on a malformed one."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobRecord:
+    """The head of a job, as a trace tells it."""
+
+    actor: str
+    action: str
+    detail: str
+    decision_id: str
+    process: str
+    created_at: datetime
+    converged_at: datetime | None
+
+
+TaskRecord = Mapping[str, Any]
+
+
+class Sight(Protocol):
+    """Reads. Sizes are page sizes; tokens are those of the page before."""
+
+    async def resource(self, name: str) -> Resource | None:
+        """One resource, by full name."""
+
+    async def resources(self, kind: int, tenant: str, size: int, token: str) -> registry.ListResourcesResponse:
+        """A page of resources of one kind."""
+
+    async def regions(self) -> registry.ListRegionsResponse:
+        """Every region with what is known of it."""
+
+    async def placements(
+        self, chosen: registry.PlacementFilter, size: int, token: str
+    ) -> registry.ListPlacementsResponse:
+        """A page of placements."""
+
+    async def tasks(self, request: registry.ListTasksRequest, size: int) -> registry.ListTasksResponse:
+        """A page of tasks, newest first."""
+
+    async def dead_letters(self, size: int) -> registry.ListDeadLettersResponse:
+        """Messages that could not be read, newest first."""
+
+    async def denials(self, correlation_id: str, size: int) -> registry.ListDenialsResponse:
+        """Refusals that were kept, newest first."""
+
+    async def job(self, correlation_id: str) -> registry.Job | None:
+        """How far a change has converged."""
+
+    async def trace(self, correlation_id: str) -> tuple[JobRecord | None, Sequence[TaskRecord]]:
+        """A job and what is stored of its tasks, in order of sequence."""
