@@ -25,8 +25,9 @@ class World:
         return self.tasks
 
 
-def task(name: str, sequence: int, lane: int = 2, state: str = "done") -> dict[str, Any]:
-    return {"id": name, "sequence": sequence, "lane": lane, "state": state}
+def task(name: str, sequence: int, system: str = "core", lane: int = 2, state: str = "done") -> dict[str, Any]:
+    resource = f"tenants/acme/systems/{system}/services/{name}"
+    return {"id": name, "sequence": sequence, "lane": lane, "state": state, "resource": resource}
 
 
 def replayed(monkeypatch: pytest.MonkeyPatch, tasks: list[dict[str, Any]], times: dict[str, str]) -> str:
@@ -39,9 +40,10 @@ def replayed(monkeypatch: pytest.MonkeyPatch, tasks: list[dict[str, Any]], times
 
 
 def test_replay_in_sequence_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    tasks = [task("b", 2), task("a", 1), task("old", 0, state="superseded"), task("high", 9, lane=1)]
-    told = replayed(monkeypatch, tasks, {"a": "41", "b": "42", "high": "40"})
-    assert told == "3 tasks in sequence, 1 superseded"
+    tasks = [task("b", 2), task("a", 1), task("old", 0, state="superseded")]
+    tasks += [task("high", 9, lane=1), task("other", 8, system="risk")]
+    told = replayed(monkeypatch, tasks, {"a": "41", "b": "42", "high": "40", "other": "40"})
+    assert told == "4 tasks in sequence, 1 superseded"
 
 
 def test_replay_out_of_sequence_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
