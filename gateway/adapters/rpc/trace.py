@@ -49,7 +49,8 @@ class TraceRpc(TraceServiceServicer):
             action=job.action,
             converged=job.converged_at is not None,
         )
-        hops = [*_job_hops(job), *(hop for task in tasks for hop in task_hops(task))]
+        # Hops of one transaction share its time: the stable sort keeps them in the order of the stages.
+        hops = [_desired(job), *(hop for task in tasks for hop in task_hops(task)), *_converged(job)]
         hops.sort(key=lambda hop: (hop.time.seconds, hop.time.nanos))
         trace.hops.extend(hops)
         return trace
@@ -61,8 +62,8 @@ def _hop(stage: str, time: datetime, process: str, **fields: Any) -> Hop:
     return hop
 
 
-def _job_hops(job: JobRecord) -> Iterator[Hop]:
-    yield _hop(
+def _desired(job: JobRecord) -> Hop:
+    return _hop(
         "desired",
         job.created_at,
         job.process,
@@ -70,6 +71,9 @@ def _job_hops(job: JobRecord) -> Iterator[Hop]:
         outcome="accepted",
         message=f"{job.actor}: {job.action} {job.detail}".strip(),
     )
+
+
+def _converged(job: JobRecord) -> Iterator[Hop]:
     if job.converged_at is not None:
         yield _hop("converge", job.converged_at, "gateway", outcome="converged")
 
