@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import json
-import re
 import subprocess
 import warnings
 from collections.abc import Iterator, Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ def prepare(
     that remembers it, because loading Envoy's types takes seconds.
     """
     document = render(template, parameters)
-    stamp = stamps / f"envoy-{_shape(document)}" if stamps else None
+    stamp = stamps / f"envoy-{_shape(template, parameters)}" if stamps else None
     if stamp is None or not stamp.exists():
         check_types(document)
         check_clusters(document)
@@ -84,12 +83,11 @@ def validate(envoy: Path, configuration: Path) -> None:
         raise Invalid(f"Envoy refuses {configuration.name}: {said}", reason="BAD_ENVOY", field=configuration.name)
 
 
-def _shape(document: Mapping[str, Any]) -> str:
-    """What the types depend on: ports and paths differ with each stack, and change nothing of that."""
-    plain = json.dumps(document, sort_keys=True)
-    plain = re.sub(r'"port_value": \d+', '"port_value": 0', plain)
-    plain = re.sub(r'"(path|filename)": "/[^"]*"', r'"\1": "/"', plain)
-    return hashlib.sha256(plain.encode()).hexdigest()[:24]
+def _shape(template: Path, parameters: Mapping[str, Parameter]) -> str:
+    """What the types and clusters depend on: values differ with each stack, and change nothing of that."""
+    kinds = sorted((name, type(value).__name__) for name, value in parameters.items())
+    known = f"{kinds} {version('envoy-data-plane')} ".encode()
+    return hashlib.sha256(known + template.read_bytes()).hexdigest()[:24]
 
 
 def _nodes(node: Any) -> Iterator[Mapping[str, Any]]:

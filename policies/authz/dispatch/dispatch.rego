@@ -21,16 +21,13 @@ decisions := {"allowed": permitted, "denied": []} if {
 	refusal := tasks.reject(task, "DUPLICATE_ID", "Two tasks of this batch have the same ID, or none.")
 ]}
 
-permitted contains id if {
-	some {
-		"id": id, "kind": kind, "lane": lane, "region": region,
-		"tenant": tenant, "resource": resource, "generation": generation,
-	} in input.tasks
-	data.orbital.kinds[kind].lane == lane
-	regex.match(data.orbital.resources[kind], resource)
-	split(resource, "/")[1] == tenant
-	is_number(generation)
-	generation > 0
-	is_string(region)
-	region != ""
+permitted contains task.id if {
+	some task in input.tasks
+	data.orbital.kinds[task.kind].lane == task.lane
+	regex.match(data.orbital.resources[task.kind], task.resource)
+	split(task.resource, "/")[1] == task.tenant
+	is_number(task.generation)
+	task.generation > 0
+	is_string(task.region)
+	task.region != ""
 }

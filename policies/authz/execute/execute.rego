@@ -29,17 +29,15 @@ own_region if {
 	input.region == opa.runtime().config.labels.region
 }
 
-permitted contains id if {
+permitted contains task.id if {
 	own_region
-	some {
-		"id": id, "kind": kind, "lane": lane, "region": input.region,
-		"tenant": tenant, "resource": resource, "generation": generation,
-	} in input.tasks
-	data.orbital.kinds[kind].lane == lane
-	regex.match(data.orbital.resources[kind], resource)
-	split(resource, "/")[1] == tenant
-	is_number(generation)
-	generation > 0
+	some task in input.tasks
+	data.orbital.kinds[task.kind].lane == task.lane
+	task.region == input.region
+	regex.match(data.orbital.resources[task.kind], task.resource)
+	split(task.resource, "/")[1] == task.tenant
+	is_number(task.generation)
+	task.generation > 0
 }
 
 refusal(task) := tasks.reject(task, "REGION_MISMATCH", sprintf("This policy engine answers for region %q, not for %q.", [

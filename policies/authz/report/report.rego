@@ -28,18 +28,15 @@ speaks_for_itself if {
 	input.principal == concat("", ["spiffe://orbital/region/", input.region])
 }
 
-permitted contains id if {
+permitted contains item.id if {
 	speaks_for_itself
-	some {
-		"id": id, "kind": kind, "outcome": outcome,
-		"tenant": tenant, "resource": resource, "generation": generation,
-	} in input.reports
-	data.orbital.kinds[kind]
-	data.orbital.outcomes[outcome]
-	regex.match(data.orbital.resources[kind], resource)
-	split(resource, "/")[1] == tenant
-	is_number(generation)
-	generation > 0
+	some item in input.reports
+	data.orbital.kinds[item.kind]
+	data.orbital.outcomes[item.outcome]
+	regex.match(data.orbital.resources[item.kind], item.resource)
+	split(item.resource, "/")[1] == item.tenant
+	is_number(item.generation)
+	item.generation > 0
 }
 
 refusal(item) := tasks.reject(item, "REGION_MISMATCH", sprintf("%s may not report for region %q: a region reports only for itself.", [

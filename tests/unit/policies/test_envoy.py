@@ -1,0 +1,135 @@
+"""The templates of Envoy and OPA: rendered as they were, strict about every field, and accepted by the binary."""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from runtime.envoy import check_clusters, check_types, prepare
+from runtime.errors import Invalid
+from runtime.templates import parameters_of, render, write
+from stack.acquire import path as binary
+from tests.contract.policies.pki import Authority
+
+ROOT = Path(__file__).resolve().parents[3]
+ENVOY = ROOT / "envoy"
+GOLDEN = Path(__file__).parent / "golden"
+SIDECARS = sorted((ENVOY / "sidecars").glob("*.yaml"))
+TEMPLATES = [*SIDECARS, *sorted((ENVOY / "identity").glob("*.yaml")), ROOT / "policies" / "opa.yaml"]
+
+
+def parameters(template, place="/place"):
+    values = {name: f"{place}/{name.lower()}" for name in parameters_of(template)}
+    ports = {name: 20000 + n for n, name in enumerate(sorted(name for name in values if name.endswith("_PORT")))}
+    words = {"REGION": "eu10", "OIDC_ISSUER": "https://ias.test", "OIDC_JWKS_URI": "https://ias.test/keys"}
+    return values | ports | {name: word for name, word in words.items() if name in values}
+
+
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.stem)
+def test_rendered_template_is_the_golden_one(template, tmp_path):
+    golden = GOLDEN / template.name
+    write(render(template, parameters(template)), tmp_path / "rendered.yaml")
+    rendered = (tmp_path / "rendered.yaml").read_text()
+    if os.environ.get("UPDATE_GOLDEN"):
+        golden.write_text(rendered)
+    assert rendered == golden.read_text(), f"make it anew with UPDATE_GOLDEN=1 if {template.name} was meant to change"
+
+
+@pytest.mark.parametrize("template", SIDECARS, ids=lambda path: path.stem)
+def test_envoy_accepts_it(template, tmp_path):
+    given = parameters(template, str(tmp_path))
+    Authority().write(tmp_path / "identity", "spiffe://orbital/gateway")
+    for kind in ("certificate", "authorities"):
+        document = render(ENVOY / "identity" / f"{kind}.yaml", {"IDENTITY": f"{tmp_path}/identity"})
+        write(document, tmp_path / "identity" / f"{kind}.yaml")
+    write(render(ENVOY / "identity" / "token.yaml", {"TOKEN": "t"}), tmp_path / "identity" / "token.yaml")
+    (tmp_path / "oidc_ca_file").write_bytes((tmp_path / "identity" / "current" / "ca.pem").read_bytes())
+    (tmp_path / "logs").mkdir()
+    prepare(template, given, tmp_path / "envoy.yaml", envoy=binary("envoy"), stamps=tmp_path / "stamps")
+    assert (tmp_path / "envoy.yaml").stat().st_mode & 0o777 == 0o600
+    assert len(list((tmp_path / "stamps").iterdir())) == 1
+
+
+def test_the_two_kinds_of_region_differ_only_in_their_proof():
+    mtls, jwt = (
+        render(ENVOY / "sidecars" / f"region-{kind}.yaml", parameters(ENVOY / "sidecars" / f"region-{kind}.yaml"))
+        for kind in ("mtls", "jwt")
+    )
+    for listener in jwt["static_resources"]["listeners"][:2]:
+        filters = listener["filter_chains"][0]["filters"][0]["typed_config"]["http_filters"]
+        assert filters.pop(0)["name"] == "envoy.filters.http.credential_injector"
+    for cluster in mtls["static_resources"]["clusters"][:3]:
+        cluster["transport_socket"]["typed_config"]["common_tls_context"].pop(
+            "tls_certificate_sds_secret_configs", None
+        )
+    assert mtls == jwt
+
+
+def test_every_parameter_is_explained():
+    readme = (ENVOY / "README.md").read_text()
+    wanted = {name for template in TEMPLATES for name in parameters_of(template)}
+    assert [name for name in sorted(wanted) if f"`{name}`" not in readme] == []
+
+
+def test_missing_and_unknown_parameters_are_named():
+    template = ENVOY / "identity" / "certificate.yaml"
+    with pytest.raises(Invalid, match="IDENTITY"):
+        render(template, {})
+    with pytest.raises(Invalid, match="SURPRISE"):
+        render(template, {"IDENTITY": "/x", "SURPRISE": 1})
+
+
+def test_value_cannot_change_the_structure(tmp_path):
+    template = tmp_path / "template.yaml"
+    template.write_text("a: '${VALUE}'\nb: 'x ${VALUE} y'\nport: '${PORT}'\n")
+    assert render(template, {"VALUE": "1\nc: 2", "PORT": 80}) == {"a": "1\nc: 2", "b": "x 1\nc: 2 y", "port": 80}
+
+
+def bootstrap(change=lambda document: None):
+    template = ENVOY / "sidecars" / "gateway.yaml"
+    document = render(template, parameters(template))
+    change(document)
+    return document
+
+
+def tls_of_oidc(document):
+    return document["static_resources"]["clusters"][-1]["transport_socket"]["typed_config"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda document: document["node"].update(surprise=1),
+        lambda document: document["static_resources"]["clusters"][0].update(connect_timeuot="1s"),
+        lambda document: document["static_resources"]["clusters"][-1]["transport_socket"]["typed_config"].update(
+            snni="x"
+        ),
+        lambda document: document["static_resources"]["clusters"][-1]["transport_socket"]["typed_config"].update(
+            {"@type": "type.googleapis.com/envoy.no.such.Type"}
+        ),
+    ],
+    ids=["top", "cluster", "inside-any", "type"],
+)
+def test_unknown_field_or_type_is_refused(change):
+    with pytest.raises(Invalid):
+        check_types(bootstrap(change))
+
+
+def test_cluster_that_is_missing_is_named():
+    document = bootstrap()
+    check_clusters(document)
+    document["static_resources"]["clusters"] = [
+        cluster for cluster in document["static_resources"]["clusters"] if cluster["name"] != "opa"
+    ]
+    with pytest.raises(Invalid, match="opa"):
+        check_clusters(document)
+
+
+@pytest.mark.parametrize("template", SIDECARS, ids=lambda path: path.stem)
+def test_nothing_listens_beyond_this_machine_and_no_tls_below_1_3(template):
+    text = yaml.dump(render(template, parameters(template)))
+    assert set(re.findall(r"address: ([0-9.]+)", text)) == {"127.0.0.1"}
+    assert set(re.findall(r"tls_m\w+_protocol_version: (\w+)", text)) == {"TLSv1_3"}
+    assert "failure_mode_allow: true" not in text
