@@ -102,6 +102,19 @@ def kill(place: Path | str, part: str, number: signal.Signals = signal.SIGKILL) 
     return target.pid
 
 
+def hold(place: Path | str, part: str) -> None:
+    """End the process of `part` with SIGKILL and keep it down until `release`."""
+    mark = Layout.of(place).held(part)
+    mark.parent.mkdir(exist_ok=True)
+    mark.touch()
+    kill(place, part)
+
+
+def release(place: Path | str, part: str) -> None:
+    """Let `part` be started again; nothing happens if it is not held."""
+    Layout.of(place).held(part).unlink(missing_ok=True)
+
+
 def wait_ready(place: Path | str, part: str, after: int | None = None, seconds: float = 60.0) -> State:
     """Wait until `part` is ready, with another pid than `after`; raises Unavailable when it is not in time."""
     deadline = time.monotonic() + seconds

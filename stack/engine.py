@@ -67,7 +67,12 @@ class Engine:
             if time.monotonic() - began > STEADY_SECONDS:
                 backoff.reset()
             await asyncio.sleep(backoff.next())
+            await self._while_held(unit)
             self._set(unit, restarts=self._state(unit).restarts + 1)
+
+    async def _while_held(self, unit: Unit) -> None:
+        while self._layout.held(unit.name).exists():
+            await asyncio.sleep(ASK_EVERY)
 
     async def _once(self, step: Step) -> None:
         began = time.monotonic()

@@ -63,6 +63,10 @@ class Layout:
         """What the part `name` says."""
         return self.logs / f"{name}.log"
 
+    def held(self, name: str) -> Path:
+        """Exists while the part `name` is to stay down."""
+        return self.root / "held" / name
+
     def identity(self, name: str) -> Path:
         """The certificates of `name`: `current/` holds the valid ones."""
         return self.root / "identity" / name
