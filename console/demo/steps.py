@@ -75,10 +75,14 @@ def rotate(world: World) -> str:
     told = []
     for region, version in before.items():
         old = world.unwrap(world.service, region)
-        new = world.wrap(world.service, region)
-        expect(new > version, f"{region} still wraps with v{new}")
-        told.append(f"{region} v{version} → v{new} (old ciphertext: v{old})")
+        seconds = _wraps_anew(world, region, version)
+        told.append(f"{region} wraps with v{version + 1} after {elapsed(seconds)} (old ciphertext unwraps: v{old})")
     return ", ".join(told)
+
+
+def _wraps_anew(world: World, region: str, version: int) -> float:
+    """Wait until the region wraps with a newer version: what serves keeps an L3 for a few seconds."""
+    return until(lambda: world.wrap(world.service, region) > version, lambda: f"{region} still wraps with v{version}")
 
 
 def cut(world: World) -> str:
@@ -126,10 +130,9 @@ def heal(world: World) -> str:
     expect(not behind, f"{len(behind)} placements are still behind")
     counted = in_sequence(world, world.missed, world.away)
     old = world.unwrap(world.service, world.away)
-    new = world.wrap(world.service, world.away)
-    expect(new > old, f"{world.away} wraps with v{new} although the key was rotated meanwhile")
+    taken = _wraps_anew(world, world.away, old)
     world.traced = world.missed[-1]
-    return f"caught up in {elapsed(seconds)}: {counted}; the key rotated meanwhile is v{new} there too"
+    return f"caught up in {elapsed(seconds)}: {counted}; wraps with v{old + 1} {elapsed(taken)} later"
 
 
 def kill(world: World) -> str:
