@@ -10,7 +10,7 @@ from orbital.v1.resource_pb2 import LinkState, Resource, TenantState
 
 from gateway.domain.placement import Atlas
 from gateway.domain.resource import normalize, parent_of, parse_name, tenant_of
-from runtime.errors import Conflict, Invalid, Precondition
+from runtime.errors import Conflict, Invalid, OrbitalError, Precondition
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +209,19 @@ def _spread(result: Plan, seen: Mapping[str, int], estate: Mapping[str, Resource
         if name in seen or resource.WhichOneof("spec") == "region":
             continue
         if everything or tenant_of(name) in moved:
-            result.regions[name] = atlas.regions_of(resource, name)
+            result.regions[name] = _still(name, resource, atlas)
+
+
+def _still(name: str, resource: Resource, atlas: Atlas) -> frozenset[str]:
+    """Where a resource that is not declared now belongs; raises Precondition if the declaration would break it."""
+    try:
+        return atlas.regions_of(resource, name)
+    except OrbitalError as error:
+        raise Precondition(
+            f"This would break {name}, which is declared already: {error.message}",
+            reason="BREAKS_DECLARED",
+            field="resources",
+        ) from error
 
 
 def check_shrink(name: str, before: Iterable[str], after: frozenset[str]) -> None:

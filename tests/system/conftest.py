@@ -14,6 +14,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--stack", help="Use the stack that runs in this directory, and leave it running")
 
 
+def region(name: str) -> Resource:
+    """As in examples/estate.yaml, which one of the tests applies."""
+    area = name.rstrip("0123456789")
+    labels = {"area": area, "tier": "production", "cloud": "private"}
+    return Resource(name=f"regions/{name}", labels=labels, region=RegionSpec(area=area))
+
+
 @pytest.fixture(scope="session")
 def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     running = request.config.getoption("--stack", default=None)
@@ -21,9 +28,7 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     try:
         api.up(place)
         world = World(place)
-        world.declare(
-            [Resource(name=f"regions/{name}", labels={"area": name[:2]}, region=RegionSpec()) for name in REGIONS]
-        )
+        world.declare([region(name) for name in REGIONS])
         yield world
     finally:
         if not running:
