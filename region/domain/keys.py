@@ -80,8 +80,9 @@ class LinkRecord:
 class SystemRecord:
     """A System's L2: its wrapped versions in order from 1, and who may use it.
 
-    `settled` is false while transit or the Services may lag behind the record. `importing_until` is the time after
-    which no import that was begun under this record can still arrive in transit; 0 when none is under way.
+    `settled` is false while transit or the Services may lag behind the record. Transit knows no check-and-set, so who
+    changes a key there says so first: `importing_until` and `destroying_until` are the times after which nothing that
+    was begun can still arrive, 0 when nothing is under way.
     """
 
     generation: int
@@ -92,12 +93,17 @@ class SystemRecord:
     key: str = ""
     settled: bool = True
     importing_until: float = 0.0
+    destroying_until: float = 0.0
     killed: int = 0
 
     @property
     def open(self) -> bool:
         """True while material is, or may come to be, in transit."""
         return self.state in {State.LINKING, State.ACTIVE}
+
+    def busy(self, now: float) -> bool:
+        """True while somebody's change of the key in transit may still arrive."""
+        return max(self.importing_until, self.destroying_until) > now
 
     def linking(self, link: str, generation: int, key: str, blobs: tuple[Blob, ...], until: float) -> SystemRecord:
         """LINK_KEY begins: the fence and the L1-wrapped material in one write. An active key goes on serving."""
@@ -110,22 +116,24 @@ class SystemRecord:
             key=key,
             settled=False,
             importing_until=until,
+            destroying_until=0.0,
         )
 
     def activated(self) -> SystemRecord:
         """Transit and the Services have caught up."""
         return replace(self, state=State.ACTIVE, settled=True, importing_until=0.0)
 
-    def unlinked(self, link: str, generation: int) -> SystemRecord:
+    def unlinked(self, link: str, generation: int, until: float) -> SystemRecord:
         """UNLINK_KEY begins: nothing is served from this write on. Another Link's permission is left alone."""
         fenced = replace(self, links={**self.links, link: generation})
         if not self.open or self.link != link:
             return fenced
-        return replace(fenced, state=State.UNLINKED, settled=True)
+        return replace(fenced, state=State.UNLINKED, settled=True, destroying_until=until)
 
-    def revoked(self, generation: int) -> SystemRecord:
+    def revoked(self, generation: int, until: float) -> SystemRecord:
         """The kill switch begins for this System."""
-        return replace(self, killed=generation, state=State.UNLINKED if self.open else self.state, settled=True)
+        marked = replace(self, killed=generation)
+        return replace(marked, state=State.UNLINKED, settled=True, destroying_until=until) if self.open else marked
 
     def raised(self, generation: int, blobs: tuple[Blob, ...], until: float) -> SystemRecord:
         """A newer generation of the System, with its versions; an open one has to be settled again."""
@@ -180,6 +188,7 @@ def system_record(fields: Mapping[str, Any]) -> SystemRecord:
         key=fields["key"],
         settled=bool(fields["settled"]),
         importing_until=float(fields["importing_until"]),
+        destroying_until=float(fields["destroying_until"]),
         killed=int(fields["killed"]),
     )
 

@@ -66,7 +66,8 @@ class Lane:
     async def run(self) -> None:
         """Open the stream again whenever it ends, at once after its age, with a growing wait after a failure."""
         while True:
-            if not await self._once():
+            began = self._world.now()
+            if not await self._once() or self._world.now() - began < EXPIRE_MARGIN:
                 await asyncio.sleep(self._backoff.next())
                 await self._report_apart()
 

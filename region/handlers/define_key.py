@@ -9,7 +9,8 @@ from region.domain.intent import wanted_version
 from region.domain.names import Kind, Name
 from region.domain.result import Result, done, stale, waiting
 from region.handlers.parts import Parts, read_service, read_system, read_tenant, wipe, write
-from region.handlers.settle import IMPORT_WINDOW, fresh_blobs, raise_each, settle
+from region.handlers.settle import fresh_blobs, raise_each, settle
+from region.handlers.turn import ends, idle
 from runtime.errors import Conflict, NotFound
 
 
@@ -22,7 +23,7 @@ async def define_key(parts: Parts, task: pb.Task, name: Name) -> Result:
 
 async def _define_system(parts: Parts, task: pb.Task, name: Name) -> Result:
     generation, wanted = task.resource.generation, wanted_version(task.resource)
-    held, revision = await read_system(parts, name)
+    held, revision = await idle(parts, name)
     if held is None:
         tenant, _ = await read_tenant(parts, name)
         if tenant is None:
@@ -36,7 +37,7 @@ async def _define_system(parts: Parts, task: pb.Task, name: Name) -> Result:
     if held.generation < generation or not held.settled:
         l1 = held.key if held.open else ""
         blobs = held.blobs + await fresh_blobs(parts, len(held.blobs) + 1, wanted, l1)
-        held = held.raised(generation, blobs, parts.world.now() + IMPORT_WINDOW)
+        held = held.raised(generation, blobs, ends(parts))
         revision = await write(parts, name, held, revision)
         if held.open and not await settle(parts, name, held, revision):
             held, _ = await read_system(parts, name)

@@ -8,8 +8,9 @@ from region.domain import keys
 from region.domain.names import Name
 from region.domain.result import Result, done, failed, stale, waiting
 from region.handlers.define_key import undefined
-from region.handlers.parts import Parts, read_link, read_system, read_tenant, wipe, write
-from region.handlers.settle import IMPORT_WINDOW, settle, unwrapped, wrapped
+from region.handlers.parts import Parts, read_link, read_tenant, wipe, write
+from region.handlers.settle import settle, unwrapped, wrapped
+from region.handlers.turn import ends, idle
 
 
 async def link_key(parts: Parts, task: pb.Task, name: Name) -> Result:
@@ -20,7 +21,7 @@ async def link_key(parts: Parts, task: pb.Task, name: Name) -> Result:
     """
     generation = task.resource.generation
     system = name.system_of(task.resource.link.system)
-    record, revision = await read_system(parts, system)
+    record, revision = await idle(parts, system)
     if record is None:
         return undefined(system)
     refusal = await _fenced(parts, task, name, record)
@@ -29,7 +30,7 @@ async def link_key(parts: Parts, task: pb.Task, name: Name) -> Result:
     key = task.resource.link.key
     if record.links.get(name.leaf) != generation or not record.settled or record.state is not keys.State.ACTIVE:
         blobs = await _by_l1(parts, record, key)
-        record = record.linking(name.leaf, generation, key, blobs, parts.world.now() + IMPORT_WINDOW)
+        record = record.linking(name.leaf, generation, key, blobs, ends(parts))
         revision = await write(parts, system, record, revision)
         if not await settle(parts, system, record, revision):
             return stale(generation + 1)

@@ -4,57 +4,80 @@ from __future__ import annotations
 
 import asyncio
 from base64 import b64decode, b64encode
+from contextlib import suppress
 from dataclasses import replace
 
 from region.domain import keys
 from region.domain.names import Name
 from region.handlers.parts import Parts, read_service, read_system, wipe, write
+from region.handlers.turn import ends, short
 from region.ports.vault import ROOT_KEY
 from runtime.errors import Conflict, NotFound
 
-# An import is begun only while this many seconds remain before `importing_until`; no call takes as long.
-IMPORT_MARGIN = 6.0
-IMPORT_WINDOW = 15.0
 # Requests to OpenBao under way at once for one System.
 WIDTH = 16
 ROUNDS = 5
 
 
 async def settle(parts: Parts, system: Name, record: keys.SystemRecord, revision: int) -> bool:
-    """Import what transit lacks, raise the Services, then write the record as ACTIVE.
+    """Import what transit lacks, raise the Services, then write the record as ACTIVE; the turn to import is ours.
 
     False when the System was unlinked meanwhile; then nothing of this remains in transit.
     """
-    try:
-        await _import_missing(parts, system, record)
-        await raise_services(parts, system, len(record.blobs))
-        await write(parts, system, record.activated(), revision)
-    except (Conflict, NotFound):
-        latest, at = await read_system(parts, system)
-        if latest is None or latest.open:
-            raise
-        await parts.transit.destroy(system.transit)
-        # Whoever unlinked waits for this import to end: say that it has.
-        await write(parts, system, replace(latest, importing_until=0.0), at)
-        return False
-    return True
+    for _ in range(ROUNDS):
+        try:
+            record, revision = await _import_missing(parts, system, record, revision)
+            await raise_services(parts, system, len(record.blobs))
+            await write(parts, system, record.activated(), revision)
+        except (Conflict, NotFound):
+            latest, revision = await read_system(parts, system)
+            if latest is None or not latest.open:
+                await _give_way(parts, system, record.importing_until)
+                return False
+            if latest.importing_until != record.importing_until:
+                raise
+            # Something beside the key was changed, such as another Link's fence: the turn is still ours.
+            record = latest
+        else:
+            return True
+    raise Conflict("The System kept changing while it was linked")
 
 
-async def _import_missing(parts: Parts, system: Name, record: keys.SystemRecord) -> None:
+async def _give_way(parts: Parts, system: Name, until: float) -> None:
+    """Undo our import, and tell whoever unlinked, and waits for our turn to end, that it has."""
+    if short(parts, until):
+        return
+    await parts.transit.destroy(system.transit)
+    for _ in range(ROUNDS):
+        record, revision = await read_system(parts, system)
+        if record is None or record.importing_until != until:
+            return
+        with suppress(Conflict):
+            await write(parts, system, replace(record, importing_until=0.0), revision)
+            return
+
+
+async def _import_missing(
+    parts: Parts, system: Name, record: keys.SystemRecord, revision: int
+) -> tuple[keys.SystemRecord, int]:
     """Import every version that transit lacks, in order, so that version numbers hold after a relink."""
     key = await parts.transit.key(system.transit)
     present = key.versions if key else 0
     if key and (not key.imported or present > len(record.blobs)):
         await parts.transit.destroy(system.transit)
         present = 0
+    if present < len(record.blobs):
+        await parts.transit.prepare_import()
     for blob in record.blobs[present:]:
-        if parts.world.now() > record.importing_until - IMPORT_MARGIN:
-            raise Conflict("The time to import this key is over; it begins again")
         material = await unwrapped(parts, blob)
         try:
+            if short(parts, record.importing_until):
+                record = replace(record, importing_until=ends(parts))
+                revision = await write(parts, system, record, revision)
             await parts.transit.import_version(system.transit, material, first=blob.version == 1)
         finally:
             wipe(material)
+    return record, revision
 
 
 async def raise_services(parts: Parts, system: Name, l2_version: int) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 
 from orbital.v1 import task_pb2 as pb
 
@@ -12,11 +11,8 @@ from region.domain.names import Kind, Name
 from region.domain.result import Result, done, stale
 from region.handlers.parts import Parts, read_link, read_system, read_tenant, write
 from region.handlers.settle import ROUNDS, WIDTH
-from runtime.errors import Conflict, NotFound, Unavailable
-
-POLL = 0.05
-# Not a ciphertext of any key: decrypting it asks only whether the key is there.
-PROBE = "vault:v1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+from region.handlers.turn import destroy, ends
+from runtime.errors import Conflict
 
 
 async def unlink_key(parts: Parts, task: pb.Task, name: Name) -> Result:
@@ -28,6 +24,8 @@ async def unlink_key(parts: Parts, task: pb.Task, name: Name) -> Result:
     system = name.system_of(held.system if held else task.resource.link.system)
     parts.cache.drop(system.tenant, system.system)
     if held and held.generation > generation:
+        # What this revocation had begun before a newer generation came is finished all the same.
+        await destroy(parts, system)
         return stale(held.generation)
     if held is None or held.generation < generation or held.state != "UNLINKED":
         await write(parts, name, keys.LinkRecord(generation, "UNLINKED", system.system), revision)
@@ -38,7 +36,7 @@ async def unlink_key(parts: Parts, task: pb.Task, name: Name) -> Result:
             return done(generation, "UNLINKED", pb.KEY_STATE_DESTROYED)
         if record.links.get(name.leaf, 0) > generation:
             return stale(record.links[name.leaf])
-        if await _changed(parts, system, record, record.unlinked(name.leaf, generation), at):
+        if await _revoked(parts, system, record, record.unlinked(name.leaf, generation, ends(parts)), at):
             return done(generation, "UNLINKED", pb.KEY_STATE_DESTROYED, len(record.blobs))
     raise Conflict("The System kept changing while it was unlinked")
 
@@ -58,22 +56,22 @@ async def kill(parts: Parts, task: pb.Task, name: Name) -> Result:
 
     async def revoke(system: Name) -> None:
         async with gate:
-            await _revoke(parts, system, generation)
+            await _kill_system(parts, system, generation)
 
     systems = await parts.store.names(f"systems/{name.tenant}")
     await asyncio.gather(*(revoke(name.system_of(system)) for system in systems))
     return done(max(generation, held.generation if held else 0), "KILLED", pb.KEY_STATE_DESTROYED)
 
 
-async def _revoke(parts: Parts, system: Name, generation: int) -> None:
+async def _kill_system(parts: Parts, system: Name, generation: int) -> None:
     for _ in range(ROUNDS):
         record, at = await read_system(parts, system)
-        if record is None or await _changed(parts, system, record, record.revoked(generation), at):
+        if record is None or await _revoked(parts, system, record, record.revoked(generation, ends(parts)), at):
             return
     raise Conflict("A System kept changing while its tenant was killed")
 
 
-async def _changed(
+async def _revoked(
     parts: Parts, system: Name, before: keys.SystemRecord, after: keys.SystemRecord, revision: int
 ) -> bool:
     """Write the record, then destroy what it no longer allows; False when somebody changed it first."""
@@ -83,33 +81,7 @@ async def _changed(
         except Conflict:
             return False
     if not after.open:
+        # Again: a call may have loaded a key between the first drop and this write.
         parts.cache.drop(system.tenant, system.system)
-        await _destroy(parts, system, after)
+        await destroy(parts, system)
     return True
-
-
-async def _destroy(parts: Parts, system: Name, record: keys.SystemRecord) -> None:
-    """Delete the L2 from transit and verify it; an import that another process had begun is waited for first."""
-    await parts.transit.destroy(system.transit)
-    while record.importing_until > parts.world.now():
-        await parts.world.sleep(POLL)
-        latest, _ = await read_system(parts, system)
-        if latest is None or latest.open:
-            return
-        record = latest
-    if record.importing_until:
-        await parts.transit.destroy(system.transit)
-        latest, at = await read_system(parts, system)
-        if latest and not latest.open:
-            await write(parts, system, replace(latest, importing_until=0.0), at)
-    await _verify(parts, system)
-
-
-async def _verify(parts: Parts, system: Name) -> None:
-    if await parts.transit.key(system.transit) is not None:
-        raise Unavailable(f"The L2 of {system.resource} is still in transit", reason="NOT_DESTROYED")
-    try:
-        await parts.transit.decrypt(system.transit, [PROBE])
-    except NotFound:
-        return
-    raise Unavailable(f"The L2 of {system.resource} still decrypts", reason="NOT_DESTROYED")

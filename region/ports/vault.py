@@ -47,6 +47,9 @@ class Transit(Protocol):
     async def key(self, name: str) -> TransitKey | None:
         """The key's versions, or None when there is no such key."""
 
+    async def prepare_import(self) -> None:
+        """Have what every import needs, which can take long the first time; to be called before `import_version`."""
+
     async def import_version(self, name: str, material: bytearray, *, first: bool) -> None:
         """Import material as the first or the next version; raises Conflict when the first is already there."""
 

@@ -75,13 +75,13 @@ class OpenBao:
         self._renew_at = 0.0
         self._logging_in = asyncio.Lock()
 
-    async def call(self, method: str, path: str, body: object = None) -> Answer:
+    async def call(self, method: str, path: str, body: object = None, *, seconds: float = TIMEOUT) -> Answer:
         """One request; the answer has a status below 500 and is not a refused token."""
-        answer = await self._send(method, path, body)
+        answer = await self._send(method, path, body, seconds)
         if answer.status == 403:
             # A token may be gone with a restored or restarted server: one new login tells that from a missing right.
             self._renew_at = 0.0
-            answer = await self._send(method, path, body)
+            answer = await self._send(method, path, body, seconds)
         if answer.status == 403:
             raise Unavailable(f"OpenBao does not let this region {method} {path}", reason="OPENBAO_DENIED")
         if answer.status == 503:
@@ -90,12 +90,12 @@ class OpenBao:
             raise Unavailable(f"OpenBao answered {answer.status}", reason="OPENBAO_UNAVAILABLE")
         return answer
 
-    async def _send(self, method: str, path: str, body: object) -> Answer:
+    async def _send(self, method: str, path: str, body: object, seconds: float) -> Answer:
         headers = {"X-Vault-Token": await self._live_token(), "X-Vault-Request": "true"}
         content = None if body is None else orjson.dumps(body)
         try:
             async with (
-                asyncio.timeout(TIMEOUT),
+                asyncio.timeout(seconds),
                 self._session.request(method, self._base + path, data=content, headers=headers) as response,
             ):
                 raw = await response.read()

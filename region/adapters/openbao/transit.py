@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from base64 import b64decode, b64encode
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 from cryptography.hazmat.primitives import hashes, serialization
@@ -13,10 +15,13 @@ from cryptography.hazmat.primitives.keywrap import aes_key_wrap_with_padding
 from region.adapters.openbao.client import Answer, OpenBao
 from region.ports.vault import TransitKey
 from region.ports.world import World
-from runtime.errors import Conflict, NotFound, OrbitalError, Stalled
+from runtime.errors import Conflict, NotFound, OrbitalError, Stalled, Unavailable
 
 # OpenBao's listener bounds the strings of one request.
 BATCH = 500
+CHANGE_TIMEOUT = 3.0
+# The first question ever makes OpenBao generate it: RSA of 4,096 bits.
+WRAPPING_KEY_TIMEOUT = 30.0
 KEY_TYPE = "aes256-gcm96"
 
 
@@ -39,9 +44,23 @@ class BaoTransit:
         found = answer.body["data"]
         return TransitKey(int(found["latest_version"]), bool(found.get("imported_key")))
 
+    async def prepare_import(self) -> None:
+        """See the port."""
+        if self._wrapping is None:
+            path = f"{self._mount}/wrapping_key"
+            answer = await self._openbao.call("GET", path, seconds=WRAPPING_KEY_TIMEOUT)
+            _check(answer, "wrapping_key")
+            loaded = serialization.load_pem_public_key(answer.body["data"]["public_key"].encode())
+            assert isinstance(loaded, rsa.RSAPublicKey)
+            self._wrapping = loaded
+
     async def import_version(self, name: str, material: bytearray, *, first: bool) -> None:
         """See the port."""
-        body: dict[str, Any] = {"ciphertext": await self._wrapped(material), "hash_function": "SHA256"}
+        async with _bounded("import", name):
+            await self._import(name, material, first=first)
+
+    async def _import(self, name: str, material: bytearray, *, first: bool) -> None:
+        body: dict[str, Any] = {"ciphertext": self._wrapped(material), "hash_function": "SHA256"}
         if first:
             body |= {"type": KEY_TYPE, "allow_rotation": False, "exportable": False}
         action = "import" if first else "import_version"
@@ -52,6 +71,10 @@ class BaoTransit:
 
     async def destroy(self, name: str) -> None:
         """See the port."""
+        async with _bounded("deletion", name):
+            await self._destroy(name)
+
+    async def _destroy(self, name: str) -> None:
         path = f"{self._mount}/keys/{name}"
         answer = await self._openbao.call("POST", f"{path}/config", {"deletion_allowed": True})
         if _absent(answer):
@@ -100,18 +123,23 @@ class BaoTransit:
             results += found
         return results
 
-    async def _wrapped(self, material: bytearray) -> str:
+    def _wrapped(self, material: bytearray) -> str:
         """Material for the way: AES-KWP by a key of its own, that one by RSA-OAEP for transit's wrapping key."""
-        if self._wrapping is None:
-            answer = await self._openbao.call("GET", f"{self._mount}/wrapping_key")
-            _check(answer, "wrapping_key")
-            loaded = serialization.load_pem_public_key(answer.body["data"]["public_key"].encode())
-            assert isinstance(loaded, rsa.RSAPublicKey)
-            self._wrapping = loaded
+        assert self._wrapping is not None
         ephemeral = self._world.entropy(32)
         oaep = padding.OAEP(mgf=padding.MGF1(hashes.SHA256()), algorithm=hashes.SHA256(), label=None)
         sealed = self._wrapping.encrypt(ephemeral, oaep)
         return b64encode(sealed + aes_key_wrap_with_padding(ephemeral, bytes(material))).decode()
+
+
+@asynccontextmanager
+async def _bounded(what: str, name: str) -> AsyncIterator[None]:
+    """Whoever changes a key in transit has a turn of a few seconds, and gives up well before it ends."""
+    try:
+        async with asyncio.timeout(CHANGE_TIMEOUT):
+            yield
+    except TimeoutError as error:
+        raise Unavailable(f"The {what} of {name} took too long", reason="OPENBAO_UNREACHABLE") from error
 
 
 def _no_key(name: str) -> OrbitalError:

@@ -56,6 +56,9 @@ class FakeTransit:
         await asyncio.sleep(0)
         return TransitKey(len(self.keys[name]), imported=True) if name in self.keys else None
 
+    async def prepare_import(self) -> None:
+        await asyncio.sleep(0)
+
     async def import_version(self, name: str, material: bytearray, *, first: bool) -> None:
         await asyncio.sleep(0)
         if not first:

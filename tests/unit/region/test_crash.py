@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import cast
 
 import pytest
-
 from orbital.v1 import task_pb2 as pb
+
 from region.domain import keys
 from region.domain.names import Kind, Name
 from region.handlers.parts import Parts, read_service, read_system
@@ -98,7 +98,8 @@ async def _check(parts: Parts, active: bool) -> None:
         assert record is not None
         assert record.settled
         assert record.state is keys.State.ACTIVE
-        assert record.importing_until == 0
+        assert not record.importing_until
+        assert not record.destroying_until
         assert transit.keys == {SYSTEM.transit: l2}
         for name in await store.names("services/acme/core"):
             service, _ = await read_service(parts, SYSTEM.service_of(name))
