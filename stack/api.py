@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -35,10 +36,10 @@ load_state = state.load
 def up(
     place: Path | str, only: Sequence[str] = (), progress: Progress = lambda _name, _status, _seconds: None
 ) -> State:
-    """Start the stack kept at `place` and return when all of it is ready; only the parts `only` and their needs if given.
+    """Start the stack kept at `place`, or the parts `only` of it and what they need; returns when all of that is ready.
 
-    A running stack is left as it is. Calls progress(name, status, seconds) at every change. Raises Unavailable with what
-    is not ready and why; the supervisor then goes on trying until `down`.
+    A running stack is left as it is. Calls progress(name, status, seconds) at every change. Raises Unavailable with
+    what is not ready and why; the supervisor then goes on trying until `down`.
     """
     layout = Layout.of(place)
     wanted = _wanted(layout, only)
@@ -66,6 +67,9 @@ def down(place: Path | str) -> int:
     for part in found.parts.values():
         part.pid, part.started, part.status = None, None, "stopped"
     state.write(layout, found)
+    # Sockets alone, of which none is alive any more; everything that matters is below the data directory.
+    for sockets in (layout.run, layout.postgres_run):
+        shutil.rmtree(sockets, ignore_errors=True)
     return count
 
 
@@ -93,7 +97,7 @@ def heal(place: Path | str, region: str) -> list[str]:
 
 
 def kill(place: Path | str, part: str, number: signal.Signals = signal.SIGKILL) -> int:
-    """Send a signal to the process of `part` (or "supervisor"); returns its pid. It is started again by the supervisor."""
+    """Send a signal to the process of `part`, or to the one called "supervisor"; returns its pid."""
     found = state.load(place)
     target = found.supervisor if part == "supervisor" else found.parts.get(part)
     if target is None or not process.alive(target.pid, target.started) or target.pid is None:
@@ -141,7 +145,7 @@ def _wanted(layout: Layout, only: Sequence[str]) -> list[str]:
     """The names of the units, without making anything."""
     regions = estate.REGIONS
     site = Site(layout, load_settings(), dict.fromkeys(estate.port_names(regions), 0), regions)
-    requires = {unit.name: unit.requires for unit in estate.units(site)}
+    requires = estate.needs(estate.units(site))
     return order.closure(only or requires, requires)
 
 

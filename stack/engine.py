@@ -26,7 +26,9 @@ STEADY_SECONDS = 30.0
 class Engine:
     """Owns the processes of a stack. `changed` is called after every change of `parts` and `steps`."""
 
-    def __init__(self, layout: Layout, units: Sequence[Unit], ready_seconds: float, changed: Callable[[], None]) -> None:
+    def __init__(
+        self, layout: Layout, units: Sequence[Unit], ready_seconds: float, changed: Callable[[], None]
+    ) -> None:
         self._layout = layout
         self._units = units
         self._ready_seconds = ready_seconds
@@ -71,7 +73,7 @@ class Engine:
             self._set(unit, restarts=self._state(unit).restarts + 1)
 
     async def _while_held(self, unit: Unit) -> None:
-        while self._layout.held(unit.name).exists():
+        while self._layout.held(unit.name).exists():  # noqa: ASYNC110 - a file, which another process removes
             await asyncio.sleep(ASK_EVERY)
 
     async def _once(self, step: Step) -> None:

@@ -64,10 +64,15 @@ def processes(site: Site) -> list[Unit]:
     return found
 
 
+def needs(units: Sequence[Unit]) -> dict[str, tuple[str, ...]]:
+    """What has to run when a unit runs."""
+    return {unit.name: (*unit.requires, *unit.wants) for unit in units}
+
+
 def units(site: Site, only: Sequence[str] = ()) -> list[Unit]:
     """The units called `only` and those that they need; all of them when `only` is empty."""
     everything = [*parts(site), *processes(site)]
     if not only:
         return everything
-    chosen = set(order.closure(only, {unit.name: unit.requires for unit in everything}))
+    chosen = set(order.closure(only, needs(everything)))
     return [unit for unit in everything if unit.name in chosen]

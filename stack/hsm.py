@@ -10,6 +10,7 @@ import argparse
 import ctypes
 import os
 from pathlib import Path
+from typing import Any
 
 import pkcs11
 from pkcs11 import Attribute, GCMParams, KeyType, Mechanism, MechanismFlag, ObjectClass
@@ -28,7 +29,9 @@ def make_token(library: Path, label: str, officer_pin: str, pin: str) -> None:
         with token.open(rw=True, so_pin=officer_pin) as session:
             session.init_pin(pin)
     with token.open(rw=True, user_pin=pin) as session:
-        if any(True for _ in session.get_objects({Attribute.LABEL: ROOT_LABEL, Attribute.CLASS: ObjectClass.SECRET_KEY})):
+        if any(
+            True for _ in session.get_objects({Attribute.LABEL: ROOT_LABEL, Attribute.CLASS: ObjectClass.SECRET_KEY})
+        ):
             return
         uses = MechanismFlag.ENCRYPT | MechanismFlag.DECRYPT | MechanismFlag.WRAP | MechanismFlag.UNWRAP
         hidden = {Attribute.SENSITIVE: True, Attribute.EXTRACTABLE: False}
@@ -38,7 +41,7 @@ def make_token(library: Path, label: str, officer_pin: str, pin: str) -> None:
 def wrap(library: Path, label: str, pin: str, material: bytes) -> bytes:
     """`material` encrypted by the region's root key: nonce and ciphertext."""
     with pkcs11.lib(str(library)).get_token(token_label=label).open(user_pin=pin) as session:
-        key = session.get_key(object_class=ObjectClass.SECRET_KEY, label=ROOT_LABEL)
+        key: Any = session.get_key(object_class=ObjectClass.SECRET_KEY, label=ROOT_LABEL)
         nonce: bytes = session.generate_random(_NONCE_BYTES * 8)
         parameters = GCMParams(nonce, b"", 128)
         ciphertext: bytes = key.encrypt(material, mechanism=Mechanism.AES_GCM, mechanism_param=parameters)
@@ -48,7 +51,7 @@ def wrap(library: Path, label: str, pin: str, material: bytes) -> bytes:
 def unwrap(library: Path, label: str, pin: str, wrapped: bytes) -> bytes:
     """What `wrap` was given; raises a PKCS#11 error when it was altered or the key is another."""
     with pkcs11.lib(str(library)).get_token(token_label=label).open(user_pin=pin) as session:
-        key = session.get_key(object_class=ObjectClass.SECRET_KEY, label=ROOT_LABEL)
+        key: Any = session.get_key(object_class=ObjectClass.SECRET_KEY, label=ROOT_LABEL)
         parameters = GCMParams(wrapped[:_NONCE_BYTES], b"", 128)
         material: bytes = key.decrypt(wrapped[_NONCE_BYTES:], mechanism=Mechanism.AES_GCM, mechanism_param=parameters)
         return material

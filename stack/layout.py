@@ -55,6 +55,11 @@ class Layout:
             place = Path("/tmp")  # noqa: S108 - made private and checked below
         return place / f"orbital-{digest}"
 
+    @property
+    def postgres_run(self) -> Path:
+        """PostgreSQL's socket, in a directory of its own, because another account than ours may own it."""
+        return self.run.with_name(f"{self.run.name}-pg")
+
     def part(self, name: str) -> Path:
         """What the part `name` keeps."""
         return self.root / name

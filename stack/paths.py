@@ -11,7 +11,7 @@ import argparse
 import asyncio
 import contextlib
 import json
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,8 @@ from runtime.lifecycle import run
 from runtime.logs import get_logger, setup_logs
 
 log = get_logger(__name__)
+
+Accept = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 CHUNK = 256 * 1024
 CONNECT_SECONDS = 5.0
@@ -101,7 +103,7 @@ class Relay:
                 accept = self._acceptor(route)
                 self._servers[route] = await asyncio.start_server(accept, "127.0.0.1", route.listen, backlog=512)
 
-    def _acceptor(self, route: Route):  # type: ignore[no-untyped-def]
+    def _acceptor(self, route: Route) -> Accept:
         async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             task = asyncio.current_task()
             if task is None or route.region in self.cut_regions:
@@ -146,12 +148,11 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
             writer.write_eof()
 
 
-async def main(routes: Path, control: Path, memory: Path) -> None:
+async def main(routes: Iterable[Route], control: Path, memory: Path) -> None:
     """Relay until cancelled."""
     setup_logs("paths")
-    relay = Relay((Route(**route) for route in json.loads(routes.read_text())), memory)
+    relay = Relay(routes, memory)
     await relay.open()
-    control.unlink(missing_ok=True)
     server = await asyncio.start_unix_server(relay.control, control)
     try:
         async with server:
@@ -165,4 +166,6 @@ if __name__ == "__main__":
     for option in ("--routes", "--control", "--memory"):
         parser.add_argument(option, type=Path, required=True)
     chosen = parser.parse_args()
-    run(lambda: main(chosen.routes, chosen.control, chosen.memory))
+    table = [Route(**route) for route in json.loads(chosen.routes.read_text())]
+    chosen.control.unlink(missing_ok=True)
+    run(lambda: main(table, chosen.control, chosen.memory))

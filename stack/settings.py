@@ -17,7 +17,7 @@ class Stack(Section):
     opa: Path | None = Field(None, description="An OPA binary with the Envoy plugin, in place of the compiled one")
     openbao: Path | None = Field(None, description="A `bao` binary, in place of the one that is downloaded")
     postgres: Path | None = Field(None, description="A directory with PostgreSQL's `initdb`, `postgres` and `psql`")
-    rabbitmq: Path | None = Field(None, description="A root holding usr/lib/rabbitmq and usr/lib/erlang (`/` if installed)")
+    rabbitmq: Path | None = Field(None, description="Root of usr/lib/rabbitmq and usr/lib/erlang (`/` if installed)")
     softhsm: Path | None = Field(None, description="A root holding libsofthsm2.so and softhsm2-util (`/` if installed)")
     postgres_user: str = Field("nobody", description="Who PostgreSQL runs as when the stack is started by root")
     certificate_hours: float = Field(24.0, gt=0, description="Life of a certificate; renewed after two thirds of it")
@@ -27,7 +27,7 @@ class Stack(Section):
 class StackSettings(Settings):
     """The root: everything is below ORBITAL_STACK__."""
 
-    stack: Stack = Stack()  # type: ignore[call-arg]
+    stack: Stack = Stack()
 
 
 def load_settings() -> Stack:

@@ -25,7 +25,11 @@ def raise_file_limit() -> None:
 
 def environment(own: Mapping[str, str]) -> dict[str, str]:
     """The variables that a part sees: none of ours but the harmless ones, and its own."""
-    return {"LANG": "C.UTF-8", "PYTHONSAFEPATH": "1"} | {key: os.environ[key] for key in PASSED_ON if key in os.environ} | dict(own)
+    return (
+        {"LANG": "C.UTF-8", "PYTHONSAFEPATH": "1"}
+        | {key: os.environ[key] for key in PASSED_ON if key in os.environ}
+        | dict(own)
+    )
 
 
 async def spawn(layout: Layout, name: str, launch: Launch) -> asyncio.subprocess.Process:

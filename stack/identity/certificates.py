@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
-import os
+import datetime as dt
 import shutil
 import time
 from dataclasses import dataclass
@@ -109,16 +108,16 @@ def swap(place: Path, files: dict[str, str]) -> None:
     link = place / ".current.new"
     link.unlink(missing_ok=True)
     link.symlink_to(Path("versions") / version)
-    os.rename(link, place / "current")
+    link.rename(place / "current")
     for old in sorted((place / "versions").iterdir())[:-KEPT_VERSIONS]:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def is_due(place: Path, now: datetime.datetime | None = None) -> bool:
+def is_due(place: Path, now: dt.datetime | None = None) -> bool:
     """Whether there is no certificate at `place`, or two thirds of its life are over."""
     try:
         certificate = x509.load_pem_x509_certificate((place / "current" / "cert.pem").read_bytes())
     except FileNotFoundError:
         return True
     begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-    return (now or datetime.datetime.now(datetime.UTC)) >= begin + (end - begin) * RENEW_AFTER
+    return (now or dt.datetime.now(dt.UTC)) >= begin + (end - begin) * RENEW_AFTER

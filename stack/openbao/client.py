@@ -14,6 +14,7 @@ from stack.secret_files import write_private
 
 ANSWER_SECONDS = 15
 UPGRADE_SECONDS = 10
+LIFE = {"token_ttl": "1h", "token_max_ttl": "24h", "token_type": "service"}
 
 
 def make_client(address: str, authority: Path, token: str | None = None) -> hvac.Client:
@@ -31,15 +32,11 @@ def ensure_mount(client: hvac.Client, place: str, kind: str, options: Mapping[st
         client.sys.enable_secrets_engine(kind, path=place, options=dict(options) or None)
 
 
-def ensure_approle(
-    client: hvac.Client, role: str, policies: Sequence[str], role_file: Path, secret_file: Path, **more: Any
-) -> str:
+def ensure_approle(client: hvac.Client, role: str, policies: Sequence[str], role_file: Path, secret_file: Path) -> str:
     """A role with a role ID and one secret ID, both in private files; returns the role ID."""
     if "approle/" not in client.sys.list_auth_methods()["data"]:
         client.sys.enable_auth_method("approle")
-    client.auth.approle.create_or_update_approle(
-        role, token_policies=list(policies), token_ttl="1h", token_max_ttl="24h", token_type="service", **more
-    )
+    client.auth.approle.create_or_update_approle(role, token_policies=list(policies), **LIFE)
     role_id: str = client.auth.approle.read_role_id(role)["data"]["role_id"]
     write_private(role_file, role_id)
     if not (secret_file.exists() and _known(client, role, secret_file.read_text())):
@@ -61,8 +58,9 @@ def while_upgrading(write: Callable[[], Any]) -> None:
     while True:
         try:
             write()
-            return
         except hvac.exceptions.InvalidRequest as error:
             if "pgrad" not in str(error) or time.monotonic() > deadline:
                 raise
             time.sleep(0.05)
+        else:
+            return

@@ -30,7 +30,10 @@ class GlobalBao(OpenBao):
         accessor = ""
         for region in self.site.regions:
             if region.auth == JWT:
-                role, secret = self.site.secret(f"ias-{region.name}-role-id"), self.site.secret(f"ias-{region.name}-secret-id")
+                role, secret = (
+                    self.site.secret(f"ias-{region.name}-role-id"),
+                    self.site.secret(f"ias-{region.name}-secret-id"),
+                )
                 role_id = ensure_approle(client, f"region-{region.name}", ["region-token"], role, secret)
                 accessor = accessor or client.sys.list_auth_methods()["data"]["approle/"]["accessor"]
                 self._entity(client, region.name, role_id, accessor)

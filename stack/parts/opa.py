@@ -45,12 +45,16 @@ class Opa(Server):
     """The engine beside one Envoy; `region` is empty for the gateway's."""
 
     requires = ("policies",)
+    # The bundle comes from the gateway, through the Envoys.
+    wants: tuple[str, ...] = ("envoy-gateway", "gateway-bulk")
 
     def __init__(self, site: Site, name: str, region: str, bundles_port: str) -> None:
         super().__init__(site)
         self.name = name
         self._region = region
         self._bundles_port = bundles_port
+        if region:
+            self.wants = (*self.wants, f"envoy-{region}", "paths")
 
     async def prepare(self) -> Launch:
         """Its configuration."""
@@ -78,6 +82,6 @@ class Opa(Server):
         }
         configuration = place / "opa.yaml"
         templates.write(templates.render(POLICIES / "opa.yaml", parameters), configuration)
-        argv = (str(self.site.binary("opa")), "run", "--server", "--addr", self.site.address(self.name))
-        argv += ("--authorization", "basic", "--skip-version-check", "--log-level", "error")
-        return Launch(argv=(*argv, "--config-file", str(configuration), str(GUARD)), cwd=place)
+        server = (str(self.site.binary("opa")), "run", "--server", "--addr", self.site.address(self.name))
+        options = ("--authorization", "basic", "--skip-version-check", "--log-level", "error")
+        return Launch(argv=(*server, *options, "--config-file", str(configuration), str(GUARD)), cwd=place)

@@ -48,8 +48,8 @@ timezone = 'UTC'
 
 
 def socket_directory(site: Site) -> Path:
-    """Where the socket is: a directory of its own, because another account than ours may own it."""
-    return site.layout.run.with_name(f"{site.layout.run.name}-pg")
+    """Where the socket is."""
+    return site.layout.postgres_run
 
 
 class Postgres(Server):
@@ -141,7 +141,7 @@ class Postgres(Server):
         return Path(pointer.read_text())
 
     def _create(self, binaries: Path, cluster: Path) -> None:
-        """initdb into a fresh directory that is renamed when it is whole."""
+        """Run initdb into a fresh directory that is renamed when it is whole."""
         fresh = Path(tempfile.mkdtemp(prefix=f".{cluster.name}-", dir=cluster.parent))
         password = fresh.with_name(f"{fresh.name}.pw")
         try:

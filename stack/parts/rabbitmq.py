@@ -19,6 +19,9 @@ from stack.unit import Launch, Server
 USER = "gateway"
 PLUGINS = ("rabbitmq_management", "rabbitmq_mqtt", "rabbitmq_prometheus")
 
+# Busy waiting of idle schedulers would take the cores from the other parts.
+ERLANG_ARGUMENTS = "-kernel inet_dist_use_interface {127,0,0,1} +S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none"
+
 CONFIGURATION = """
 listeners.tcp.1 = 127.0.0.1:{amqp}
 management.tcp.ip = 127.0.0.1
@@ -129,8 +132,7 @@ class RabbitMQ(Server):
             "FEATURE_FLAGS_FILE": str(place / "feature_flags"),
             "HOME": str(home),
             "CONF_ENV_FILE": "/dev/null",
-            # Busy waiting of idle schedulers would take the cores from the other parts.
-            "SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1} +S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none",
+            "SERVER_ADDITIONAL_ERL_ARGS": ERLANG_ARGUMENTS,
         }
         return {
             **{f"RABBITMQ_{name}": value for name, value in own.items()},

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from runtime.errors import NotFound, Unavailable
-from stack.site import JWT, Site
+from stack.site import JWT
 from stack.unit import Launch, Server
 
 ANSWER_SECONDS = 10

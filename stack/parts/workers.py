@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -26,7 +27,8 @@ REGION_NICE = {"immediate": 0, "bulk": 10}
 async def serves(socket: Path) -> bool:
     """Whether the gRPC server at `socket` says that it serves."""
     async with grpc.aio.insecure_channel(f"unix:{socket}") as channel:
-        answer = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=2)
+        ask: Any = health_pb2_grpc.HealthStub(channel)
+        answer = await ask.Check(health_pb2.HealthCheckRequest(), timeout=2)
         return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
 
@@ -38,11 +40,14 @@ def variables(settings: Mapping[str, object]) -> dict[str, str]:
 class Gateway(Server):
     """A gateway process; `role` is immediate or bulk. The bulk one also serves people, bundles and decision logs."""
 
-    requires = ("postgres", "rabbitmq", "policies")
+    requires = ("postgres", "policies")
+    # It connects to the broker by itself when that is there, and the broker is the slowest to start.
+    wants: tuple[str, ...] = ("rabbitmq",)
 
     def __init__(self, site: Site, role: str) -> None:
         super().__init__(site)
         self.name = f"gateway-{role}"
+        self.wants = (*self.wants, "envoy-gateway", f"opa-{self.name}", "opa-gateway-immediate")
         self._role = role
         self._socket = site.layout.run / f"{self.name}.sock"
 
@@ -87,6 +92,7 @@ class RegionWorker(Server):
         super().__init__(site)
         self.name = f"region-{region.name}-{role}"
         self.requires = (f"openbao-{region.name}", f"softhsm-{region.name}", "certificates")
+        self.wants = (f"envoy-{region.name}", f"opa-{region.name}-{role}", f"opa-{region.name}-immediate")
         self._region = region
         self._role = role
         self._socket = site.layout.run / f"{self.name}.sock"
