@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import http.client
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import grpc
@@ -62,6 +63,16 @@ class Process:
             self._running.kill()
             self._running.wait(10)
             self._running = None
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Alive and silent inside the block."""
+        assert self._running
+        self._running.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._running.send_signal(signal.SIGCONT)
 
 
 class Engine(Process):

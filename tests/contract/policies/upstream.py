@@ -59,12 +59,16 @@ class Echo(grpc.GenericRpcHandler, AbstractContextManager["Echo"]):
             self.seen.append(Seen(method, metadata, body))
             yield b""
 
+    def stop(self) -> None:
+        """Stop serving, for good."""
+        self._server.stop(None).wait(5)
+
     def __enter__(self) -> Self:
         self._server.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.stop(None).wait(5)
+        self.stop()
 
 
 class _Http(AbstractContextManager["_Http"]):
