@@ -146,14 +146,10 @@ class KeyServer(_Http):
 
         server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.load_cert_chain(*_files(private, certificate))
+        with tempfile.TemporaryDirectory() as directory:
+            chain, key = Path(directory, "cert.pem"), Path(directory, "key.pem")
+            chain.write_bytes(certificate)
+            key.write_bytes(private)
+            context.load_cert_chain(chain, key)
         server.socket = context.wrap_socket(server.socket, server_side=True)
         super().__init__(server)
-
-
-def _files(private: bytes, certificate: bytes) -> tuple[Path, Path]:
-    directory = Path(tempfile.mkdtemp(prefix="orbital-keys-"))
-    chain, key = directory / "cert.pem", directory / "key.pem"
-    chain.write_bytes(certificate)
-    key.write_bytes(private)
-    return chain, key
