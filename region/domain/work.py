@@ -24,10 +24,15 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A task in the journal that is due. `reason` is why it waited last, `held` what is held of its resource."""
+    """A task in the journal that is due. `reason` is why it waited last, `held` what is held of its resource.
+
+    `resource` and `generation` are the task's: reading them out of a message thousands of times a second costs.
+    """
 
     row: int
     task: pb.Task
+    resource: str
+    generation: int
     received_at: float
     attempts: int = 0
     reason: str = ""
@@ -52,13 +57,12 @@ def coalesce(entries: Iterable[Entry]) -> tuple[list[Entry], list[tuple[Entry, i
     order = list(entries)
     highest: dict[str, int] = {}
     for entry in order:
-        resource = entry.task.resource
-        if resource.generation > highest.get(resource.name, -1):
-            highest[resource.name] = resource.generation
+        if entry.generation > highest.get(entry.resource, -1):
+            highest[entry.resource] = entry.generation
     kept, superseded = [], []
     for entry in order:
-        newest = highest[entry.task.resource.name]
-        if entry.task.resource.generation < newest:
+        newest = highest[entry.resource]
+        if entry.generation < newest:
             superseded.append((entry, newest))
         else:
             kept.append(entry)
@@ -70,8 +74,8 @@ def scope(task: pb.Task, name: Name) -> tuple[str, str]:
     return name.tenant, name.system or task.resource.link.system
 
 
-def fence(task: pb.Task, held: Held | None) -> int:
-    """How the task's generation stands to what is held: 1 newer, 0 the same, -1 older."""
-    if held is None or task.resource.generation > held.generation:
+def fence(generation: int, held: Held | None) -> int:
+    """How a generation stands to what is held: 1 newer, 0 the same, -1 older."""
+    if held is None or generation > held.generation:
         return 1
-    return 0 if task.resource.generation == held.generation else -1
+    return 0 if generation == held.generation else -1

@@ -95,7 +95,7 @@ class Executor:
         scopes: dict[tuple[str, str], list[tuple[Entry, Name, pb.TaskKind.ValueType]]] = {}
         for entry in kept:
             try:
-                name = parse(entry.task.resource.name)
+                name = parse(entry.resource)
                 intent.check(entry.task, name)
             except Invalid as error:
                 outcomes.append((entry, result.failed(error.reason, error.message)))
@@ -198,7 +198,7 @@ def _sift(entries: list[Entry], decisions: Decisions) -> tuple[list[tuple[Entry,
 def _fenced(entry: Entry) -> Result | None:
     """What the region's own database already says about the task's generation."""
     held = entry.held
-    if held is None or (side := work.fence(entry.task, held)) > 0:
+    if held is None or (side := work.fence(entry.generation, held)) > 0:
         return None
     # A revocation is never skipped on the word of this database alone: the key's own record decides.
     if entry.task.kind == pb.TASK_KIND_UNLINK_KEY:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from orbital.v1 import task_pb2 as pb
@@ -27,8 +28,8 @@ def settled(entry: Entry, outcome: Result, decided: Decided, now: float, due_at:
         task_id=task.id,
         kind=task.kind,
         tenant=task.tenant,
-        resource=task.resource.name,
-        generation=task.resource.generation,
+        resource=entry.resource,
+        generation=entry.generation,
         observed_generation=outcome.observed or held,
         outcome=outcome.outcome,
         reason=outcome.reason,
@@ -44,6 +45,8 @@ def settled(entry: Entry, outcome: Result, decided: Decided, now: float, due_at:
     return Settled(entry, outcome, report.SerializeToString(), due_at)
 
 
+@lru_cache(maxsize=16)
 def _time(seconds: float) -> Timestamp:
+    """A batch has three times, not three a task."""
     whole = int(seconds)
     return Timestamp(seconds=whole, nanos=int((seconds - whole) * 1e9))

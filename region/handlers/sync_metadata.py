@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from orbital.v1 import task_pb2 as pb
-
-from region.domain.intent import wanted_version
 from region.domain.result import Result, done
 from region.domain.work import Entry
 
@@ -17,8 +14,7 @@ def sync_metadata(entries: Sequence[Entry]) -> list[Result]:
 
 
 def _held(entry: Entry) -> Result:
-    held, resource = entry.held, entry.task.resource
+    held = entry.held
     if held is None:
-        return done(resource.generation)
-    version = held.version if wanted_version(resource) else 0
-    return done(resource.generation, held.state, pb.KEY_STATE_UNSPECIFIED, version)
+        return done(entry.generation)
+    return done(entry.generation, held.state, key_version=held.version)

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import orjson
 from orbital.v1 import task_pb2 as pb
@@ -31,7 +31,7 @@ SAY_AGAIN = """
 UPDATE tasks SET reason = '', due_at = 0
 WHERE settled = 0 AND attempts > 0 AND id IN (SELECT value FROM json_each(?))"""
 DUE = """
-SELECT t.row, t.body, t.received_at, t.attempts, t.reason, h.generation, h.kind, h.state, h.version, h.body
+SELECT t.row, t.resource, t.body, t.received_at, t.attempts, t.reason, h.generation, h.kind, h.state, h.version, h.body
 FROM tasks t LEFT JOIN held h ON h.resource = t.resource
 WHERE t.lane = ? AND t.settled = 0 AND t.due_at <= ? ORDER BY t.sequence LIMIT ?"""
 HOLD = """
@@ -84,10 +84,7 @@ class SqliteJournal:
     async def due(self, lane: int, now: float, limit: int) -> list[Entry]:
         """See the port."""
         rows = await self._call(lambda: self._connection.execute(DUE, (lane, now, limit)).fetchall())
-        return [
-            Entry(row, pb.Task.FromString(body), received_at, attempts, reason, Held(*held) if held[0] else None)
-            for row, body, received_at, attempts, reason, *held in rows
-        ]
+        return [_entry(*row) for row in rows]
 
     async def next_due(self, lane: int) -> float | None:
         """See the port."""
@@ -108,18 +105,9 @@ class SqliteJournal:
             over.append((each.report, result.outcome, now, entry.row))
             reports.append((lane, each.report))
             if result.outcome == pb.OUTCOME_DONE:
-                resource = entry.task.resource
-                done.append(resource.name)
-                held.append(
-                    (
-                        resource.name,
-                        resource.generation,
-                        entry.task.kind,
-                        result.state,
-                        result.key_version,
-                        resource.SerializeToString(),
-                    )
-                )
+                done.append(entry.resource)
+                body = entry.task.resource.SerializeToString()
+                held.append((entry.resource, entry.generation, entry.task.kind, result.state, result.key_version, body))
 
         def work() -> None:
             with self._transaction() as sql:
@@ -185,6 +173,12 @@ class SqliteJournal:
         with self._transaction() as sql:
             removal = "DELETE FROM tasks WHERE row > ? AND row <= ? AND settled = 1 AND settled_at < ?"
             return last, sql.execute(removal, (after, last, before)).rowcount
+
+
+def _entry(row: int, resource: str, body: bytes, received_at: float, attempts: int, reason: str, *held: Any) -> Entry:
+    task = pb.Task.FromString(body)
+    known = None if held[0] is None else Held(*held)
+    return Entry(row, task, resource, task.resource.generation, received_at, attempts, reason, known)
 
 
 @asynccontextmanager
