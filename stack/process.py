@@ -33,7 +33,8 @@ def look(pid: int) -> Seen | None:
         fields = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return None
-    if fields[0] in "ZX":
+    # While the leader of a killed process is a zombie its other threads may still hold ports and files.
+    if fields[0] in "ZX" and int(fields[17]) <= 1:
         return None
     return Seen(pid, int(fields[3]), int(fields[19]))
 

@@ -78,6 +78,7 @@ def _private_lists(place: Path) -> list[str]:
         (place / "sources" / file.name).symlink_to(file)
     return [
         *("-o", f"Dir::State={place / 'state'}"),
+        *("-o", f"Dir::State::lists={place / 'state' / 'lists'}"),
         *("-o", f"Dir::State::status={place / 'status'}"),
         *("-o", f"Dir::Cache={place / 'cache'}"),
         *("-o", f"Dir::Etc::sourcelist={place / 'list'}"),
