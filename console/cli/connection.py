@@ -27,7 +27,7 @@ MAX_MESSAGE = 64 * 1024 * 1024
 CORRELATION = "x-orbital-correlation-id"
 TOO_LATE = grpc.StatusCode.DEADLINE_EXCEEDED
 TRIES = 3
-PAUSE = 0.5
+PAUSE = 2.0
 CALL_SECONDS = 30.0
 REASON = "x-orbital-reason"
 

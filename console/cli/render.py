@@ -120,3 +120,8 @@ def _spell(value: Any) -> str:
 def say(message: str) -> None:
     """A line on stderr, which is where everything goes that is not the answer."""
     click.echo(message, err=True)
+
+
+def count(number: int, thing: str) -> str:
+    """`1 region`, `2 regions`."""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"

@@ -10,7 +10,7 @@ import click
 
 from console.cli.failure import Exit, Failure
 from console.cli.options import Target, connection_options, output_option, timeout_option
-from console.cli.render import say, write
+from console.cli.render import count, say, write
 
 if TYPE_CHECKING:
     from orbital.v1.registry_pb2 import KillResponse
@@ -72,8 +72,8 @@ def _show_radius(connection: Connection, request: Any) -> bool:
         say(f"The blast radius cannot be counted: {error.message}")
         return False
     say(
-        f"Blast radius of {request.tenant}: {len(radius.regions)} regions ({', '.join(radius.regions) or 'none'}), "
-        f"{radius.links} links, {radius.services} services."
+        f"Blast radius of {request.tenant}: {count(len(radius.regions), 'region')} ({', '.join(radius.regions) or 'none'}), "
+        f"{count(radius.links, 'link')}, {count(radius.services, 'service')}."
     )
     return True
 
@@ -114,5 +114,5 @@ def _print(answer: dict[str, Any], output: str) -> None:
     elif answer["already_killed"]:
         click.echo(f"{answer['tenant']} had been killed before. Nothing changed.")
     else:
-        click.echo(f"Revoking {answer['tenant']} in {len(answer['regions'])} regions.")
+        click.echo(f"Revoking {answer['tenant']} in {count(len(answer['regions']), 'region')}.")
         click.echo(f"Correlation ID: {answer['correlation_id']}")

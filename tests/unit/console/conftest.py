@@ -35,6 +35,7 @@ def gateway(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGateway]:
     with tempfile.TemporaryDirectory() as directory, serving(fake, Path(directory)) as address:
         connect: Callable[..., AbstractContextManager[object]] = partial(connection, address)
         monkeypatch.setattr("console.cli.connection.connect", connect)
+        monkeypatch.setattr("console.cli.connection.PAUSE", 0.01)
         yield fake
 
 
