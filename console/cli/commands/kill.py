@@ -71,8 +71,9 @@ def _show_radius(connection: Connection, request: Any) -> bool:
     except Unavailable as error:
         say(f"The blast radius cannot be counted: {error.message}")
         return False
+    regions = ", ".join(radius.regions) or "none"
     say(
-        f"Blast radius of {request.tenant}: {count(len(radius.regions), 'region')} ({', '.join(radius.regions) or 'none'}), "
+        f"Blast radius of {request.tenant}: {count(len(radius.regions), 'region')} ({regions}), "
         f"{count(radius.links, 'link')}, {count(radius.services, 'service')}."
     )
     return True
