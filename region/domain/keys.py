@@ -188,7 +188,7 @@ def system_record(fields: Mapping[str, Any]) -> SystemRecord:
         key=fields["key"],
         settled=bool(fields["settled"]),
         importing_until=float(fields["importing_until"]),
-        destroying_until=float(fields["destroying_until"]),
+        destroying_until=float(fields.get("destroying_until", 0.0)),
         killed=int(fields["killed"]),
     )
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from orbital.v1 import task_pb2 as pb
@@ -150,19 +151,18 @@ class Executor:
         handler = self._handlers.get(kind)
         if handler is None:
             return result.failed("UNKNOWN_KIND", f"This region does not know {intent.kind_name(kind)}.")
-        for _ in range(TRIES):
-            try:
-                async with asyncio.timeout(self._settings.patience):
-                    return await handler(self._parts, entry.task, name)
-            except Conflict:
-                continue
-            except (Invalid, Precondition) as error:
-                return result.failed(error.reason, error.message)
-            except OrbitalError as error:
-                return result.waiting(error.reason, error.message)
-            except TimeoutError:
-                return result.waiting("TIMEOUT", f"{intent.kind_name(kind)} took too long.")
-        return result.waiting("CONTENDED", f"{entry.task.resource.name} kept changing meanwhile.")
+        try:
+            async with asyncio.timeout(self._settings.patience):
+                return await _until_it_holds(lambda: handler(self._parts, entry.task, name))
+        except (Invalid, Precondition) as error:
+            return result.failed(error.reason, error.message)
+        except OrbitalError as error:
+            return result.waiting(error.reason, error.message)
+        except TimeoutError:
+            return result.waiting("TIMEOUT", f"{intent.kind_name(kind)} took too long.")
+        except Exception as error:  # supervises handlers: one task that breaks its handler must not stop its lane
+            log.error("handler_broke", task_id=entry.task.id, error=type(error).__name__, exc_info=error)
+            return result.waiting("INTERNAL", "The handler broke; the region's log says where.")
 
     async def _settle(self, outcomes: Sequence[tuple[Entry, Result]], decided: Decided) -> None:
         if not outcomes:
@@ -178,6 +178,14 @@ class Executor:
         # What waited for one of these may be on any lane.
         for signals in self._signals.values():
             signals.work.give()
+
+
+async def _until_it_holds(run: Callable[[], Awaitable[Result]]) -> Result:
+    """Run a handler again each time that it lost a check-and-set, up to a limit."""
+    for _ in range(TRIES - 1):
+        with suppress(Conflict):
+            return await run()
+    return await run()
 
 
 def _sift(entries: list[Entry], decisions: Decisions) -> tuple[list[tuple[Entry, Result]], list[Entry]]:

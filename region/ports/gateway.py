@@ -33,5 +33,10 @@ class Gateway(Protocol):
 
 
 def packed_reports(reports: Sequence[bytes]) -> list[task_pb2.Report]:
-    """The serialized reports of the journal as messages."""
-    return [task_pb2.Report.FromString(report) for report in reports]
+    """The serialized reports of the journal as messages; of several about one task the last one speaks for all."""
+    latest: dict[str, task_pb2.Report] = {}
+    for serialized in reports:
+        report = task_pb2.Report.FromString(serialized)
+        latest.pop(report.task_id, None)
+        latest[report.task_id] = report
+    return list(latest.values())

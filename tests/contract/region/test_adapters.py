@@ -1,0 +1,182 @@
+"""Each adapter against its real part: what it does, and what it says when the part is away."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import orjson
+import pytest
+import yaml
+from pydantic import SecretStr
+
+from region.adapters.hsm.pkcs11 import open_hsm
+from region.adapters.openbao.client import OpenBao, open_openbao
+from region.adapters.openbao.ias import TokenKeeper, write_secret
+from region.adapters.openbao.store import KvStore
+from region.adapters.openbao.transit import BaoTransit
+from region.ports.vault import ROOT_KEY
+from region.ports.world import real
+from runtime.errors import Conflict, NotFound, Stalled, Unavailable
+from runtime.templates import render
+from tests.contract.region.conftest import PIN, RealParts
+from tests.contract.region.gateway import until
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture
+async def openbao(real_parts: RealParts) -> AsyncIterator[OpenBao]:
+    async with open_openbao(real_parts.login) as client:
+        yield client
+
+
+async def test_records_are_checked_and_set_and_only_the_newest_is_kept(
+    openbao: OpenBao, real_parts: RealParts, tenant: str
+) -> None:
+    store = KvStore(openbao, "keys")
+    path = f"systems/{tenant}/core"
+    assert await store.read(path) is None
+    assert await store.names(f"systems/{tenant}") == []
+    assert await store.write(path, {"a": 1}, 0) == 1
+    with pytest.raises(Conflict):
+        await store.write(path, {"a": 2}, 0)
+    assert await store.write(path, {"a": 2}, 1) == 2
+    found = await store.read(path)
+    assert found is not None
+    assert (found.fields, found.revision) == ({"a": 2}, 2)
+    assert await store.names(f"systems/{tenant}") == ["core"]
+    kept = real_parts.client.secrets.kv.v2.read_secret_metadata(path, mount_point="keys")["data"]["versions"]
+    assert list(kept) == ["2"]
+
+
+async def test_transit_imports_in_order_never_exports_and_never_makes_a_key(
+    openbao: OpenBao, real_parts: RealParts, tenant: str
+) -> None:
+    transit, name = BaoTransit(openbao, "l2", real()), f"{tenant}.core"
+    assert await transit.key(name) is None
+    with pytest.raises(NotFound):
+        await transit.encrypt(name, [bytearray(32)])
+    assert await transit.key(name) is None
+    await transit.prepare_import()
+    await transit.import_version(name, bytearray(b"1" * 32), first=True)
+    with pytest.raises(Conflict):
+        await transit.import_version(name, bytearray(b"1" * 32), first=True)
+    (first,) = await transit.encrypt(name, [bytearray(b"L3")])
+    await transit.import_version(name, bytearray(b"2" * 32), first=False)
+    (second,) = await transit.rewrap(name, [first])
+    assert (first[:9], second[:9]) == ("vault:v1:", "vault:v2:")
+    assert await transit.decrypt(name, [first, second]) == [b"L3", b"L3"]
+    with pytest.raises(Stalled):
+        await transit.decrypt(name, ["vault:v9:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"])
+    assert real_parts.client.secrets.transit.read_key(name, mount_point="l2")["data"]["exportable"] is False
+    await transit.destroy(name)
+    await transit.destroy(name)
+    with pytest.raises(NotFound):
+        await transit.decrypt(name, [first])
+    many = [bytearray(b"x")] * 1200
+    await transit.import_version(name, bytearray(b"1" * 32), first=True)
+    assert await transit.decrypt(name, await transit.encrypt(name, many)) == many
+
+
+async def test_an_openbao_that_is_away_sealed_or_closed_to_us_is_told_apart(
+    openbao: OpenBao, real_parts: RealParts, tmp_path: Path
+) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        nowhere = f"https://127.0.0.1:{probe.getsockname()[1]}"
+    async with open_openbao(replace(real_parts.login, address=nowhere)) as away:
+        with pytest.raises(Unavailable) as refused:
+            await KvStore(away, "keys").read("x/y")
+        assert refused.value.reason == "OPENBAO_UNREACHABLE"
+    (tmp_path / "wrong").write_text("wrong")
+    async with open_openbao(replace(real_parts.login, secret_id_file=tmp_path / "wrong")) as stranger:
+        with pytest.raises(Unavailable) as refused:
+            await KvStore(stranger, "keys").read("x/y")
+        assert refused.value.reason == "OPENBAO_LOGIN"
+    with pytest.raises(Unavailable) as refused:
+        await openbao.call("GET", "sys/policies/acl")
+    assert refused.value.reason == "OPENBAO_DENIED"
+
+
+async def test_a_revoked_token_is_replaced(openbao: OpenBao, real_parts: RealParts, tenant: str) -> None:
+    store = KvStore(openbao, "keys")
+    assert await store.read(f"tenants/{tenant}") is None
+    real_parts.client.auth.token.revoke(openbao._token)
+    assert await store.read(f"tenants/{tenant}") is None
+
+
+async def test_the_hsm_wraps_and_comes_back_after_its_token_was_gone(real_parts: RealParts) -> None:
+    tokens = real_parts.conf.parent / "tokens"
+    async with open_hsm(real_parts.library, "test", SecretStr(PIN), real_parts.conf, generate_missing=False) as hsm:
+        blob = await hsm.wrap(ROOT_KEY, bytearray(b"m" * 32))
+        assert await hsm.unwrap(ROOT_KEY, blob) == b"m" * 32
+        with pytest.raises(Unavailable) as refused:
+            await hsm.wrap("nobody's", bytearray(32))
+        assert refused.value.reason == "L1_KEY_MISSING"
+        shutil.move(tokens, tokens.with_name("gone"))
+        try:
+            with pytest.raises(Unavailable) as refused:
+                await hsm.unwrap(ROOT_KEY, blob)
+            assert refused.value.reason == "HSM_UNREACHABLE"
+        finally:
+            shutil.move(tokens.with_name("gone"), tokens)
+        assert await hsm.unwrap(ROOT_KEY, blob) == b"m" * 32
+
+
+async def test_an_l1_never_leaves_the_hsm(real_parts: RealParts, tenant: str) -> None:
+    import pkcs11
+
+    async with AsyncExitStack() as stack:
+        hsm = await stack.enter_async_context(
+            open_hsm(real_parts.library, "test", SecretStr(PIN), real_parts.conf, generate_missing=True)
+        )
+        blob = await hsm.wrap(f"l1-{tenant}", bytearray(32))
+        with pytest.raises(Stalled):
+            await hsm.unwrap(ROOT_KEY, blob)
+        key = hsm._keys[f"l1-{tenant}"]
+        assert key[pkcs11.Attribute.EXTRACTABLE] is False
+        assert key[pkcs11.Attribute.SENSITIVE] is True
+
+
+def test_the_token_file_is_what_the_sidecar_reads(tmp_path: Path) -> None:
+    write_secret(tmp_path / "token.yaml", "a.b.c")
+    expected = render(ROOT / "envoy/identity/token.yaml", {"TOKEN": "a.b.c"})
+    assert yaml.safe_load((tmp_path / "token.yaml").read_text()) == expected
+    assert (tmp_path / "token.yaml").stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in tmp_path.iterdir()] == ["token.yaml"]
+
+
+async def test_the_bearer_token_comes_from_the_issuer_and_outlives_it(real_parts: RealParts, tmp_path: Path) -> None:
+    import asyncio
+    import base64
+
+    client = real_parts.client
+    client.secrets.identity.create_or_update_role(name="gateway", key="default", ttl="10m", client_id="orbital-gateway")
+    client.write("identity/oidc/key/default", allowed_client_ids="*", algorithm="ES256")
+    policy = 'path "identity/oidc/token/gateway" { capabilities = ["read"] }'
+    client.sys.create_or_update_policy("bearer", policy)
+    client.auth.approle.create_or_update_approle("bearer", token_policies=["bearer"])
+    role, secret = tmp_path / "role", tmp_path / "secret"
+    role.write_text(client.auth.approle.read_role_id("bearer")["data"]["role_id"])
+    secret.write_text(client.auth.approle.generate_secret_id("bearer")["data"]["secret_id"])
+    client.secrets.identity.create_or_update_entity(name="us20")
+    target = tmp_path / "token.yaml"
+    login = replace(real_parts.login, role_id_file=role, secret_id_file=secret)
+    running = asyncio.ensure_future(TokenKeeper(login, "gateway", target, real()).run())
+    await until(target.exists, "the token")
+    running.cancel()
+    token = orjson.loads(target.read_text())["resources"][0]["generic_secret"]["secret"]["inline_string"]
+    claims = orjson.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))
+    assert claims["aud"] == "orbital-gateway"
+    before = target.read_text()
+    secret.write_text("wrong")
+    running = asyncio.ensure_future(TokenKeeper(login, "gateway", target, real()).run())
+    await asyncio.sleep(0.5)
+    assert not running.done()
+    running.cancel()
+    assert target.read_text() == before

@@ -1,0 +1,59 @@
+"""Reports: batches, the window, what is accepted, and what comes again on a new stream."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from orbital.v1 import dispatch_pb2
+from orbital.v1 import task_pb2 as pb
+
+from region.adapters.journal.sqlite import open_journal
+from region.domain import result
+from region.domain.work import Entry
+from region.flow.outcome import Decided, settled
+from region.flow.report import BATCH, WINDOW, Reporter
+from region.flow.signals import Signal
+from region.ports.gateway import packed_reports
+from tests.unit.region.make import Estate
+
+
+def test_a_batch_says_one_thing_about_a_task() -> None:
+    said = [("a", pb.OUTCOME_WAITING), ("b", pb.OUTCOME_DONE), ("a", pb.OUTCOME_DONE)]
+    packed = packed_reports([pb.Report(task_id=each, outcome=outcome).SerializeToString() for each, outcome in said])
+    assert [(each.task_id, each.outcome) for each in packed] == [("b", pb.OUTCOME_DONE), ("a", pb.OUTCOME_DONE)]
+
+
+async def test_reports_go_in_batches_within_a_window_and_come_again_until_accepted(tmp_path: Path) -> None:
+    async with open_journal(tmp_path / "journal.db") as journal:
+        tasks = [Estate(f"t{number}").define_tenant() for number in range(BATCH * (WINDOW + 2))]
+        await journal.receive(1, tasks, 1.0)
+        entries: list[Entry] = await journal.due(1, 2.0, len(tasks))
+        outcomes = [settled(each, result.done(1), Decided("d", 1.0), 2.0, 0.0) for each in entries]
+        await journal.settle(1, outcomes, 2.0)
+        sent: list[dispatch_pb2.ReportBatch] = []
+
+        async def send(message: dispatch_pb2.SubscribeRequest) -> None:
+            sent.append(message.reports)
+
+        async def stream(accept: int) -> None:
+            """One stream's life, in which the gateway accepts so many batches."""
+            sent.clear()
+            reporter = Reporter(1, journal, Signal(), 0.0)
+            running = asyncio.ensure_future(reporter.run(send))
+            async with asyncio.timeout(10):
+                for batch_id in range(1, accept + 1):
+                    while len(sent) < batch_id:  # noqa: ASYNC110
+                        await asyncio.sleep(0)
+                    await reporter.accepted(dispatch_pb2.ReportsAccepted(batch_id=batch_id))
+                while len(sent) < min(WINDOW + accept, WINDOW + 2 - accept):  # noqa: ASYNC110
+                    await asyncio.sleep(0)
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+        await stream(0)
+        assert [len(each.reports) for each in sent] == [BATCH] * WINDOW
+        await stream(2)
+        left = await journal.unsent(1, 0, len(tasks))
+        assert len(left) == BATCH * WINDOW
+        assert pb.Report.FromString(left[0][1]).task_id == tasks[2 * BATCH].id
