@@ -16,7 +16,7 @@ import hvac
 import orjson
 import requests
 
-from runtime.errors import Invalid, OrbitalError, Unavailable
+from runtime.errors import Invalid, OrbitalError, Stalled, Unavailable
 from runtime.logs import get_logger
 from runtime.settings import read_secret
 
@@ -35,7 +35,13 @@ class Answer:
 
     def errors(self) -> str:
         """What OpenBao says went wrong; it never repeats a value."""
-        return "; ".join(str(error) for error in self.body.get("errors", ()))
+        return "; ".join(str(error).strip() for error in self.body.get("errors", ()))
+
+    def refusal(self, what: str) -> OrbitalError:
+        """The error of an answer that is none of those the caller knows: an internal one may pass, another will not."""
+        if self.status >= 500:
+            return Unavailable(f"OpenBao cannot {what} now: {self.errors()}", reason="OPENBAO_UNAVAILABLE")
+        return Stalled(f"OpenBao cannot {what}: {self.errors()}", reason="OPENBAO_REFUSED")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +82,7 @@ class OpenBao:
         self._logging_in = asyncio.Lock()
 
     async def call(self, method: str, path: str, body: object = None, *, seconds: float = TIMEOUT) -> Answer:
-        """One request; the answer has a status below 500 and is not a refused token."""
+        """One request; the answer is not that OpenBao is away, sealed or busy, or that the token is bad."""
         answer = await self._send(method, path, body, seconds)
         if answer.status == 403:
             # A token may be gone with a restored or restarted server: one new login tells that from a missing right.
@@ -86,7 +92,8 @@ class OpenBao:
             raise Unavailable(f"OpenBao does not let this region {method} {path}", reason="OPENBAO_DENIED")
         if answer.status == 503:
             raise Unavailable("OpenBao is sealed or not ready", reason="OPENBAO_SEALED")
-        if answer.status >= 500 or answer.status == 429:
+        # 500 stays: some of OpenBao's plain refusals come with it.
+        if answer.status > 500 or answer.status == 429:
             raise Unavailable(f"OpenBao answered {answer.status}", reason="OPENBAO_UNAVAILABLE")
         return answer
 

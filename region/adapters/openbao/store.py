@@ -7,7 +7,7 @@ from typing import Any
 
 from region.adapters.openbao.client import OpenBao
 from region.ports.vault import Stored
-from runtime.errors import Conflict, Stalled
+from runtime.errors import Conflict
 
 
 class KvStore:
@@ -23,7 +23,7 @@ class KvStore:
         if answer.status == 404:
             return None
         if answer.status != 200:
-            raise Stalled(f"OpenBao cannot read {path}: {answer.errors()}", reason="OPENBAO_REFUSED")
+            raise answer.refusal(f"read {path}")
         found = answer.body["data"]
         return Stored(found["data"], int(found["metadata"]["version"])) if found["data"] is not None else None
 
@@ -34,7 +34,7 @@ class KvStore:
         if answer.status == 400 and "check-and-set" in answer.errors():
             raise Conflict(f"{path} was changed meanwhile", reason="CHANGED")
         if answer.status != 200:
-            raise Stalled(f"OpenBao cannot write {path}: {answer.errors()}", reason="OPENBAO_REFUSED")
+            raise answer.refusal(f"write {path}")
         return int(answer.body["data"]["version"])
 
     async def names(self, folder: str) -> list[str]:
@@ -42,4 +42,6 @@ class KvStore:
         answer = await self._openbao.call("LIST", f"{self._mount}/metadata/{folder}")
         if answer.status == 404:
             return []
+        if answer.status != 200:
+            raise answer.refusal(f"list {folder}")
         return [name for name in answer.body["data"]["keys"] if not name.endswith("/")]
