@@ -73,6 +73,16 @@ def down(place: Path | str) -> int:
     return count
 
 
+def remove(place: Path | str) -> None:
+    """End the stack and delete all that it keeps; nothing happens if there is none. Everything in it is lost."""
+    layout = Layout.of(place)
+    with contextlib.suppress(NotFound):
+        down(place)
+        if layout.postgres_pointer.exists():
+            shutil.rmtree(layout.postgres_pointer.read_text(), ignore_errors=True)
+        shutil.rmtree(layout.root)
+
+
 def status(place: Path | str) -> State:
     """The state, corrected by what is really alive."""
     layout = Layout.of(place)

@@ -60,6 +60,11 @@ class Layout:
         """PostgreSQL's socket, in a directory of its own, because another account than ours may own it."""
         return self.run.with_name(f"{self.run.name}-pg")
 
+    @property
+    def postgres_pointer(self) -> Path:
+        """A file that names PostgreSQL's cluster where that cannot be below the data directory."""
+        return self.root / "postgres.place"
+
     def part(self, name: str) -> Path:
         """What the part `name` keeps."""
         return self.root / name

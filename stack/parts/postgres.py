@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -133,10 +134,13 @@ class Postgres(Server):
         own = self.site.layout.part("postgres")
         if not self._account or reachable(self.site.layout.root):
             return own
-        pointer = self.site.layout.root / "postgres.place"
+        pointer = self.site.layout.postgres_pointer
         if not pointer.exists():
             make_shared()
             tag = hashlib.sha256(os.fsencode(self.site.layout.root)).hexdigest()[:10]
+            # Left by a stack whose data directory was here and has been removed.
+            for orphan in SHARED.glob(f"cluster-{tag}-*"):
+                shutil.rmtree(orphan)
             write_private(pointer, str(SHARED / f"cluster-{tag}-{secrets.token_hex(4)}"))
         return Path(pointer.read_text())
 

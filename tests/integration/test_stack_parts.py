@@ -23,7 +23,7 @@ def stack(tmp_path_factory):
     place.parent.chmod(0o755)
     api.up(place, PARTS)
     yield place
-    api.down(place)
+    api.remove(place)
 
 
 async def _sql(place, statement):

@@ -12,6 +12,7 @@ from stack.site import Site
 def _root(tmp_path):
     layout = Layout.of(tmp_path)
     layout.make()
+    layout.run.rmdir()
     return ensure_root(Site(layout, Stack(), {}, ()))[1], layout
 
 

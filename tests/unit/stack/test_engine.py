@@ -40,7 +40,8 @@ class Flaky(Step):
 def layout(tmp_path):
     found = Layout.of(tmp_path)
     found.make()
-    return found
+    yield found
+    found.run.rmdir()
 
 
 async def _until(condition):
