@@ -38,7 +38,7 @@ class Desired:
             answer = DeclareResponse(changes=changes.changes)
             if request.validate_only or not changes.wanted:
                 return answer
-            answer.correlation_id = self._new_correlation_id()
+            answer.correlation_id = caller.correlation_id or self._new_correlation_id()
             detail = f"{len(changes.wanted)} of {len(request.resources)} resources changed"
             await estate.save(_action(answer, caller, "declare", detail, request.request_id), changes, stored, answer)
             return answer
@@ -62,7 +62,7 @@ class Desired:
             answer.already_killed = tenant.resource.tenant.state == TenantState.TENANT_STATE_KILLED
             if request.validate_only or answer.already_killed:
                 return answer
-            answer.correlation_id = self._new_correlation_id()
+            answer.correlation_id = caller.correlation_id or self._new_correlation_id()
             action = _action(answer, caller, f"kill {request.tenant}", request.reason.strip(), request.request_id)
             await tenancy.drive(action, _killed(stored), TaskKind.TASK_KIND_UNLINK_KEY, answer)
             return answer

@@ -21,6 +21,8 @@ class Caller:
 
     principal: str
     decision_id: str
+    # Chosen by the caller, so that it can ask for the trace even of a call that was refused; empty: ours to choose.
+    correlation_id: str = ""
 
 
 class Intent(Protocol):

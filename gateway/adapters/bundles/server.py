@@ -105,7 +105,7 @@ def denials_of(event: dict[str, Any], engine: str) -> list[Denial]:
             principal=principal_of(given),
             action=str(request.get("path", "")),
             refusal=Refusal(str(answered.get("x-orbital-reason", "DENIED")), str(result.get("body", ""))),
-            correlation_id=str(headers.get("x-orbital-correlation", "")),
+            correlation_id=str(headers.get("x-orbital-correlation-id", "")),
             engine=engine,
         )
     ]

@@ -36,18 +36,21 @@ async def _answered(connection: Connection, actor: str, request_id: str) -> byte
 
 
 async def _insert_job(connection: Connection, process: str, action: Action, answer: bytes, total: int) -> None:
-    await connection.execute(
-        SQL["insert_job"],
-        action.correlation_id,
-        action.actor,
-        action.action,
-        action.detail,
-        action.decision_id,
-        process,
-        action.request_id,
-        answer,
-        total,
-    )
+    try:
+        await connection.execute(
+            SQL["insert_job"],
+            action.correlation_id,
+            action.actor,
+            action.action,
+            action.detail,
+            action.decision_id,
+            process,
+            action.request_id,
+            answer,
+            total,
+        )
+    except asyncpg.UniqueViolationError as error:
+        raise Conflict("The correlation ID or the request ID belongs to another change", reason="ID_IN_USE") from error
 
 
 async def _upsert(connection: Connection, wanted: Sequence[Wanted], correlation_id: str) -> dict[str, int]:

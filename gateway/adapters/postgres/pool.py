@@ -28,10 +28,10 @@ LOST = (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncp
 
 @asynccontextmanager
 async def translated() -> AsyncIterator[None]:
-    """Turn the driver's exceptions about a lost server into Unavailable."""
+    """Turn the driver's exceptions about a lost server, and a deadlock, into Unavailable: the caller tries again."""
     try:
         yield
-    except (*LOST, asyncpg.AdminShutdownError, asyncpg.CrashShutdownError) as error:
+    except (*LOST, asyncpg.AdminShutdownError, asyncpg.CrashShutdownError, asyncpg.DeadlockDetectedError) as error:
         raise Unavailable(
             "The database does not answer; nothing is lost, try again", reason="STORE_UNAVAILABLE"
         ) from error

@@ -58,6 +58,9 @@ class PostgresReports:
 
     async def observe(self, tasks: Sequence[Regional], placements: Sequence[Regional]) -> None:
         """Record what regions reported, and close the jobs that have converged by it."""
+        # One order for all writers makes deadlocks rare; PostgreSQL's planner may still choose another.
+        tasks = sorted(tasks, key=lambda item: item.report.task_id)
+        placements = sorted(placements, key=lambda item: (item.report.resource, item.region))
         async with translated(), self._pool.acquire() as connection, connection.transaction():
             task_rows = zip(*(_task_row(item) for item in tasks), strict=True)
             await connection.execute(SQL["finish_tasks"], *task_rows)

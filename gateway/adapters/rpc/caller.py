@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import grpc
 
 from gateway.ports.serving import Caller
-from runtime.errors import Denied, Unauthenticated
+from runtime.errors import Denied, Invalid, Unauthenticated
 
 REGION = "spiffe://orbital/region/"
+CORRELATION_ID = re.compile("[0-9a-f]{32}")
 
 
 def caller(context: grpc.aio.ServicerContext[Any, Any]) -> Caller:
@@ -18,7 +20,17 @@ def caller(context: grpc.aio.ServicerContext[Any, Any]) -> Caller:
     principal = metadata.get("x-orbital-principal", "")
     if not principal:
         raise Unauthenticated("The call came without an identity from the sidecar")
-    return Caller(principal, metadata.get("x-orbital-decision", ""))
+    return Caller(principal, metadata.get("x-orbital-decision", ""), _correlation_id(metadata))
+
+
+def _correlation_id(metadata: dict[str, str]) -> str:
+    given = metadata.get("x-orbital-correlation-id", "")
+    if given and not CORRELATION_ID.fullmatch(given):
+        raise Invalid(
+            f"x-orbital-correlation-id is {given[:64]!r}; expected 32 lower-case hex digits",
+            field="x-orbital-correlation-id",
+        )
+    return given
 
 
 def calling_region(context: grpc.aio.ServicerContext[Any, Any], claimed: str | None = None) -> tuple[str, str]:

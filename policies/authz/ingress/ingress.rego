@@ -25,7 +25,7 @@ decision := object.union(circumstances, {"allowed": true, "headers": {"x-orbital
 circumstances := {
 	"principal": principal,
 	"action": path,
-	"correlation_id": object.get(headers, "x-orbital-correlation", ""),
+	"correlation_id": object.get(headers, "x-orbital-correlation-id", ""),
 }
 
 # Envoy makes PERMISSION_DENIED and UNAUTHENTICATED of 403 and 401 by itself, but UNKNOWN of 413: INVALID_ARGUMENT is 3.

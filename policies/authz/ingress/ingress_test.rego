@@ -68,7 +68,7 @@ test_operator_may_declare_and_is_named if {
 }
 
 test_correlation_id_is_kept if {
-	asked := object.union(grpc(auditor, declare), with_header("x-orbital-correlation", "c-1"))
+	asked := object.union(grpc(auditor, declare), with_header("x-orbital-correlation-id", "c-1"))
 	at_gateway(asked).correlation_id == "c-1"
 }
 
