@@ -145,3 +145,23 @@ async def test_a_crash_anywhere_then_a_newer_revocation_leaves_nothing(scenario:
     # Delivered again, it is finished or superseded, and brings no key back.
     await work(parts, interrupted())
     await _check(parts, active=False)
+
+
+@pytest.mark.parametrize("step", range(12))
+async def test_a_superseded_revocation_is_finished_though_the_newer_link_cannot_be(step: int) -> None:
+    parts = fake_parts()
+    await work_all(parts, *ESTATE.foundation(), ESTATE.link())
+    dying, _ = crashing(parts, step, after=True)
+    try:
+        await work(dying, ESTATE.unlink(2))
+    except (Crash, BaseExceptionGroup):
+        fenced, _ = await read_system(parts, SYSTEM)
+        assert fenced is not None
+    else:
+        return
+    cast("FakeHsm", parts.hsm).away = True
+    assert (await work(parts, ESTATE.link(3, key="new"))).reason == "HSM_UNREACHABLE"
+    late = await work(parts, ESTATE.unlink(2))
+    assert late.outcome == pb.OUTCOME_STALE
+    if not fenced.open:
+        assert cast("FakeTransit", parts.transit).keys == {}
