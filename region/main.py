@@ -24,7 +24,7 @@ from region.flow.lane import Lane, LaneSettings
 from region.flow.lease import Beats
 from region.flow.prune import prune
 from region.flow.serve import Serve
-from region.flow.signals import LaneSignals
+from region.flow.signals import Contact, LaneSignals
 from region.flow.supervise import keep
 from region.handlers.parts import Parts
 from region.handlers.table import HANDLERS
@@ -38,6 +38,7 @@ from runtime.settings import read_secret
 
 CRYPTO = crypto_pb2.DESCRIPTOR.services_by_name["CryptoService"].full_name
 BEAT_KEPT_EVERY = 10.0
+IMMEDIATE = 0
 
 
 def _login(settings: OpenBaoSettings | IasSettings) -> Login:
@@ -91,8 +92,12 @@ async def main() -> None:
 
         # What it does: receive and report on each lane's stream, execute beside it.
         signals = {lane: LaneSignals() for lane in settings.lanes}
+        contact = Contact()
         group = await stack.enter_async_context(asyncio.TaskGroup())
-        _start_lanes(group, settings, gateway, journal, policy, parts, beats, signals)
+        _start_lanes(group, settings, gateway, journal, policy, parts, beats, signals, contact)
+        # OpenBao takes seconds to answer this the first time; the first Link should not wait for it.
+        if settings.lanes - {IMMEDIATE}:
+            group.create_task(keep("prepare", parts.transit.prepare_import, world))
         group.create_task(keep("lease", beats.run, world))
         group.create_task(keep("keyring", keyring.run, world))
         group.create_task(keep("prune", lambda: prune(journal, world, settings.keep_hours), world))
@@ -100,6 +105,7 @@ async def main() -> None:
             keeper = TokenKeeper(_login(settings.ias), settings.ias.role, settings.ias.token_file, world)
             group.create_task(keep("bearer", keeper.run, world))
         await enrol(gateway, _version(), settings.name, world, lambda: _ready(settings))
+        contact.made()
 
 
 def _start_lanes(
@@ -111,13 +117,16 @@ def _start_lanes(
     parts: Parts,
     beats: Beats,
     signals: dict[int, LaneSignals],
+    contact: Contact,
 ) -> None:
     stream, pace = settings.stream, settings.execute
     scopes = Scopes()
     lane_settings = LaneSettings(stream.credit, stream.merge, stream.linger, stream.beat * stream.missed_beats)
     execute_settings = ExecuteSettings(pace.batch, pace.width, pace.patience)
     for number in sorted(settings.lanes):
-        lane = Lane(settings.region, number, gateway, journal, beats, signals[number], parts.world, lane_settings)
+        lane = Lane(
+            settings.region, number, gateway, journal, beats, signals[number], contact, parts.world, lane_settings
+        )
         executor = Executor(number, journal, policy, HANDLERS, parts, scopes, signals, execute_settings)
         group.create_task(keep(f"lane-{number}", lane.run, parts.world))
         group.create_task(keep(f"execute-{number}", executor.run, parts.world))

@@ -11,7 +11,7 @@ from orbital.v1 import dispatch_pb2
 from region.flow.lease import Beats
 from region.flow.receive import Receiver
 from region.flow.report import Reporter, report_apart
-from region.flow.signals import LaneSignals
+from region.flow.signals import Contact, LaneSignals
 from region.ports.gateway import Gateway, Stream
 from region.ports.journal import Journal
 from region.ports.world import World
@@ -50,6 +50,7 @@ class Lane:
         journal: Journal,
         beats: Beats,
         signals: LaneSignals,
+        contact: Contact,
         world: World,
         settings: LaneSettings,
     ) -> None:
@@ -59,6 +60,7 @@ class Lane:
         self._journal = journal
         self._beats = beats
         self._signals = signals
+        self._contact = contact
         self._world = world
         self._settings = settings
         self._backoff = Backoff(world.random)
@@ -68,7 +70,7 @@ class Lane:
         while True:
             began = self._world.now()
             if not await self._once() or self._world.now() - began < EXPIRE_MARGIN:
-                await asyncio.sleep(self._backoff.next())
+                await self._contact.sleep(self._backoff.next())
                 await self._report_apart()
 
     async def _once(self) -> bool:
@@ -127,6 +129,7 @@ class Lane:
                 case "opened":
                     log.info("stream_opened", lane=self._lane)
                     self._backoff.reset()
+                    self._contact.made()
                     self._beats.heard()
                     if message.opened.HasField("expire_time"):
                         expires = message.opened.expire_time.ToNanoseconds() / 1e9

@@ -26,6 +26,26 @@ class Signal:
         return True
 
 
+class Contact:
+    """Word among the lanes of a process that the gateway is back, so that none sleeps on."""
+
+    def __init__(self) -> None:
+        self._made = asyncio.Event()
+
+    def made(self) -> None:
+        """The gateway answered: whoever sleeps wakes."""
+        self._made.set()
+        self._made = asyncio.Event()
+
+    async def sleep(self, seconds: float) -> None:
+        """Sleep so long, or until contact is made."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._made.wait()
+        except TimeoutError:
+            return
+
+
 class LaneSignals:
     """`work`: there are tasks to execute; `reports`: there are outcomes to report."""
 

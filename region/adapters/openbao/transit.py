@@ -41,6 +41,8 @@ class BaoTransit:
         self._world = world
         self._wrapping: rsa.RSAPublicKey | None = None
         self._made_safe = False
+        # What is asked once a process is asked by one task, however many wait for it.
+        self._once = asyncio.Lock()
 
     async def key(self, name: str) -> TransitKey | None:
         """See the port."""
@@ -53,7 +55,9 @@ class BaoTransit:
 
     async def prepare_import(self) -> None:
         """See the port."""
-        if self._wrapping is None:
+        async with self._once:
+            if self._wrapping is not None:
+                return
             path = f"{self._mount}/wrapping_key"
             answer = await self._openbao.call("GET", path, seconds=WRAPPING_KEY_TIMEOUT)
             _check(answer, "wrapping_key")
@@ -109,13 +113,14 @@ class BaoTransit:
 
     async def _forbid_making(self) -> None:
         """Once a process: transit must never make a key because somebody encrypts by a name that is not there."""
-        if self._made_safe:
-            return
-        path = f"{self._mount}/config/keys"
-        answer = await self._openbao.call("GET", path)
-        if answer.status != 200 or not answer.body["data"].get("disable_upsert"):
-            _check(await self._openbao.call("POST", path, {"disable_upsert": True}), "config/keys")
-        self._made_safe = True
+        async with self._once:
+            if self._made_safe:
+                return
+            path = f"{self._mount}/config/keys"
+            answer = await self._openbao.call("GET", path)
+            if answer.status != 200 or not answer.body["data"].get("disable_upsert"):
+                _check(await self._openbao.call("POST", path, {"disable_upsert": True}), "config/keys")
+            self._made_safe = True
 
     async def _batch(self, action: str, name: str, items: Sequence[dict[str, str]]) -> list[dict[str, str]]:
         results: list[dict[str, str]] = []
