@@ -43,10 +43,10 @@ class OpaSettings(Section):
 class FlowSettings(Section):
     """How much at once, and how often."""
 
-    detect_batch: int = Field(1000, ge=1, le=10_000, description="Placements a detection statement")
+    detect_batch: int = Field(2000, ge=1, le=10_000, description="Placements a detection statement")
     detect_seconds: float = Field(5.0, gt=0, description="Period of the full pass that needs no notification")
-    claim_batch: int = Field(256, ge=1, le=5000, description="Tasks a claim")
-    message_tasks: int = Field(64, ge=1, le=500, description="Tasks a broker message")
+    claim_batch: int = Field(512, ge=1, le=5000, description="Tasks a claim")
+    message_tasks: int = Field(128, ge=1, le=500, description="Tasks a broker message")
     report_batch: int = Field(2000, ge=1, le=20_000, description="Reports a statement")
     beat_seconds: float = Field(2.0, gt=0, description="Period of the proof of life on every lane stream")
     stream_seconds: float = Field(600.0, gt=0, description="Age at which a lane stream has to be authorised anew")

@@ -41,6 +41,8 @@ class Drift:
     generation: int
     correlation_id: str
     attempt: int
+    driven_generation: int
+    observed_generation: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from orbital.v1.task_pb2 import Outcome
@@ -14,8 +13,8 @@ from gateway.adapters.postgres.queries import SQL
 from gateway.domain.report import REDRIVE, TASK_STATES, Regional
 
 
-def _time(stamp: Timestamp) -> datetime | None:
-    return stamp.ToDatetime(tzinfo=UTC) if stamp.seconds else None
+def _time(stamp: Timestamp) -> float | None:
+    return stamp.seconds + stamp.nanos * 1e-9 if stamp.seconds else None
 
 
 def _task_row(item: Regional) -> tuple[object, ...]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from gateway.adapters.postgres.pool import Connection, Pool, translated
 from gateway.adapters.postgres.queries import SQL
-from gateway.domain.task import KIND_WORDS
+from gateway.domain.task import KIND_WORDS, task_id
 from gateway.ports.store import Claimed, Denial, Drift
 from runtime.policy import Refusal
 
@@ -41,14 +41,13 @@ class _DriftBatch:
         self.drifts = drifts
 
     async def drive(self, tasks: Sequence[tuple[uuid.UUID, Drift, float]]) -> None:
-        renewed = [drift for _, drift, _ in tasks if drift.generation > 1 and drift.attempt == 0]
-        if renewed:
-            await self._connection.execute(
-                SQL["supersede"],
-                [drift.resource_id for drift in renewed],
-                [drift.region for drift in renewed],
-                [drift.generation for drift in renewed],
-            )
+        overtaken = [
+            task_id(drift.resource, drift.region, drift.driven_generation)
+            for _, drift, _ in tasks
+            if drift.observed_generation < drift.driven_generation < drift.generation
+        ]
+        if overtaken:
+            await self._connection.execute(SQL["supersede"], overtaken)
         rows = [
             (
                 identity,
@@ -127,6 +126,8 @@ class PostgresTasks:
                     row["desired_generation"],
                     row["correlation_id"],
                     row["attempt"],
+                    row["driven_generation"],
+                    row["observed_generation"],
                 )
                 for row in rows
             ]

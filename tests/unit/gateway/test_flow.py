@@ -62,7 +62,7 @@ def world() -> World:
 
 async def test_drift_becomes_tasks_that_are_driven_again_later_each_time(world: World) -> None:
     made = []
-    world.tasks.drifts = [Drift(1, "tenants/t", "t", "eu10", 2, 1, 3, "c", attempt) for attempt in (0, 1)]
+    world.tasks.drifts = [Drift(1, "tenants/t", "t", "eu10", 2, 1, 3, "c", attempt, 0, 0) for attempt in (0, 1)]
     assert not await Detect(world.tasks, 1, 10, lambda: made.append(1)).step()
     assert [identity for identity, _, _ in world.tasks.driven] == [task_id("tenants/t", "eu10", 3)] * 2
     first, second = (seconds for _, _, seconds in world.tasks.driven)

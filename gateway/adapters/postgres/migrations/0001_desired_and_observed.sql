@@ -50,7 +50,8 @@ CREATE TABLE placement (
     reason text NOT NULL DEFAULT '',
     message text NOT NULL DEFAULT '',
     correlation_id text COLLATE "C" NOT NULL,
-    -- How often this generation was driven, and when to drive it next.
+    -- The last generation that a task was made for, how often, and when to make it again.
+    driven_generation bigint NOT NULL DEFAULT 0,
     attempt integer NOT NULL DEFAULT 0,
     due_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
@@ -58,7 +59,6 @@ CREATE TABLE placement (
 ) WITH (fillfactor = 70);
 CREATE INDEX placement_due ON placement (lane, due_at) WHERE desired_generation > observed_generation;
 CREATE INDEX placement_drift ON placement (correlation_id) WHERE desired_generation > observed_generation;
-CREATE INDEX placement_region ON placement (region);
 
 CREATE TABLE task (
     id uuid PRIMARY KEY,
@@ -86,7 +86,6 @@ CREATE TABLE task (
 ) WITH (fillfactor = 70);
 CREATE INDEX task_pending ON task (lane, sequence) WHERE state = 1;
 CREATE INDEX task_job ON task (correlation_id, sequence);
-CREATE INDEX task_placement ON task (resource_id, region) WHERE state IN (1, 2);
 
 -- When a region was last heard of, on which lane.
 CREATE TABLE contact (

@@ -1,7 +1,7 @@
 -- name: drifts
 -- Behind and due: a generation that nobody drove yet, or a silent one whose region can hear us.
 SELECT p.resource_id, p.region, p.task_kind, p.lane, p.desired_generation, p.correlation_id, p.attempt,
-       r.name, r.tenant
+       p.driven_generation, p.observed_generation, r.name, r.tenant
 FROM placement AS p
 INNER JOIN resource AS r ON r.id = p.resource_id
 WHERE p.desired_generation > p.observed_generation
@@ -15,9 +15,8 @@ LIMIT $2
 FOR NO KEY UPDATE OF p SKIP LOCKED;
 
 -- name: supersede
-UPDATE task AS t SET state = 6, reason = 'SUPERSEDED', reported_at = now()
-FROM unnest($1::bigint[], $2::text[], $3::bigint[]) AS u (resource_id, region, generation)
-WHERE t.resource_id = u.resource_id AND t.region = u.region AND t.generation < u.generation AND t.state IN (1, 2);
+UPDATE task SET state = 6, reason = 'SUPERSEDED', reported_at = now()
+WHERE id = ANY($1::uuid[]) AND state IN (1, 2);
 
 -- name: insert_tasks
 INSERT INTO task (id, resource_id, region, tenant, kind, lane, generation, correlation_id)
@@ -28,7 +27,8 @@ ON CONFLICT (id) DO UPDATE SET
     correlation_id = excluded.correlation_id;
 
 -- name: mark_driven
-UPDATE placement AS p SET attempt = p.attempt + 1, due_at = now() + u.seconds * interval '1 second'
+UPDATE placement AS p SET
+    driven_generation = p.desired_generation, attempt = p.attempt + 1, due_at = now() + u.seconds * interval '1 second'
 FROM unnest($1::bigint[], $2::text[], $3::float8[]) AS u (resource_id, region, seconds)
 WHERE p.resource_id = u.resource_id AND p.region = u.region;
 

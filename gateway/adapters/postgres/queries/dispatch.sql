@@ -1,4 +1,5 @@
 -- name: claim
+-- Row locks, not one for the lane: a replica that freezes in the middle must not stop the others.
 SELECT t.id, t.sequence, t.kind, t.region, t.tenant, t.generation, t.correlation_id, t.created_at,
        t.resource_id, r.name, r.body, r.generation AS current_generation
 FROM (
@@ -10,7 +11,7 @@ ORDER BY t.sequence;
 
 -- name: mark_published
 UPDATE task SET state = 2, dispatched_at = now(), dispatch_decision = $2, reason = '', message = ''
-WHERE id = ANY($1::uuid[]);
+WHERE id = ANY($1::uuid[]) AND state = 1;
 
 -- name: mark_superseded
 UPDATE task SET state = 6, reason = 'SUPERSEDED', reported_at = now() WHERE id = ANY($1::uuid[]);

@@ -1,10 +1,11 @@
 -- name: finish_tasks
 UPDATE task AS t SET
     state = u.state, reason = u.reason, message = u.message, execute_decision = u.decision_id,
-    received_at = u.received_at, decided_at = u.decided_at, executed_at = u.executed_at, reported_at = now()
+    received_at = to_timestamp(u.received_at), decided_at = to_timestamp(u.decided_at),
+    executed_at = to_timestamp(u.executed_at), reported_at = now()
 FROM unnest(
     $1::uuid[], $2::text[], $3::smallint[], $4::text[], $5::text[], $6::text[],
-    $7::timestamptz[], $8::timestamptz[], $9::timestamptz[]
+    $7::float8[], $8::float8[], $9::float8[]
 ) AS u (id, region, state, reason, message, decision_id, received_at, decided_at, executed_at)
 WHERE t.id = u.id AND t.region = u.region AND t.state <> 3;
 
