@@ -106,10 +106,12 @@ class Executor:
                 outcomes.append((entry, fenced))
                 continue
             kind = intent.needed(entry.task, name, entry.held)
-            if kind == pb.TASK_KIND_SYNC_METADATA:
+            scope = work.scope(entry.task, name)
+            # Behind a key operation of its scope metadata keeps its place in the sequence.
+            if kind == pb.TASK_KIND_SYNC_METADATA and scope not in scopes:
                 metadata.append(entry)
             else:
-                scopes.setdefault(work.scope(entry.task, name), []).append((entry, name, kind))
+                scopes.setdefault(scope, []).append((entry, name, kind))
         outcomes += zip(metadata, sync_metadata(metadata), strict=True)
         await self._settle(outcomes, decided)
         await self._run_scopes(scopes, decided)
@@ -135,7 +137,10 @@ class Executor:
                 away: Result | None = None
                 for entry, name, kind in scopes[scope]:
                     # A part that is away for one task of a scope is away for the next: its order holds, time is saved.
-                    outcome = away or await self._handle(entry, name, kind)
+                    outcome = away
+                    if outcome is None and kind == pb.TASK_KIND_SYNC_METADATA:
+                        outcome = sync_metadata([entry])[0]
+                    outcome = outcome or await self._handle(entry, name, kind)
                     away = outcome if outcome.waiting and not outcome.awaits else None
                     outcomes.append((entry, outcome))
                 await self._settle(outcomes, decided)

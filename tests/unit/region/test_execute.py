@@ -122,6 +122,17 @@ async def test_metadata_needs_no_key_operation(bench: Bench) -> None:
     assert (stale.outcome, stale.observed_generation) == (pb.OUTCOME_STALE, 2)
 
 
+async def test_metadata_behind_a_key_operation_keeps_its_place(bench: Bench) -> None:
+    await bench.receive(*ESTATE.foundation())
+    await bench.outcomes(*ESTATE.foundation())
+    label, rotation = ESTATE.system(2, kind=pb.TASK_KIND_SYNC_METADATA), ESTATE.service(2, 2)
+    label.sequence, rotation.sequence = rotation.sequence, label.sequence
+    await bench.journal.receive(2, [label, rotation], bench.parts.world.now())
+    bench.signals[2].work.give()
+    found = await bench.reported(lambda reports: len(reports) == 5)
+    assert [each.task_id for each in found[-2:]] == [rotation.id, label.id]
+
+
 async def test_refused_and_undecided_tasks_are_denied(bench: Bench) -> None:
     tasks = [Estate(name).define_tenant() for name in ("a", "b", "c")]
     bench.policy.denied = {tasks[0].id}
