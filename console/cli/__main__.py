@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -74,8 +73,7 @@ class LocalStack:
             return
         if not (self._directory / "state.json").exists() and any(self._directory.iterdir()):
             raise Failure(f"{self._directory} holds something else than a stack; name another with --data.")
-        api.down(self._directory)
-        shutil.rmtree(self._directory)
+        api.remove(self._directory)
 
     def up(self) -> None:
         """Start every part; returns once all of them are ready."""

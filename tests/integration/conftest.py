@@ -17,7 +17,7 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Stat
     try:
         yield place, api.up(place, only=["postgres", "rabbitmq"])
     finally:
-        api.down(place)
+        api.remove(place)
 
 
 @pytest.fixture

@@ -32,4 +32,4 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         yield world
     finally:
         if not running:
-            api.down(place)
+            api.remove(place)

@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from functools import partial
 
 import grpc
 import pytest
@@ -57,7 +58,7 @@ def test_l4_keys_are_wrapped_in_every_region_and_only_by_their_service(world: Wo
     for region in REGIONS:
         ciphertext = wrap(world, region, "wrapping")
         assert unwrap(world, region, "wrapping", ciphertext) == L4
-        other = refused(lambda: unwrap(world, region, "wrapping", ciphertext, service="v1"))
+        other = refused(partial(unwrap, world, region, "wrapping", ciphertext, service="v1"))
         assert other.code() == grpc.StatusCode.INVALID_ARGUMENT
 
 
@@ -120,7 +121,7 @@ def test_a_kill_reaches_every_region_and_nothing_undoes_it(world: World) -> None
     world.converged(tenant="doomed", seconds=30)
     elapsed = time.monotonic() - begun
     for region in REGIONS:
-        answer = refused(lambda: unwrap(world, region, "doomed", ciphertexts[region]))
+        answer = refused(partial(unwrap, world, region, "doomed", ciphertexts[region]))
         assert answer.code() == grpc.StatusCode.FAILED_PRECONDITION
         assert world.key_material(region, "doomed")["transit"] == []
         assert len(world.key_material(region, "doomed")["systems"]) == 2

@@ -71,7 +71,11 @@ def assert_unknown(world: World, tenant: str) -> None:
     ("resource", "code", "field"),
     [
         (Resource(name="tenants/Not-A-Name", tenant=TenantSpec()), INVALID, "resources[8].name"),
-        (Resource(name="tenants/x", tenant=TenantSpec(display_name="x" * 201)), INVALID, "resources[8].tenant.display_name"),
+        (
+            Resource(name="tenants/x", tenant=TenantSpec(display_name="x" * 201)),
+            INVALID,
+            "resources[8].tenant.display_name",
+        ),
         (
             Resource(name="tenants/x", tenant=TenantSpec(placement=Selector(regions=["eu11"]))),
             NOT_FOUND,
