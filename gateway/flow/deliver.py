@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -50,12 +51,26 @@ class Contacts:
         self._store = store
         self._open: dict[tuple[str, int], int] = {}
 
-    def add(self, region: str, lane: int, count: int) -> None:
-        """One stream more (1) or less (-1)."""
+    @asynccontextmanager
+    async def opened(self, region: str, lane: int) -> AsyncIterator[None]:
+        """Count a stream as open inside the block; the end of a lane's last stream is recorded at once."""
         key = (region, lane)
-        self._open[key] = self._open.get(key, 0) + count
-        if not self._open[key]:
-            del self._open[key]
+        await self._store.contacted([key])
+        self._open[key] = self._open.get(key, 0) + 1
+        try:
+            yield
+        finally:
+            self._open[key] -= 1
+            if not self._open[key]:
+                del self._open[key]
+                await asyncio.shield(self._lost(region, lane))
+
+    async def _lost(self, region: str, lane: int) -> None:
+        try:
+            await self._store.lost(region, lane)
+        except Unavailable as error:
+            # Nobody records the contact any more, so that its age tells.
+            log.warning("lost contact not recorded", region=region, lane=lane, reason=error.reason)
 
     async def run(self, seconds: float) -> None:
         """Record the contact of all of them, in one statement every `seconds`, until cancelled."""
@@ -100,11 +115,10 @@ class Deliver:
     ) -> None:
         """Serve one stream until it is too old or an end of it is lost; `region` is what the sidecar authorised."""
         opening = await _open(requests, region, self._served)
-        await self._store.contacted([(region, opening.lane)])
         await self._store.give_grace(region, opening.lane, self._timing.grace)
-        self._contacts.add(region, opening.lane, 1)
         try:
             async with (
+                self._contacts.opened(region, opening.lane),
                 asyncio.timeout(self._timing.stream) as age,
                 self._lanes.consume(region, opening.lane, opening.credit) as consumer,
             ):
@@ -112,8 +126,6 @@ class Deliver:
         except TimeoutError:
             if not age.expired():
                 raise
-        finally:
-            self._contacts.add(region, opening.lane, -1)
 
     @property
     def timing(self) -> LaneTiming:

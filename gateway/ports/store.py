@@ -136,6 +136,9 @@ class TaskStore(Protocol):
     async def keep_denials(self, denials: Sequence[Denial]) -> None:
         """Keep refusals; one that is kept already is not kept twice."""
 
+    async def lost(self, region: str, lane: int) -> None:
+        """The stream of this lane has ended."""
+
     async def contacted(self, lanes: Sequence[tuple[str, int]]) -> None:
         """These regions were heard of now, on these lanes."""
 

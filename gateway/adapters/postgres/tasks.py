@@ -172,6 +172,11 @@ class PostgresTasks:
         async with translated():
             await _keep_denials(self._pool, denials)
 
+    async def lost(self, region: str, lane: int) -> None:
+        """The stream of this lane has ended."""
+        async with translated():
+            await self._pool.execute(SQL["lose_contact"], region, lane, self._process)
+
     async def contacted(self, lanes: Sequence[tuple[str, int]]) -> None:
         """These regions were heard of now, on these lanes."""
         async with translated():

@@ -77,6 +77,9 @@ class FakeTasks:
     async def keep_denials(self, denials: Sequence[Denial]) -> None:
         self.denials.extend(denials)
 
+    async def lost(self, region: str, lane: int) -> None:
+        self.contacts.remove((region, lane))
+
     async def contacted(self, lanes: Sequence[tuple[str, int]]) -> None:
         self.contacts.extend(lanes)
 

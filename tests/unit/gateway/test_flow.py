@@ -202,6 +202,7 @@ async def test_a_message_leaves_the_broker_only_when_it_was_acknowledged(world: 
     assert (lanes.rejected, lanes.acknowledged) == ([1], [3])
     assert world.tasks.dead == [("eu10", 1, "NOT_A_TASK_BATCH", b"one")]
     assert world.tasks.grace == [("eu10", 1)]
+    assert world.tasks.contacts == []
 
 
 async def test_reports_on_the_stream_wait_for_a_store_that_is_away(world: World) -> None:

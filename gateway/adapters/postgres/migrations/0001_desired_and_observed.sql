@@ -93,6 +93,8 @@ CREATE TABLE contact (
     lane smallint NOT NULL,
     process text NOT NULL,
     contacted_at timestamptz NOT NULL,
+    -- False once the stream has ended; a process that died leaves it true, and the time tells.
+    open boolean NOT NULL,
     PRIMARY KEY (region, lane)
 );
 

@@ -9,7 +9,7 @@ WHERE p.desired_generation > p.observed_generation
     AND p.due_at <= now()
     AND (p.attempt = 0 OR EXISTS (
         SELECT 1 FROM contact AS c
-        WHERE c.region = p.region AND c.lane = p.lane AND c.contacted_at > now() - interval '10 seconds'))
+        WHERE c.region = p.region AND c.lane = p.lane AND c.open AND c.contacted_at > now() - interval '10 seconds'))
 ORDER BY p.due_at
 LIMIT $2
 FOR NO KEY UPDATE OF p SKIP LOCKED;

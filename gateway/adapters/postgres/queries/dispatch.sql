@@ -39,6 +39,10 @@ ON CONFLICT DO NOTHING;
 INSERT INTO dead_letter (region, lane, reason, payload) VALUES ($1, $2::smallint, $3, $4);
 
 -- name: contacts
-INSERT INTO contact (region, lane, process, contacted_at)
-SELECT region, lane, $3, now() FROM unnest($1::text[], $2::smallint[]) AS u (region, lane)
-ON CONFLICT (region, lane) DO UPDATE SET process = excluded.process, contacted_at = excluded.contacted_at;
+INSERT INTO contact (region, lane, process, contacted_at, open)
+SELECT region, lane, $3, now(), true FROM unnest($1::text[], $2::smallint[]) AS u (region, lane)
+ON CONFLICT (region, lane) DO UPDATE SET
+    process = excluded.process, contacted_at = excluded.contacted_at, open = true;
+
+-- name: lose_contact
+UPDATE contact SET open = false WHERE region = $1 AND lane = $2::smallint AND process = $3;

@@ -9,10 +9,12 @@ ORDER BY name LIMIT $4;
 
 -- name: region_status
 SELECT r.name, r.body, r.generation, r.correlation_id, r.updated_at, c.contacted_at,
-       coalesce(c.contacted_at > now() - interval '10 seconds', false) AS connected,
+       coalesce(c.open AND c.contacted_at > now() - interval '10 seconds', false) AS connected,
        coalesce(p.placements, 0) AS placements, coalesce(p.drifting, 0) AS drifting
 FROM resource AS r
-LEFT JOIN (SELECT region, max(contacted_at) AS contacted_at FROM contact GROUP BY region) AS c
+LEFT JOIN (
+    SELECT region, max(contacted_at) AS contacted_at, bool_or(open) AS open FROM contact GROUP BY region
+) AS c
     ON c.region = substr(r.name, 9)
 LEFT JOIN (
     SELECT region, count(*) AS placements,
@@ -54,7 +56,7 @@ FROM job WHERE correlation_id = $1;
 
 -- name: job_regions
 SELECT p.region, count(*) AS behind, max(p.reason) AS reason, max(c.contacted_at) AS contacted_at,
-       coalesce(bool_or(c.contacted_at > now() - interval '10 seconds'), false) AS connected
+       coalesce(bool_or(c.open AND c.contacted_at > now() - interval '10 seconds'), false) AS connected
 FROM placement AS p
 LEFT JOIN contact AS c ON c.region = p.region AND c.lane = p.lane
 WHERE p.correlation_id = $1 AND p.desired_generation > p.observed_generation
