@@ -14,6 +14,7 @@ from stack.parts.softhsm import library, token_label
 from stack.site import Region, Site
 from stack.spawn import environment
 
+WRAPPING_KEY_SECONDS = 60
 POLICY = """
 path "l2/*" { capabilities = ["create", "read", "update", "delete", "list"] }
 path "keys/data/*" { capabilities = ["create", "read", "update", "delete"] }
@@ -51,3 +52,6 @@ class RegionBao(OpenBao):
         client.sys.create_or_update_policy("region", POLICY)
         role, secret = self.site.secret(f"{self.name}-role-id"), self.site.secret(f"{self.name}-secret-id")
         ensure_approle(client, "region", ["region"], role, secret)
+        # Transit makes its RSA wrapping key when it is first asked for it, which takes seconds: not at the first link.
+        client.adapter.timeout = WRAPPING_KEY_SECONDS
+        client.read("l2/wrapping_key")

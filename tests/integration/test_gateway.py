@@ -290,3 +290,15 @@ async def test_pages_join_without_gap_or_overlap(gateway: Gateway) -> None:
     assert seen == sorted(seen)
     assert len(seen) == len(set(seen)) == 6
     assert {item.state for item in page.placements} <= {CONVERGED, CONVERGING}
+
+
+async def test_a_connection_that_the_broker_closes_is_renewed(gateway: Gateway) -> None:
+    connection = gateway.broker._connection
+    assert connection is not None
+    # No frame begins like this: the broker answers by closing the connection.
+    connection.transport.connection.writer.write(b"garbage" * 10)  # type: ignore[union-attr]
+    async with asyncio.timeout(10):
+        while gateway.broker._connection in (connection, None):
+            await asyncio.sleep(0.05)
+    await gateway.declare(*estate())
+    assert len(await gateway.drive()) == 6

@@ -46,29 +46,30 @@ class Broker:
 
     async def run(self) -> None:
         """Keep the connection until cancelled."""
-        try:
-            while True:
-                try:
-                    await self._connect()
-                except LOST as error:
-                    wait = self._backoff.next()
-                    log.warning(
-                        "broker away", connection=self._name, error=type(error).__name__, seconds=round(wait, 2)
-                    )
-                    await asyncio.sleep(wait)
-                    continue
-                assert self._connection is not None
-                self._backoff.reset()
-                await self._connection.closed()
+        while True:
+            # The driver's own `closed` says nothing of a connection that the broker closed: its callback does.
+            lost = asyncio.Event()
+            try:
+                connection = await self._connect(lost)
+            except LOST as error:
+                wait = self._backoff.next()
+                log.warning("broker away", connection=self._name, error=type(error).__name__, seconds=round(wait, 2))
+                await asyncio.sleep(wait)
+                continue
+            self._backoff.reset()
+            self._connection = connection
+            log.info("broker connected", connection=self._name)
+            try:
+                await lost.wait()
+                log.warning("broker lost", connection=self._name)
+            finally:
                 self._connection = None
-        finally:
-            if self._connection is not None:
-                await self._connection.close()
+                await _close(connection)
 
-    async def _connect(self) -> None:
+    async def _connect(self, lost: asyncio.Event) -> AbstractConnection:
         settings = self._settings
         async with asyncio.timeout(10):
-            self._connection = await aio_pika.connect(
+            connection = await aio_pika.connect(
                 host=settings.host,
                 port=settings.port,
                 login=settings.user,
@@ -77,18 +78,42 @@ class Broker:
                 client_properties={"connection_name": self._name},
                 heartbeat=10,
             )
-        log.info("broker connected", connection=self._name)
+        connection.close_callbacks.add(lambda *_: lost.set())
+        return connection
 
     @asynccontextmanager
     async def channel(self, *, confirms: bool) -> AsyncIterator[AbstractChannel]:
         """A channel of its own; raises Unavailable while there is no connection."""
-        if self._connection is None or self._connection.is_closed:
+        if self._connection is None:
             raise unavailable()
-        async with translated(), asyncio.timeout(10):
-            channel = await self._connection.channel(publisher_confirms=confirms, on_return_raises=confirms)
+        channel = await _open(self._connection, confirms=confirms)
         try:
             yield channel
         finally:
-            if not channel.is_closed:
-                async with translated(), asyncio.timeout(5):
-                    await channel.close()
+            await _close(channel)
+
+
+async def _open(connection: AbstractConnection, *, confirms: bool) -> AbstractChannel:
+    """A channel. Cut in half, its opening would make the broker close the connection: a cancellation waits for it."""
+    try:
+        channel = connection.channel(publisher_confirms=confirms, on_return_raises=confirms)
+        opening = asyncio.ensure_future(channel.initialize(timeout=10))
+        try:
+            await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            await asyncio.wait([opening], timeout=5)
+            await _close(channel)
+            raise
+    except (*LOST, RuntimeError) as error:  # the driver's word for a connection that is already closed
+        raise unavailable() from error
+    return channel
+
+
+async def _close(open_end: AbstractConnection | AbstractChannel) -> None:
+    """Close it, if the other end still cares."""
+    if not open_end.is_closed:
+        try:
+            async with asyncio.timeout(5):
+                await open_end.close()
+        except LOST:
+            return
