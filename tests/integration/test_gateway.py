@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+from aiormq.abc import ChannelFrame
 from orbital.v1.registry_pb2 import ChangeAction, DeclareRequest, DeclareResponse, KillRequest, PlacementFilter
 from orbital.v1.resource_pb2 import LinkSpec, RegionSpec, Resource, Selector, SystemSpec, TenantSpec
 from orbital.v1.task_pb2 import KeyState, Outcome, Report, Task, TaskBatch
@@ -296,7 +297,8 @@ async def test_a_connection_that_the_broker_closes_is_renewed(gateway: Gateway) 
     connection = gateway.broker._connection
     assert connection is not None
     # No frame begins like this: the broker answers by closing the connection.
-    connection.transport.connection.writer.write(b"garbage" * 10)  # type: ignore[union-attr]
+    frame = ChannelFrame(payload=b"garbage" * 10, should_close=False, drain_future=None)
+    await connection.transport.connection.write_queue.put(frame)
     async with asyncio.timeout(10):
         while gateway.broker._connection in (connection, None):
             await asyncio.sleep(0.05)
