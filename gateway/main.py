@@ -56,8 +56,8 @@ def new_correlation_id() -> str:
 
 
 def backoff() -> Backoff:
-    """Waits of 0.2 to 5 s."""
-    return Backoff(random.random)
+    """Waits of at most a second: there are few gateways, and what they wait for is near."""
+    return Backoff(random.random, first=0.1, most=1.0)
 
 
 async def main(settings: GatewaySettings) -> None:

@@ -20,6 +20,8 @@ async def work(
     A part that does not answer delays the stage by a growing wait, and never ends it.
     """
     while True:
+        # Before the step: a wake-up during it must lead to another.
+        wake.clear()
         try:
             more = await step()
             backoff.reset()
@@ -34,5 +36,4 @@ async def work(
             async with asyncio.timeout(seconds):
                 await wake.wait()
         except TimeoutError:
-            pass
-        wake.clear()
+            continue

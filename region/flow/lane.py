@@ -23,6 +23,8 @@ log = get_logger(__name__)
 
 # A stream is opened anew this long before the gateway would end it.
 EXPIRE_MARGIN = 1.0
+# The longest wait, in seconds, before the next try to reach a gateway that is away.
+RECONNECT_MOST = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ class Lane:
         self._contact = contact
         self._world = world
         self._settings = settings
-        self._backoff = Backoff(world.random)
+        self._backoff = Backoff(world.random, most=RECONNECT_MOST)
 
     async def run(self) -> None:
         """Open the stream again whenever it ends, at once after its age, with a growing wait after a failure."""
