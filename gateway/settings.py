@@ -13,10 +13,10 @@ class PostgresSettings(Section):
     """Where desired and observed state are kept."""
 
     host: str = Field(description="Directory of the Unix socket, or a host name")
-    port: int = 5432
-    database: str = "orbital"
-    user: str = "orbital"
-    password_file: Path
+    port: int = Field(5432, description="Port, which also names the socket")
+    database: str = Field("orbital", description="A database of Orbital's own")
+    user: str = Field("orbital", description="Owner of that database")
+    password_file: Path = Field(description="File with the user's password")
     connections: int = Field(12, ge=4, le=100, description="Size of the pool")
     seconds: float = Field(30.0, description="Time-out of a statement")
 
@@ -24,12 +24,11 @@ class PostgresSettings(Section):
 class RabbitMQSettings(Section):
     """The broker."""
 
-    host: str = "127.0.0.1"
-    port: int = 5672
-    user: str = "gateway"
-    password_file: Path
-    virtual_host: str = "/"
-    management_port: int | None = None
+    host: str = Field("127.0.0.1", description="Host name")
+    port: int = Field(5672, description="AMQP port")
+    user: str = Field("gateway", description="May declare, write and read orbital.*")
+    password_file: Path = Field(description="File with the user's password")
+    virtual_host: str = Field("/", description="Virtual host")
     queue_type: str = Field("classic", pattern="classic|quorum", description="quorum on a cluster")
 
 
@@ -65,4 +64,4 @@ class GatewaySettings(Settings):
     rabbitmq: RabbitMQSettings
     opa: OpaSettings
     flow: FlowSettings = FlowSettings()
-    log_level: str = "INFO"
+    log_level: str = Field("INFO", pattern="DEBUG|INFO|WARNING|ERROR", description="Least level that is logged")

@@ -64,6 +64,14 @@ def describe(model: type[BaseModel], prefix: str = PREFIX) -> Iterator[tuple[str
         if nested:
             yield from describe(nested[0], f"{prefix}{name.upper()}__")
             continue
-        default = "required" if field.is_required() else repr(field.get_default(call_default_factory=True))
-        kind = annotation.__name__ if isinstance(annotation, type) else str(annotation)
-        yield f"{prefix}{name.upper()}", kind.replace("typing.", ""), default, field.description or ""
+        default = "required" if field.is_required() else _written(field.get_default(call_default_factory=True))
+        plain = isinstance(annotation, type) and not hasattr(annotation, "__args__")
+        kind = annotation.__name__ if plain and annotation else str(annotation)
+        yield f"{prefix}{name.upper()}", kind.replace("pathlib.", ""), default, field.description or ""
+
+
+def _written(value: object) -> str:
+    """A default as one would write it in the environment."""
+    if isinstance(value, frozenset):
+        return str(sorted(value))
+    return "none" if value is None else str(value)

@@ -32,7 +32,7 @@ SHAPES = {
     "link": "tenants/TENANT/links/LINK",
 }
 MAX_LABELS = 32
-MAX_KEY_VERSION = 100_000
+MAX_KEY_VERSION = 1000
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,33 @@
+"""Documents that are made from the code are current, and their links lead somewhere."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_the_settings_page_is_current() -> None:
+    spec = importlib.util.spec_from_file_location("make_settings", ROOT / "docs" / "make_settings.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert (ROOT / "docs" / "reference" / "settings.md").read_text() == module.page()
+
+
+def test_every_setting_says_what_it_means() -> None:
+    rows = re.findall(r"^\| `ORBITAL_.*$", (ROOT / "docs" / "reference" / "settings.md").read_text(), re.MULTILINE)
+    assert len(rows) > 40
+    assert [row for row in rows if row.rstrip(" |").endswith(("none", "required")) or row.endswith("|  |")] == []
+
+
+def test_links_between_documents_lead_somewhere() -> None:
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "envoy").rglob("*.md")]
+    broken = [
+        f"{page.relative_to(ROOT)} → {target}"
+        for page in pages
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text())
+        if not (page.parent / target).exists()
+    ]
+    assert broken == []
