@@ -68,7 +68,6 @@ class Gateway(Server):
             "RABBITMQ__USER": BROKER_USER,
             "RABBITMQ__PASSWORD_FILE": site.secret("rabbitmq-gateway"),
             "RABBITMQ__VIRTUAL_HOST": "/",
-            "RABBITMQ__MANAGEMENT_PORT": site.ports["management"],
             "OPA__URL": f"http://{site.address(f'opa-{self.name}')}",
         }
         if self._role == "bulk":
