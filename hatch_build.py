@@ -5,6 +5,8 @@ Run as a script it fills `build/stubs`, which is what a checkout uses; as a hatc
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -27,14 +29,13 @@ def make_stubs(stubs: Path = STUBS, descriptors: Path = DESCRIPTORS) -> None:
     descriptors.parent.mkdir(parents=True, exist_ok=True)
     protos = sorted(str(path.relative_to(ROOT / "proto")) for path in (ROOT / "proto").rglob("*.proto"))
     well_known = Path(protoc.__file__).parent / "_proto"
-    plugins = Path(sys.executable).parent
     failed = protoc.main(
         [
             "protoc",
             f"-I{ROOT / 'proto'}",
             f"-I{well_known}",
-            f"--plugin=protoc-gen-mypy={plugins / 'protoc-gen-mypy'}",
-            f"--plugin=protoc-gen-mypy_grpc={plugins / 'protoc-gen-mypy_grpc'}",
+            f"--plugin=protoc-gen-mypy={_plugin('protoc-gen-mypy')}",
+            f"--plugin=protoc-gen-mypy_grpc={_plugin('protoc-gen-mypy_grpc')}",
             f"--python_out={stubs}",
             f"--grpc_python_out={stubs}",
             f"--mypy_out={stubs}",
@@ -50,6 +51,15 @@ def make_stubs(stubs: Path = STUBS, descriptors: Path = DESCRIPTORS) -> None:
     for package in (stubs / "orbital", stubs / "orbital" / "v1"):
         (package / "py.typed").touch()
         (package / "__init__.py").write_text('"""The contract of Orbital, made from proto/orbital/v1."""\n')
+
+
+def _plugin(name: str) -> str:
+    """A program of the environment that runs this, which an isolated build has on PATH and a checkout beside Python."""
+    places = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
+    found = shutil.which(name, path=places)
+    if found is None:
+        raise SystemExit(f"{name} is missing from the build's environment")
+    return found
 
 
 class StubsHook(BuildHookInterface):
