@@ -160,8 +160,10 @@ def _wanted(layout: Layout, only: Sequence[str]) -> list[str]:
 
 
 def _to_acquire(wanted: Sequence[str]) -> list[str]:
-    """The parts whose binaries these units need: units are called after them."""
-    return [part for part in PARTS if any(name.split("-")[0] == part for name in wanted)]
+    """The parts whose binaries these units need: units are called after them. One's own servers need none."""
+    settings = load_settings()
+    own = {"postgres": settings.postgres_server, "rabbitmq": settings.rabbitmq_server}
+    return [part for part in PARTS if not own.get(part) and any(name.split("-")[0] == part for name in wanted)]
 
 
 class _Start:

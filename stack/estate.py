@@ -10,6 +10,7 @@ from stack.identity.certificates import Certificates
 from stack.openbao.region import RegionBao
 from stack.openbao.world import GlobalBao
 from stack.parts.envoy import GatewayEnvoy, RegionEnvoy
+from stack.parts.existing import ExistingPostgres, ExistingRabbitMQ
 from stack.parts.opa import Opa, Policies
 from stack.parts.postgres import Postgres
 from stack.parts.rabbitmq import Epmd, RabbitMQ
@@ -44,10 +45,20 @@ def port_names(regions: Sequence[Region]) -> list[str]:
 def parts(site: Site) -> list[Unit]:
     """The units that do not need Orbital's own processes."""
     bao = GlobalBao(site)
-    units: list[Unit] = [Epmd(site), RabbitMQ(site), Authority(site), bao, Postgres(site), Paths(site)]
+    units: list[Unit] = [*_broker(site), Authority(site), bao, _database(site), Paths(site)]
     for region in site.regions:
         units += [SoftHSM(site, region), RegionBao(site, region)]
     return [*units, Certificates(site, bao)]
+
+
+def _broker(site: Site) -> list[Unit]:
+    server = site.settings.rabbitmq_server
+    return [ExistingRabbitMQ(site, server)] if server else [Epmd(site), RabbitMQ(site)]
+
+
+def _database(site: Site) -> Unit:
+    server = site.settings.postgres_server
+    return ExistingPostgres(site, server) if server else Postgres(site)
 
 
 def processes(site: Site) -> list[Unit]:

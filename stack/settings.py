@@ -10,6 +10,26 @@ from runtime.errors import Invalid
 from runtime.settings import Section, Settings
 
 
+class PostgresServer(Section):
+    """An existing PostgreSQL."""
+
+    host: str = Field(description="Its host name, or the directory of its Unix socket")
+    port: int = Field(5432, description="Its port")
+    database: str = Field("orbital", description="A database of Orbital's own")
+    user: str = Field("orbital", description="Owner of that database")
+    password_file: Path = Field(description="File with the user's password")
+
+
+class RabbitMQServer(Section):
+    """An existing RabbitMQ."""
+
+    host: str = Field(description="Its host name")
+    port: int = Field(5672, description="Its AMQP port")
+    user: str = Field("gateway", description="May declare, write and read orbital.*")
+    password_file: Path = Field(description="File with the user's password")
+    virtual_host: str = Field("/", description="Virtual host")
+
+
 class Stack(Section):
     """Parts of one's own, and how the stack behaves."""
 
@@ -19,6 +39,8 @@ class Stack(Section):
     postgres: Path | None = Field(None, description="A directory with PostgreSQL's `initdb`, `postgres` and `psql`")
     rabbitmq: Path | None = Field(None, description="Root of usr/lib/rabbitmq and usr/lib/erlang (`/` if installed)")
     softhsm: Path | None = Field(None, description="A root holding libsofthsm2.so and softhsm2-util (`/` if installed)")
+    postgres_server: PostgresServer | None = Field(None, description="An existing server, in place of a private one")
+    rabbitmq_server: RabbitMQServer | None = Field(None, description="An existing server, in place of a private one")
     postgres_user: str = Field("nobody", description="Who PostgreSQL runs as when the stack is started by root")
     certificate_hours: float = Field(24.0, gt=0, description="Life of a certificate; renewed after two thirds of it")
     ready_seconds: float = Field(60.0, gt=0, description="How long a part may take until it is ready")

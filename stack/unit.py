@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +25,7 @@ class Launch:
     strays: Path | None = None
 
 
-class Step:
+class Step(ABC):
     """Something to be done, safe to do again at every start.
 
     `requires` are the units that it waits for; `wants` those that must run too, but that it starts without.
@@ -37,15 +38,15 @@ class Step:
     def __init__(self, site: Site) -> None:
         self.site = site
 
+    @abstractmethod
     async def run(self) -> None:
         """Do it; raises when it could not be done, and is then tried again."""
-        raise NotImplementedError
 
-    async def keep(self) -> None:
+    async def keep(self) -> None:  # noqa: B027 - most have nothing to do here
         """What has to go on afterwards; the default is nothing."""
 
 
-class Server:
+class Server(ABC):
     """A process that is started, asked until it is ready, and started again when it dies.
 
     `requires` are the units that it waits for; `wants` those that must run too, but that it starts without.
@@ -58,15 +59,15 @@ class Server:
     def __init__(self, site: Site) -> None:
         self.site = site
 
+    @abstractmethod
     async def prepare(self) -> Launch:
         """Everything that must be there before the process starts."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def ready(self) -> bool:
         """Whether the part itself says that it serves; an exception counts as no."""
-        raise NotImplementedError
 
-    async def arrange(self) -> None:
+    async def arrange(self) -> None:  # noqa: B027 - most have nothing to do here
         """Set up what is kept inside the part, once it answers; safe to do again."""
 
 

@@ -64,8 +64,15 @@ def path(name: str, settings: Stack | None = None) -> Path:
     except AcquireError as error:
         raise AcquireError(
             f"{name} cannot be had. Tried {part.origin}: {error.message}. "
-            f"To supply your own, set ORBITAL_STACK__{part.setting} to its path."
+            f"To supply your own, set ORBITAL_STACK__{part.setting} to its path{_or_server(name)}."
         ) from error
+
+
+def _or_server(name: str) -> str:
+    """How to name a server that runs already, for the parts that can be one."""
+    if f"{name}_server" not in Stack.model_fields:
+        return ""
+    return f", or ORBITAL_STACK__{PARTS[name].setting}_SERVER__HOST to a server that runs already"
 
 
 def acquire(names: Iterable[str] = (), progress: Progress = lambda _name, _what, _seconds: None) -> dict[str, Path]:

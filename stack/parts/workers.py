@@ -10,11 +10,13 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from runtime.settings import Section
 from stack.openbao.world import TOKEN_ROLE
 from stack.parts import softhsm
 from stack.parts.opa import bundle
 from stack.parts.postgres import DATABASE, PORT, USER, socket_directory
 from stack.parts.rabbitmq import USER as BROKER_USER
+from stack.settings import PostgresServer, RabbitMQServer
 from stack.site import JWT, Region, Site
 from stack.unit import Launch, Server
 
@@ -35,6 +37,31 @@ async def serves(socket: Path) -> bool:
 def variables(settings: Mapping[str, object]) -> dict[str, str]:
     """Settings as environment variables of a process."""
     return {f"ORBITAL_{name}": str(value) for name, value in settings.items()}
+
+
+def database(site: Site) -> PostgresServer:
+    """The database that the gateways use: the private one, or one's own."""
+    return site.settings.postgres_server or PostgresServer(
+        host=str(socket_directory(site)),
+        port=PORT,
+        database=DATABASE,
+        user=USER,
+        password_file=site.secret("postgres-orbital"),
+    )
+
+
+def broker(site: Site) -> RabbitMQServer:
+    """The broker that the gateways use: the private one, or one's own."""
+    return site.settings.rabbitmq_server or RabbitMQServer(
+        host="127.0.0.1",
+        port=site.ports["amqp"],
+        user=BROKER_USER,
+        password_file=site.secret("rabbitmq-gateway"),
+    )
+
+
+def _section(prefix: str, section: Section) -> dict[str, object]:
+    return {f"{prefix}__{name.upper()}": value for name, value in section.model_dump().items()}
 
 
 class Gateway(Server):
@@ -58,16 +85,8 @@ class Gateway(Server):
             "NAME": self.name,
             "LANES": LANES[self._role],
             "LISTEN": f"unix:{self._socket}",
-            "POSTGRES__HOST": socket_directory(site),
-            "POSTGRES__PORT": PORT,
-            "POSTGRES__DATABASE": DATABASE,
-            "POSTGRES__USER": USER,
-            "POSTGRES__PASSWORD_FILE": site.secret("postgres-orbital"),
-            "RABBITMQ__HOST": "127.0.0.1",
-            "RABBITMQ__PORT": site.ports["amqp"],
-            "RABBITMQ__USER": BROKER_USER,
-            "RABBITMQ__PASSWORD_FILE": site.secret("rabbitmq-gateway"),
-            "RABBITMQ__VIRTUAL_HOST": "/",
+            **_section("POSTGRES", database(site)),
+            **_section("RABBITMQ", broker(site)),
             "OPA__URL": f"http://{site.address(f'opa-{self.name}')}",
         }
         if self._role == "bulk":
