@@ -31,7 +31,7 @@ class Desired:
         check_length(len(request.resources), 1, MAX_RESOURCES, "resources", "items")
         check_length(len(request.request_id), 0, MAX_REQUEST_ID, "request_id")
         async with self._store.declaring() as estate:
-            known = await estate.answered(caller.principal, request.request_id)
+            known = await estate.answered(caller.principal, request.request_id, "declare")
             if known is not None:
                 return DeclareResponse.FromString(known)
             stored, changes = await _plan(estate, request.resources)
@@ -50,7 +50,8 @@ class Desired:
         if not request.validate_only:
             check_length(len(request.reason.strip()), 1, 500, "reason")
         async with self._store.killing() as tenancy:
-            known = await tenancy.answered(caller.principal, request.request_id)
+            what = f"kill {request.tenant}"
+            known = await tenancy.answered(caller.principal, request.request_id, what)
             if known is not None:
                 return KillResponse.FromString(known)
             stored = await tenancy.locked(request.tenant)
@@ -63,7 +64,7 @@ class Desired:
             if request.validate_only or answer.already_killed:
                 return answer
             answer.correlation_id = caller.correlation_id or self._new_correlation_id()
-            action = _action(answer, caller, f"kill {request.tenant}", request.reason.strip(), request.request_id)
+            action = _action(answer, caller, what, request.reason.strip(), request.request_id)
             await tenancy.drive(action, _killed(stored), TaskKind.TASK_KIND_UNLINK_KEY, answer)
             return answer
 

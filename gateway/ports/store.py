@@ -79,8 +79,8 @@ class Denial:
 class Estate(Protocol):
     """Desired state inside one transaction that no other declaration runs beside."""
 
-    async def answered(self, actor: str, request_id: str) -> bytes | None:
-        """The stored answer to this request, if it was made before."""
+    async def answered(self, actor: str, request_id: str, action: str) -> bytes | None:
+        """The stored answer to this request, if it was made before; raises Conflict if it was another action."""
 
     async def regions(self) -> Mapping[str, Stored]:
         """Every region, by full name."""
@@ -95,8 +95,8 @@ class Estate(Protocol):
 class Tenancy(Protocol):
     """A tenant and its links, locked."""
 
-    async def answered(self, actor: str, request_id: str) -> bytes | None:
-        """The stored answer to this request, if it was made before."""
+    async def answered(self, actor: str, request_id: str, action: str) -> bytes | None:
+        """The stored answer to this request, if it was made before; raises Conflict if it was another action."""
 
     async def locked(self, tenant: str) -> Mapping[str, Stored]:
         """The tenant and its links, by full name."""

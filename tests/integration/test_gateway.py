@@ -304,3 +304,10 @@ async def test_a_connection_that_the_broker_closes_is_renewed(gateway: Gateway) 
             await asyncio.sleep(0.05)
     await gateway.declare(*estate())
     assert len(await gateway.drive()) == 6
+
+
+async def test_a_request_id_names_one_action(gateway: Gateway) -> None:
+    await gateway.declare(*estate(), request_id="r-1")
+    with pytest.raises(Conflict) as raised:
+        await gateway.desired.kill(KillRequest(tenant="acme", reason="breach", request_id="r-1"), CALLER)
+    assert raised.value.field == "request_id"

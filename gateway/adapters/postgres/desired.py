@@ -30,9 +30,14 @@ async def _wake(connection: Connection, lanes: set[int]) -> None:
     await connection.execute(SQL["wake"], [str(lane) for lane in sorted(lanes)])
 
 
-async def _answered(connection: Connection, actor: str, request_id: str) -> bytes | None:
+async def _answered(connection: Connection, actor: str, request_id: str, action: str) -> bytes | None:
     row = await connection.fetchrow(SQL["request_answer"], actor, request_id) if request_id else None
-    return None if row is None else row["response"]
+    if row is None:
+        return None
+    if row["action"] != action:
+        raise Conflict(f"request_id was used for {row['action']!r}", reason="ID_IN_USE", field="request_id")
+    answer: bytes = row["response"]
+    return answer
 
 
 async def _insert_job(connection: Connection, process: str, action: Action, answer: bytes, total: int) -> None:
@@ -77,8 +82,8 @@ class _Estate:
         self._connection = connection
         self._process = process
 
-    async def answered(self, actor: str, request_id: str) -> bytes | None:
-        return await _answered(self._connection, actor, request_id)
+    async def answered(self, actor: str, request_id: str, action: str) -> bytes | None:
+        return await _answered(self._connection, actor, request_id, action)
 
     async def regions(self) -> Mapping[str, Stored]:
         rows = await self._connection.fetch(SQL["regions"])
@@ -128,8 +133,8 @@ class _Tenancy:
         self._connection = connection
         self._process = process
 
-    async def answered(self, actor: str, request_id: str) -> bytes | None:
-        return await _answered(self._connection, actor, request_id)
+    async def answered(self, actor: str, request_id: str, action: str) -> bytes | None:
+        return await _answered(self._connection, actor, request_id, action)
 
     async def locked(self, tenant: str) -> Mapping[str, Stored]:
         rows = await self._connection.fetch(SQL["lock_tenant"], tenant)

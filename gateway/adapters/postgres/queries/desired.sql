@@ -2,7 +2,7 @@
 SELECT pg_advisory_xact_lock(7203001);
 
 -- name: request_answer
-SELECT correlation_id, action, response FROM job WHERE actor = $1 AND request_id = $2;
+SELECT action, response FROM job WHERE actor = $1 AND request_id = $2;
 
 -- name: regions
 SELECT id, name, body, generation FROM resource WHERE kind = 1;
