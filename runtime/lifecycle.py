@@ -6,7 +6,8 @@ import asyncio
 import gc
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 from runtime.errors import OrbitalError
 from runtime.logs import get_logger
@@ -46,6 +47,27 @@ def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
         for error in group.exceptions
         for leaf in (_leaves(error) if isinstance(error, BaseExceptionGroup) else [error])
     ]
+
+
+@asynccontextmanager
+async def task_group() -> AsyncIterator[asyncio.TaskGroup]:
+    """A TaskGroup after whose failure the task can go on.
+
+    A child that fails while its parent already waits at the end of the block makes asyncio cancel the parent and, up to
+    Python 3.12, never take that back. The next `asyncio.timeout` of the parent then ends in CancelledError.
+    """
+    parent = asyncio.current_task()
+    assert parent is not None
+    waiting = False
+    try:
+        async with asyncio.TaskGroup() as group:
+            yield group
+            waiting = True
+    except BaseExceptionGroup:
+        # Only what the group asked for is taken back: a cancellation from outside has to stay.
+        if waiting and sys.version_info < (3, 13) and group._parent_cancel_requested:  # type: ignore[attr-defined] # noqa: SLF001
+            parent.uncancel()
+        raise
 
 
 class Backoff:

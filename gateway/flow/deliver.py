@@ -27,7 +27,7 @@ from gateway.ports.serving import MAX_REPORTS, ReportIntake
 from gateway.ports.store import TaskStore
 from runtime.errors import Denied, Invalid, Unavailable
 from runtime.fields import check_length
-from runtime.lifecycle import Backoff
+from runtime.lifecycle import Backoff, task_group
 from runtime.logs import get_logger
 
 log = get_logger(__name__)
@@ -185,7 +185,7 @@ class _Stream:
         opened.expire_time.FromDatetime(self._deliver.expire_time())
         await self._down.put(SubscribeResponse(opened=opened))
         try:
-            async with asyncio.TaskGroup() as group:
+            async with task_group() as group:
                 parts = [group.create_task(part) for part in (self._write(), self._read(), self._beat())]
                 await self._listen(group)
                 for part in parts:

@@ -20,7 +20,7 @@ from region.handlers.sync_metadata import sync_metadata
 from region.ports.journal import Journal
 from region.ports.policy import Decisions, Policy
 from runtime.errors import Conflict, Invalid, OrbitalError, Precondition
-from runtime.lifecycle import Backoff
+from runtime.lifecycle import Backoff, task_group
 from runtime.logs import get_logger
 
 log = get_logger(__name__)
@@ -147,7 +147,7 @@ class Executor:
 
         # A tenant's own tasks come before those of its Systems.
         for own in (True, False):
-            async with asyncio.TaskGroup() as group:
+            async with task_group() as group:
                 for scope in scopes:
                     if (not scope[1]) is own:
                         group.create_task(run(scope))

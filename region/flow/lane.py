@@ -16,7 +16,7 @@ from region.ports.gateway import Gateway, Stream
 from region.ports.journal import Journal
 from region.ports.world import World
 from runtime.errors import OrbitalError, Unavailable
-from runtime.lifecycle import Backoff
+from runtime.lifecycle import Backoff, task_group
 from runtime.logs import get_logger
 
 log = get_logger(__name__)
@@ -110,7 +110,7 @@ class Lane:
         reporter = Reporter(self._lane, self._journal, self._signals.reports, self._settings.linger)
         opening = dispatch_pb2.Open(region=self._region, lane=self._lane, credit=self._settings.credit)
         await stream.send(dispatch_pb2.SubscribeRequest(open=opening))
-        async with asyncio.TaskGroup() as group:
+        async with task_group() as group:
             group.create_task(self._read(stream, receiver, reporter))
             group.create_task(receiver.run(outbox.put))
             group.create_task(reporter.run(outbox.put))
