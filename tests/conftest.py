@@ -1,0 +1,4 @@
+"""What every test run begins with."""
+
+# Its plugin imports it when a run ends, where CPython 3.11 may fail to parse a module while it collects garbage.
+import hypothesis  # noqa: F401
