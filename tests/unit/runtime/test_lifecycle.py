@@ -57,7 +57,8 @@ async def test_a_cancellation_stays_whatever_a_child_does_about_it() -> None:
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     task.cancel()
-    await asyncio.wait([task])
+    with pytest.raises(ExceptionGroup):
+        await task
     assert task.cancelling() == 1
 
 
