@@ -43,6 +43,14 @@ def stale(observed: int) -> Result:
     )
 
 
+def superseded(by: int, held: int) -> Result:
+    """Generation `by` was received and takes its place; what the region holds is still `held` (0: nothing).
+
+    The newer one may yet wait or fail, so that only `held` is claimed as observed.
+    """
+    return Result(pb.OUTCOME_STALE, held, "SUPERSEDED", f"Generation {by} takes its place; nothing was done.")
+
+
 def failed(reason: str, message: str) -> Result:
     """The task cannot succeed as it is."""
     return Result(pb.OUTCOME_FAILED, 0, reason, message)

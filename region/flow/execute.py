@@ -91,7 +91,7 @@ class Executor:
         decided = Decided(decisions.decision_id, self._world.now())
         refused, allowed = _sift(entries, decisions)
         kept, superseded = work.coalesce(allowed)
-        outcomes = refused + [(entry, result.stale(newest)) for entry, newest in superseded]
+        outcomes = refused + [(entry, _superseded(entry, newest)) for entry, newest in superseded]
         metadata: list[Entry] = []
         scopes: dict[tuple[str, str], list[tuple[Entry, Name, pb.TaskKind.ValueType]]] = {}
         for entry in kept:
@@ -206,6 +206,10 @@ def _sift(entries: list[Entry], decisions: Decisions) -> tuple[list[tuple[Entry,
         )
         refused.append((entry, result.denied(reason, message)))
     return refused, allowed
+
+
+def _superseded(entry: Entry, newest: int) -> Result:
+    return result.superseded(newest, entry.held.generation if entry.held else 0)
 
 
 def _fenced(entry: Entry) -> Result | None:

@@ -122,6 +122,20 @@ async def test_metadata_needs_no_key_operation(bench: Bench) -> None:
     assert (stale.outcome, stale.observed_generation) == (pb.OUTCOME_STALE, 2)
 
 
+async def test_a_superseded_task_claims_only_what_is_held(bench: Bench) -> None:
+    older, newer = ESTATE.system(1), ESTATE.system(2, 2)
+    newer.lane = older.lane
+    older.sequence, newer.sequence = 1, 2
+    await bench.journal.receive(older.lane, [older, newer], bench.parts.world.now())
+    bench.signals[older.lane].work.give()
+    found = await bench.reported(lambda reports: len(reports) == 2)
+    # Its tenant is not defined yet, so that the newer one waits: nothing is observed.
+    assert {each.task_id: (each.outcome, each.observed_generation) for each in found} == {
+        older.id: (pb.OUTCOME_STALE, 0),
+        newer.id: (pb.OUTCOME_WAITING, 0),
+    }
+
+
 async def test_metadata_behind_a_key_operation_keeps_its_place(bench: Bench) -> None:
     await bench.receive(*ESTATE.foundation())
     await bench.outcomes(*ESTATE.foundation())
