@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import logging
 import signal
 import socket
 import time
@@ -16,6 +17,7 @@ from orbital.v1 import registry_pb2 as registry
 from stack import api
 from tests.system.world import SECONDS, World, eventually
 
+log = logging.getLogger(__name__)
 REGION = "eu10"
 # What is aimed at is 3 s; other work on the machine must not fail the test.
 SOON = 6.0
@@ -63,11 +65,11 @@ def local(world: World, path: str, region: str = REGION) -> tuple[int, dict]:
 
 @pytest.fixture
 def measured(record_property: Callable[[str, object], None], request: pytest.FixtureRequest) -> Record:
-    """Keeps a time with the test's result, and shows it under `pytest -s`."""
+    """Keeps a time with the test's result, and shows it under `pytest --log-cli-level=INFO`."""
 
     def record(what: str, seconds: float) -> None:
         record_property(what, round(seconds, 2))
-        print(f"\n{request.node.name}: {what} after {seconds:.2f} s")
+        log.info("%s: %s after %.2f s", request.node.name, what, seconds)
 
     return record
 

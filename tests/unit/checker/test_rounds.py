@@ -74,7 +74,7 @@ async def running(*parts):
 
 async def until(look, seconds=5.0):
     async with asyncio.timeout(seconds):
-        while not look():
+        while not look():  # noqa: ASYNC110 - it looks at plain attributes
             await asyncio.sleep(0.005)
 
 
