@@ -86,7 +86,7 @@ FOLDS: tuple[Fold, ...] = (
     Fold("gateway", "envoy", _seen_by_envoy("GATEWAY")),
     Fold("region-immediate", "envoy", _seen_by_envoy("REGION")),
     Fold("opa-immediate", "envoy", _seen_by_envoy("OPA")),
-    *(Fold(cause, engine, frozenset({"BUNDLE_ERROR"})) for cause in ("envoy", "gateway") for engine in ENGINES),
+    *(Fold(cause, engine, frozenset({"BUNDLE_STALE"})) for cause in ("envoy", "gateway") for engine in ENGINES),
 )
 
 

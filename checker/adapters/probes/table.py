@@ -43,8 +43,8 @@ def probes(settings: CheckerSettings, means: Means) -> list[Probe]:
     return [
         OpenBaoProbe(means.session, means.tls, bao.address, bao.version, period, timeout),
         HsmProbe(hsm.library, hsm.token, hsm.pin_file, hsm.key, hsm.conf, period, timeout),
-        OpaProbe(means.session, "immediate", opa.immediate_url, period, timeout),
-        OpaProbe(means.session, "bulk", opa.bulk_url, period, timeout),
+        OpaProbe(means.session, "immediate", opa.immediate_url, now, period, timeout),
+        OpaProbe(means.session, "bulk", opa.bulk_url, now, period, timeout),
         HealthProbe(
             About("region-immediate", "region-immediate", "health", "REGION_UNREACHABLE", period, timeout),
             settings.processes.immediate,
