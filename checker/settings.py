@@ -72,7 +72,7 @@ class CheckerSettings(Settings):
     disk: Path = Field(description="A directory on the disk that is watched")
     beat_seconds: float = Field(2.0, gt=0, le=5, description="Seconds between signals while nothing changes")
     period_seconds: float = Field(0.5, ge=0.2, description="Seconds between two looks at a part")
-    timeout_seconds: float = Field(1.0, gt=0, description="Time-out of a look at a part")
+    timeout_seconds: float = Field(0.9, gt=0, description="Time-out of a look at a part")
     log_level: str = Field("INFO", pattern="DEBUG|INFO|WARNING|ERROR", description="Least level that is logged")
     opa: OpaSettings
     openbao: OpenBaoSettings

@@ -9,8 +9,8 @@ from checker.domain.sample import Finding
 from checker.domain.statistics import Snapshot, read
 from checker.ports.probe import About, Look
 
-# At two looks a second, three seconds of statistics.
-WINDOW = 6
+# At one look a second, three seconds of statistics.
+WINDOW = 4
 
 
 class EnvoyProbe(Look):

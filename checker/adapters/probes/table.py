@@ -56,7 +56,7 @@ def probes(settings: CheckerSettings, means: Means) -> list[Probe]:
         HealthProbe(
             About("gateway", "gateway", "health", "GATEWAY_UNREACHABLE", period, timeout), settings.envoy.gateway
         ),
-        EnvoyProbe(means.admin, period, timeout),
+        EnvoyProbe(means.admin, 2 * period, timeout),
         CertificatesProbe(means.admin, now, limits.certificate_hours, SLOW / 2),
         ClockProbe(lambda: means.control.offset, now, limits.clock_seconds, 1.0),
         DiskProbe(settings.disk, limits.disk_free, limits.disk_least, SLOW / 2),
