@@ -11,18 +11,21 @@ from datetime import UTC, datetime
 
 from orbital.v1.dispatch_pb2_grpc import add_DispatchServiceServicer_to_server
 from orbital.v1.enrolment_pb2_grpc import add_EnrolmentServiceServicer_to_server
+from orbital.v1.flag_pb2_grpc import add_CheckerServiceServicer_to_server
 from orbital.v1.registry_pb2_grpc import add_RegistryServiceServicer_to_server
 from orbital.v1.report_pb2_grpc import add_ReportServiceServicer_to_server
 from orbital.v1.trace_pb2_grpc import add_TraceServiceServicer_to_server
 
 from gateway.adapters.bundles.server import serve_bundles
 from gateway.adapters.postgres.desired import PostgresDesired
+from gateway.adapters.postgres.flags import PostgresFlags
 from gateway.adapters.postgres.pool import Pool, listen, open_pool
 from gateway.adapters.postgres.reports import PostgresReports
 from gateway.adapters.postgres.see import PostgresSight
 from gateway.adapters.postgres.tasks import PostgresTasks
 from gateway.adapters.rabbitmq.connection import Broker
 from gateway.adapters.rabbitmq.lanes import LanePublisher, RabbitLanes
+from gateway.adapters.rpc.checker import CheckerRpc
 from gateway.adapters.rpc.dispatch import DispatchRpc, EnrolmentRpc, ReportRpc
 from gateway.adapters.rpc.registry import JobNews, RegistryRpc
 from gateway.adapters.rpc.trace import TraceRpc
@@ -32,6 +35,7 @@ from gateway.flow.desired import Desired
 from gateway.flow.detect import Detect
 from gateway.flow.dispatch import Dispatch
 from gateway.flow.report import ReportFlow
+from gateway.flow.signal import SignalFlow
 from gateway.settings import GatewaySettings
 from runtime.lifecycle import Backoff, run
 from runtime.logs import get_logger, setup_logs
@@ -40,7 +44,9 @@ from runtime.rpc import Server
 
 log = get_logger(__name__)
 
-SERVICES = tuple(f"orbital.v1.{name}Service" for name in ("Dispatch", "Enrolment", "Registry", "Report", "Trace"))
+SERVICES = tuple(
+    f"orbital.v1.{name}Service" for name in ("Checker", "Dispatch", "Enrolment", "Registry", "Report", "Trace")
+)
 
 
 def clock() -> datetime:
@@ -75,12 +81,15 @@ async def main(settings: GatewaySettings) -> None:
         contacts = Contacts(tasks)
         deliver = make_deliver(settings, RabbitLanes(consuming, settings.rabbitmq.queue_type), tasks, reports, contacts)
         news = JobNews()
+        flags = PostgresFlags(pool)
+        signals = SignalFlow(flags)
         desired = Desired(PostgresDesired(pool, settings.name), new_correlation_id)
 
         server = Server(settings.listen, SERVICES)
+        add_CheckerServiceServicer_to_server(CheckerRpc(signals, clock), server.grpc)
         add_DispatchServiceServicer_to_server(DispatchRpc(deliver), server.grpc)
         add_EnrolmentServiceServicer_to_server(EnrolmentRpc(sight, clock), server.grpc)
-        add_RegistryServiceServicer_to_server(RegistryRpc(desired, sight, news), server.grpc)
+        add_RegistryServiceServicer_to_server(RegistryRpc(desired, sight, flags, news), server.grpc)
         add_ReportServiceServicer_to_server(ReportRpc(reports), server.grpc)
         add_TraceServiceServicer_to_server(TraceRpc(sight), server.grpc)
 
@@ -89,6 +98,7 @@ async def main(settings: GatewaySettings) -> None:
             publishing.run(),
             consuming.run(),
             reports.run(),
+            signals.run(),
             contacts.run(settings.flow.beat_seconds),
             Converge(PostgresReports(pool)).run(settings.flow.detect_seconds, backoff()),
             listen(pool, "orbital_job", news.heard),

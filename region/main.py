@@ -89,6 +89,9 @@ async def main() -> None:
             crypto_pb2_grpc.add_CryptoServiceServicer_to_server(CryptoRpc(Serve(parts, keyring, beats)), server.grpc)
             await stack.enter_async_context(server.running())
             await server.serving(True)
+        elif settings.health:
+            health = await stack.enter_async_context(Server(settings.health, []).running())
+            await health.serving(True)
 
         # What it does: receive and report on each lane's stream, execute beside it.
         signals = {lane: LaneSignals() for lane in settings.lanes}

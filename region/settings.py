@@ -83,6 +83,7 @@ class RegionSettings(Settings):
     gateway: str = Field(description="Socket of the region's Envoy that leads to the gateway, unix:PATH")
     journal: Path = Field(description="The SQLite database of this process")
     listen: str | None = Field(None, description="Where the Crypto service listens, unix:PATH; none without")
+    health: str | None = Field(None, description="Where a process that serves nothing else tells its health, unix:PATH")
     ready_file: Path | None = Field(None, description="Written once the process works, enrolled or isolated")
     keep_hours: float = Field(24.0, gt=0, description="How long settled tasks are remembered, to recognise redelivery")
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")

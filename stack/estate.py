@@ -9,6 +9,7 @@ from stack.identity.authority import Authority
 from stack.identity.certificates import Certificates
 from stack.openbao.region import RegionBao
 from stack.openbao.world import GlobalBao
+from stack.parts.checker import Checker
 from stack.parts.envoy import GatewayEnvoy, RegionEnvoy
 from stack.parts.existing import ExistingPostgres, ExistingRabbitMQ
 from stack.parts.opa import Opa, Policies
@@ -72,6 +73,7 @@ def processes(site: Site) -> list[Unit]:
         bundles = f"region-{region.name}-bundles"
         found += [Opa(site, f"opa-{region.name}-{role}", region.name, bundles) for role in roles]
         found += [RegionWorker(site, region, role) for role in roles]
+        found.append(Checker(site, region))
     return found
 
 

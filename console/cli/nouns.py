@@ -81,6 +81,15 @@ def _regions(connection: Connection, _: Wanted) -> Iterator[Row]:
     yield from map(rows.region, connection.call(connection.registry.ListRegions, ListRegionsRequest()).regions)
 
 
+def _flags(connection: Connection, wanted: Wanted) -> Iterator[Row]:
+    from orbital.v1.registry_pb2 import ListFlagsRequest
+
+    from console.cli import rows
+
+    request = ListFlagsRequest(region=wanted.region, page_size=PAGE)
+    yield from map(rows.flag, connection.call(connection.registry.ListFlags, request).flags)
+
+
 def _resources(word: str, connection: Connection, wanted: Wanted) -> Iterator[Row]:
     from orbital.v1 import registry_pb2 as api
 
@@ -160,7 +169,8 @@ _VERSION = Column("KEY VERSION", "key_version", form="number")
 
 NOUNS = (
     Noun("regions", "region", "name", (
-        Column("NAME", "name"), Column("AREA", "area"), Column("CONNECTED", "connected"),
+        Column("NAME", "name"), Column("AREA", "area"), Column("STATUS", "status"),
+        Column("REASON", "status_reason"), Column("CONNECTED", "connected"),
         Column("LAST CONTACT", "last_contact_at", form="age"), Column("PLACEMENTS", "placements", form="number"),
         Column("DRIFTING", "drifting", form="number"), Column("CRYPTO", "crypto_endpoint", wide=True),
         *(Column(one.title, one.field, wide=True, form=one.form) for one in _GENERATION),
@@ -195,6 +205,13 @@ NOUNS = (
         Column("ATTEMPTS", "attempts", wide=True, form="number"),
         Column("MESSAGE", "message", wide=True), Column("CORRELATION ID", "correlation_id", wide=True),
     ), _tasks, ("tenant", "region", "correlation_id")),
+    Noun("flags", "flag", "component", (
+        Column("REGION", "region"), Column("COMPONENT", "component"), Column("STATUS", "status"),
+        Column("SEVERITY", "severity"), Column("REASON", "reason"), Column("SINCE", "since", form="age"),
+        Column("MESSAGE", "message"), Column("NEXT CHECK", "next_check", wide=True, form="age"),
+        Column("EVIDENCE", "evidence", wide=True), Column("CONSEQUENCES", "consequences", wide=True),
+        Column("CORRELATION ID", "correlation_id", wide=True),
+    ), _flags, ("region",)),
     Noun("deadletters", "deadletter", "id", (
         Column("ID", "id", form="number"), Column("REGION", "region"), Column("LANE", "lane", form="number"),
         Column("REASON", "reason"), Column("BYTES", "size_bytes", form="number"),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from orbital.v1 import flag_pb2 as flags
 from orbital.v1 import registry_pb2 as registry
 from orbital.v1 import resource_pb2 as resources
 from orbital.v1 import task_pb2 as tasks
@@ -58,8 +59,27 @@ def region(one: registry.Region) -> Row:
         last_contact_at=iso(one.last_contact_at),
         placements=one.placements,
         drifting=one.drifting,
+        status=word(flags.HealthStatus, one.status, "HEALTH_STATUS"),
+        status_reason=one.status_reason,
         crypto_endpoint=spec.crypto_endpoint,
     )
+
+
+def flag(one: flags.Flag) -> Row:
+    """What is not as it should be in a region, and why."""
+    return {
+        "region": one.region,
+        "component": one.component,
+        "status": word(flags.HealthStatus, one.status, "HEALTH_STATUS"),
+        "severity": word(flags.FlagSeverity, one.severity, "FLAG_SEVERITY"),
+        "reason": one.reason,
+        "message": one.message,
+        "evidence": [{"name": each.name, "value": each.value, "time": iso(each.time)} for each in one.evidence],
+        "since": iso(one.since),
+        "next_check": iso(one.next_check),
+        "correlation_id": one.correlation_id,
+        "consequences": list(one.consequences),
+    }
 
 
 def tenant(one: resources.Resource) -> Row:

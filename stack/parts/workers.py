@@ -158,7 +158,9 @@ class RegionWorker(Server):
         }
         if self._role == "immediate":
             settings["LISTEN"] = f"unix:{self._socket}"
-        elif self._region.auth == JWT:
+            return settings
+        settings["HEALTH"] = f"unix:{self._socket}"
+        if self._region.auth == JWT:
             settings |= self._issuer()
         return settings
 

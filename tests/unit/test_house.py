@@ -4,17 +4,17 @@ import ast
 from pathlib import Path
 
 import pytest
-from orbital.v1 import crypto_pb2, dispatch_pb2, enrolment_pb2, registry_pb2, report_pb2, trace_pb2
+from orbital.v1 import crypto_pb2, dispatch_pb2, enrolment_pb2, flag_pb2, registry_pb2, report_pb2, trace_pb2
 
 from runtime import errors
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("runtime", "gateway", "region", "console", "stack", "bench")
+PACKAGES = ("runtime", "gateway", "region", "checker", "console", "stack", "bench")
 SOURCES = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 PROSE = [*(ROOT / "policies").rglob("*.rego"), *(ROOT / "envoy").rglob("*.yaml"), *(ROOT / "gateway").rglob("*.sql")]
 BANNED = {"utils", "util", "helpers", "helper", "common", "base", "misc", "manager"}
-CONTRACTS = (crypto_pb2, dispatch_pb2, enrolment_pb2, registry_pb2, report_pb2, trace_pb2)
+CONTRACTS = (crypto_pb2, dispatch_pb2, enrolment_pb2, flag_pb2, registry_pb2, report_pb2, trace_pb2)
 
 
 def _functions(path: Path) -> list[tuple[str, int]]:
@@ -52,7 +52,7 @@ def test_no_variable_is_called_data() -> None:
     assert found == []
 
 
-@pytest.mark.parametrize("package", ["gateway", "region"])
+@pytest.mark.parametrize("package", ["gateway", "region", "checker"])
 def test_the_domain_is_silent(package: str) -> None:
     loud = {"asyncio", "time", "random", "secrets", "logging", "structlog", "os", "socket", "aiohttp", "grpc"}
     for path in (ROOT / package / "domain").glob("*.py"):

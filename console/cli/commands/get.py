@@ -32,7 +32,7 @@ POLL = 2.0
 def get(
     noun: str, name: str | None, limit: int | None, watch: bool, output: str, target: Target, **filters: str
 ) -> None:
-    """List regions, tenants, systems, services, links, placements, tasks, deadletters or denials.
+    """List regions, tenants, systems, services, links, placements, tasks, flags, deadletters or denials.
 
     NAME is the last part of a name, or a whole one such as tenants/acme/systems/core (in short: acme/core).
     """
@@ -87,7 +87,7 @@ def _watch(connection: Connection, noun: Noun, wanted: Wanted, name: str | None,
 
 
 def _identity(row: Row) -> tuple[Any, ...]:
-    return tuple(row.get(field) for field in ("id", "decision_id", "resource", "region"))
+    return tuple(row.get(field) for field in ("id", "decision_id", "resource", "region", "component"))
 
 
 @click.command()

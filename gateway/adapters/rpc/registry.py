@@ -8,11 +8,14 @@ from typing import Any
 
 import grpc
 from orbital.v1 import registry_pb2 as registry
+from orbital.v1.flag_pb2 import HEALTH_STATUS_UNKNOWN
 from orbital.v1.registry_pb2_grpc import RegistryServiceServicer
 from orbital.v1.resource_pb2 import Resource
 
 from gateway.adapters.rpc.caller import caller
+from gateway.domain.health import severity, verdict
 from gateway.domain.resource import parse_name
+from gateway.ports.flags import FlagStore
 from gateway.ports.serving import Intent, Sight
 from runtime.errors import Exhausted, Invalid, NotFound
 
@@ -42,9 +45,10 @@ class JobNews:
 class RegistryRpc(RegistryServiceServicer):
     """See registry.proto."""
 
-    def __init__(self, desired: Intent, sight: Sight, news: JobNews) -> None:
+    def __init__(self, desired: Intent, sight: Sight, flags: FlagStore, news: JobNews) -> None:
         self._desired = desired
         self._sight = sight
+        self._flags = flags
         self._news = news
 
     async def Declare(  # noqa: N802
@@ -82,7 +86,27 @@ class RegistryRpc(RegistryServiceServicer):
         context: Context,  # noqa: ARG002
     ) -> registry.ListRegionsResponse:
         """See registry.proto."""
-        return await self._sight.regions()
+        answer = await self._sight.regions()
+        flags, versions = await self._flags.flags(""), await self._flags.versions()
+        for region in answer.regions:
+            name = region.resource.name.rpartition("/")[2]
+            # A region that was declared a moment ago may not be among the flags yet: it has not been heard either.
+            if name in flags:
+                region.status, region.status_reason = verdict(flags[name])
+            else:
+                region.status, region.status_reason = HEALTH_STATUS_UNKNOWN, "CHECKER_NEVER_HEARD"
+            region.versions.update(versions.get(name, {}))
+        return answer
+
+    async def ListFlags(  # noqa: N802
+        self,
+        request: registry.ListFlagsRequest,
+        context: Context,  # noqa: ARG002
+    ) -> registry.ListFlagsResponse:
+        """See registry.proto."""
+        size = page_size(request.page_size, MAX_PAGE)
+        found = [flag for flags in (await self._flags.flags(request.region)).values() for flag in flags]
+        return registry.ListFlagsResponse(flags=sorted(found, key=severity)[:size])
 
     async def ListPlacements(  # noqa: N802
         self,

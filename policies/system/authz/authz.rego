@@ -14,6 +14,7 @@ allow if {
 		["v1", "data", "orbital", "authz", "dispatch", "decisions"],
 		["v1", "data", "orbital", "authz", "execute", "decisions"],
 		["v1", "data", "orbital", "authz", "report", "decisions"],
+		["v1", "data", "orbital", "authz", "probe", "decisions"],
 	}
 }
 

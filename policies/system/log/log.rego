@@ -20,7 +20,7 @@ drop if {
 }
 
 drop if {
-	input.path in {"orbital/authz/dispatch/decisions", "orbital/authz/execute/decisions", "orbital/authz/report/decisions"}
+	input.path in {concat("/", ["orbital/authz", name, "decisions"]) | some name in {"dispatch", "execute", "report", "probe"}}
 	input.result.denied == []
 }
 
@@ -42,7 +42,7 @@ mask contains concat("", ["/input/attributes/request/http/headers/", name]) if {
 mask contains "/result/allowed" if is_array(input.result.denied)
 
 mask contains {"op": "upsert", "path": concat("/", ["", "input", items]), "value": refused} if {
-	some items in {"tasks", "reports"}
+	some items in {"tasks", "reports", "probes"}
 
 	# OPA 1.15 dies of an upsert into an event that has no input.
 	is_array(input.input[items])

@@ -10,7 +10,16 @@ from typing import Any
 
 import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
-from orbital.v1 import crypto_pb2, crypto_pb2_grpc, registry_pb2_grpc, resource_pb2, task_pb2, trace_pb2, trace_pb2_grpc
+from orbital.v1 import (
+    crypto_pb2,
+    crypto_pb2_grpc,
+    flag_pb2,
+    registry_pb2_grpc,
+    resource_pb2,
+    task_pb2,
+    trace_pb2,
+    trace_pb2_grpc,
+)
 from orbital.v1 import registry_pb2 as api
 
 from console.cli.connection import Connection
@@ -100,6 +109,21 @@ class FakeGateway(
     def ListDenials(self, request: Any, context: Any) -> Any:  # noqa: N802
         self._ask(request, context)
         return api.ListDenialsResponse()
+
+    def ListFlags(self, request: Any, context: Any) -> Any:  # noqa: N802
+        self._ask(request, context)
+        flag = flag_pb2.Flag(
+            region="eu10",
+            component="openbao",
+            status=flag_pb2.HEALTH_STATUS_OUT_OF_SYNC,
+            severity=flag_pb2.FLAG_SEVERITY_CRITICAL,
+            reason="OPENBAO_SEALED",
+            evidence=[flag_pb2.Evidence(name="sealed", value="true", time=NOW)],
+            since=NOW,
+            next_check=NOW,
+            consequences=["disk: DISK_LOW"],
+        )
+        return api.ListFlagsResponse(flags=[flag])
 
     def WatchJob(self, request: Any, context: Any) -> Iterator[Any]:  # noqa: N802
         self._ask(request, context)

@@ -140,6 +140,25 @@ def test_placement_in_json_has_exactly_its_documented_fields(gateway: FakeGatewa
     assert gateway.asked[0].filter.tenant == "acme"
 
 
+def test_flags_show_what_why_since_when_and_what_next(gateway: FakeGateway, orbital: Orbital) -> None:
+    (row,) = json.loads(orbital("get", "flags", "--region", "eu10", "-o", "json").out)
+    assert gateway.asked[0].region == "eu10"
+    moment = "2026-11-18T11:06:40.123Z"
+    assert row == {
+        "region": "eu10",
+        "component": "openbao",
+        "status": "out_of_sync",
+        "severity": "critical",
+        "reason": "OPENBAO_SEALED",
+        "message": "",
+        "evidence": [{"name": "sealed", "value": "true", "time": moment}],
+        "since": moment,
+        "next_check": moment,
+        "correlation_id": "",
+        "consequences": ["disk: DISK_LOW"],
+    }
+
+
 def test_every_form_shows_one_model(gateway: FakeGateway, orbital: Orbital) -> None:
     gateway.placements = [PLACEMENT]
     as_json = json.loads(orbital("get", "placement", "acme/core", "-o", "json").out)

@@ -1,0 +1,1 @@
+"""The checker: a region's health as reasoned flags."""

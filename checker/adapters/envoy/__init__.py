@@ -1,0 +1,1 @@
+"""Envoy, by its admin interface."""

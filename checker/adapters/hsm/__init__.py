@@ -1,0 +1,1 @@
+"""The HSM, in a process of its own."""

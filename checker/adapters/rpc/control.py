@@ -1,0 +1,74 @@
+"""Flags to the control plane, through the region's sidecar; its answer tells its clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import grpc
+from google.protobuf.timestamp_pb2 import Timestamp
+from orbital.v1 import flag_pb2, flag_pb2_grpc
+
+from checker.adapters.rpc.channel import open_channel
+from checker.domain.flag import Flag
+from runtime.rpc import from_rpc_error
+
+TIMEOUT = 3.0
+
+
+class GrpcControl:
+    """See checker.ports.control.Control."""
+
+    def __init__(self, target: str, region: str, clock: Callable[[], float]) -> None:
+        self._channel = open_channel(target)
+        self._region = region
+        self._clock = clock
+        # (seconds that the control plane's clock is ahead, when that was measured); None before the first answer.
+        self.offset: tuple[float, float] | None = None
+
+    async def signal(self, flags: Sequence[Flag], versions: Mapping[str, str], now: float) -> None:
+        """See the port."""
+        request = flag_pb2.SignalRequest(
+            region=self._region, flags=[_packed(flag) for flag in flags], send_time=stamp(now), versions=versions
+        )
+        stub: Any = flag_pb2_grpc.CheckerServiceStub(self._channel)
+        began = self._clock()
+        try:
+            answer = await stub.Signal(request, metadata=(("x-orbital-region", self._region),), timeout=TIMEOUT)
+        except grpc.RpcError as error:
+            raise from_rpc_error(error) from error
+        ended = self._clock()
+        theirs = answer.time.seconds + answer.time.nanos * 1e-9
+        self.offset = (theirs - (began + ended) / 2, ended)
+
+    async def close(self) -> None:
+        """Close the channel."""
+        await self._channel.close()
+
+
+def stamp(seconds: float) -> Timestamp:
+    """Seconds since the epoch as the contract's type."""
+    found = Timestamp()
+    found.FromDatetime(datetime.fromtimestamp(seconds, UTC))
+    return found
+
+
+def _packed(flag: Flag) -> flag_pb2.Flag:
+    severity: Any = flag.severity.value
+    status: Any = flag.status.value
+    return flag_pb2.Flag(
+        component=flag.component,
+        status=status,
+        severity=severity,
+        reason=flag.reason,
+        message=flag.message[:2000],
+        evidence=[
+            flag_pb2.Evidence(name=each.name[:200], value=each.value[:500], time=stamp(each.at))
+            for each in flag.evidence[:32]
+        ],
+        since=stamp(flag.since),
+        next_check=stamp(flag.next_check),
+        correlation_id=flag.correlation_id,
+        consequences=flag.consequences[:64],
+    )

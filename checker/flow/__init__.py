@@ -1,0 +1,1 @@
+"""The stages: probe, aggregate, signal."""

@@ -1,0 +1,100 @@
+"""A region's checker, put together. `python -m checker.main`; the settings are in checker/settings.py."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import ssl
+import time
+from contextlib import AsyncExitStack
+
+import aiohttp
+
+from checker.adapters.envoy.admin import open_admin
+from checker.adapters.http.server import Pages, serve_pages
+from checker.adapters.probes.table import Means, probes
+from checker.adapters.rpc.control import GrpcControl
+from checker.domain.flag import Flag
+from checker.domain.sample import Sample
+from checker.domain.window import Rule
+from checker.flow.aggregate import Board
+from checker.flow.probe import Rounds
+from checker.flow.signal import Signaller
+from checker.ports.control import World
+from checker.settings import CheckerSettings, LimitSettings
+from runtime.lifecycle import run
+from runtime.logs import setup_logs
+from runtime.policy import policy_engine
+
+# A round takes at most the time-out of a question to the policy.
+STUCK_SECONDS = 5.0
+
+
+class Local:
+    """See checker.adapters.http.server.Verdict."""
+
+    def __init__(self, board: Board, rounds: Rounds, signaller: Signaller, world: World) -> None:
+        self._board = board
+        self._rounds = rounds
+        self._signaller = signaller
+        self._world = world
+
+    def alive(self) -> bool:
+        """See the protocol."""
+        return self._world.steady() - self._rounds.beat < STUCK_SECONDS
+
+    def ready(self) -> bool:
+        """See the protocol."""
+        return self._board.seen_all()
+
+    def flags(self) -> list[Flag]:
+        """See the protocol."""
+        return self._board.flags()
+
+    def history(self) -> dict[str, list[Sample]]:
+        """See the protocol."""
+        return {name: list(samples) for name, samples in self._board.history.items()}
+
+    def versions(self) -> dict[str, str]:
+        """See the protocol."""
+        return dict(self._board.versions)
+
+    def heard(self) -> bool:
+        """See the protocol."""
+        return self._signaller.heard
+
+
+def _rule(limits: LimitSettings) -> Rule:
+    return Rule(limits.raise_after, limits.clear_after, limits.stale_seconds, limits.flap_changes, limits.flap_seconds)
+
+
+async def main() -> None:
+    """Probe, judge and signal until cancelled."""
+    settings: CheckerSettings = CheckerSettings.load()
+    setup_logs(settings.name, settings.log_level)
+    world = World(time.time, time.monotonic, random.random)
+    async with AsyncExitStack() as stack:
+        # None of what is looked at has to be there yet.
+        policy = await stack.enter_async_context(policy_engine(settings.opa.bulk_url, settings.opa.seconds))
+        session = await stack.enter_async_context(aiohttp.ClientSession(trust_env=False))
+        admin = await stack.enter_async_context(open_admin(settings.envoy.admin))
+        control = GrpcControl(settings.envoy.gateway, settings.region, world.now)
+        stack.push_async_callback(control.close)
+        tls = ssl.create_default_context(cafile=str(settings.openbao.ca_file))
+        table = probes(settings, Means(session, tls, admin, control, world))
+        for probe in table:
+            stack.push_async_callback(probe.close)
+
+        board = Board([probe.about.component for probe in table], _rule(settings.limits), world)
+        rounds = Rounds(settings.region, table, policy, board, world)
+        signaller = Signaller(board, control, world, settings.beat_seconds)
+        await stack.enter_async_context(
+            serve_pages(settings.listen, Pages(settings.region, Local(board, rounds, signaller, world)))
+        )
+        group = await stack.enter_async_context(asyncio.TaskGroup())
+        group.create_task(rounds.run())
+        group.create_task(signaller.run())
+
+
+if __name__ == "__main__":
+    run(main)

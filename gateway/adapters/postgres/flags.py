@@ -1,0 +1,69 @@
+"""Flags and the checkers that raise them, in PostgreSQL."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from orbital.v1.flag_pb2 import Flag
+
+from gateway.adapters.postgres.pool import Pool, translated
+from gateway.adapters.postgres.queries import SQL
+from gateway.domain.health import SILENT_SECONDS, severity, silent_flag
+from gateway.ports.flags import Signal
+
+
+class PostgresFlags:
+    """Implements `FlagStore`."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def store(self, signals: Sequence[Signal]) -> None:
+        """See the port."""
+        signals = sorted(signals, key=lambda each: each.region)
+        async with translated(), self._pool.acquire() as connection, connection.transaction():
+            taken = await connection.fetch(
+                SQL["store_signals"],
+                [each.region for each in signals],
+                [each.sent_at for each in signals],
+                [json.dumps(dict(each.versions), sort_keys=True) for each in signals],
+            )
+            regions = sorted(row["region"] for row in taken)
+            flags = [(each.region, flag) for each in signals if each.region in regions for flag in each.flags]
+            places = [region for region, _flag in flags], [flag.component for _region, flag in flags]
+            await connection.execute(SQL["clear_flags"], regions, *places)
+            if flags:
+                await connection.execute(
+                    SQL["raise_flags"],
+                    *places,
+                    [flag.status for _region, flag in flags],
+                    [flag.reason for _region, flag in flags],
+                    [flag.SerializeToString(deterministic=True) for _region, flag in flags],
+                )
+
+    async def flags(self, region: str) -> dict[str, list[Flag]]:
+        """See the port."""
+        async with translated():
+            rows = await self._pool.fetch(SQL["flags"], region, SILENT_SECONDS)
+        found: dict[str, list[Flag]] = {row["region"]: [] for row in rows}
+        for row in rows:
+            if row["component"] is not None:
+                flag = Flag.FromString(row["body"])
+                flag.region = row["region"]
+                found[row["region"]].append(flag)
+        for row in rows:
+            if row["silent"] and not _is_silent(found[row["region"]]):
+                before = found[row["region"]]
+                found[row["region"]] = [silent_flag(row["region"], row["heard_at"], before, row["asked_at"])]
+        return {name: sorted(flags, key=severity) for name, flags in found.items()}
+
+    async def versions(self) -> dict[str, dict[str, str]]:
+        """See the port."""
+        async with translated():
+            rows = await self._pool.fetch(SQL["checker_versions"])
+        return {row["region"]: json.loads(row["versions"]) for row in rows}
+
+
+def _is_silent(flags: Sequence[Flag]) -> bool:
+    return len(flags) == 1 and flags[0].component == "checker"

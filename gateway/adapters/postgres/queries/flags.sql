@@ -1,0 +1,37 @@
+-- name: store_signals
+-- A list that overtakes a newer one is not taken, unless the region's clock was set back.
+INSERT INTO checker (region, sent_at, heard_at, versions)
+SELECT region, to_timestamp(sent_at), now(), versions::jsonb
+FROM unnest($1::text[], $2::double precision[], $3::text[]) AS u (region, sent_at, versions)
+ON CONFLICT (region) DO UPDATE SET
+    sent_at = excluded.sent_at, heard_at = excluded.heard_at, versions = excluded.versions
+WHERE excluded.sent_at >= checker.sent_at OR excluded.sent_at < checker.sent_at - interval '1 minute'
+RETURNING region;
+
+-- name: clear_flags
+DELETE FROM flag AS f
+WHERE f.region = ANY($1::text[])
+    AND NOT EXISTS (
+        SELECT FROM unnest($2::text[], $3::text[]) AS u (region, component)
+        WHERE u.region = f.region AND u.component = f.component
+    );
+
+-- name: raise_flags
+INSERT INTO flag (region, component, status, reason, body)
+SELECT * FROM unnest($1::text[], $2::text[], $3::smallint[], $4::text[], $5::bytea[])
+ON CONFLICT (region, component) DO UPDATE SET
+    status = excluded.status, reason = excluded.reason, body = excluded.body
+WHERE flag.body IS DISTINCT FROM excluded.body;
+
+-- name: flags
+-- A flag of a silent checker says what was; `silent` says that it is no longer known.
+SELECT substr(r.name, 9) AS region, c.heard_at, f.component, f.status, f.reason, f.body,
+       coalesce(c.heard_at < now() - make_interval(secs => $2), true) AS silent, now() AS asked_at
+FROM resource AS r
+LEFT JOIN checker AS c ON c.region = substr(r.name, 9)
+LEFT JOIN flag AS f ON f.region = c.region
+WHERE r.kind = 1 AND ($1 = '' OR r.name = 'regions/' || $1)
+ORDER BY r.name, f.component;
+
+-- name: checker_versions
+SELECT region, versions FROM checker;

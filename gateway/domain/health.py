@@ -1,0 +1,44 @@
+"""A region's health as the control plane tells it: what its checker last said, or that its checker is silent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from orbital.v1 import flag_pb2 as pb
+
+# A checker speaks every two seconds.
+SILENT_SECONDS = 10.0
+HEALTHY = pb.HEALTH_STATUS_HEALTHY
+UNKNOWN = pb.HEALTH_STATUS_UNKNOWN
+BADNESS = (HEALTHY, pb.HEALTH_STATUS_DEGRADED, UNKNOWN, pb.HEALTH_STATUS_OUT_OF_SYNC)
+
+
+def severity(flag: pb.Flag) -> tuple[int, int, str, str]:
+    """The order of flags: the worst first, the oldest first among equals."""
+    return (-BADNESS.index(flag.status), flag.since.seconds, flag.region, flag.component)
+
+
+def verdict(flags: Iterable[pb.Flag]) -> tuple[pb.HealthStatus.ValueType, str]:
+    """(status, reason) of a region with these flags, by the worst of them."""
+    ordered = sorted(flags, key=severity)
+    return (ordered[0].status, ordered[0].reason) if ordered else (HEALTHY, "")
+
+
+def silent_flag(region: str, heard_at: datetime | None, before: Iterable[pb.Flag], now: datetime) -> pb.Flag:
+    """The one flag of a region whose checker is silent; what it last said is told as what was, not as what is."""
+    flag = pb.Flag(region=region, component="checker", status=UNKNOWN, severity=pb.FLAG_SEVERITY_WARNING)
+    if heard_at is None:
+        flag.reason = "CHECKER_NEVER_HEARD"
+        flag.message = "This region's checker has never been heard, so nothing is known of its health."
+        flag.since.FromDatetime(now)
+        return flag
+    last = sorted(before, key=severity)
+    was = ", ".join(f"{each.component} {each.reason}" for each in last) or "healthy"
+    flag.reason = "CHECKER_SILENT"
+    flag.message = f"This region's checker has been silent for {(now - heard_at).total_seconds():.0f} s; it was {was}."
+    flag.since.FromDatetime(heard_at + timedelta(seconds=SILENT_SECONDS))
+    item = flag.evidence.add(name="last_heard", value=heard_at.isoformat())
+    item.time.FromDatetime(heard_at)
+    flag.consequences.extend(f"{each.component}: was {each.reason}" for each in last)
+    return flag

@@ -1,0 +1,100 @@
+"""Signals of regions' checkers, stored together for all calls of this process."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from orbital.v1.flag_pb2 import Flag, FlagSeverity, HealthStatus
+
+from gateway.ports.flags import FlagStore, Signal
+from runtime.errors import Invalid, OrbitalError
+from runtime.fields import check_length, check_name
+
+MOST_FLAGS = 64
+MOST_SIGNALS = 500
+
+
+@dataclass(slots=True)
+class _Submitted:
+    signal: Signal
+    done: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+
+class SignalFlow:
+    """Collects signals while the store is busy with those before."""
+
+    def __init__(self, store: FlagStore) -> None:
+        self._store = store
+        self._pending: list[_Submitted] = []
+        self._wake = asyncio.Event()
+
+    async def submit(self, signal: Signal) -> None:
+        """Return once it is durable; raises Invalid naming the field, or Unavailable when the store is away."""
+        check_signal(signal)
+        submitted = _Submitted(signal)
+        self._pending.append(submitted)
+        self._wake.set()
+        await submitted.done
+
+    async def run(self) -> None:
+        """Store what was submitted, until cancelled."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._pending:
+                taken, self._pending = self._pending[:MOST_SIGNALS], self._pending[MOST_SIGNALS:]
+                # Of one region the last one counts.
+                last = {each.signal.region: each.signal for each in taken}
+                failed: OrbitalError | None = None
+                try:
+                    await self._store.store(list(last.values()))
+                except OrbitalError as error:
+                    failed = error
+                for each in taken:
+                    _settle(each.done, failed)
+
+
+def _settle(done: asyncio.Future[None], failed: OrbitalError | None) -> None:
+    if done.done():
+        return
+    if failed is None:
+        done.set_result(None)
+    else:
+        done.set_exception(failed)
+
+
+def check_signal(signal: Signal) -> None:
+    """Raise Invalid naming the field of a signal that cannot be stored."""
+    check_length(len(signal.flags), 0, MOST_FLAGS, "flags", "items")
+    check_length(len(signal.versions), 0, MOST_FLAGS, "versions", "items")
+    if signal.sent_at <= 0:
+        raise Invalid("send_time is missing", field="send_time")
+    for key, version in signal.versions.items():
+        check_length(len(key), 1, 63, "versions")
+        check_length(len(version), 0, 100, f"versions[{key}]")
+    seen: set[str] = set()
+    for index, flag in enumerate(signal.flags):
+        _check_flag(flag, f"flags[{index}]")
+        if flag.component in seen:
+            raise Invalid(f"flags[{index}].component is {flag.component!r} a second time", field="flags")
+        seen.add(flag.component)
+
+
+def _check_flag(flag: Flag, where: str) -> None:
+    check_name(flag.component, f"{where}.component")
+    if flag.status not in HealthStatus.values() or flag.status <= HealthStatus.HEALTH_STATUS_HEALTHY:
+        raise Invalid(f"{where}.status is {flag.status}; expected 2 to 4", field=f"{where}.status")
+    if flag.severity not in FlagSeverity.values() or not flag.severity:
+        raise Invalid(f"{where}.severity is {flag.severity}; expected 1 to 3", field=f"{where}.severity")
+    check_length(len(flag.region), 0, 0, f"{where}.region")
+    check_length(len(flag.reason), 1, 100, f"{where}.reason")
+    check_length(len(flag.message), 0, 2000, f"{where}.message")
+    check_length(len(flag.correlation_id), 0, 64, f"{where}.correlation_id")
+    check_length(len(flag.evidence), 0, 32, f"{where}.evidence", "items")
+    check_length(len(flag.consequences), 0, 64, f"{where}.consequences", "items")
+    for number, item in enumerate(flag.evidence):
+        check_length(len(item.name), 1, 200, f"{where}.evidence[{number}].name")
+        check_length(len(item.value), 0, 500, f"{where}.evidence[{number}].value")
+    for number, text in enumerate(flag.consequences):
+        check_length(len(text), 1, 200, f"{where}.consequences[{number}]")

@@ -1,0 +1,88 @@
+"""What checkers signal, in a real PostgreSQL."""
+
+import asyncio
+import time
+
+import pytest
+from orbital.v1 import flag_pb2 as pb
+
+from gateway.adapters.postgres.flags import PostgresFlags
+from gateway.adapters.postgres.pool import Pool
+from gateway.domain.health import verdict
+from gateway.flow.signal import SignalFlow
+from gateway.ports.flags import Signal
+
+
+def flag(component: str, reason: str = "AWAY", status: int = pb.HEALTH_STATUS_OUT_OF_SYNC) -> pb.Flag:
+    made = pb.Flag(component=component, reason=reason, severity=pb.FLAG_SEVERITY_CRITICAL, message="It is away.")
+    made.status = status
+    made.since.seconds = 1_795_000_000
+    return made
+
+
+@pytest.fixture
+async def flags(pool: Pool) -> PostgresFlags:
+    await pool.execute("TRUNCATE checker, flag")
+    for region in ("eu10", "us20"):
+        await pool.execute(
+            "INSERT INTO resource (name, kind, body, generation, effect_generation, correlation_id)"
+            " VALUES ($1, 1, '', 1, 1, 'c')",
+            f"regions/{region}",
+        )
+    return PostgresFlags(pool)
+
+
+def signal(region: str, *found: pb.Flag, at: float | None = None) -> Signal:
+    return Signal(region, found, at or time.time(), {"openbao": "2.7.2"})
+
+
+async def test_a_region_that_was_never_heard_is_unknown(flags: PostgresFlags) -> None:
+    (one,) = (await flags.flags("eu10"))["eu10"]
+    assert (one.component, one.status, one.reason) == ("checker", pb.HEALTH_STATUS_UNKNOWN, "CHECKER_NEVER_HEARD")
+
+
+async def test_the_whole_list_is_replaced(flags: PostgresFlags) -> None:
+    await flags.store([signal("eu10", flag("openbao"), flag("hsm")), signal("us20", flag("hsm"))])
+    await flags.store([signal("eu10", flag("hsm", "OTHER"), flag("disk", "LOW", pb.HEALTH_STATUS_DEGRADED))])
+    found = await flags.flags("")
+    assert [(one.region, one.component, one.reason) for one in found["eu10"]] == [
+        ("eu10", "hsm", "OTHER"),
+        ("eu10", "disk", "LOW"),
+    ]
+    assert [one.component for one in found["us20"]] == ["hsm"]
+    await flags.store([signal("eu10")])
+    assert (await flags.flags("eu10"))["eu10"] == []
+    assert await flags.versions() == {"eu10": {"openbao": "2.7.2"}, "us20": {"openbao": "2.7.2"}}
+
+
+async def test_a_list_that_was_overtaken_is_dropped(flags: PostgresFlags) -> None:
+    now = time.time()
+    await flags.store([signal("eu10", at=now)])
+    await flags.store([signal("eu10", flag("hsm"), at=now - 5)])
+    assert (await flags.flags("eu10"))["eu10"] == []
+    await flags.store([signal("eu10", flag("hsm"), at=now - 500)])
+    assert [one.component for one in (await flags.flags("eu10"))["eu10"]] == ["hsm"]
+
+
+async def test_a_silent_checker_is_unknown_and_what_it_said_is_told_as_the_past(
+    flags: PostgresFlags, pool: Pool
+) -> None:
+    await flags.store([signal("eu10", flag("hsm"), flag("openbao")), signal("us20")])
+    await pool.execute("UPDATE checker SET heard_at = now() - interval '11 seconds'")
+    found = await flags.flags("")
+    (one,), (other,) = found["eu10"], found["us20"]
+    assert (one.status, one.reason) == (pb.HEALTH_STATUS_UNKNOWN, "CHECKER_SILENT")
+    assert list(one.consequences) == ["hsm: was AWAY", "openbao: was AWAY"]
+    assert "it was healthy" in other.message
+    assert verdict(found["us20"]) == (pb.HEALTH_STATUS_UNKNOWN, "CHECKER_SILENT")
+
+
+async def test_signals_of_many_regions_are_stored_together(flags: PostgresFlags) -> None:
+    flow = SignalFlow(flags)
+    running = asyncio.ensure_future(flow.run())
+    try:
+        async with asyncio.timeout(10):
+            await asyncio.gather(*(flow.submit(signal(f"r{number}", flag("hsm"))) for number in range(200)))
+    finally:
+        running.cancel()
+    assert len(await flags.versions()) == 200

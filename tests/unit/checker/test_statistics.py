@@ -1,0 +1,42 @@
+"""What a sidecar's counters say."""
+
+from checker.domain.sample import Status
+from checker.domain.statistics import Snapshot, growth, read, target
+
+FAIL = "cluster.gateway-bulk.upstream_cx_connect_fail"
+ERROR = "http.crypto.ext_authz.error"
+
+
+def snapshot(down=(), **statistics):
+    return Snapshot(tuple(down), statistics, "1.40.0")
+
+
+def test_a_counter_that_does_not_grow_is_no_trouble():
+    assert read([snapshot(**{FAIL: 7}), snapshot(**{FAIL: 7})]).status is Status.HEALTHY
+    assert read([snapshot(**{FAIL: 7})]).status is Status.HEALTHY
+
+
+def test_growth_is_told_with_whom_it_is_about():
+    found = read([snapshot(**{FAIL: 7}), snapshot(**{FAIL: 9})])
+    assert (found.status, found.reason) == (Status.DEGRADED, "GATEWAY_CONNECT_FAILED")
+    assert (FAIL, "+2") in found.values
+    assert found.version == "1.40.0"
+
+
+def test_several_upstreams_have_no_single_cause():
+    found = read([snapshot(**{FAIL: 7, ERROR: 0}), snapshot(**{FAIL: 9, ERROR: 1})])
+    assert found.reason == "SEVERAL_UPSTREAMS"
+
+
+def test_a_host_that_is_down_is_told():
+    assert read([snapshot(["region"])]).reason == "REGION_UPSTREAM_DOWN"
+
+
+def test_a_sidecar_that_began_anew_counts_from_zero():
+    assert growth({"a": 9, "b": 1}, {"a": 2, "b": 4, "c": 1}) == {"a": 2, "b": 3, "c": 1}
+
+
+def test_whom_it_is_about():
+    assert target(FAIL) == "GATEWAY"
+    assert target(ERROR) == "OPA"
+    assert target("listener.127.0.0.1_1.ssl.connection_error") == "ENVOY"
