@@ -99,19 +99,24 @@ def test_nonsense_allows_nothing_and_does_no_harm(site, question):
 
 
 @pytest.mark.parametrize("name", ["dispatch", "execute", "report"])
-def test_two_hundred_tasks_take_no_more_than_six_milliseconds(site, name):
-    items = [
-        TASK | {"id": f"{n:032x}", "resource": f"tenants/acme/systems/s{n}", "outcome": "DONE"} for n in range(200)
-    ]
-    field = "reports" if name == "report" else "tasks"
-    question = {"principal": "spiffe://orbital/region/eu10", "region": "eu10", field: items}
-    packed = json.dumps({"input": question}).encode()
+def test_two_hundred_tasks_cost_no_more_than_a_few_single_ones(site, name):
     engine = site.engines["opa-eu10-immediate"]
-    seconds = []
-    for _ in range(60):
-        began = time.perf_counter()
-        answer = engine.ask("POST", f"/v1/data/orbital/authz/{name}/decisions", packed)[1]
-        seconds.append(time.perf_counter() - began)
-    assert len(json.loads(answer)["result"]["allowed"]) == 200
-    # The best of many: a busy machine makes the others longer.
-    assert min(seconds) < 0.006
+    field = "reports" if name == "report" else "tasks"
+
+    def fastest(count):
+        items = [
+            TASK | {"id": f"{n:032x}", "resource": f"tenants/acme/systems/s{n}", "outcome": "DONE"}
+            for n in range(count)
+        ]
+        question = {"principal": "spiffe://orbital/region/eu10", "region": "eu10", field: items}
+        packed = json.dumps({"input": question}).encode()
+        seconds = []
+        for _ in range(60):
+            began = time.perf_counter()
+            answer = engine.ask("POST", f"/v1/data/orbital/authz/{name}/decisions", packed)[1]
+            seconds.append(time.perf_counter() - began)
+        assert len(json.loads(answer)["result"]["allowed"]) == count
+        return min(seconds)
+
+    single, batch = fastest(1), fastest(200)
+    assert batch < 40 * single
