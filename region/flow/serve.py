@@ -35,6 +35,11 @@ class Serve:
         """See the port."""
         sealed = envelope.unpack(ciphertext)
         held = await self._keys(service)
+        if 0 < sealed.version < held.compromised_below:
+            raise Precondition(
+                f"Version {sealed.version} of {service.resource} is compromised; nothing is unwrapped by it",
+                reason="KEY_COMPROMISED",
+            )
         material = held.versions.get(sealed.version)
         if material is None:
             raise NotFound(
@@ -71,6 +76,8 @@ class Serve:
         )
         if tenant is None:
             raise NotFound(f"{service.parent_tenant().resource} is not known here", field="tenant")
+        if tenant.retired or (system and system.purged) or (record and record.purged):
+            raise Precondition(f"{service.resource} was purged", reason="KEY_DESTROYED")
         if tenant.killed:
             raise Precondition(f"{service.parent_tenant().resource} was killed", reason="TENANT_KILLED")
         if system is None:
@@ -81,9 +88,10 @@ class Serve:
             raise Precondition(f"{system_name.resource} was unlinked", reason="KEY_REVOKED")
         if system.state is not keys.State.ACTIVE or any(blob.wrapped_by != keys.L2 for blob in record.blobs):
             raise Precondition(f"{system_name.resource} is not linked yet", reason="KEY_PRE_ACTIVE")
+        usable = [blob for blob in record.blobs if blob.version >= record.compromised_below]
         try:
-            materials = await self._parts.transit.decrypt(system_name.transit, [blob.text for blob in record.blobs])
+            materials = await self._parts.transit.decrypt(system_name.transit, [blob.text for blob in usable])
         except NotFound as error:
             raise Precondition(f"{system_name.resource} was unlinked", reason="KEY_REVOKED") from error
-        versions = {blob.version: material for blob, material in zip(record.blobs, materials, strict=True)}
-        return ServiceKeys(versions, tenant.lease)
+        versions = {blob.version: material for blob, material in zip(usable, materials, strict=True)}
+        return ServiceKeys(versions, tenant.lease, record.compromised_below)

@@ -146,3 +146,15 @@ async def test_the_cache_is_bounded_loads_once_and_forgets_in_time(served: Serve
 def test_keys_never_show() -> None:
     assert "107" not in repr(ServiceKeys({1: bytearray(b"k" * 32)}, 0.0))
     assert "kkk" not in repr(ServiceKeys({1: bytearray(b"k" * 32)}, 0.0))
+
+
+async def test_what_was_cached_is_refused_once_it_is_compromised_or_purged(served: Served) -> None:
+    await work_all(served.parts, *ESTATE.foundation(), ESTATE.link())
+    old, _ = await served.serve.wrap(PAY, b"L4", b"")
+    await work_all(served.parts, ESTATE.emergency(2, 2, "pay"))
+    with pytest.raises(Precondition) as refused:
+        await served.serve.unwrap(PAY, old, b"")
+    assert refused.value.reason == "KEY_COMPROMISED"
+    await served.serve.wrap(PAY, b"L4", b"")
+    await work_all(served.parts, ESTATE.purge(9, "pay"))
+    assert await served.refusal() == "KEY_DESTROYED"
