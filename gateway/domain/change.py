@@ -92,7 +92,9 @@ def _admit(resource: Resource, index: int, seen: dict[str, int], stored: Mapping
         )
     if before is not None and before.resource.retired:
         raise Precondition(
-            f"{where}.name: {resource.name} was retired; its name is not used again", reason="RETIRED", field=where
+            f"{where}.name: {resource.name} was retired; its name is not used again",
+            reason="RETIRED",
+            field=f"{where}.name",
         )
     if before is not None:
         _check_transition(before.resource, plain, where)

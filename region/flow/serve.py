@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from region.domain import envelope, keys, lease
 from region.domain.names import Name
+from region.domain.states import STATES, state_of
 from region.flow.keyring import Keyring, ServiceKeys
 from region.flow.lease import Beats
 from region.handlers.parts import Parts, read_service, read_system, read_tenant
@@ -88,7 +89,11 @@ class Serve:
             raise Precondition(f"{system_name.resource} was unlinked", reason="KEY_REVOKED")
         if system.state is not keys.State.ACTIVE or any(blob.wrapped_by != keys.L2 for blob in record.blobs):
             raise Precondition(f"{system_name.resource} is not linked yet", reason="KEY_PRE_ACTIVE")
-        usable = [blob for blob in record.blobs if blob.version >= record.compromised_below]
+        usable = [
+            blob
+            for blob in record.blobs
+            if STATES[state_of(blob.version, len(record.blobs), record.compromised_below, linked=True)].unwraps
+        ]
         try:
             materials = await self._parts.transit.decrypt(system_name.transit, [blob.text for blob in usable])
         except NotFound as error:
