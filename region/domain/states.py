@@ -10,8 +10,6 @@ from dataclasses import dataclass
 
 from orbital.v1 import task_pb2 as pb
 
-KeyState = pb.KeyState.ValueType
-
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
@@ -19,10 +17,10 @@ class Allowance:
 
     wraps: bool
     unwraps: bool
-    then: frozenset[KeyState]
+    then: frozenset[pb.KeyState.ValueType]
 
 
-STATES: Mapping[KeyState, Allowance] = {
+STATES: Mapping[pb.KeyState.ValueType, Allowance] = {
     pb.KEY_STATE_PRE_ACTIVE: Allowance(
         wraps=False,
         unwraps=False,
@@ -42,7 +40,7 @@ STATES: Mapping[KeyState, Allowance] = {
 }
 
 
-def state_of(version: int, newest: int, compromised_below: int, *, linked: bool) -> KeyState:
+def state_of(version: int, newest: int, compromised_below: int, *, linked: bool) -> pb.KeyState.ValueType:
     """The state of a version of a key that has `newest` versions; without versions the key is destroyed."""
     if not 0 < version <= newest:
         return pb.KEY_STATE_DESTROYED
@@ -53,6 +51,6 @@ def state_of(version: int, newest: int, compromised_below: int, *, linked: bool)
     return pb.KEY_STATE_ACTIVE if version == newest else pb.KEY_STATE_DEPRECATED
 
 
-def follows(before: KeyState, after: KeyState) -> bool:
+def follows(before: pb.KeyState.ValueType, after: pb.KeyState.ValueType) -> bool:
     """Whether a version may go from one state to the other; staying is always allowed."""
     return before == after or after in STATES[before].then
