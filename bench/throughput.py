@@ -32,20 +32,20 @@ Say = Callable[[str], None]
 def measure(directory: Path, tasks: int, say: Say) -> dict[str, Any]:
     """The figures of the stack in `directory`, whose regions must be declared."""
     state = json.loads((directory / "state.json").read_text())
-    with _registry(state) as stub:
+    with open_registry(state) as stub:
         regions = [
             region.resource.name.rpartition("/")[2]
             for region in stub.ListRegions(registry.ListRegionsRequest(), timeout=30).regions
         ]
         tenants = max(tasks // len(regions), 1)
         say(f"{tenants} tenants in {len(regions)} regions …")
-        _change(stub, regions, tenants, "prepared")
+        change_labels(stub, regions, tenants, "prepared")
         say("idle latency …")
         latencies = [_latency(stub, regions, index) for index in range(LATENCY_SAMPLES)]
         say(f"{tenants * len(regions)} tasks …")
         before = cpu_seconds(state)
         begun = time.monotonic()
-        _change(stub, regions, tenants, uuid.uuid4().hex)
+        change_labels(stub, regions, tenants, uuid.uuid4().hex)
         elapsed = time.monotonic() - begun
         after = cpu_seconds(state)
     count = tenants * len(regions)
@@ -65,7 +65,8 @@ def measure(directory: Path, tasks: int, say: Say) -> dict[str, Any]:
 
 
 @contextmanager
-def _registry(state: dict[str, Any]) -> Iterator[RegistryServiceStub]:
+def open_registry(state: dict[str, Any]) -> Iterator[RegistryServiceStub]:
+    """The registry, as the operator."""
     files = state["identity"]["operator"]
     credentials = grpc.ssl_channel_credentials(*(Path(files[name]).read_bytes() for name in ("ca", "key", "cert")))
     with grpc.secure_channel(state["gateway"]["mtls"], credentials, options=OPTIONS) as channel:
@@ -77,7 +78,7 @@ def _tenant(index: int, regions: list[str], mark: str) -> Resource:
     return Resource(name=f"tenants/bench-{index:06}", labels={"mark": mark}, tenant=spec)
 
 
-def _change(stub: RegistryServiceStub, regions: list[str], tenants: int, mark: str) -> None:
+def change_labels(stub: RegistryServiceStub, regions: list[str], tenants: int, mark: str) -> None:
     """Declare a label of so many tenants, and return when every region has it."""
     jobs = []
     for start in range(0, tenants, DECLARED_AT_ONCE):
@@ -85,10 +86,11 @@ def _change(stub: RegistryServiceStub, regions: list[str], tenants: int, mark: s
         request = registry.DeclareRequest(resources=[_tenant(index, regions, mark) for index in part])
         jobs.append(stub.Declare(request, timeout=PATIENCE_SECONDS).correlation_id)
     for job in filter(None, jobs):
-        _converged(stub, job)
+        converged(stub, job)
 
 
-def _converged(stub: RegistryServiceStub, correlation_id: str) -> None:
+def converged(stub: RegistryServiceStub, correlation_id: str) -> None:
+    """Return when that change has converged."""
     watch = stub.WatchJob(registry.WatchJobRequest(correlation_id=correlation_id), timeout=PATIENCE_SECONDS)
     for job in watch:
         if job.HasField("converge_time"):
@@ -99,5 +101,5 @@ def _latency(stub: RegistryServiceStub, regions: list[str], index: int) -> float
     """Seconds from the click until the last region's report is stored and the caller knows it."""
     begun = time.monotonic()
     request = registry.DeclareRequest(resources=[_tenant(0, regions, f"latency-{index}-{uuid.uuid4().hex[:8]}")])
-    _converged(stub, stub.Declare(request, timeout=30).correlation_id)
+    converged(stub, stub.Declare(request, timeout=30).correlation_id)
     return time.monotonic() - begun

@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from orbital.v1 import crypto_pb2, crypto_pb2_grpc
 
-from region.adapters.hsm.pkcs11 import open_hsm
+from region.adapters.hsm.process import open_hsm
 from region.adapters.journal.sqlite import SqliteJournal, open_journal
 from region.adapters.opa.policy import open_policy
 from region.adapters.openbao.client import Login, open_openbao
@@ -34,7 +34,6 @@ from region.settings import IasSettings, OpenBaoSettings, RegionSettings
 from runtime.lifecycle import run
 from runtime.logs import setup_logs
 from runtime.rpc import Server
-from runtime.settings import read_secret
 
 CRYPTO = crypto_pb2.DESCRIPTOR.services_by_name["CryptoService"].full_name
 BEAT_KEPT_EVERY = 10.0
@@ -66,8 +65,9 @@ async def main() -> None:
             open_hsm(
                 settings.hsm.library,
                 settings.hsm.token,
-                read_secret(settings.hsm.pin_file),
+                settings.hsm.pin_file,
                 settings.hsm.conf,
+                world,
                 generate_missing=settings.hsm.generate_missing,
             )
         )

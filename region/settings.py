@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pydantic import Field
 
+from region.ports.vault import LONGEST_CACHED
 from runtime.settings import Section, Settings
 
 
@@ -70,7 +71,7 @@ class ExecuteSettings(Section):
 class ServeSettings(Section):
     """The Crypto service."""
 
-    cache_seconds: float = Field(5.0, gt=0, description="How long an L3 stays in memory")
+    cache_seconds: float = Field(5.0, gt=0, le=LONGEST_CACHED, description="How long an L3 stays in memory")
     cache_size: int = Field(10_000, ge=1, description="How many Services' L3 stay in memory")
 
 

@@ -19,6 +19,7 @@ VERBS = {
     "describe": f"{COMMANDS}.get:describe",
     "wait": f"{COMMANDS}.wait:wait",
     "kill": f"{COMMANDS}.kill:kill",
+    "retire": f"{COMMANDS}.retire:retire",
     "trace": f"{COMMANDS}.trace:trace",
     "wrap": f"{COMMANDS}.crypto:wrap",
     "unwrap": f"{COMMANDS}.crypto:unwrap",

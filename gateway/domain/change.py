@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from orbital.v1.registry_pb2 import Change, ChangeAction, FieldChange
-from orbital.v1.resource_pb2 import LinkState, Resource, TenantState
+from orbital.v1.resource_pb2 import LinkState, Resource, ServiceSpec, SystemSpec, TenantState
 
 from gateway.domain.placement import Atlas
 from gateway.domain.resource import normalize, parent_of, parse_name, tenant_of
@@ -90,6 +90,12 @@ def _admit(resource: Resource, index: int, seen: dict[str, int], stored: Mapping
             reason="STALE_GENERATION",
             field=f"{where}.generation",
         )
+    if before is not None and before.resource.retired:
+        raise Precondition(
+            f"{where}.name: {resource.name} was retired; its name is not used again",
+            reason="RETIRED",
+            field=f"{where}.name",
+        )
     if before is not None:
         _check_transition(before.resource, plain, where)
     return plain
@@ -107,8 +113,29 @@ def _check_transition(before: Resource, after: Resource, where: str) -> None:
                 reason="VERSION_SHRINKS",
                 field=f"{where}.{spec}.key_version",
             )
+        _check_compromised(getattr(before, spec).key_compromised_below, old, getattr(after, spec), f"{where}.{spec}")
     elif spec == "link":
         _check_link(before, after, where)
+
+
+def _check_compromised(below: int, version: int, after: SystemSpec | ServiceSpec, where: str) -> None:
+    field = f"{where}.key_compromised_below"
+    if after.key_compromised_below == 0:
+        # Left out, it stays: what is compromised is never good again.
+        after.key_compromised_below = below
+    if after.key_compromised_below < below:
+        raise Invalid(
+            f"{field} is {after.key_compromised_below}, but it was {below}; it only grows",
+            reason="VERSION_SHRINKS",
+            field=field,
+        )
+    raised = after.key_version > version and after.key_compromised_below == after.key_version
+    if after.key_compromised_below > below and not raised:
+        raise Invalid(
+            f"{field}: an emergency rotation raises key_version, which is {version}, and {field} to the same number",
+            reason="INVALID_VERSION",
+            field=field,
+        )
 
 
 def _check_link(before: Resource, after: Resource, where: str) -> None:
@@ -206,7 +233,7 @@ def _spread(result: Plan, seen: Mapping[str, int], estate: Mapping[str, Resource
     }
     everything = any(item.resource.WhichOneof("spec") == "region" for item in result.wanted)
     for name, resource in estate.items():
-        if name in seen or resource.WhichOneof("spec") == "region":
+        if name in seen or resource.retired or resource.WhichOneof("spec") == "region":
             continue
         if everything or tenant_of(name) in moved:
             result.regions[name] = _still(name, resource, atlas)

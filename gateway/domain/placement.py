@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from orbital.v1.resource_pb2 import Resource, Selector
 
 from gateway.domain.resource import parent_of, tenant_of
-from runtime.errors import Invalid, NotFound
+from runtime.errors import Invalid, NotFound, Precondition
 
 Labels = Mapping[str, str]
 
@@ -72,4 +72,6 @@ class Atlas:
         found = self._resources.get(name)
         if found is None:
             raise NotFound(f"{field}: {name} is not declared", reason="UNKNOWN_PARENT", field=field)
+        if found.retired:
+            raise Precondition(f"{field}: {name} was retired", reason="RETIRED", field=field)
         return found

@@ -107,6 +107,7 @@ def normalize(resource: Resource, field: str) -> Resource:
     plain.ClearField("generation")
     plain.ClearField("correlation_id")
     plain.ClearField("update_time")
+    plain.ClearField("retired")
     CHECKS[spec](plain, f"{field}.{spec}")
     return plain
 
@@ -137,11 +138,13 @@ def _tenant(resource: Resource, field: str) -> None:
 
 def _system(resource: Resource, field: str) -> None:
     resource.system.key_version = _version(resource.system.key_version, f"{field}.key_version")
+    _compromised(resource.system.key_compromised_below, resource.system.key_version, field)
     _selector(resource.system.placement, f"{field}.placement")
 
 
 def _service(resource: Resource, field: str) -> None:
     resource.service.key_version = _version(resource.service.key_version, f"{field}.key_version")
+    _compromised(resource.service.key_compromised_below, resource.service.key_version, field)
 
 
 def _link(resource: Resource, field: str) -> None:
@@ -159,6 +162,15 @@ def _version(version: int, field: str) -> int:
     if version > MAX_KEY_VERSION:
         raise Invalid(f"{field} is {version}; expected 1 to {MAX_KEY_VERSION}", reason="INVALID_VERSION", field=field)
     return version or 1
+
+
+def _compromised(below: int, version: int, field: str) -> None:
+    if below > version:
+        raise Invalid(
+            f"{field}.key_compromised_below is {below}, but key_version is {version}; the newest has to be good",
+            reason="INVALID_VERSION",
+            field=f"{field}.key_compromised_below",
+        )
 
 
 def _selector(selector: Selector, field: str) -> None:

@@ -25,13 +25,20 @@ def task_id(resource: str, region: str, generation: int) -> uuid.UUID:
 def effect_kind(resource: Resource, *, new: bool) -> TaskKind.ValueType:
     """The kind of task that brings a key effect about: making the resource, or its last effective change."""
     spec = resource.WhichOneof("spec")
+    if resource.retired and spec != "link":
+        return TaskKind.TASK_KIND_RETIRE_TENANT if spec == "tenant" else TaskKind.TASK_KIND_PURGE_KEY
     if spec == "tenant":
         killed = resource.tenant.state == TenantState.TENANT_STATE_KILLED
         return TaskKind.TASK_KIND_UNLINK_KEY if killed else TaskKind.TASK_KIND_DEFINE_TENANT
     if spec == "link":
         linked = resource.link.state == LinkState.LINK_STATE_LINKED
         return TaskKind.TASK_KIND_LINK_KEY if linked else TaskKind.TASK_KIND_UNLINK_KEY
-    return TaskKind.TASK_KIND_DEFINE_KEY if new else TaskKind.TASK_KIND_ROTATE_KEY
+    if new:
+        return TaskKind.TASK_KIND_DEFINE_KEY
+    key = resource.system if spec == "system" else resource.service
+    # An emergency compromises every version but the newest; a later rotation leaves that number behind.
+    emergency = key.key_compromised_below > 1 and key.key_compromised_below == key.key_version
+    return TaskKind.TASK_KIND_EMERGENCY_ROTATE if emergency else TaskKind.TASK_KIND_ROTATE_KEY
 
 
 def drive_kind(resource: Resource, effect_generation: int, observed_generation: int) -> TaskKind.ValueType:

@@ -4,19 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from orbital.v1.registry_pb2 import DeclareRequest, DeclareResponse, KillRequest, KillResponse
+from orbital.v1.registry_pb2 import (
+    DeclareRequest,
+    DeclareResponse,
+    KillRequest,
+    KillResponse,
+    RetireRequest,
+    RetireResponse,
+)
 from orbital.v1.resource_pb2 import LinkState, Resource, TenantState
 from orbital.v1.task_pb2 import TaskKind
 
 from gateway.domain.change import Plan, Stored, Wanted, plan
 from gateway.domain.resource import parse_name
+from gateway.domain.retire import retire
 from gateway.ports.serving import Caller
 from gateway.ports.store import Action, DesiredStore, Estate
-from runtime.errors import NotFound
+from runtime.errors import NotFound, Precondition
 from runtime.fields import check_length, check_name
 
 MAX_RESOURCES = 5000
 MAX_REQUEST_ID = 128
+MAX_RETIRED = 1000
 
 
 class Desired:
@@ -43,6 +52,27 @@ class Desired:
             await estate.save(_action(answer, caller, "declare", detail, request.request_id), changes, stored, answer)
             return answer
 
+    async def retire(self, request: RetireRequest, caller: Caller) -> RetireResponse:
+        """Make tombstones of the resources named and of all beneath them; what is retired already does not change."""
+        check_length(len(request.names), 1, MAX_RETIRED, "names", "items")
+        check_length(len(request.request_id), 0, MAX_REQUEST_ID, "request_id")
+        if not request.validate_only:
+            check_length(len(request.reason.strip()), 1, 500, "reason")
+        tenants = {parse_name(name, f"names[{index}]").tenant for index, name in enumerate(request.names)}
+        async with self._store.declaring() as estate:
+            known = await estate.answered(caller.principal, request.request_id)
+            if known is not None:
+                return RetireResponse.FromString(known)
+            stored = await estate.resources(sorted(tenants))
+            changes = retire(request.names, stored, await estate.placed(stored))
+            answer = RetireResponse(changes=changes.changes)
+            if request.validate_only or not changes.wanted:
+                return answer
+            answer.correlation_id = caller.correlation_id or self._new_correlation_id()
+            action = _action(answer, caller, "retire", request.reason.strip(), request.request_id)
+            await estate.save(action, changes, stored, answer)
+            return answer
+
     async def kill(self, request: KillRequest, caller: Caller) -> KillResponse:
         """Unlink every Link of a tenant in every region; killing a killed tenant changes nothing."""
         check_name(request.tenant, "tenant")
@@ -58,6 +88,9 @@ class Desired:
             tenant = stored.get(f"tenants/{request.tenant}")
             if tenant is None:
                 raise NotFound(f"No tenant {request.tenant!r}", reason="UNKNOWN_TENANT", field="tenant")
+            if tenant.resource.retired:
+                raise Precondition(f"The tenant {request.tenant!r} was retired", reason="RETIRED", field="tenant")
+            stored = {name: item for name, item in stored.items() if not item.resource.retired}
             services, regions = await tenancy.reach(request.tenant)
             answer = KillResponse(services=services, regions=regions, links=len(stored) - 1)
             answer.already_killed = tenant.resource.tenant.state == TenantState.TENANT_STATE_KILLED
@@ -80,7 +113,7 @@ async def _plan(estate: Estate, declared: Sequence[Resource]) -> tuple[Mapping[s
 
 
 def _action(
-    answer: DeclareResponse | KillResponse, caller: Caller, action: str, detail: str, request_id: str
+    answer: DeclareResponse | KillResponse | RetireResponse, caller: Caller, action: str, detail: str, request_id: str
 ) -> Action:
     return Action(answer.correlation_id, caller.principal, action, detail, caller.decision_id, request_id)
 

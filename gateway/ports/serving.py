@@ -34,6 +34,9 @@ class Intent(Protocol):
     async def kill(self, request: registry.KillRequest, caller: Caller) -> registry.KillResponse:
         """Unlink every Link of a tenant in every region; killing a killed tenant changes nothing."""
 
+    async def retire(self, request: registry.RetireRequest, caller: Caller) -> registry.RetireResponse:
+        """Make tombstones of the resources named and of all beneath them; what is retired already does not change."""
+
 
 class LaneStreams(Protocol):
     """Stage 4, the last mile."""
@@ -77,8 +80,10 @@ class Sight(Protocol):
     async def resource(self, name: str) -> Resource | None:
         """One resource, by full name."""
 
-    async def resources(self, kind: int, tenant: str, size: int, token: str) -> registry.ListResourcesResponse:
-        """A page of resources of one kind."""
+    async def resources(
+        self, kind: int, tenant: str, size: int, token: str, *, retired: bool
+    ) -> registry.ListResourcesResponse:
+        """A page of resources of one kind; with `retired`, tombstones too."""
 
     async def regions(self) -> registry.ListRegionsResponse:
         """Every region with what is known of it."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from orbital.v1.registry_pb2 import DeclareResponse, KillResponse
+from orbital.v1.registry_pb2 import DeclareResponse, KillResponse, RetireResponse
 
 from gateway.domain.change import Plan, Stored, Wanted
 from gateway.domain.report import Regional
@@ -88,7 +88,12 @@ class Estate(Protocol):
     async def resources(self, tenants: Sequence[str] | None) -> Mapping[str, Stored]:
         """The resources of these tenants (of all, for None), by full name, regions left out."""
 
-    async def save(self, action: Action, plan: Plan, stored: Mapping[str, Stored], answer: DeclareResponse) -> None:
+    async def placed(self, stored: Mapping[str, Stored]) -> Mapping[str, frozenset[str]]:
+        """The regions in which each of these resources is placed, by full name."""
+
+    async def save(
+        self, action: Action, plan: Plan, stored: Mapping[str, Stored], answer: DeclareResponse | RetireResponse
+    ) -> None:
         """Store the plan, its placements and the job, and wake the lanes that have work."""
 
 

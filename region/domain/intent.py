@@ -14,10 +14,20 @@ from region.domain.work import Held
 from runtime.errors import Invalid
 
 SPECS = {Kind.TENANT: "tenant", Kind.SYSTEM: "system", Kind.SERVICE: "service", Kind.LINK: "link"}
+OF_KEYS = {
+    pb.TASK_KIND_DEFINE_KEY,
+    pb.TASK_KIND_ROTATE_KEY,
+    pb.TASK_KIND_EMERGENCY_ROTATE,
+    pb.TASK_KIND_PURGE_KEY,
+    pb.TASK_KIND_SYNC_METADATA,
+}
+# A tombstone is made by these, and by nothing else.
+RETIRING = {pb.TASK_KIND_PURGE_KEY, pb.TASK_KIND_RETIRE_TENANT}
 KINDS = {
-    Kind.TENANT: {pb.TASK_KIND_DEFINE_TENANT, pb.TASK_KIND_UNLINK_KEY, pb.TASK_KIND_SYNC_METADATA},
-    Kind.SYSTEM: {pb.TASK_KIND_DEFINE_KEY, pb.TASK_KIND_ROTATE_KEY, pb.TASK_KIND_SYNC_METADATA},
-    Kind.SERVICE: {pb.TASK_KIND_DEFINE_KEY, pb.TASK_KIND_ROTATE_KEY, pb.TASK_KIND_SYNC_METADATA},
+    Kind.TENANT: {pb.TASK_KIND_DEFINE_TENANT, pb.TASK_KIND_UNLINK_KEY, pb.TASK_KIND_SYNC_METADATA}
+    | {pb.TASK_KIND_RETIRE_TENANT},
+    Kind.SYSTEM: OF_KEYS,
+    Kind.SERVICE: OF_KEYS,
     Kind.LINK: {pb.TASK_KIND_LINK_KEY, pb.TASK_KIND_UNLINK_KEY, pb.TASK_KIND_SYNC_METADATA},
 }
 MOST_VERSIONS = 1000
@@ -36,6 +46,10 @@ def check(task: pb.Task, name: Name) -> None:
         raise Invalid(f"{resource.name} has no generation", reason="INVALID_TASK", field="generation")
     if wanted_version(resource) > MOST_VERSIONS:
         raise Invalid(f"key_version is above {MOST_VERSIONS}", reason="INVALID_TASK", field="spec.key_version")
+    if compromised_below(resource) > wanted_version(resource):
+        raise Invalid("The newest version would be COMPROMISED", reason="INVALID_TASK", field="spec")
+    if task.kind in RETIRING and not resource.retired:
+        raise Invalid(f"{kind_name(task.kind)} of what is not retired", reason="INVALID_TASK", field="kind")
     if name.kind is Kind.LINK:
         name.system_of(resource.link.system or "?")
         unlinked = resource.link.state == rpb.LINK_STATE_UNLINKED
@@ -77,6 +91,17 @@ def wanted_version(resource: rpb.Resource) -> int:
             return max(1, resource.system.key_version)
         case "service":
             return max(1, resource.service.key_version)
+        case _:
+            return 0
+
+
+def compromised_below(resource: rpb.Resource) -> int:
+    """Versions under this one are COMPROMISED; 0 when none is."""
+    match resource.WhichOneof("spec"):
+        case "system":
+            return resource.system.key_compromised_below
+        case "service":
+            return resource.service.key_compromised_below
         case _:
             return 0
 

@@ -1,7 +1,8 @@
 """The records of keys, and their transitions. Each record is one key-value entry, written by check-and-set.
 
 A System's L2 goes PRE_ACTIVE → LINKING → ACTIVE → UNLINKED → LINKING → …; LINKING means that its material may be under
-way into transit. The generation fence of the System stands in `generation`, that of each Link in `links`.
+way into transit. From each of them it may go to DESTROYED, a tombstone that nothing leaves. The generation fence of the
+System stands in `generation`, that of each Link in `links`.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ class State(StrEnum):
     LINKING = "LINKING"
     ACTIVE = "ACTIVE"
     UNLINKED = "UNLINKED"
+    DESTROYED = "DESTROYED"
 
 
 KEY_STATES: Mapping[State, pb.KeyState.ValueType] = {
@@ -31,6 +33,7 @@ KEY_STATES: Mapping[State, pb.KeyState.ValueType] = {
     State.LINKING: pb.KEY_STATE_PRE_ACTIVE,
     State.ACTIVE: pb.KEY_STATE_ACTIVE,
     State.UNLINKED: pb.KEY_STATE_DESTROYED,
+    State.DESTROYED: pb.KEY_STATE_DESTROYED,
 }
 
 
@@ -66,6 +69,11 @@ class TenantRecord:
         """True once the kill switch reached it."""
         return self.state == "KILLED"
 
+    @property
+    def retired(self) -> bool:
+        """True for the tombstone."""
+        return self.state == "RETIRED"
+
 
 @dataclass(frozen=True, slots=True)
 class LinkRecord:
@@ -95,11 +103,17 @@ class SystemRecord:
     importing_until: float = 0.0
     destroying_until: float = 0.0
     killed: int = 0
+    compromised_below: int = 0
 
     @property
     def open(self) -> bool:
         """True while material is, or may come to be, in transit."""
         return self.state in {State.LINKING, State.ACTIVE}
+
+    @property
+    def purged(self) -> bool:
+        """True for the tombstone."""
+        return self.state is State.DESTROYED
 
     def busy(self, now: float) -> bool:
         """True while somebody's change of the key in transit may still arrive."""
@@ -135,12 +149,29 @@ class SystemRecord:
         marked = replace(self, killed=generation)
         return replace(marked, state=State.UNLINKED, settled=True, destroying_until=until) if self.open else marked
 
-    def raised(self, generation: int, blobs: tuple[Blob, ...], until: float) -> SystemRecord:
-        """A newer generation of the System, with its versions; an open one has to be settled again."""
+    def destroyed(self, generation: int, until: float) -> SystemRecord:
+        """PURGE_KEY begins: no wrapped version remains; the fences do."""
+        return replace(
+            self,
+            generation=generation,
+            state=State.DESTROYED,
+            blobs=(),
+            link="",
+            key="",
+            settled=True,
+            destroying_until=until,
+        )
+
+    def raised(self, generation: int, blobs: tuple[Blob, ...], until: float, below: int = 0) -> SystemRecord:
+        """A newer generation of the System, with its versions; an open one has to be settled again.
+
+        Versions under `below` are COMPROMISED from now on; what was compromised before stays so.
+        """
         return replace(
             self,
             generation=generation,
             blobs=blobs,
+            compromised_below=max(self.compromised_below, below),
             settled=not self.open,
             importing_until=until if self.open else self.importing_until,
         )
@@ -148,10 +179,20 @@ class SystemRecord:
 
 @dataclass(frozen=True, slots=True)
 class ServiceRecord:
-    """A Service's L3: its wrapped versions in order from 1; the last one wraps, the older ones only unwrap."""
+    """A Service's L3: its wrapped versions in order from 1; the last one wraps, the older ones only unwrap.
+
+    Versions under `compromised_below` do neither. A tombstone has no versions, and the time at which it became one.
+    """
 
     generation: int
     blobs: tuple[Blob, ...]
+    compromised_below: int = 0
+    purged_at: float = 0.0
+
+    @property
+    def purged(self) -> bool:
+        """True for the tombstone."""
+        return self.purged_at > 0
 
     def behind(self, l2_version: int) -> bool:
         """True when a version is not yet wrapped by that version of the L2."""
@@ -190,9 +231,15 @@ def system_record(fields: Mapping[str, Any]) -> SystemRecord:
         importing_until=float(fields["importing_until"]),
         destroying_until=float(fields.get("destroying_until", 0.0)),
         killed=int(fields["killed"]),
+        compromised_below=int(fields.get("compromised_below", 0)),
     )
 
 
 def service_record(fields: Mapping[str, Any]) -> ServiceRecord:
     """A Service's record from the store."""
-    return ServiceRecord(int(fields["generation"]), _blobs(fields))
+    return ServiceRecord(
+        int(fields["generation"]),
+        _blobs(fields),
+        int(fields.get("compromised_below", 0)),
+        float(fields.get("purged_at", 0.0)),
+    )

@@ -61,6 +61,13 @@ def denied(reason: str, message: str) -> Result:
     return Result(pb.OUTCOME_DENIED, 0, reason, message)
 
 
+def purged(resource: str, held: int, generation: int) -> Result:
+    """There is a tombstone: a late task is superseded by it, a newer one cannot bring the key back."""
+    if held >= generation:
+        return stale(held)
+    return failed("PURGED", f"{resource} was purged; nothing brings it back.")
+
+
 def waiting(reason: str, message: str, awaits: str = "") -> Result:
     """Something is away; tried again by itself."""
     return Result(pb.OUTCOME_WAITING, 0, reason, message, awaits=awaits)

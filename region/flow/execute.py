@@ -29,6 +29,7 @@ log = get_logger(__name__)
 LOOK = 5.0
 # A handler that lost a check-and-set reads again and goes on, this often, before its task waits.
 TRIES = 5
+NEVER_SKIPPED = {pb.TASK_KIND_UNLINK_KEY, pb.TASK_KIND_EMERGENCY_ROTATE, *intent.RETIRING}
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +219,7 @@ def _fenced(entry: Entry) -> Result | None:
     if held is None or (side := work.fence(entry.generation, held)) > 0:
         return None
     # A revocation is never skipped on the word of this database alone: the key's own record decides.
-    if entry.task.kind == pb.TASK_KIND_UNLINK_KEY:
+    if entry.task.kind in NEVER_SKIPPED:
         return None
     if side < 0:
         return result.stale(held.generation)

@@ -15,10 +15,11 @@ from runtime.errors import Precondition
 
 @dataclass(slots=True, repr=False)
 class ServiceKeys:
-    """The L3 versions of a Service, with the tenant's lease in seconds."""
+    """The L3 versions of a Service that may be used, with the tenant's lease in seconds."""
 
     versions: Mapping[int, bytearray]
     lease: float
+    compromised_below: int = 0
     expires: float = 0.0
 
     @property

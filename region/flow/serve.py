@@ -3,16 +3,87 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from region.domain import envelope, keys, lease
 from region.domain.names import Name
+from region.domain.states import STATES, state_of
 from region.flow.keyring import Keyring, ServiceKeys
 from region.flow.lease import Beats
 from region.handlers.parts import Parts, read_service, read_system, read_tenant
-from runtime.errors import Invalid, NotFound, Precondition
+from region.ports.serving import Item
+from runtime.errors import Invalid, NotFound, OrbitalError, Precondition
+
+T = TypeVar("T")
+
+
+class Cipher:
+    """The keys of a Service during one call; nothing may be awaited while it lives."""
+
+    def __init__(self, service: Name, held: ServiceKeys, entropy: Callable[[int], bytes]) -> None:
+        self._service = service
+        self._held = held
+        self._entropy = entropy
+        self._ciphers: dict[int, AESGCM] = {}
+        self.newest = held.newest
+
+    def seal(self, item: Item) -> bytes:
+        """The L4 wrapped by the newest version."""
+        nonce = self._entropy(envelope.NONCE)
+        header = envelope.Envelope(self.newest, nonce, b"").header()
+        bound = envelope.associated(self._service.resource, header, item.associated_data)
+        return header + self._cipher(self.newest).encrypt(nonce, item.content, bound)
+
+    def open(self, item: Item) -> tuple[bytes, int]:
+        """The L4 and the version that wrapped it; raises Invalid, NotFound or Precondition."""
+        sealed = envelope.unpack(item.content)
+        bound = envelope.associated(self._service.resource, sealed.header(), item.associated_data)
+        try:
+            return self._cipher(sealed.version).decrypt(sealed.nonce, sealed.sealed, bound), sealed.version
+        except InvalidTag:
+            raise Invalid(
+                "ciphertext was altered, or belongs to another Service or other associated_data",
+                reason="INVALID_CIPHERTEXT",
+                field="ciphertext",
+            ) from None
+
+    def again(self, item: Item) -> bytes:
+        """The L4 wrapped by the newest version instead of the one that wrapped it; raises as `open` does."""
+        plaintext, _ = self.open(item)
+        return self.seal(Item(plaintext, item.associated_data))
+
+    def _cipher(self, version: int) -> AESGCM:
+        if version not in self._ciphers:
+            self._ciphers[version] = AESGCM(self._material(version))
+        return self._ciphers[version]
+
+    def _material(self, version: int) -> bytearray:
+        if 0 < version < self._held.compromised_below:
+            raise Precondition(
+                f"Version {version} of {self._service.resource} is compromised; nothing is unwrapped by it",
+                reason="KEY_COMPROMISED",
+            )
+        material = self._held.versions.get(version)
+        if material is None:
+            raise NotFound(
+                f"{self._service.resource} has no key version {version}",
+                reason="KEY_VERSION_UNKNOWN",
+                field="ciphertext",
+            )
+        return material
+
+
+def _at(index: int, call: Callable[[Item], T], item: Item) -> T:
+    """What the call gives; its error says which item was wrong."""
+    try:
+        return call(item)
+    except OrbitalError as error:
+        error.field = f"items[{index}].{error.field or 'ciphertext'}"
+        raise
 
 
 class Serve:
@@ -25,32 +96,41 @@ class Serve:
 
     async def wrap(self, service: Name, plaintext: bytes, associated_data: bytes) -> tuple[bytes, int]:
         """See the port."""
-        held = await self._keys(service)
-        sealed = envelope.Envelope(held.newest, self._parts.world.entropy(envelope.NONCE), b"")
-        header = sealed.header()
-        bound = envelope.associated(service.resource, header, associated_data)
-        return header + AESGCM(held.versions[held.newest]).encrypt(sealed.nonce, plaintext, bound), held.newest
+        cipher = await self._cipher(service)
+        return cipher.seal(Item(plaintext, associated_data)), cipher.newest
 
     async def unwrap(self, service: Name, ciphertext: bytes, associated_data: bytes) -> tuple[bytes, int]:
         """See the port."""
-        sealed = envelope.unpack(ciphertext)
-        held = await self._keys(service)
-        material = held.versions.get(sealed.version)
-        if material is None:
-            raise NotFound(
-                f"{service.resource} has no key version {sealed.version}",
-                reason="KEY_VERSION_UNKNOWN",
-                field="ciphertext",
-            )
-        bound = envelope.associated(service.resource, sealed.header(), associated_data)
-        try:
-            return AESGCM(material).decrypt(sealed.nonce, sealed.sealed, bound), sealed.version
-        except InvalidTag:
-            raise Invalid(
-                "ciphertext was altered, or belongs to another Service or other associated_data",
-                reason="INVALID_CIPHERTEXT",
-                field="ciphertext",
-            ) from None
+        return (await self._cipher(service)).open(Item(ciphertext, associated_data))
+
+    async def rewrap(self, service: Name, ciphertext: bytes, associated_data: bytes) -> tuple[bytes, int]:
+        """See the port."""
+        cipher = await self._cipher(service)
+        return cipher.again(Item(ciphertext, associated_data)), cipher.newest
+
+    async def wrap_all(self, service: Name, items: Sequence[Item]) -> tuple[list[bytes], int]:
+        """See the port."""
+        cipher = await self._cipher(service)
+        return [cipher.seal(item) for item in items], cipher.newest
+
+    async def unwrap_all(self, service: Name, items: Sequence[Item]) -> list[bytes]:
+        """See the port."""
+        cipher = await self._cipher(service)
+        return [_at(index, cipher.open, item)[0] for index, item in enumerate(items)]
+
+    async def rewrap_all(self, service: Name, items: Sequence[Item]) -> tuple[list[bytes], int]:
+        """See the port."""
+        cipher = await self._cipher(service)
+        return [_at(index, cipher.again, item) for index, item in enumerate(items)], cipher.newest
+
+    async def generate(self, service: Name, size: int, associated_data: bytes) -> tuple[bytes, bytes, int]:
+        """See the port."""
+        cipher = await self._cipher(service)
+        plaintext = self._parts.world.entropy(size)
+        return plaintext, cipher.seal(Item(plaintext, associated_data)), cipher.newest
+
+    async def _cipher(self, service: Name) -> Cipher:
+        return Cipher(service, await self._keys(service), self._parts.world.entropy)
 
     async def _keys(self, service: Name) -> ServiceKeys:
         held = await self._keyring.get(service, lambda: self._load(service))
@@ -71,6 +151,8 @@ class Serve:
         )
         if tenant is None:
             raise NotFound(f"{service.parent_tenant().resource} is not known here", field="tenant")
+        if tenant.retired or (system and system.purged) or (record and record.purged):
+            raise Precondition(f"{service.resource} was purged", reason="KEY_DESTROYED")
         if tenant.killed:
             raise Precondition(f"{service.parent_tenant().resource} was killed", reason="TENANT_KILLED")
         if system is None:
@@ -81,9 +163,14 @@ class Serve:
             raise Precondition(f"{system_name.resource} was unlinked", reason="KEY_REVOKED")
         if system.state is not keys.State.ACTIVE or any(blob.wrapped_by != keys.L2 for blob in record.blobs):
             raise Precondition(f"{system_name.resource} is not linked yet", reason="KEY_PRE_ACTIVE")
+        usable = [
+            blob
+            for blob in record.blobs
+            if STATES[state_of(blob.version, len(record.blobs), record.compromised_below, linked=True)].unwraps
+        ]
         try:
-            materials = await self._parts.transit.decrypt(system_name.transit, [blob.text for blob in record.blobs])
+            materials = await self._parts.transit.decrypt(system_name.transit, [blob.text for blob in usable])
         except NotFound as error:
             raise Precondition(f"{system_name.resource} was unlinked", reason="KEY_REVOKED") from error
-        versions = {blob.version: material for blob, material in zip(record.blobs, materials, strict=True)}
-        return ServiceKeys(versions, tenant.lease)
+        versions = {blob.version: material for blob, material in zip(usable, materials, strict=True)}
+        return ServiceKeys(versions, tenant.lease, record.compromised_below)

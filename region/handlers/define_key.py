@@ -5,13 +5,14 @@ from __future__ import annotations
 from orbital.v1 import task_pb2 as pb
 
 from region.domain import keys
-from region.domain.intent import wanted_version
+from region.domain.intent import compromised_below, wanted_version
 from region.domain.names import Kind, Name
-from region.domain.result import Result, done, stale, waiting
+from region.domain.result import Result, done, purged, stale, waiting
 from region.handlers.parts import Parts, read_service, read_system, read_tenant, wipe, write
-from region.handlers.settle import fresh_blobs, raise_each, settle
+from region.handlers.settle import fresh_blobs, raise_each, resettle, settle
 from region.handlers.turn import ends, idle
-from runtime.errors import Conflict, NotFound
+from region.ports.vault import VERSION_REFUSED
+from runtime.errors import Conflict, NotFound, Stalled
 
 
 async def define_key(parts: Parts, task: pb.Task, name: Name) -> Result:
@@ -23,21 +24,27 @@ async def define_key(parts: Parts, task: pb.Task, name: Name) -> Result:
 
 async def _define_system(parts: Parts, task: pb.Task, name: Name) -> Result:
     generation, wanted = task.resource.generation, wanted_version(task.resource)
+    below = compromised_below(task.resource)
     held, revision = await idle(parts, name)
+    if held and held.purged:
+        return purged(name.resource, held.generation, generation)
     if held is None:
         tenant, _ = await read_tenant(parts, name)
         if tenant is None:
             return undefined(name.parent_tenant())
+        if tenant.retired:
+            return purged(name.parent_tenant().resource, 0, generation)
         blobs = await fresh_blobs(parts, 1, wanted)
         # Creation is the commit point: material whose record was not written was never anybody's.
-        await write(parts, name, keys.SystemRecord(generation, keys.State.PRE_ACTIVE, blobs), 0)
+        made = keys.SystemRecord(generation, keys.State.PRE_ACTIVE, blobs, compromised_below=below)
+        await write(parts, name, made, 0)
         return done(generation, keys.State.PRE_ACTIVE, pb.KEY_STATE_PRE_ACTIVE, len(blobs))
     if held.generation > generation:
         return stale(held.generation)
     if held.generation < generation or not held.settled:
         l1 = held.key if held.open else ""
         blobs = held.blobs + await fresh_blobs(parts, len(held.blobs) + 1, wanted, l1)
-        held = held.raised(generation, blobs, ends(parts))
+        held = held.raised(generation, blobs, ends(parts), below)
         revision = await write(parts, name, held, revision)
         if held.open and not await settle(parts, name, held, revision):
             held, _ = await read_system(parts, name)
@@ -54,12 +61,17 @@ async def _define_service(parts: Parts, task: pb.Task, name: Name) -> Result:
     if parent is None:
         return undefined(system)
     held, revision = await read_service(parts, name)
+    if held and held.purged:
+        return purged(name.resource, held.generation, generation)
+    if parent.purged:
+        return purged(system.resource, 0, generation)
     if held and held.generation > generation:
         return stale(held.generation)
     if held is None or held.generation < generation:
         present = held.blobs if held else ()
         blobs = present + await _l3_blobs(parts, system, parent, len(present) + 1, wanted)
-        held = keys.ServiceRecord(generation, blobs)
+        below = max(compromised_below(task.resource), held.compromised_below if held else 0)
+        held = keys.ServiceRecord(generation, blobs, below)
         await write(parts, name, held, revision)
     # Read again: the System may have been linked or rotated after the first look, and its handler not have seen this.
     parent, _ = await read_system(parts, system)
@@ -77,6 +89,10 @@ async def _raise(parts: Parts, system: Name, name: Name, l2_version: int) -> Non
     except NotFound:
         # Not in transit yet, or no more: the handler that brings it back finds this Service in its list.
         return
+    except Stalled as error:
+        if error.reason != VERSION_REFUSED:
+            raise
+        await resettle(parts, system)
 
 
 async def _l3_blobs(

@@ -7,7 +7,7 @@ from orbital.v1 import task_pb2 as pb
 
 from region.domain import keys
 from region.domain.names import Name
-from region.domain.result import Result, done, stale
+from region.domain.result import Result, done, purged, stale
 from region.handlers.parts import Parts, read_tenant, write
 from region.handlers.unlink_key import kill
 
@@ -18,6 +18,8 @@ async def define_tenant(parts: Parts, task: pb.Task, name: Name) -> Result:
     if spec.state == rpb.TENANT_STATE_KILLED:
         return await kill(parts, task, name)
     held, revision = await read_tenant(parts, name)
+    if held and held.retired:
+        return purged(name.resource, held.generation, generation)
     if held and held.generation > generation:
         return stale(held.generation)
     if held and held.generation == generation:

@@ -6,7 +6,7 @@ from orbital.v1 import task_pb2 as pb
 
 from region.domain import keys
 from region.domain.names import Name
-from region.domain.result import Result, done, failed, stale, waiting
+from region.domain.result import Result, done, failed, purged, stale, waiting
 from region.handlers.define_key import undefined
 from region.handlers.parts import Parts, read_link, read_tenant, wipe, write
 from region.handlers.settle import settle, unwrapped, wrapped
@@ -24,6 +24,8 @@ async def link_key(parts: Parts, task: pb.Task, name: Name) -> Result:
     record, revision = await idle(parts, system)
     if record is None:
         return undefined(system)
+    if record.purged:
+        return purged(system.resource, 0, generation)
     refusal = await _fenced(parts, task, name, record)
     if refusal:
         return refusal

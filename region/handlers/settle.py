@@ -10,9 +10,9 @@ from dataclasses import replace
 from region.domain import keys
 from region.domain.names import Name
 from region.handlers.parts import Parts, read_service, read_system, wipe, write
-from region.handlers.turn import ends, short
-from region.ports.vault import ROOT_KEY
-from runtime.errors import Conflict, NotFound
+from region.handlers.turn import ends, idle, short
+from region.ports.vault import ROOT_KEY, VERSION_REFUSED
+from runtime.errors import Conflict, NotFound, Stalled, Unavailable
 
 # Requests to OpenBao under way at once for one System.
 WIDTH = 16
@@ -27,7 +27,7 @@ async def settle(parts: Parts, system: Name, record: keys.SystemRecord, revision
     for _ in range(ROUNDS):
         try:
             record, revision = await _import_missing(parts, system, record, revision)
-            await raise_services(parts, system, len(record.blobs))
+            record, revision = await _raise_all(parts, system, record, revision)
             await write(parts, system, record.activated(), revision)
         except (Conflict, NotFound):
             latest, revision = await read_system(parts, system)
@@ -78,6 +78,37 @@ async def _import_missing(
         finally:
             wipe(material)
     return record, revision
+
+
+async def _raise_all(
+    parts: Parts, system: Name, record: keys.SystemRecord, revision: int
+) -> tuple[keys.SystemRecord, int]:
+    """Wrap every L3 by the newest L2; only then may transit refuse the compromised versions."""
+    try:
+        await raise_services(parts, system, len(record.blobs))
+    except Stalled as error:
+        if error.reason != VERSION_REFUSED:
+            raise
+        # A Service was defined beside an emergency rotation, by the version that was refused meanwhile.
+        await parts.transit.restrict(system.transit, 1)
+        await raise_services(parts, system, len(record.blobs))
+    if record.compromised_below > 1:
+        if short(parts, record.importing_until):
+            record = replace(record, importing_until=ends(parts))
+            revision = await write(parts, system, record, revision)
+        await parts.transit.restrict(system.transit, record.compromised_below)
+        key = await parts.transit.key(system.transit)
+        if key is None or key.least < record.compromised_below:
+            raise Unavailable(f"Old versions of {system.resource} still decrypt", reason="NOT_RESTRICTED")
+    return record, revision
+
+
+async def resettle(parts: Parts, system: Name) -> None:
+    """Settle an open System once more, though nothing of it changed."""
+    record, revision = await idle(parts, system)
+    if record is not None and record.open:
+        record = record.raised(record.generation, record.blobs, ends(parts))
+        await settle(parts, system, record, await write(parts, system, record, revision))
 
 
 async def raise_services(parts: Parts, system: Name, l2_version: int) -> None:

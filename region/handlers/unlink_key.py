@@ -8,7 +8,7 @@ from orbital.v1 import task_pb2 as pb
 
 from region.domain import keys
 from region.domain.names import Kind, Name
-from region.domain.result import Result, done, stale
+from region.domain.result import Result, done, purged, stale
 from region.handlers.parts import Parts, read_link, read_system, read_tenant, write
 from region.handlers.settle import ROUNDS, WIDTH
 from region.handlers.turn import destroy, ends
@@ -46,6 +46,9 @@ async def kill(parts: Parts, task: pb.Task, name: Name) -> Result:
     generation = task.resource.generation
     held, revision = await read_tenant(parts, name)
     parts.cache.drop(name.tenant)
+    if held and held.retired:
+        # Its Systems were purged before it: there is nothing left to revoke.
+        return purged(name.resource, held.generation, generation)
     if held and held.generation > generation and not held.killed:
         return stale(held.generation)
     if held is None or held.generation < generation or not held.killed:

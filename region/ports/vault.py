@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 ROOT_KEY = "orbital-region-root"
+VERSION_REFUSED = "VERSION_REFUSED"
+# No process keeps an L3 in memory for longer than this.
+LONGEST_CACHED = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +25,14 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class TransitKey:
-    """A key in transit: how many versions it has, and whether it was imported (a key made by transit is foreign)."""
+    """A key in transit: how many versions it has, whether it was imported (a key made by transit is foreign).
+
+    Versions under `least` decrypt nothing.
+    """
 
     versions: int
     imported: bool
+    least: int = 1
 
 
 class Store(Protocol):
@@ -37,12 +44,18 @@ class Store(Protocol):
     async def write(self, path: str, fields: Mapping[str, Any], revision: int) -> int:
         """Replace the record of that revision (0: none yet) and give the new revision; raises Conflict otherwise."""
 
+    async def forget_older(self, path: str) -> None:
+        """Destroy every revision but the newest; raises Unavailable when one is still there afterwards."""
+
     async def names(self, folder: str) -> list[str]:
         """The names of the records directly below a folder."""
 
 
 class Transit(Protocol):
-    """Keys that encrypt and never leave. Where a key is missing, NotFound is raised with the reason KEY_ABSENT."""
+    """Keys that encrypt and never leave. Where a key is missing, NotFound is raised with the reason KEY_ABSENT.
+
+    What a version under the least one encrypted is refused: Stalled, with the reason VERSION_REFUSED.
+    """
 
     async def key(self, name: str) -> TransitKey | None:
         """The key's versions, or None when there is no such key."""
@@ -55,6 +68,9 @@ class Transit(Protocol):
 
     async def destroy(self, name: str) -> None:
         """Delete the key; nothing happens when it is gone already."""
+
+    async def restrict(self, name: str, least: int) -> None:
+        """From now on only this version and newer ones decrypt; a smaller number takes the restriction back."""
 
     async def encrypt(self, name: str, materials: Sequence[bytearray]) -> list[str]:
         """Wrap by the newest version."""

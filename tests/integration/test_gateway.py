@@ -7,9 +7,16 @@ from contextlib import asynccontextmanager
 
 import pytest
 from aiormq.abc import ChannelFrame
-from orbital.v1.registry_pb2 import ChangeAction, DeclareRequest, DeclareResponse, KillRequest, PlacementFilter
-from orbital.v1.resource_pb2 import LinkSpec, RegionSpec, Resource, Selector, SystemSpec, TenantSpec
-from orbital.v1.task_pb2 import KeyState, Outcome, Report, Task, TaskBatch
+from orbital.v1.registry_pb2 import (
+    ChangeAction,
+    DeclareRequest,
+    DeclareResponse,
+    KillRequest,
+    PlacementFilter,
+    RetireRequest,
+)
+from orbital.v1.resource_pb2 import LinkSpec, RegionSpec, Resource, Selector, ServiceSpec, SystemSpec, TenantSpec
+from orbital.v1.task_pb2 import KeyState, Outcome, Report, Task, TaskBatch, TaskKind
 
 from gateway.adapters.postgres.desired import PostgresDesired
 from gateway.adapters.postgres.pool import Pool, migrate
@@ -26,7 +33,7 @@ from gateway.flow.dispatch import Dispatch
 from gateway.main import new_correlation_id
 from gateway.ports.serving import Caller
 from gateway.settings import RabbitMQSettings
-from runtime.errors import Conflict, Invalid, Unavailable
+from runtime.errors import Conflict, Invalid, Precondition, Unavailable
 from runtime.lifecycle import Backoff
 from tests.unit.gateway.fakes import FakePolicy
 
@@ -265,6 +272,49 @@ async def test_a_kill_drives_the_tenant_and_its_links_on_lane_zero_once(gateway:
     assert {task.resource.name for task in tasks} == {"tenants/acme", "tenants/acme/links/core"}
     assert (await gateway.desired.kill(KillRequest(tenant="acme", reason="again"), CALLER)).already_killed
     assert await gateway.drive() == []
+
+
+async def test_a_retirement_purges_everything_beneath_and_leaves_tombstones(gateway: Gateway) -> None:
+    service = Resource(name="tenants/acme/systems/core/services/pay", service=ServiceSpec())
+    await gateway.declare(*estate(), service)
+    await gateway.report(*(done(task) for task in await gateway.drive()))
+    request = RetireRequest(names=["tenants/acme"], reason="the customer left", validate_only=True)
+    assert (await gateway.desired.retire(request, CALLER)).correlation_id == ""
+    request.validate_only = False
+    answer = await gateway.desired.retire(request, CALLER)
+    assert [change.name.rpartition("/")[2] for change in answer.changes] == ["core", "pay", "core", "acme"]
+    tasks = await gateway.drive()
+    assert {(task.kind, task.lane, task.resource.retired) for task in tasks} == {
+        (TaskKind.TASK_KIND_UNLINK_KEY, 0, True),
+        (TaskKind.TASK_KIND_PURGE_KEY, 1, True),
+        (TaskKind.TASK_KIND_RETIRE_TENANT, 1, True),
+    }
+    assert len(tasks) == 4 * len(REGIONS)
+    assert len(await placements(gateway, tenant="acme")) == len(tasks)
+    await gateway.report(*(done(task) for task in tasks))
+    job = await gateway.sight.job(answer.correlation_id)
+    assert job is not None
+    assert job.HasField("converge_time")
+    # Tombstones stay, and are seen only by whoever asks.
+    assert await placements(gateway, tenant="acme") == []
+    for retired in (False, True):
+        page = await gateway.sight.resources(2, "", 10, "", retired=retired)
+        assert [item.name for item in page.resources] == ["tenants/acme"] * retired
+    with pytest.raises(Precondition):
+        await gateway.declare(*estate())
+    with pytest.raises(Precondition):
+        await gateway.desired.kill(KillRequest(tenant="acme", reason="late"), CALLER)
+    again = await gateway.desired.retire(request, CALLER)
+    assert (again.correlation_id, list(again.changes)) == ("", [])
+
+
+async def test_an_emergency_rotation_is_driven_on_lane_zero(gateway: Gateway) -> None:
+    await gateway.declare(*estate())
+    await gateway.report(*(done(task) for task in await gateway.drive()))
+    system = Resource(name="tenants/acme/systems/core", system=SystemSpec(key_version=2, key_compromised_below=2))
+    await gateway.declare(system)
+    tasks = await gateway.drive()
+    assert {(task.kind, task.lane) for task in tasks} == {(TaskKind.TASK_KIND_EMERGENCY_ROTATE, 0)}
 
 
 async def test_two_links_of_one_system_conflict_even_in_a_race(gateway: Gateway) -> None:

@@ -36,3 +36,26 @@ def throughput(tasks: int, output: str, target: Target) -> None:
         click.echo(f"  {process:<28} {cost:.3f} ms CPU a task")
     latency = answer["latency_ms"]
     click.echo(f"idle latency: p50 {latency['p50']:.1f} ms, p99 {latency['p99']:.1f} ms")
+
+
+@bench.command()
+@click.option("--region", required=True, help="The region that serves.")
+@click.option("--seconds", type=click.FloatRange(min=1), default=5, show_default=True, help="How long each part takes.")
+@output_option("table", "json")
+@connection_options
+def crypto(region: str, seconds: float, output: str, target: Target) -> None:
+    """Measure wraps a second at a region, single and batched, and their latency, idle and beside a backlog of tasks."""
+    from importlib import import_module
+
+    try:
+        measure = import_module("bench.crypto").measure
+    except ModuleNotFoundError as error:
+        raise Failure("This needs a checkout of the repository; an installed package has no bench.") from error
+    answer = measure(target.directory, region, seconds, say)
+    if output == "json":
+        write(answer, output)
+        return
+    click.echo(f"single  {answer['wraps_per_second']:>9,.0f} wraps/s, {answer['share_of_empty']:.0%} of empty calls")
+    click.echo(f"batched {answer['batched_wraps_per_second']:>9,.0f} wraps/s")
+    for when, latency in answer["latency_ms"].items():
+        click.echo(f"{when:<8} p50 {latency['p50']:.1f} ms, p99 {latency['p99']:.1f} ms")

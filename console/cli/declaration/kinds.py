@@ -64,14 +64,22 @@ def _tenant(resource: Resource, spec: Section) -> None:
 
 
 def _system(resource: Resource, spec: Section) -> None:
-    system = SystemSpec(key_version=spec.integer("keyVersion", 1, MAX_VERSION, 1))
+    system = SystemSpec(
+        key_version=spec.integer("keyVersion", 1, MAX_VERSION, 1),
+        key_compromised_below=spec.integer("compromisedBelow", 1, MAX_VERSION, 0),
+    )
     if spec.node("placement") is not None:
         _selector(spec.section("placement", SELECTOR), system.placement)
     resource.system.CopyFrom(system)
 
 
 def _service(resource: Resource, spec: Section) -> None:
-    resource.service.CopyFrom(ServiceSpec(key_version=spec.integer("keyVersion", 1, MAX_VERSION, 1)))
+    resource.service.CopyFrom(
+        ServiceSpec(
+            key_version=spec.integer("keyVersion", 1, MAX_VERSION, 1),
+            key_compromised_below=spec.integer("compromisedBelow", 1, MAX_VERSION, 0),
+        )
+    )
 
 
 def _link(resource: Resource, spec: Section) -> None:
@@ -103,9 +111,13 @@ KINDS = {
     "Region": Kind(("area", "cryptoEndpoint"), False, False, lambda m, _: f"regions/{_named(m)}", _region),
     "Tenant": Kind(("displayName", "placement", "lease"), True, False, lambda m, _: f"tenants/{_named(m)}", _tenant),
     "System": Kind(
-        ("keyVersion", "placement"), False, True, lambda m, _: f"{_tenanted(m)}/systems/{_named(m)}", _system
+        ("keyVersion", "compromisedBelow", "placement"),
+        False,
+        True,
+        lambda m, _: f"{_tenanted(m)}/systems/{_named(m)}",
+        _system,
     ),
-    "Service": Kind(("system", "keyVersion"), True, True, _service_name, _service),
+    "Service": Kind(("system", "keyVersion", "compromisedBelow"), True, True, _service_name, _service),
     "Link": Kind(
         ("system", "provider", "key", "state"), True, True, lambda m, _: f"{_tenanted(m)}/links/{_named(m)}", _link
     ),

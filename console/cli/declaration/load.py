@@ -121,7 +121,8 @@ def locate(root: Mapping, field: str) -> tuple[int, str]:
 
 def _yaml_path(field: str) -> list[str]:
     """A contract's path in the words of the file: `spec.key_version` → spec, keyVersion."""
-    head, _, rest = field.partition(".")
+    # The file says it shorter than the contract.
+    head, _, rest = field.replace("key_compromised_below", "compromised_below").partition(".")
     bare = head.split("[")[0]
     if bare in {"name", "labels", "generation"}:
         return ["metadata", *_camel(field)]

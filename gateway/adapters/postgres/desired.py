@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import asyncpg
-from orbital.v1.registry_pb2 import DeclareResponse, KillResponse
+from orbital.v1.registry_pb2 import DeclareResponse, KillResponse, RetireResponse
 from orbital.v1.resource_pb2 import Resource
 
 from gateway.adapters.postgres.pool import Connection, Pool, translated
@@ -70,6 +70,7 @@ async def _upsert(connection: Connection, wanted: Sequence[Wanted], correlation_
             [item.resource.SerializeToString(deterministic=True) for item in wanted],
             [item.generation for item in wanted],
             [item.effect_generation for item in wanted],
+            [item.resource.retired for item in wanted],
             correlation_id,
         )
     except asyncpg.UniqueViolationError as error:
@@ -96,7 +97,16 @@ class _Estate:
             rows = await self._connection.fetch(SQL["estate_of"], list(tenants))
         return {row["name"]: _stored(row) for row in rows}
 
-    async def save(self, action: Action, plan: Plan, stored: Mapping[str, Stored], answer: DeclareResponse) -> None:
+    async def placed(self, stored: Mapping[str, Stored]) -> Mapping[str, frozenset[str]]:
+        names = {item.identity: name for name, item in stored.items()}
+        found: dict[str, set[str]] = {}
+        for row in await self._connection.fetch(SQL["placed"], list(names)):
+            found.setdefault(names[row["resource_id"]], set()).add(row["region"])
+        return {name: frozenset(regions) for name, regions in found.items()}
+
+    async def save(
+        self, action: Action, plan: Plan, stored: Mapping[str, Stored], answer: DeclareResponse | RetireResponse
+    ) -> None:
         identities = {name: item.identity for name, item in stored.items()}
         identities |= await _upsert(self._connection, plan.wanted, action.correlation_id)
         placements = await self._placements(plan, stored, identities)

@@ -101,9 +101,11 @@ class PostgresSight:
         rows = await self._fetch("resource", name)
         return _resource(rows[0]) if rows else None
 
-    async def resources(self, kind: int, tenant: str, size: int, token: str) -> registry.ListResourcesResponse:
-        """A page of resources of one kind."""
-        rows = await self._fetch("resources", kind, tenant, *read_token(token, 1), size)
+    async def resources(
+        self, kind: int, tenant: str, size: int, token: str, *, retired: bool
+    ) -> registry.ListResourcesResponse:
+        """A page of resources of one kind; with `retired`, tombstones too."""
+        rows = await self._fetch("resources", kind, tenant, *read_token(token, 1), size, retired)
         more = write_token(rows[-1]["name"]) if len(rows) == size else ""
         return registry.ListResourcesResponse(resources=[_resource(row) for row in rows], next_page_token=more)
 

@@ -61,6 +61,12 @@ class RegistryRpc(RegistryServiceServicer):
         """See registry.proto."""
         return await self._desired.kill(request, caller(context))
 
+    async def Retire(  # noqa: N802
+        self, request: registry.RetireRequest, context: Context
+    ) -> registry.RetireResponse:
+        """See registry.proto."""
+        return await self._desired.retire(request, caller(context))
+
     async def GetResource(self, request: registry.GetResourceRequest, context: Context) -> Resource:  # noqa: N802, ARG002
         """See registry.proto."""
         parse_name(request.name)
@@ -78,7 +84,9 @@ class RegistryRpc(RegistryServiceServicer):
         if request.kind not in registry.ResourceKind.values() or not request.kind:
             raise Invalid(f"kind is {request.kind}; expected 1 to 5", field="kind")
         size = page_size(request.page_size, MAX_PAGE)
-        return await self._sight.resources(request.kind, request.tenant, size, request.page_token)
+        return await self._sight.resources(
+            request.kind, request.tenant, size, request.page_token, retired=request.include_retired
+        )
 
     async def ListRegions(  # noqa: N802
         self,

@@ -20,6 +20,9 @@ test_every_kind_on_its_lane if {
 		"DEFINE_KEY": {"tenants/acme/systems/core", "tenants/acme/systems/core/services/billing"},
 		"LINK_KEY": {"tenants/acme/links/core"},
 		"ROTATE_KEY": {"tenants/acme/systems/core", "tenants/acme/systems/core/services/billing"},
+		"EMERGENCY_ROTATE": {"tenants/acme/systems/core", "tenants/acme/systems/core/services/billing"},
+		"PURGE_KEY": {"tenants/acme/systems/core", "tenants/acme/systems/core/services/billing"},
+		"RETIRE_TENANT": {"tenants/acme"},
 		"SYNC_METADATA": {
 			"tenants/acme", "tenants/acme/links/core",
 			"tenants/acme/systems/core", "tenants/acme/systems/core/services/billing",

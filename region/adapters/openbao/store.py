@@ -7,7 +7,7 @@ from typing import Any
 
 from region.adapters.openbao.client import OpenBao
 from region.ports.vault import Stored
-from runtime.errors import Conflict
+from runtime.errors import Conflict, Unavailable
 
 
 class KvStore:
@@ -36,6 +36,28 @@ class KvStore:
         if answer.status != 200:
             raise answer.refusal(f"write {path}")
         return int(answer.body["data"]["version"])
+
+    async def forget_older(self, path: str) -> None:
+        """See the port."""
+        older = await self._older(path)
+        if not older:
+            return
+        answer = await self._openbao.call("PUT", f"{self._mount}/destroy/{path}", {"versions": older})
+        if answer.status >= 400:
+            raise answer.refusal(f"destroy {path}")
+        if await self._older(path):
+            raise Unavailable(f"Older revisions of {path} are still there", reason="NOT_DESTROYED")
+
+    async def _older(self, path: str) -> list[int]:
+        """The revisions below the newest that still hold something."""
+        answer = await self._openbao.call("GET", f"{self._mount}/metadata/{path}")
+        if answer.status == 404:
+            return []
+        if answer.status != 200:
+            raise answer.refusal(f"read {path}")
+        kept = answer.body["data"]
+        versions = kept["versions"].items()
+        return [int(at) for at, one in versions if int(at) < kept["current_version"] and not one["destroyed"]]
 
     async def names(self, folder: str) -> list[str]:
         """See the port."""

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.keywrap import aes_key_wrap_with_padding
 
 from region.adapters.openbao.client import Answer, OpenBao
-from region.ports.vault import TransitKey
+from region.ports.vault import VERSION_REFUSED, TransitKey
 from region.ports.world import World
 from runtime.errors import Conflict, NotFound, OrbitalError, Stalled, Unavailable
 
@@ -29,6 +29,7 @@ ABSENT = (
 )
 # The first question ever makes OpenBao generate it: RSA of 4,096 bits.
 WRAPPING_KEY_TIMEOUT = 30.0
+TOO_OLD = "disallowed by policy (too old)"
 KEY_TYPE = "aes256-gcm96"
 
 
@@ -51,7 +52,9 @@ class BaoTransit:
             return None
         _check(answer, name)
         found = answer.body["data"]
-        return TransitKey(int(found["latest_version"]), bool(found.get("imported_key")))
+        return TransitKey(
+            int(found["latest_version"]), bool(found.get("imported_key")), int(found["min_decryption_version"])
+        )
 
     async def prepare_import(self) -> None:
         """See the port."""
@@ -79,6 +82,12 @@ class BaoTransit:
         if answer.status >= 400 and first and "existing key" in answer.errors():
             raise Conflict(f"{name} is in transit already", reason="KEY_PRESENT")
         _check(answer, name)
+
+    async def restrict(self, name: str, least: int) -> None:
+        """See the port."""
+        async with _bounded("restriction", name):
+            path = f"{self._mount}/keys/{name}/config"
+            _check(await self._openbao.call("POST", path, {"min_decryption_version": least}), name)
 
     async def destroy(self, name: str) -> None:
         """See the port."""
@@ -127,9 +136,13 @@ class BaoTransit:
         for first in range(0, len(items), BATCH):
             body = {"batch_input": items[first : first + BATCH]}
             answer = await self._openbao.call("POST", f"{self._mount}/{action}/{name}", body)
-            _check(answer, name)
-            found = answer.body["data"]["batch_results"]
+            # A refused item may come with status 400; what is wrong stands beside the item all the same.
+            found = answer.body.get("data", {}).get("batch_results")
+            if not found:
+                _check(answer, name)
             broken = next((item["error"] for item in found if item.get("error")), None)
+            if broken and TOO_OLD in broken:
+                raise Stalled(f"Transit refuses to {action} by an old version of {name}", reason=VERSION_REFUSED)
             if broken:
                 raise Stalled(f"Transit cannot {action} by {name}: {broken}", reason="OPENBAO_REFUSED")
             results += found

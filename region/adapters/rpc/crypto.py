@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import grpc
-from orbital.v1 import crypto_pb2, crypto_pb2_grpc
+from orbital.v1 import crypto_pb2 as crypto
+from orbital.v1 import crypto_pb2_grpc
 
 from region.domain.names import Kind, Name
-from region.ports.serving import Serving
+from region.ports.serving import Item, Serving
 from runtime.fields import check_length, check_name
 
 MOST_BYTES = 1024
 MOST_CIPHERTEXT = 2048
+MOST_ITEMS = 1000
+LEAST_KEY, MOST_KEY, USUAL_KEY = 16, 64, 32
+Context = grpc.aio.ServicerContext[Any, Any]
+Wrapped = crypto.UnwrapRequest | crypto.RewrapRequest | crypto.WrappedItem
 
 
 class CryptoRpc(crypto_pb2_grpc.CryptoServiceServicer):
@@ -21,32 +27,74 @@ class CryptoRpc(crypto_pb2_grpc.CryptoServiceServicer):
     def __init__(self, serving: Serving) -> None:
         self._serving = serving
 
-    async def Wrap(  # noqa: N802
-        self,
-        request: crypto_pb2.WrapRequest,
-        context: grpc.aio.ServicerContext[Any, Any],  # noqa: ARG002  # the signature is the contract's
-    ) -> crypto_pb2.WrapResponse:
+    async def Wrap(self, request: crypto.WrapRequest, context: Context) -> crypto.WrapResponse:  # noqa: N802, ARG002
         """See the proto."""
-        service = _service(request)
-        check_length(len(request.plaintext), 1, MOST_BYTES, "plaintext", "bytes")
-        check_length(len(request.associated_data), 0, MOST_BYTES, "associated_data", "bytes")
-        ciphertext, version = await self._serving.wrap(service, request.plaintext, request.associated_data)
-        return crypto_pb2.WrapResponse(ciphertext=ciphertext, key_version=version)
+        item = _plain(request)
+        ciphertext, version = await self._serving.wrap(_service(request), item.content, item.associated_data)
+        return crypto.WrapResponse(ciphertext=ciphertext, key_version=version)
 
-    async def Unwrap(  # noqa: N802
-        self,
-        request: crypto_pb2.UnwrapRequest,
-        context: grpc.aio.ServicerContext[Any, Any],  # noqa: ARG002  # the signature is the contract's
-    ) -> crypto_pb2.UnwrapResponse:
+    async def Unwrap(self, request: crypto.UnwrapRequest, context: Context) -> crypto.UnwrapResponse:  # noqa: N802, ARG002
         """See the proto."""
-        service = _service(request)
-        check_length(len(request.ciphertext), 1, MOST_CIPHERTEXT, "ciphertext", "bytes")
+        item = _wrapped(request)
+        plaintext, version = await self._serving.unwrap(_service(request), item.content, item.associated_data)
+        return crypto.UnwrapResponse(plaintext=plaintext, key_version=version)
+
+    async def Rewrap(self, request: crypto.RewrapRequest, context: Context) -> crypto.RewrapResponse:  # noqa: N802, ARG002
+        """See the proto."""
+        item = _wrapped(request)
+        ciphertext, version = await self._serving.rewrap(_service(request), item.content, item.associated_data)
+        return crypto.RewrapResponse(ciphertext=ciphertext, key_version=version)
+
+    async def GenerateDataKey(  # noqa: N802
+        self,
+        request: crypto.GenerateDataKeyRequest,
+        context: Context,  # noqa: ARG002
+    ) -> crypto.GenerateDataKeyResponse:
+        """See the proto."""
+        size = request.size_bytes or USUAL_KEY
+        check_length(size, LEAST_KEY, MOST_KEY, "size_bytes", "bytes")
         check_length(len(request.associated_data), 0, MOST_BYTES, "associated_data", "bytes")
-        plaintext, version = await self._serving.unwrap(service, request.ciphertext, request.associated_data)
-        return crypto_pb2.UnwrapResponse(plaintext=plaintext, key_version=version)
+        made = await self._serving.generate(_service(request), size, request.associated_data)
+        return crypto.GenerateDataKeyResponse(plaintext=made[0], ciphertext=made[1], key_version=made[2])
+
+    async def BatchWrap(self, request: crypto.BatchWrapRequest, context: Context) -> crypto.BatchWrapResponse:  # noqa: N802, ARG002
+        """See the proto."""
+        _check_count(request.items)
+        items = [_plain(item, f"items[{index}].") for index, item in enumerate(request.items)]
+        ciphertexts, version = await self._serving.wrap_all(_service(request), items)
+        return crypto.BatchWrapResponse(ciphertexts=ciphertexts, key_version=version)
+
+    async def BatchUnwrap(self, request: crypto.BatchUnwrapRequest, context: Context) -> crypto.BatchUnwrapResponse:  # noqa: N802, ARG002
+        """See the proto."""
+        _check_count(request.items)
+        items = [_wrapped(item, f"items[{index}].") for index, item in enumerate(request.items)]
+        return crypto.BatchUnwrapResponse(plaintexts=await self._serving.unwrap_all(_service(request), items))
+
+    async def BatchRewrap(self, request: crypto.BatchRewrapRequest, context: Context) -> crypto.BatchRewrapResponse:  # noqa: N802, ARG002
+        """See the proto."""
+        _check_count(request.items)
+        items = [_wrapped(item, f"items[{index}].") for index, item in enumerate(request.items)]
+        ciphertexts, version = await self._serving.rewrap_all(_service(request), items)
+        return crypto.BatchRewrapResponse(ciphertexts=ciphertexts, key_version=version)
 
 
-def _service(request: crypto_pb2.WrapRequest | crypto_pb2.UnwrapRequest) -> Name:
+def _check_count(items: Sequence[object]) -> None:
+    check_length(len(items), 1, MOST_ITEMS, "items", "items")
+
+
+def _plain(item: crypto.WrapRequest | crypto.PlainItem, where: str = "") -> Item:
+    check_length(len(item.plaintext), 1, MOST_BYTES, f"{where}plaintext", "bytes")
+    check_length(len(item.associated_data), 0, MOST_BYTES, f"{where}associated_data", "bytes")
+    return Item(item.plaintext, item.associated_data)
+
+
+def _wrapped(item: Wrapped, where: str = "") -> Item:
+    check_length(len(item.ciphertext), 1, MOST_CIPHERTEXT, f"{where}ciphertext", "bytes")
+    check_length(len(item.associated_data), 0, MOST_BYTES, f"{where}associated_data", "bytes")
+    return Item(item.ciphertext, item.associated_data)
+
+
+def _service(request: Any) -> Name:
     return Name(
         Kind.SERVICE,
         check_name(request.tenant, "tenant"),

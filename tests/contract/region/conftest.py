@@ -16,9 +16,8 @@ from pathlib import Path
 import hvac
 import pytest
 import requests
-from pydantic import SecretStr
 
-from region.adapters.hsm.pkcs11 import open_hsm
+from region.adapters.hsm.process import open_hsm
 from region.adapters.openbao.client import Login, open_openbao
 from region.adapters.openbao.store import KvStore
 from region.adapters.openbao.transit import BaoTransit
@@ -39,6 +38,11 @@ class RealParts:
     client: hvac.Client
     library: Path
     conf: Path
+
+    @property
+    def pin_file(self) -> Path:
+        """The token's user PIN."""
+        return self.conf.with_name("pin")
 
 
 def _openbao(place: Path) -> Iterator[tuple[str, hvac.Client]]:
@@ -129,11 +133,11 @@ async def parts(request: pytest.FixtureRequest) -> AsyncIterator[Parts]:
         return
     where: RealParts = request.getfixturevalue("real_parts")
     async with AsyncExitStack() as stack:
+        world = real()
         openbao = await stack.enter_async_context(open_openbao(where.login))
         hsm = await stack.enter_async_context(
-            open_hsm(where.library, "test", SecretStr(PIN), where.conf, generate_missing=True)
+            open_hsm(where.library, "test", where.pin_file, where.conf, world, generate_missing=True)
         )
-        world = real()
         yield Parts(KvStore(openbao, "keys"), BaoTransit(openbao, "l2", world), hsm, FakeCache(), world)
 
 

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 
 import orjson
 import pytest
 import yaml
-from pydantic import SecretStr
 
-from region.adapters.hsm.pkcs11 import open_hsm
 from region.adapters.openbao.client import OpenBao, open_openbao
 from region.adapters.openbao.ias import TokenKeeper, write_secret
 from region.adapters.openbao.store import KvStore
 from region.adapters.openbao.transit import BaoTransit
-from region.ports.vault import ROOT_KEY
 from region.ports.world import real
 from runtime.errors import Conflict, NotFound, Stalled, Unavailable
 from runtime.templates import render
-from tests.contract.region.conftest import PIN, RealParts
+from tests.contract.region.conftest import RealParts
 from tests.contract.region.gateway import until
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -108,39 +103,6 @@ async def test_a_revoked_token_is_replaced(openbao: OpenBao, real_parts: RealPar
     assert await store.read(f"tenants/{tenant}") is None
     real_parts.client.auth.token.revoke(openbao._token)
     assert await store.read(f"tenants/{tenant}") is None
-
-
-async def test_the_hsm_wraps_and_comes_back_after_its_token_was_gone(real_parts: RealParts) -> None:
-    tokens = real_parts.conf.parent / "tokens"
-    async with open_hsm(real_parts.library, "test", SecretStr(PIN), real_parts.conf, generate_missing=False) as hsm:
-        blob = await hsm.wrap(ROOT_KEY, bytearray(b"m" * 32))
-        assert await hsm.unwrap(ROOT_KEY, blob) == b"m" * 32
-        with pytest.raises(Unavailable) as refused:
-            await hsm.wrap("nobody's", bytearray(32))
-        assert refused.value.reason == "L1_KEY_MISSING"
-        shutil.move(tokens, tokens.with_name("gone"))
-        try:
-            with pytest.raises(Unavailable) as refused:
-                await hsm.unwrap(ROOT_KEY, blob)
-            assert refused.value.reason == "HSM_UNREACHABLE"
-        finally:
-            shutil.move(tokens.with_name("gone"), tokens)
-        assert await hsm.unwrap(ROOT_KEY, blob) == b"m" * 32
-
-
-async def test_an_l1_never_leaves_the_hsm(real_parts: RealParts, tenant: str) -> None:
-    import pkcs11
-
-    async with AsyncExitStack() as stack:
-        hsm = await stack.enter_async_context(
-            open_hsm(real_parts.library, "test", SecretStr(PIN), real_parts.conf, generate_missing=True)
-        )
-        blob = await hsm.wrap(f"l1-{tenant}", bytearray(32))
-        with pytest.raises(Stalled):
-            await hsm.unwrap(ROOT_KEY, blob)
-        key = hsm._keys[f"l1-{tenant}"]
-        assert key[pkcs11.Attribute.EXTRACTABLE] is False
-        assert key[pkcs11.Attribute.SENSITIVE] is True
 
 
 def test_the_token_file_is_what_the_sidecar_reads(tmp_path: Path) -> None:

@@ -135,6 +135,11 @@ class FakeGateway(
             correlation_id="" if request.validate_only else ID, links=2, services=6, regions=["eu10", "us20"]
         )
 
+    def Retire(self, request: Any, context: Any) -> Any:  # noqa: N802
+        self._ask(request, context)
+        changes = [api.Change(name=name, action=api.CHANGE_ACTION_UPDATE, regions=2) for name in request.names]
+        return api.RetireResponse(correlation_id="" if request.validate_only else ID, changes=changes)
+
     def GetTrace(self, request: Any, context: Any) -> Any:  # noqa: N802
         self._ask(request, context)
         hops = [

@@ -13,9 +13,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.keywrap import aes_key_unwrap_with_padding, aes_key_wrap_with_padding
 
 from region.handlers.parts import Parts
-from region.ports.vault import Stored, TransitKey
+from region.ports.vault import VERSION_REFUSED, Stored, TransitKey
 from region.ports.world import World
-from runtime.errors import Conflict, NotFound, Unavailable
+from runtime.errors import Conflict, NotFound, Stalled, Unavailable
 
 
 class FakeStore:
@@ -35,6 +35,9 @@ class FakeStore:
         self.records[path] = (dict(fields), revision + 1)
         return revision + 1
 
+    async def forget_older(self, path: str) -> None:
+        await asyncio.sleep(0)
+
     async def names(self, folder: str) -> list[str]:
         await asyncio.sleep(0)
         prefix = folder + "/"
@@ -46,6 +49,7 @@ class FakeTransit:
 
     def __init__(self) -> None:
         self.keys: dict[str, list[bytes]] = {}
+        self.least: dict[str, int] = {}
 
     def _key(self, name: str) -> list[bytes]:
         if name not in self.keys:
@@ -54,7 +58,14 @@ class FakeTransit:
 
     async def key(self, name: str) -> TransitKey | None:
         await asyncio.sleep(0)
-        return TransitKey(len(self.keys[name]), imported=True) if name in self.keys else None
+        if name not in self.keys:
+            return None
+        return TransitKey(len(self.keys[name]), imported=True, least=self.least.get(name, 1))
+
+    async def restrict(self, name: str, least: int) -> None:
+        await asyncio.sleep(0)
+        self._key(name)
+        self.least[name] = least
 
     async def prepare_import(self) -> None:
         await asyncio.sleep(0)
@@ -71,6 +82,7 @@ class FakeTransit:
     async def destroy(self, name: str) -> None:
         await asyncio.sleep(0)
         self.keys.pop(name, None)
+        self.least.pop(name, None)
 
     async def encrypt(self, name: str, materials: Sequence[bytearray]) -> list[str]:
         await asyncio.sleep(0)
@@ -88,6 +100,8 @@ class FakeTransit:
         opened = []
         for text in texts:
             _, version, sealed = text.split(":")
+            if int(version[1:]) < self.least.get(name, 1):
+                raise Stalled("too old", reason=VERSION_REFUSED)
             raw = base64.b64decode(sealed)
             opened.append(bytearray(AESGCM(versions[int(version[1:]) - 1]).decrypt(raw[:12], raw[12:], None)))
         return opened

@@ -61,6 +61,29 @@ class Estate:
         resource.service.key_version = version
         return task(kind or (pb.TASK_KIND_DEFINE_KEY if generation == 1 else pb.TASK_KIND_ROTATE_KEY), resource)
 
+    def emergency(self, generation: int, version: int, service: str = "") -> pb.Task:
+        """Every version below `version` is compromised, of the System or of one of its Services."""
+        if service:
+            wanted = self.service(generation, version, pb.TASK_KIND_EMERGENCY_ROTATE, service)
+            wanted.resource.service.key_compromised_below = version
+        else:
+            wanted = self.system(generation, version, pb.TASK_KIND_EMERGENCY_ROTATE)
+            wanted.resource.system.key_compromised_below = version
+        return wanted
+
+    def purge(self, generation: int, service: str = "") -> pb.Task:
+        if service:
+            wanted = self.service(generation, 1, pb.TASK_KIND_PURGE_KEY, service)
+        else:
+            wanted = self.system(generation, 1, pb.TASK_KIND_PURGE_KEY)
+        wanted.resource.retired = True
+        return wanted
+
+    def retire(self, generation: int) -> pb.Task:
+        resource = rpb.Resource(name=f"tenants/{self.tenant}", generation=generation, retired=True)
+        resource.tenant.SetInParent()
+        return task(pb.TASK_KIND_RETIRE_TENANT, resource)
+
     def _link(self, generation: int, state: rpb.LinkState.ValueType, key: str, name: str) -> rpb.Resource:
         resource = rpb.Resource(name=f"tenants/{self.tenant}/links/{name}", generation=generation)
         resource.link.CopyFrom(rpb.LinkSpec(system="core", provider="hsm", key=key, state=state))

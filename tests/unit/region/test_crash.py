@@ -33,6 +33,14 @@ SCENARIOS: dict[str, tuple[Callable[[], Tasks], Callable[[], pb.Task], bool]] = 
     "kill": (lambda: [*ESTATE.foundation(), ESTATE.link()], lambda: ESTATE.kill(2), False),
     "rotate_system": (lambda: [*ESTATE.foundation(), ESTATE.link()], lambda: ESTATE.system(2, 3), True),
     "rotate_system_unlinked": (ESTATE.foundation, lambda: ESTATE.system(2, 2), False),
+    "emergency_system": (lambda: [*ESTATE.foundation(), ESTATE.link()], lambda: ESTATE.emergency(2, 2), True),
+    "emergency_unlinked": (ESTATE.foundation, lambda: ESTATE.emergency(2, 2), False),
+    "emergency_service": (lambda: [*ESTATE.foundation(), ESTATE.link()], lambda: ESTATE.emergency(2, 2, "pay"), True),
+    "relink_compromised": (
+        lambda: [*ESTATE.foundation(), ESTATE.link(), ESTATE.emergency(2, 2), ESTATE.unlink(2)],
+        lambda: ESTATE.link(3),
+        True,
+    ),
     "rotate_service": (lambda: [*ESTATE.foundation(), ESTATE.link()], lambda: ESTATE.service(2, 3), True),
 }
 
@@ -101,6 +109,7 @@ async def _check(parts: Parts, active: bool) -> None:
         assert not record.importing_until
         assert not record.destroying_until
         assert transit.keys == {SYSTEM.transit: l2}
+        assert transit.least.get(SYSTEM.transit, 1) == max(1, record.compromised_below)
         for name in await store.names("services/acme/core"):
             service, _ = await read_service(parts, SYSTEM.service_of(name))
             assert service is not None

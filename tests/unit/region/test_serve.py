@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import cast
+from typing import Any, cast
 
 import pytest
+from orbital.v1 import crypto_pb2
 
+from region.adapters.rpc.crypto import CryptoRpc
 from region.domain.names import Kind, Name
 from region.flow.keyring import Keyring, ServiceKeys
 from region.flow.lease import Beats
 from region.flow.serve import Serve
 from region.handlers.parts import Parts
+from region.ports.serving import Item
 from runtime.errors import Invalid, NotFound, OrbitalError, Precondition
 from tests.unit.region.fakes import FakeWorld, fake_parts
 from tests.unit.region.make import Estate, work_all
@@ -146,3 +149,77 @@ async def test_the_cache_is_bounded_loads_once_and_forgets_in_time(served: Serve
 def test_keys_never_show() -> None:
     assert "107" not in repr(ServiceKeys({1: bytearray(b"k" * 32)}, 0.0))
     assert "kkk" not in repr(ServiceKeys({1: bytearray(b"k" * 32)}, 0.0))
+
+
+async def test_what_was_cached_is_refused_once_it_is_compromised_or_purged(served: Served) -> None:
+    await work_all(served.parts, *ESTATE.foundation(), ESTATE.link())
+    old, _ = await served.serve.wrap(PAY, b"L4", b"")
+    await work_all(served.parts, ESTATE.emergency(2, 2, "pay"))
+    with pytest.raises(Precondition) as refused:
+        await served.serve.unwrap(PAY, old, b"")
+    assert refused.value.reason == "KEY_COMPROMISED"
+    await served.serve.wrap(PAY, b"L4", b"")
+    await work_all(served.parts, ESTATE.purge(9, "pay"))
+    assert await served.refusal() == "KEY_DESTROYED"
+
+
+async def test_a_rewrap_moves_an_l4_to_the_newest_version_and_keeps_what_is_bound(served: Served) -> None:
+    await work_all(served.parts, *ESTATE.foundation(), ESTATE.link())
+    old, _ = await served.serve.wrap(PAY, b"L4", b"aad")
+    await work_all(served.parts, ESTATE.service(2, 2))
+    served.keyring.clear()
+    new, version = await served.serve.rewrap(PAY, old, b"aad")
+    assert version == 2
+    assert await served.serve.unwrap(PAY, new, b"aad") == (b"L4", 2)
+    with pytest.raises(Invalid):
+        await served.serve.rewrap(PAY, old, b"other")
+
+
+async def test_a_data_key_comes_plain_and_wrapped(served: Served) -> None:
+    await work_all(served.parts, *ESTATE.foundation(), ESTATE.link())
+    plain, sealed, version = await served.serve.generate(PAY, 32, b"aad")
+    assert (len(plain), version) == (32, 1)
+    assert await served.serve.unwrap(PAY, sealed, b"aad") == (plain, 1)
+
+
+async def test_a_batch_is_done_whole_or_names_the_item(served: Served) -> None:
+    await work_all(served.parts, *ESTATE.foundation(), ESTATE.link())
+    plain = [Item(bytes([number]), str(number).encode()) for number in range(100)]
+    ciphertexts, version = await served.serve.wrap_all(PAY, plain)
+    assert version == 1
+    assert len(set(ciphertexts)) == 100
+    sealed = [Item(each, item.associated_data) for each, item in zip(ciphertexts, plain, strict=True)]
+    assert await served.serve.unwrap_all(PAY, sealed) == [item.content for item in plain]
+    again, _ = await served.serve.rewrap_all(PAY, sealed)
+    assert not set(again) & set(ciphertexts)
+    sealed[7] = Item(sealed[7].content, b"other")
+    with pytest.raises(Invalid) as refused:
+        await served.serve.unwrap_all(PAY, sealed)
+    assert refused.value.field == "items[7].ciphertext"
+
+
+async def test_the_service_checks_every_field_of_every_item(served: Served) -> None:
+    await work_all(served.parts, *ESTATE.foundation(), ESTATE.link())
+    rpc = CryptoRpc(served.serve)
+    context = cast("Any", None)
+    where = {"tenant": "acme", "system": "core", "service": "pay"}
+    plain = [crypto_pb2.PlainItem(plaintext=b"L4")] * 3
+    wrapped = await rpc.BatchWrap(crypto_pb2.BatchWrapRequest(**where, items=plain), context)
+    items = [crypto_pb2.WrappedItem(ciphertext=each) for each in wrapped.ciphertexts]
+    opened = await rpc.BatchUnwrap(crypto_pb2.BatchUnwrapRequest(**where, items=items), context)
+    assert list(opened.plaintexts) == [b"L4"] * 3
+    moved = await rpc.BatchRewrap(crypto_pb2.BatchRewrapRequest(**where, items=items), context)
+    one = await rpc.Rewrap(crypto_pb2.RewrapRequest(**where, ciphertext=moved.ciphertexts[0]), context)
+    assert one.key_version == 1
+    made = await rpc.GenerateDataKey(crypto_pb2.GenerateDataKeyRequest(**where), context)
+    assert len(made.plaintext) == 32
+    for request in (
+        rpc.BatchWrap(crypto_pb2.BatchWrapRequest(**where), context),
+        rpc.BatchWrap(crypto_pb2.BatchWrapRequest(**where, items=plain * 400), context),
+        rpc.GenerateDataKey(crypto_pb2.GenerateDataKeyRequest(**where, size_bytes=15), context),
+    ):
+        with pytest.raises(Invalid):
+            await request
+    with pytest.raises(Invalid) as refused:
+        await rpc.BatchWrap(crypto_pb2.BatchWrapRequest(**where, items=[*plain, crypto_pb2.PlainItem()]), context)
+    assert refused.value.field == "items[3].plaintext"

@@ -18,14 +18,19 @@ FROM resource WHERE tenant = ANY($1::text[]) AND kind <> 1;
 SELECT resource_id, region, observed_generation, desired_generation
 FROM placement WHERE resource_id = ANY($1::bigint[]);
 
+-- name: placed
+SELECT resource_id, region FROM placement WHERE resource_id = ANY($1::bigint[]);
+
 -- name: upsert_resources
-INSERT INTO resource (name, kind, tenant, parent, body, generation, effect_generation, correlation_id)
-SELECT *, $8::text
-FROM unnest($1::text[], $2::smallint[], $3::text[], $4::text[], $5::bytea[], $6::bigint[], $7::bigint[])
+INSERT INTO resource (name, kind, tenant, parent, body, generation, effect_generation, retired, correlation_id)
+SELECT *, $9::text
+FROM unnest(
+    $1::text[], $2::smallint[], $3::text[], $4::text[], $5::bytea[], $6::bigint[], $7::bigint[], $8::boolean[])
 ON CONFLICT (name) DO UPDATE SET
     body = excluded.body,
     generation = excluded.generation,
     effect_generation = excluded.effect_generation,
+    retired = excluded.retired,
     correlation_id = excluded.correlation_id,
     updated_at = now()
 RETURNING id, name;
@@ -51,7 +56,7 @@ FROM resource WHERE tenant = $1 AND kind IN (2, 5) ORDER BY kind, name FOR UPDAT
 
 -- name: tenant_reach
 SELECT
-    (SELECT count(*) FROM resource WHERE tenant = $1 AND kind = 4) AS services,
+    (SELECT count(*) FROM resource WHERE tenant = $1 AND kind = 4 AND NOT retired) AS services,
     (SELECT coalesce(array_agg(DISTINCT p.region ORDER BY p.region), '{}')
      FROM placement AS p INNER JOIN resource AS r ON r.id = p.resource_id
      WHERE r.tenant = $1) AS regions;

@@ -4,7 +4,7 @@ SELECT name, body, generation, correlation_id, updated_at FROM resource WHERE na
 -- name: resources
 SELECT name, body, generation, correlation_id, updated_at
 FROM resource
-WHERE kind = $1::smallint AND ($2 = '' OR tenant = $2) AND name > $3
+WHERE kind = $1::smallint AND ($2 = '' OR tenant = $2) AND name > $3 AND ($5 OR NOT retired)
 ORDER BY name LIMIT $4;
 
 -- name: region_status
@@ -30,6 +30,8 @@ SELECT r.tenant, r.name, r.kind, p.region, p.desired_generation, p.observed_gene
 FROM placement AS p INNER JOIN resource AS r ON r.id = p.resource_id
 WHERE ($1 = '' OR r.tenant = $1) AND ($2 = '' OR p.region = $2) AND ($3 = '' OR r.name = $3)
     AND ($4 = '' OR p.correlation_id = $4) AND (NOT $5 OR p.desired_generation > p.observed_generation)
+    -- The placements of a tombstone are seen until it is everywhere; afterwards only by whoever asks for it.
+    AND (NOT r.retired OR $3 <> '' OR $4 <> '' OR p.desired_generation > p.observed_generation)
     AND (r.name, p.region) > ($6, $7)
 ORDER BY r.name, p.region LIMIT $8;
 

@@ -1,25 +1,23 @@
-"""The HSM by PKCS#11: keys that never leave it wrap material by AES-KWP (RFC 5649)."""
+"""The token by PKCS#11: keys that never leave it wrap material by AES-KWP (RFC 5649).
+
+Only the worker imports this module: the library shares its cryptography with Python's ssl, and in one process with it
+was seen to corrupt TLS. So nothing here may import ssl, gRPC or asyncio.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import os
-from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pkcs11
 from pkcs11 import Attribute, KeyType, Mechanism, ObjectClass
 from pkcs11.exceptions import NoSuchKey, PKCS11Error
-from pydantic import SecretStr
 
+from region.adapters.hsm.frames import Outcome
 from region.ports.vault import ROOT_KEY
-from runtime.errors import Stalled, Unavailable
 
 T = TypeVar("T")
-TIMEOUT = 5.0
 # What wraps must never leave the HSM, nor encrypt anything by itself.
 L1_TEMPLATE = {
     Attribute.TOKEN: True,
@@ -34,41 +32,40 @@ L1_TEMPLATE = {
 MATERIAL = {Attribute.TOKEN: False, Attribute.SENSITIVE: False, Attribute.EXTRACTABLE: True}
 
 
-class Pkcs11Hsm:
-    """See region.ports.vault.Hsm. One session, in one thread; it is opened anew after any failure of the library."""
+class TokenError(Exception):
+    """Why the token did not do it."""
 
-    def __init__(
-        self, library: Path, token: str, pin: SecretStr, thread: ThreadPoolExecutor, *, generate_missing: bool
-    ) -> None:
+    def __init__(self, outcome: Outcome, message: str) -> None:
+        super().__init__(message)
+        self.outcome = outcome
+        self.message = message
+
+
+class Token:
+    """One session, in one thread; it is opened anew after any failure of the library."""
+
+    def __init__(self, library: Path, label: str, pin_file: Path, *, generate_missing: bool) -> None:
         self._library = library
-        self._token = token
-        self._pin = pin
-        self._thread = thread
+        self._label = label
+        self._pin_file = pin_file
         self._generate_missing = generate_missing
         self._loaded: Any = None
         self._session: Any = None
         self._keys: dict[str, Any] = {}
 
-    async def wrap(self, label: str, material: bytearray) -> bytes:
-        """See the port."""
-        return await self._call(lambda: self._wrap(label, material))
+    def wrap(self, label: str, material: bytearray) -> bytes:
+        """Wrap by the key of that label; raises TokenError."""
+        return self._guarded(lambda: self._wrap(label, material))
 
-    async def unwrap(self, label: str, blob: bytes) -> bytearray:
-        """See the port."""
-        return await self._call(lambda: self._unwrap(label, blob))
-
-    async def _call(self, work: Callable[[], T]) -> T:
-        try:
-            async with asyncio.timeout(TIMEOUT):
-                return await asyncio.get_running_loop().run_in_executor(self._thread, self._guarded, work)
-        except TimeoutError as error:
-            raise Unavailable("The HSM does not answer", reason="HSM_UNREACHABLE") from error
+    def unwrap(self, label: str, blob: bytes) -> bytearray:
+        """Unwrap; raises TokenError."""
+        return self._guarded(lambda: self._unwrap(label, blob))
 
     def _guarded(self, work: Callable[[], T]) -> T:
         try:
             return self._twice(work)
         except (PKCS11Error, OSError, RuntimeError) as error:
-            raise Unavailable(f"The HSM does not answer: {type(error).__name__}", reason="HSM_UNREACHABLE") from error
+            raise TokenError(Outcome.AWAY, f"The HSM does not answer: {type(error).__name__}") from error
 
     def _twice(self, work: Callable[[], T]) -> T:
         """A library that failed once goes on failing until it is initialised again, though the HSM be back."""
@@ -79,7 +76,7 @@ class Pkcs11Hsm:
             return work()
 
     def close(self) -> None:
-        """Log out; blocking, in the HSM's thread."""
+        """Log out."""
         self._keys.clear()
         session, self._session = self._session, None
         if session is not None:
@@ -98,8 +95,8 @@ class Pkcs11Hsm:
         if self._session is None:
             if self._loaded is None:
                 self._loaded = pkcs11.lib(str(self._library))
-            token = self._loaded.get_token(token_label=self._token)
-            self._session = token.open(rw=True, user_pin=self._pin.get_secret_value())
+            token = self._loaded.get_token(token_label=self._label)
+            self._session = token.open(rw=True, user_pin=self._pin_file.read_text().strip())
         return self._session
 
     def _key(self, label: str) -> Any:
@@ -109,7 +106,7 @@ class Pkcs11Hsm:
                 self._keys[label] = session.get_key(object_class=ObjectClass.SECRET_KEY, label=label)
             except NoSuchKey as error:
                 if not self._generate_missing or label == ROOT_KEY:
-                    raise Unavailable(f"The HSM has no key called {label!r}", reason="L1_KEY_MISSING") from error
+                    raise TokenError(Outcome.KEY_MISSING, f"The HSM has no key called {label!r}") from error
                 self._keys[label] = session.generate_key(
                     KeyType.AES, 256, label=label, store=True, template=L1_TEMPLATE
                 )
@@ -140,25 +137,8 @@ class Pkcs11Hsm:
         except PKCS11Error as error:
             # SoftHSM has one error for a blob of another key and for being away: away, it cannot wrap either.
             self._wrap(label, bytearray(32))
-            raise Stalled(f"The key {label!r} does not unwrap this blob", reason="BLOB_REFUSED") from error
+            raise TokenError(Outcome.BLOB_REFUSED, f"The key {label!r} does not unwrap this blob") from error
         try:
             return bytearray(secret[Attribute.VALUE])
         finally:
             secret.destroy()
-
-
-@asynccontextmanager
-async def open_hsm(
-    library: Path, token: str, pin: SecretStr, conf: Path | None, *, generate_missing: bool
-) -> AsyncIterator[Pkcs11Hsm]:
-    """An HSM that is opened at its first use, so that a region starts while it is away."""
-    if conf is not None:
-        # SoftHSM knows its directory by this variable alone.
-        os.environ["SOFTHSM2_CONF"] = str(conf)
-    with ThreadPoolExecutor(1, thread_name_prefix="hsm") as thread:
-        hsm = Pkcs11Hsm(library, token, pin, thread, generate_missing=generate_missing)
-        try:
-            yield hsm
-        finally:
-            with suppress(PKCS11Error):
-                await asyncio.get_running_loop().run_in_executor(thread, hsm.close)

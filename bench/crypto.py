@@ -1,0 +1,128 @@
+"""What one region serves, through its Envoy and its policy: wraps a second, single and batched, and their latency.
+
+Beside each other in one run: an empty call (the health check) by the same path, single wraps, batches, and single wraps
+while the region executes a backlog of tasks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import statistics
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from orbital.v1 import crypto_pb2 as crypto
+from orbital.v1 import crypto_pb2_grpc
+from orbital.v1 import registry_pb2 as registry
+from orbital.v1.resource_pb2 import LinkSpec, Resource, Selector, ServiceSpec, SystemSpec, TenantSpec
+
+from bench.throughput import Say, change_labels, converged, open_registry
+from runtime.rpc import OPTIONS
+
+TENANT = "bench-crypto"
+SERVICE: dict[str, Any] = {"tenant": TENANT, "system": "core", "service": "pay"}
+WIDTH = 16
+BATCH_WIDTH = 2
+BATCH = 100
+BACKLOG = 4000
+
+
+def measure(directory: Path, region: str, seconds: float, say: Say) -> dict[str, Any]:
+    """The figures of a region of the stack in `directory`; it must be declared."""
+    state = json.loads((directory / "state.json").read_text())
+    with open_registry(state) as stub:
+        answer = stub.Declare(registry.DeclareRequest(resources=_estate(region)), timeout=60)
+        if answer.correlation_id:
+            converged(stub, answer.correlation_id)
+    return asyncio.run(_measure(state, region, seconds, say))
+
+
+def _estate(region: str) -> list[Resource]:
+    tenant = f"tenants/{TENANT}"
+    return [
+        Resource(name=tenant, tenant=TenantSpec(placement=Selector(regions=[region]))),
+        Resource(name=f"{tenant}/systems/core", system=SystemSpec()),
+        Resource(name=f"{tenant}/systems/core/services/pay", service=ServiceSpec()),
+        Resource(name=f"{tenant}/links/core", link=LinkSpec(system="core", provider="hsm", key=TENANT)),
+    ]
+
+
+def _credentials(state: dict[str, Any]) -> grpc.ChannelCredentials:
+    files = state["identity"]["operator"]
+    return grpc.ssl_channel_credentials(*(Path(files[name]).read_bytes() for name in ("ca", "key", "cert")))
+
+
+async def _measure(state: dict[str, Any], region: str, seconds: float, say: Say) -> dict[str, Any]:
+    credentials = await asyncio.to_thread(_credentials, state)
+    async with grpc.aio.secure_channel(state["regions"][region]["crypto"], credentials, options=OPTIONS) as channel:
+        stub: Any = crypto_pb2_grpc.CryptoServiceStub(channel)
+        health: Any = health_pb2_grpc.HealthStub(channel)
+        single = crypto.WrapRequest(**SERVICE, plaintext=secrets.token_bytes(32))
+        items = [crypto.PlainItem(plaintext=secrets.token_bytes(32)) for _ in range(BATCH)]
+        batch = crypto.BatchWrapRequest(**SERVICE, items=items)
+        await stub.Wrap(single, timeout=30)
+
+        say("empty calls …")
+        empty, _ = await _rate(lambda: health.Check(health_pb2.HealthCheckRequest(), timeout=30), WIDTH, seconds)
+        say("single wraps …")
+        wraps, _ = await _rate(lambda: stub.Wrap(single, timeout=30), WIDTH, seconds)
+        say(f"batches of {BATCH} …")
+        batches, _ = await _rate(lambda: stub.BatchWrap(batch, timeout=30), BATCH_WIDTH, seconds)
+        say("idle latency …")
+        _, idle = await _rate(lambda: stub.Wrap(single, timeout=30), 1, seconds)
+        say(f"latency beside {BACKLOG} tasks …")
+        loaded = await _beside_backlog(state, region, lambda: stub.Wrap(single, timeout=30))
+    return {
+        "region": region,
+        "empty_calls_per_second": round(empty, 1),
+        "wraps_per_second": round(wraps, 1),
+        "share_of_empty": round(wraps / empty, 3),
+        "batched_wraps_per_second": round(batches * BATCH, 1),
+        "latency_ms": {"idle": _spread(idle), "backlog": _spread(loaded)},
+    }
+
+
+async def _rate(call: Callable[[], Awaitable[object]], width: int, seconds: float) -> tuple[float, list[float]]:
+    """(calls a second, seconds of each) with so many in flight."""
+    ends, spent = time.monotonic() + seconds, list[float]()
+
+    async def caller() -> None:
+        while (begun := time.monotonic()) < ends:
+            await call()
+            spent.append(time.monotonic() - begun)
+
+    begun = time.monotonic()
+    await asyncio.gather(*(caller() for _ in range(width)))
+    return len(spent) / (time.monotonic() - begun), spent
+
+
+async def _beside_backlog(state: dict[str, Any], region: str, call: Callable[[], Awaitable[object]]) -> list[float]:
+    """Seconds of each call, one in flight, for as long as a backlog of tasks is carried to the region and executed."""
+
+    def work() -> None:
+        with open_registry(state) as stub:
+            change_labels(stub, [region], BACKLOG, uuid.uuid4().hex)
+
+    await asyncio.to_thread(work)
+    backlog = asyncio.ensure_future(asyncio.to_thread(work))
+    spent: list[float] = []
+    while not backlog.done():
+        begun = time.monotonic()
+        await call()
+        spent.append(time.monotonic() - begun)
+    await backlog
+    return spent
+
+
+def _spread(spent: list[float]) -> dict[str, float]:
+    return {
+        "p50": round(statistics.median(spent) * 1000, 2),
+        "p99": round(statistics.quantiles(spent, n=100)[98] * 1000, 2),
+    }

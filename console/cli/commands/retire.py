@@ -1,0 +1,100 @@
+"""`orbital retire`: deletion, for good."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+from uuid import uuid4
+
+import click
+
+from console.cli.failure import Exit, Failure
+from console.cli.options import Target, connection_options, output_option, timeout_option
+from console.cli.render import count, say, write
+
+REASON = 500
+WORDS = ("tenants", "systems", "services")
+
+
+@click.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.option("--reason", required=True, metavar="TEXT", help="Why; it is kept in the trace.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be retired.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--wait", is_flag=True, help="Wait until every region has purged.")
+@timeout_option("5m")
+@output_option("table", "json", "yaml")
+@connection_options
+def retire(
+    names: tuple[str, ...],
+    reason: str,
+    dry_run: bool,
+    yes: bool,
+    wait: bool,
+    timeout: float,
+    output: str,
+    target: Target,
+) -> None:
+    """Retire Tenants, Systems or Services with everything beneath them: their keys are purged everywhere.
+
+    NAME is TENANT, TENANT/SYSTEM or TENANT/SYSTEM/SERVICE, or a full resource name. Nothing brings back what a purged
+    key encrypted, and the name is not used again. On a terminal it asks first, unless --yes is given.
+    """  # fmt: skip
+    from orbital.v1.registry_pb2 import RetireRequest
+
+    from console.cli.connection import connect
+
+    if not 0 < len(reason.strip()) <= REASON:
+        raise Failure(f"--reason has {len(reason.strip())} characters; expected 1 to {REASON}.", Exit.USAGE)
+    request = RetireRequest(
+        names=[full_name(name) for name in names], reason=reason.strip(), request_id=uuid4().hex, validate_only=True
+    )
+    with connect(target) as connection:
+        response = connection.call(connection.registry.Retire, request)
+        if not dry_run and response.changes:
+            if not yes and sys.stdin.isatty():
+                _confirm(response)
+            request.validate_only = False
+            response = connection.call(connection.registry.Retire, request)
+        _print(response, output, dry_run=dry_run)
+        if wait and response.correlation_id:
+            from console.cli.commands.apply import converged
+            from console.cli.job import follow
+            from console.cli.rows import job
+
+            say(converged(job(follow(connection, response.correlation_id, timeout))))
+
+
+def full_name(name: str) -> str:
+    """The full resource name that a person means."""
+    parts = name.split("/")
+    if parts[0] == WORDS[0] and len(parts) > 1:
+        return name
+    if len(parts) > len(WORDS) or not all(parts):
+        raise Failure(f'"{name}" is no name; expected TENANT, TENANT/SYSTEM or TENANT/SYSTEM/SERVICE.', Exit.USAGE)
+    return "/".join(f"{word}/{part}" for word, part in zip(WORDS, parts, strict=False))
+
+
+def _confirm(response: Any) -> None:
+    for change in response.changes:
+        say(f"- {change.name}  ({count(change.regions, 'region')})")
+    typed = click.prompt("Type purge to destroy these keys everywhere", default="", show_default=False, err=True)
+    if typed != "purge":
+        raise Failure(f'"{typed}" is not "purge". Nothing was done.')
+
+
+def _print(response: Any, output: str, *, dry_run: bool) -> None:
+    from console.cli import rows
+
+    if output != "table":
+        changes = [rows.change(one) for one in response.changes]
+        write({"correlation_id": response.correlation_id, "dry_run": dry_run, "changes": changes}, output)
+        return
+    for change in response.changes:
+        click.echo(f"- {change.name}  ({count(change.regions, 'region')})")
+    if not response.changes:
+        click.echo("All of it was retired before. Nothing changed.")
+        return
+    click.echo(f"{'Would be ' if dry_run else ''}{len(response.changes)} retired.")
+    if response.correlation_id:
+        click.echo(f"Correlation ID: {response.correlation_id}")

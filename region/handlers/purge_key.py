@@ -1,0 +1,66 @@
+"""PURGE_KEY: every copy of a key is destroyed, for good. The tombstone in the place of its record is the fence."""
+
+from __future__ import annotations
+
+from orbital.v1 import task_pb2 as pb
+
+from region.domain import keys
+from region.domain.names import Kind, Name
+from region.domain.result import Result, done, stale, waiting
+from region.handlers.parts import Parts, read_service, read_system, write
+from region.handlers.turn import destroy, ends
+from region.ports.vault import LONGEST_CACHED
+
+
+async def purge_key(parts: Parts, task: pb.Task, name: Name) -> Result:
+    """Destroy an L3, or an L2 that no Link uses and under which no L3 is left; children come first."""
+    parts.cache.drop(name.tenant, name.system)
+    if name.kind is Kind.SERVICE:
+        return await _purge_service(parts, task.resource.generation, name)
+    return await _purge_system(parts, task.resource.generation, name)
+
+
+async def _purge_service(parts: Parts, generation: int, name: Name) -> Result:
+    held, revision = await read_service(parts, name)
+    if held and held.generation > generation:
+        return stale(held.generation)
+    if held is None or not held.purged:
+        # One write destroys the material and sets the fence; without a record the fence alone.
+        held = keys.ServiceRecord(generation, (), purged_at=parts.world.now())
+        await write(parts, name, held, revision)
+        parts.cache.drop(name.tenant, name.system)
+    await parts.store.forget_older(name.path)
+    system, _ = await read_system(parts, name.system_of())
+    # The process that serves may have it in memory for a moment more, unless the System was unlinked there.
+    if system and system.open and parts.world.now() < held.purged_at + LONGEST_CACHED:
+        return waiting("CACHED", f"{name.resource} may be in memory for up to {LONGEST_CACHED:g} s.")
+    return done(generation, keys.State.DESTROYED, pb.KEY_STATE_DESTROYED)
+
+
+async def _purge_system(parts: Parts, generation: int, name: Name) -> Result:
+    record, revision = await read_system(parts, name)
+    if record and record.generation > generation:
+        return stale(record.generation)
+    if record is None:
+        await write(parts, name, keys.SystemRecord(generation, keys.State.DESTROYED, ()), 0)
+    elif not record.purged:
+        if record.open:
+            link = Name(Kind.LINK, name.tenant, leaf=record.link).resource
+            return waiting("SYSTEM_LINKED", f"{link} still links the System; it has to be unlinked first.", link)
+        left = await _left(parts, name)
+        if left:
+            return waiting("SERVICES_LEFT", f"{left} has to be purged first.", left)
+        await write(parts, name, record.destroyed(generation, ends(parts)), revision)
+    await parts.store.forget_older(name.path)
+    await destroy(parts, name)
+    return done(generation, keys.State.DESTROYED, pb.KEY_STATE_DESTROYED)
+
+
+async def _left(parts: Parts, system: Name) -> str:
+    """A Service of the System whose L3 is not purged; empty when there is none."""
+    for service in await parts.store.names(f"services/{system.tenant}/{system.system}"):
+        name = system.service_of(service)
+        record, _ = await read_service(parts, name)
+        if record and not record.purged:
+            return name.resource
+    return ""
