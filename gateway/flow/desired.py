@@ -60,7 +60,7 @@ class Desired:
             check_length(len(request.reason.strip()), 1, 500, "reason")
         tenants = {parse_name(name, f"names[{index}]").tenant for index, name in enumerate(request.names)}
         async with self._store.declaring() as estate:
-            known = await estate.answered(caller.principal, request.request_id)
+            known = await estate.answered(caller.principal, request.request_id, "retire")
             if known is not None:
                 return RetireResponse.FromString(known)
             stored = await estate.resources(sorted(tenants))
