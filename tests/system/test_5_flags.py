@@ -15,7 +15,7 @@ from orbital.v1 import flag_pb2 as pb
 from orbital.v1 import registry_pb2 as registry
 
 from stack import api
-from tests.system.world import SECONDS, World, eventually
+from tests.system.world import REGIONS, SECONDS, World, eventually
 
 log = logging.getLogger(__name__)
 REGION = "eu10"
@@ -41,9 +41,10 @@ def status(world: World, region: str = REGION) -> int:
 
 def healthy(world: World, seconds: float = CLEAR) -> None:
     def look() -> bool | None:
-        return True if flags(world) == {} and status(world) == pb.HEALTH_STATUS_HEALTHY else None
+        statuses = {status(world, region) for region in REGIONS}
+        return True if flags(world, "") == {} and statuses == {pb.HEALTH_STATUS_HEALTHY} else None
 
-    eventually(look, seconds, f"{REGION} is healthy; flags: {flags(world)}")
+    eventually(look, seconds, "every region is healthy")
 
 
 def raised(world: World, component: str, reasons: set[str], seconds: float = SOON) -> pb.Flag:
