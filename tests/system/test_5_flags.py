@@ -216,6 +216,26 @@ def test_the_gateway_cannot_be_reached(world: World, measured: Record) -> None:
     measured("clear", time.monotonic() - back)
 
 
+def test_the_sidecar_is_down_and_what_follows_is_beneath_that_one_flag(world: World, measured: Record) -> None:
+    began = time.monotonic()
+
+    def seen() -> dict:
+        return {flag["component"]: flag for flag in local(world, "/healthz")[1]["flags"]}
+
+    with held(world, "envoy-eu10"):
+        eventually(lambda: seen().get("envoy"), SOON, "the region sees that its sidecar is away")
+        measured("flag in the region", time.monotonic() - began)
+        raised(world, "checker", {"CHECKER_SILENT"}, 20)
+        now = seen()
+        assert set(now) == {"envoy"}, now
+        assert (now["envoy"]["reason"], now["envoy"]["status"]) == ("ENVOY_UNREACHABLE", "out_of_sync")
+        assert "gateway: GATEWAY_UNREACHABLE" in now["envoy"]["consequences"]
+    api.wait_ready(world.place, "envoy-eu10")
+    back = time.monotonic()
+    healthy(world)
+    measured("clear", time.monotonic() - back)
+
+
 def test_a_silent_checker_is_never_healthy(world: World, measured: Record) -> None:
     with held(world, "checker-eu10"):
         began = time.monotonic()
