@@ -18,6 +18,8 @@ TROUBLE: tuple[tuple[str, str], ...] = (
     (".ssl.fail_verify_error", "TLS_HANDSHAKE_FAILED"),
 )
 TARGETS = ("GATEWAY", "REGION", "OPA")
+# A stranger who fails to prove who it is to a listener is no trouble of ours.
+STRANGERS = "listener."
 # Shown as evidence, and no trouble by themselves.
 SHOWN = (".ext_authz.denied", ".jwt_authn.denied", ".outlier_detection.ejections_active")
 
@@ -47,7 +49,7 @@ def read(snapshots: Iterable[Snapshot]) -> Finding:
         (target(name), reason, name, f"+{value}")
         for end, reason in TROUBLE
         for name, value in grown.items()
-        if value and name.endswith(end)
+        if value and name.endswith(end) and not name.startswith(STRANGERS)
     ]
     if not trouble:
         return healthy(*shown, version=newest.version)

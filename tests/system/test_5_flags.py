@@ -15,7 +15,7 @@ from orbital.v1 import flag_pb2 as pb
 from orbital.v1 import registry_pb2 as registry
 
 from stack import api
-from tests.system.world import SECONDS, World, eventually
+from tests.system.world import REGIONS, SECONDS, World, eventually
 
 log = logging.getLogger(__name__)
 REGION = "eu10"
@@ -41,9 +41,10 @@ def status(world: World, region: str = REGION) -> int:
 
 def healthy(world: World, seconds: float = CLEAR) -> None:
     def look() -> bool | None:
-        return True if flags(world) == {} and status(world) == pb.HEALTH_STATUS_HEALTHY else None
+        statuses = {status(world, region) for region in REGIONS}
+        return True if flags(world, "") == {} and statuses == {pb.HEALTH_STATUS_HEALTHY} else None
 
-    eventually(look, seconds, f"{REGION} is healthy; flags: {flags(world)}")
+    eventually(look, seconds, "every region is healthy")
 
 
 def raised(world: World, component: str, reasons: set[str], seconds: float = SOON) -> pb.Flag:
@@ -210,6 +211,26 @@ def test_the_gateway_cannot_be_reached(world: World, measured: Record) -> None:
         assert local(world, "/readyz")[0] == 200
     finally:
         api.heal(world.place, REGION)
+    back = time.monotonic()
+    healthy(world)
+    measured("clear", time.monotonic() - back)
+
+
+def test_the_sidecar_is_down_and_what_follows_is_beneath_that_one_flag(world: World, measured: Record) -> None:
+    began = time.monotonic()
+
+    def seen() -> dict:
+        return {flag["component"]: flag for flag in local(world, "/healthz")[1]["flags"]}
+
+    with held(world, "envoy-eu10"):
+        eventually(lambda: seen().get("envoy"), SOON, "the region sees that its sidecar is away")
+        measured("flag in the region", time.monotonic() - began)
+        raised(world, "checker", {"CHECKER_SILENT"}, 20)
+        now = seen()
+        assert set(now) == {"envoy"}, now
+        assert (now["envoy"]["reason"], now["envoy"]["status"]) == ("ENVOY_UNREACHABLE", "out_of_sync")
+        assert "gateway: GATEWAY_UNREACHABLE" in now["envoy"]["consequences"]
+    api.wait_ready(world.place, "envoy-eu10")
     back = time.monotonic()
     healthy(world)
     measured("clear", time.monotonic() - back)

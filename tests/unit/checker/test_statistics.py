@@ -28,6 +28,11 @@ def test_several_upstreams_have_no_single_cause():
     assert found.reason == "SEVERAL_UPSTREAMS"
 
 
+def test_a_stranger_at_the_door_is_no_trouble():
+    knock = "listener.127.0.0.1_1.ssl.connection_error"
+    assert read([snapshot(**{knock: 0}), snapshot(**{knock: 3})]).status is Status.HEALTHY
+
+
 def test_a_host_that_is_down_is_told():
     assert read([snapshot(["region"])]).reason == "REGION_UPSTREAM_DOWN"
 
