@@ -15,7 +15,16 @@ from orbital.v1.registry_pb2 import (
     PlacementFilter,
     RetireRequest,
 )
-from orbital.v1.resource_pb2 import LinkSpec, RegionSpec, Resource, Selector, ServiceSpec, SystemSpec, TenantSpec
+from orbital.v1.resource_pb2 import (
+    LinkSpec,
+    LinkState,
+    RegionSpec,
+    Resource,
+    Selector,
+    ServiceSpec,
+    SystemSpec,
+    TenantSpec,
+)
 from orbital.v1.task_pb2 import KeyState, Outcome, Report, Task, TaskBatch, TaskKind
 
 from gateway.adapters.postgres.desired import PostgresDesired
@@ -361,3 +370,21 @@ async def test_a_request_id_names_one_action(gateway: Gateway) -> None:
     with pytest.raises(Conflict) as raised:
         await gateway.desired.kill(KillRequest(tenant="acme", reason="breach", request_id="r-1"), CALLER)
     assert raised.value.field == "request_id"
+
+
+@pytest.mark.parametrize("first", ["declare", "kill"])
+async def test_a_kill_beside_a_declaration_is_never_undone(gateway: Gateway, first: str) -> None:
+    await gateway.declare(*estate())
+    await gateway.report(*(done(task) for task in await gateway.drive()))
+    link = estate(tier="gold")[-1]
+    link.labels["tier"] = "gold"
+    system = Resource(name="tenants/acme/systems/new", system=SystemSpec())
+    fresh = Resource(name="tenants/acme/links/new", link=LinkSpec(system="new", provider="hsm", key="k"))
+    kill = gateway.desired.kill(KillRequest(tenant="acme", reason="breach"), CALLER)
+    declare = gateway.declare(link, system, fresh)
+    calls = [declare, kill] if first == "declare" else [kill, declare]
+    outcomes = await asyncio.gather(*calls, return_exceptions=True)
+    assert all(isinstance(item, Precondition) or not isinstance(item, BaseException) for item in outcomes)
+    stored = await gateway.pool.fetch("SELECT body FROM resource WHERE kind = 5")
+    states = {Resource.FromString(row["body"]).link.state for row in stored}
+    assert states == {LinkState.LINK_STATE_UNLINKED}

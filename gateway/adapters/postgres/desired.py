@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from gateway.ports.store import Estate, Tenancy
 
 
+OVERTAKEN = "Another change came first; read again and declare again"
+
+
 def _stored(row: asyncpg.Record) -> Stored:
     return Stored(row["id"], Resource.FromString(row["body"]), row["generation"], row["effect_generation"])
 
@@ -74,7 +77,9 @@ async def _upsert(connection: Connection, wanted: Sequence[Wanted], correlation_
             correlation_id,
         )
     except asyncpg.UniqueViolationError as error:
-        raise Conflict("Another declaration came first; read again and declare again") from error
+        raise Conflict(OVERTAKEN) from error
+    if len(rows) != len(wanted):
+        raise Conflict(OVERTAKEN)
     return {row["name"]: row["id"] for row in rows}
 
 
@@ -91,6 +96,7 @@ class _Estate:
         return {row["name"]: Stored(row["id"], Resource.FromString(row["body"]), row["generation"], 1) for row in rows}
 
     async def resources(self, tenants: Sequence[str] | None) -> Mapping[str, Stored]:
+        await self._connection.execute(SQL["hold_tenants"], None if tenants is None else list(tenants))
         if tenants is None:
             rows = await self._connection.fetch(SQL["estate_all"])
         else:
@@ -147,6 +153,7 @@ class _Tenancy:
         return await _answered(self._connection, actor, request_id, action)
 
     async def locked(self, tenant: str) -> Mapping[str, Stored]:
+        await self._connection.execute(SQL["claim_tenant"], tenant)
         rows = await self._connection.fetch(SQL["lock_tenant"], tenant)
         return {row["name"]: _stored(row) for row in rows}
 

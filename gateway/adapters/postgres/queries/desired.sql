@@ -7,6 +7,10 @@ SELECT action, response FROM job WHERE actor = $1 AND request_id = $2;
 -- name: regions
 SELECT id, name, body, generation FROM resource WHERE kind = 1;
 
+-- name: hold_tenants
+-- A kill waits for the declarations of its tenant, and they for it: neither plans on what the other replaces.
+SELECT id FROM resource WHERE kind = 2 AND ($1::text[] IS NULL OR tenant = ANY($1)) ORDER BY name FOR SHARE;
+
 -- name: estate_all
 SELECT id, name, kind, tenant, parent, body, generation, effect_generation FROM resource WHERE kind <> 1;
 
@@ -33,6 +37,7 @@ ON CONFLICT (name) DO UPDATE SET
     retired = excluded.retired,
     correlation_id = excluded.correlation_id,
     updated_at = now()
+WHERE resource.generation = excluded.generation - 1
 RETURNING id, name;
 
 -- name: upsert_placements
@@ -49,6 +54,10 @@ ON CONFLICT (resource_id, region) DO UPDATE SET
 -- name: insert_job
 INSERT INTO job (correlation_id, actor, action, detail, decision_id, process, request_id, response, total, converged_at)
 VALUES ($1, $2, $3, $4, $5, $6, nullif($7, ''), $8, $9, CASE WHEN $9 = 0 THEN now() END);
+
+-- name: claim_tenant
+-- In a statement of its own: what the next one reads then includes what a declaration has just added.
+SELECT id FROM resource WHERE kind = 2 AND tenant = $1 FOR UPDATE;
 
 -- name: lock_tenant
 SELECT id, name, kind, tenant, parent, body, generation, effect_generation
