@@ -227,6 +227,6 @@ refusal := {
 
 default limit := "4 MiB"
 
-limit := "64 KiB" if component == "region"
+limit := "256 KiB" if component == "region"
 
 wanted_roles := concat(", ", data.orbital.rpcs[path].roles)

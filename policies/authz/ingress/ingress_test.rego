@@ -164,7 +164,7 @@ test_cut_off_body_is_refused_as_invalid if {
 	refused(decided, 413, "REQUEST_TOO_LARGE")
 	decided.headers["grpc-status"] == "3"
 	contains(decided.body, "4 MiB")
-	contains(at_region(object.union(grpc(operator, wrap), {"truncated_body": true})).body, "64 KiB")
+	contains(at_region(object.union(grpc(operator, wrap), {"truncated_body": true})).body, "256 KiB")
 }
 
 test_region_reports_for_itself if {

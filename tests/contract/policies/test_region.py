@@ -134,10 +134,10 @@ def test_region_takes_no_call_without_a_certificate(site):
 def test_malformed_and_oversized_wraps_are_invalid(site):
     with site.channel("eu10-crypto", "operator") as channel:
         malformed = refusal(lambda: raw(channel, "/orbital.v1.CryptoService/Wrap", b"\xff\xff\xff"))
-        oversized = refusal(lambda: raw(channel, "/orbital.v1.CryptoService/Wrap", b"\x22\x80\x80\x08" + b"x" * 131072))
+        oversized = refusal(lambda: raw(channel, "/orbital.v1.CryptoService/Wrap", b"\x22\x80\x80\x20" + b"x" * 524288))
     assert outcome(malformed) == (grpc.StatusCode.INVALID_ARGUMENT, "MALFORMED")
     assert outcome(oversized) == (grpc.StatusCode.INVALID_ARGUMENT, "REQUEST_TOO_LARGE")
-    assert "64 KiB" in oversized.details()
+    assert "256 KiB" in oversized.details()
 
 
 def test_only_denials_are_kept_and_nothing_secret_with_them(site):
