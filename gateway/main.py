@@ -37,7 +37,7 @@ from gateway.flow.dispatch import Dispatch
 from gateway.flow.report import ReportFlow
 from gateway.flow.signal import SignalFlow
 from gateway.settings import GatewaySettings
-from runtime.lifecycle import Backoff, run
+from runtime.lifecycle import Backoff, end_within, run
 from runtime.logs import get_logger, setup_logs
 from runtime.policy import PolicyEngine, policy_engine
 from runtime.rpc import Server
@@ -105,10 +105,13 @@ async def main(settings: GatewaySettings) -> None:
         ):
             group.create_task(part)
         start_lanes(settings, group, pool, tasks, policy, publishing)
-        async with server.running():
-            await server.serving(True)
-            log.info("serving", lanes=sorted(settings.lanes))
-            await asyncio.Event().wait()
+        try:
+            async with server.running():
+                await server.serving(True)
+                log.info("serving", lanes=sorted(settings.lanes))
+                await asyncio.Event().wait()
+        finally:
+            end_within(20)
 
 
 def make_deliver(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import signal
 import sys
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -68,6 +70,13 @@ async def task_group() -> AsyncIterator[asyncio.TaskGroup]:
         if waiting and sys.version_info < (3, 13) and group._parent_cancel_requested:  # type: ignore[attr-defined] # noqa: SLF001
             parent.uncancel()
         raise
+
+
+def end_within(seconds: float) -> None:
+    """End the process after so long, whatever still hangs: one that serves no more must make room for the next."""
+    timer = threading.Timer(seconds, os._exit, [1])
+    timer.daemon = True
+    timer.start()
 
 
 class Backoff:

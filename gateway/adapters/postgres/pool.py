@@ -23,6 +23,7 @@ log = get_logger(__name__)
 Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 MIGRATION_LOCK = 7_203_000
+CLOSE_SECONDS = 5
 LOST = (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.CannotConnectNowError, TimeoutError)
 
 
@@ -59,10 +60,16 @@ async def open_pool(settings: PostgresSettings) -> AsyncIterator[Pool]:
         except LOST:
             log.info("waiting for PostgreSQL")
             await asyncio.sleep(0.2)
-    async with pool:
+    try:
         async with pool.acquire() as connection:
             await migrate(connection)
         yield pool
+    finally:
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await pool.close()
+        except (TimeoutError, *LOST):
+            pool.terminate()
 
 
 async def migrate(connection: Connection) -> None:
