@@ -24,7 +24,16 @@ Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 MIGRATION_LOCK = 7_203_000
 CLOSE_SECONDS = 5
-LOST = (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.CannotConnectNowError, TimeoutError)
+LOST = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.CannotConnectNowError,
+    # What a backend says while its server goes down: a listener hears it as well as a caller.
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+)
 
 
 @asynccontextmanager
@@ -32,7 +41,7 @@ async def translated() -> AsyncIterator[None]:
     """Turn the driver's exceptions about a lost server, and a deadlock, into Unavailable: the caller tries again."""
     try:
         yield
-    except (*LOST, asyncpg.AdminShutdownError, asyncpg.CrashShutdownError, asyncpg.DeadlockDetectedError) as error:
+    except (*LOST, asyncpg.DeadlockDetectedError) as error:
         raise Unavailable(
             "The database does not answer; nothing is lost, try again", reason="STORE_UNAVAILABLE"
         ) from error
