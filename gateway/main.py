@@ -12,14 +12,17 @@ from datetime import UTC, datetime
 from orbital.v1.dispatch_pb2_grpc import add_DispatchServiceServicer_to_server
 from orbital.v1.enrolment_pb2_grpc import add_EnrolmentServiceServicer_to_server
 from orbital.v1.flag_pb2_grpc import add_CheckerServiceServicer_to_server
+from orbital.v1.receipt_pb2_grpc import add_ProofServiceServicer_to_server
 from orbital.v1.registry_pb2_grpc import add_RegistryServiceServicer_to_server
 from orbital.v1.report_pb2_grpc import add_ReportServiceServicer_to_server
 from orbital.v1.trace_pb2_grpc import add_TraceServiceServicer_to_server
 
 from gateway.adapters.bundles.server import serve_bundles
+from gateway.adapters.openbao.authority import BaoAuthority
 from gateway.adapters.postgres.desired import PostgresDesired
 from gateway.adapters.postgres.flags import PostgresFlags
 from gateway.adapters.postgres.pool import Pool, listen, open_pool
+from gateway.adapters.postgres.proofs import PostgresProofs
 from gateway.adapters.postgres.reports import PostgresReports
 from gateway.adapters.postgres.see import PostgresSight
 from gateway.adapters.postgres.tasks import PostgresTasks
@@ -27,6 +30,7 @@ from gateway.adapters.rabbitmq.connection import Broker
 from gateway.adapters.rabbitmq.lanes import LanePublisher, RabbitLanes
 from gateway.adapters.rpc.checker import CheckerRpc
 from gateway.adapters.rpc.dispatch import DispatchRpc, EnrolmentRpc, ReportRpc
+from gateway.adapters.rpc.proof import ProofRpc
 from gateway.adapters.rpc.registry import JobNews, RegistryRpc
 from gateway.adapters.rpc.trace import TraceRpc
 from gateway.flow.converge import Converge
@@ -34,19 +38,24 @@ from gateway.flow.deliver import Contacts, Deliver, LaneTiming
 from gateway.flow.desired import Desired
 from gateway.flow.detect import Detect
 from gateway.flow.dispatch import Dispatch
+from gateway.flow.proof import Proofs
 from gateway.flow.report import ReportFlow
 from gateway.flow.signal import SignalFlow
 from gateway.settings import GatewaySettings
 from runtime.lifecycle import Backoff, end_within, run
 from runtime.logs import get_logger, setup_logs
+from runtime.openbao import Login, open_openbao
 from runtime.policy import PolicyEngine, policy_engine
 from runtime.rpc import Server
+from runtime.signing import BaoSigner
 
 log = get_logger(__name__)
 
 SERVICES = tuple(
-    f"orbital.v1.{name}Service" for name in ("Checker", "Dispatch", "Enrolment", "Registry", "Report", "Trace")
+    f"orbital.v1.{name}Service" for name in ("Checker", "Dispatch", "Enrolment", "Proof", "Registry", "Report", "Trace")
 )
+
+PROOF_KEY = "proofs"
 
 
 def clock() -> datetime:
@@ -83,12 +92,14 @@ async def main(settings: GatewaySettings) -> None:
         news = JobNews()
         flags = PostgresFlags(pool)
         signals = SignalFlow(flags)
+        proofs = await open_proofs(settings, stack, pool, sight)
         desired = Desired(PostgresDesired(pool, settings.name), new_correlation_id)
 
         server = Server(settings.listen, SERVICES)
         add_CheckerServiceServicer_to_server(CheckerRpc(signals, clock), server.grpc)
         add_DispatchServiceServicer_to_server(DispatchRpc(deliver), server.grpc)
-        add_EnrolmentServiceServicer_to_server(EnrolmentRpc(sight, clock), server.grpc)
+        add_EnrolmentServiceServicer_to_server(EnrolmentRpc(sight, proofs, clock), server.grpc)
+        add_ProofServiceServicer_to_server(ProofRpc(proofs), server.grpc)
         add_RegistryServiceServicer_to_server(RegistryRpc(desired, sight, flags, news), server.grpc)
         add_ReportServiceServicer_to_server(ReportRpc(reports), server.grpc)
         add_TraceServiceServicer_to_server(TraceRpc(sight), server.grpc)
@@ -99,6 +110,7 @@ async def main(settings: GatewaySettings) -> None:
             consuming.run(),
             reports.run(),
             signals.run(),
+            proofs.run(backoff()),
             contacts.run(settings.flow.beat_seconds),
             Converge(PostgresReports(pool)).run(settings.flow.detect_seconds, backoff()),
             listen(pool, "orbital_job", news.heard),
@@ -112,6 +124,17 @@ async def main(settings: GatewaySettings) -> None:
                 await asyncio.Event().wait()
         finally:
             end_within(20)
+
+
+async def open_proofs(settings: GatewaySettings, stack: AsyncExitStack, pool: Pool, sight: PostgresSight) -> Proofs:
+    """Proofs, which need an OpenBao where they are made and where keys are certified."""
+    store, bao = PostgresProofs(pool), settings.openbao
+    if bao is None:
+        return Proofs(store, sight, None, None, clock)
+    login = Login(bao.address, bao.ca_file, bao.role_id_file, bao.secret_id_file)
+    openbao = await stack.enter_async_context(open_openbao(login))
+    authority = BaoAuthority(openbao, bao.pki)
+    return Proofs(store, sight, authority, BaoSigner(openbao, bao.signing, PROOF_KEY), clock)
 
 
 def make_deliver(

@@ -39,6 +39,17 @@ class OpaSettings(Section):
     seconds: float = Field(2.0, description="Time-out of a question")
 
 
+class OpenBaoSettings(Section):
+    """The platform's OpenBao: its PKI certifies the keys of receipts, its transit signs proofs."""
+
+    address: str = Field(description="https://host:port")
+    ca_file: Path = Field(description="Authority of its certificate, PEM; what it certifies leads back to it too")
+    role_id_file: Path = Field(description="File with the AppRole's role ID")
+    secret_id_file: Path = Field(description="File with the AppRole's secret ID")
+    pki: str = Field("pki", description="Mount of the PKI engine, with the roles `receipts` and `proofs`")
+    signing: str = Field("signing", description="Mount of the transit engine that holds the key `proofs`")
+
+
 class FlowSettings(Section):
     """How much at once, and how often."""
 
@@ -63,5 +74,6 @@ class GatewaySettings(Settings):
     postgres: PostgresSettings
     rabbitmq: RabbitMQSettings
     opa: OpaSettings
+    openbao: OpenBaoSettings | None = None
     flow: FlowSettings = FlowSettings()
     log_level: str = Field("INFO", pattern="DEBUG|INFO|WARNING|ERROR", description="Least level that is logged")

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from importlib.metadata import PackageNotFoundError, version
 
 from orbital.v1 import crypto_pb2, crypto_pb2_grpc
 
-from region.adapters.hsm.process import open_hsm
+from region.adapters.hsm.process import HsmProcess, open_hsm
 from region.adapters.journal.sqlite import SqliteJournal, open_journal
 from region.adapters.opa.policy import open_policy
-from region.adapters.openbao.client import Login, open_openbao
+from region.adapters.openbao.audit import AuditFile
 from region.adapters.openbao.ias import TokenKeeper
 from region.adapters.openbao.store import KvStore
 from region.adapters.openbao.transit import BaoTransit
 from region.adapters.rpc.crypto import CryptoRpc
 from region.adapters.stream.gateway import GrpcGateway
+from region.flow.certify import certify
 from region.flow.enrol import enrol
 from region.flow.execute import ExecuteSettings, Executor, Scopes
 from region.flow.keyring import Keyring
 from region.flow.lane import Lane, LaneSettings
 from region.flow.lease import Beats
 from region.flow.prune import prune
+from region.flow.receipts import Receipts
 from region.flow.serve import Serve
 from region.flow.signals import Contact, LaneSignals
 from region.flow.supervise import keep
@@ -30,14 +32,17 @@ from region.handlers.parts import Parts
 from region.handlers.table import HANDLERS
 from region.ports import world as worlds
 from region.ports.policy import Policy
-from region.settings import IasSettings, OpenBaoSettings, RegionSettings
+from region.settings import HsmSettings, IasSettings, OpenBaoSettings, RegionSettings
 from runtime.lifecycle import run
 from runtime.logs import setup_logs
+from runtime.openbao import Login, open_openbao
 from runtime.rpc import Server
+from runtime.signing import BaoSigner
 
 CRYPTO = crypto_pb2.DESCRIPTOR.services_by_name["CryptoService"].full_name
 BEAT_KEPT_EVERY = 10.0
 IMMEDIATE = 0
+RECEIPT_KEY = "receipts"
 
 
 def _login(settings: OpenBaoSettings | IasSettings) -> Login:
@@ -51,6 +56,17 @@ def _version() -> str:
         return "checkout"
 
 
+def _hsm(settings: HsmSettings, world: worlds.World) -> AbstractAsyncContextManager[HsmProcess]:
+    return open_hsm(
+        settings.library,
+        settings.token,
+        settings.pin_file,
+        settings.conf,
+        world,
+        generate_missing=settings.generate_missing,
+    )
+
+
 async def main() -> None:
     """Serve the lanes of the settings until cancelled."""
     settings: RegionSettings = RegionSettings.load()
@@ -61,16 +77,7 @@ async def main() -> None:
         journal = await stack.enter_async_context(open_journal(settings.journal))
         openbao = await stack.enter_async_context(open_openbao(_login(settings.openbao)))
         policy = await stack.enter_async_context(open_policy(settings.opa.url, settings.region))
-        hsm = await stack.enter_async_context(
-            open_hsm(
-                settings.hsm.library,
-                settings.hsm.token,
-                settings.hsm.pin_file,
-                settings.hsm.conf,
-                world,
-                generate_missing=settings.hsm.generate_missing,
-            )
-        )
+        hsm = await stack.enter_async_context(_hsm(settings.hsm, world))
         gateway = GrpcGateway(settings.gateway, settings.region)
         keyring = Keyring(world, settings.serve.cache_seconds, settings.serve.cache_size)
         parts = Parts(
@@ -80,6 +87,8 @@ async def main() -> None:
             keyring,
             world,
         )
+        signer = BaoSigner(openbao, settings.openbao.signing, RECEIPT_KEY)
+        receipts = Receipts(settings.region, journal, signer, AuditFile(settings.openbao.audit_file), world)
         beats = Beats(journal, world, BEAT_KEPT_EVERY)
         await beats.load()
 
@@ -97,10 +106,11 @@ async def main() -> None:
         signals = {lane: LaneSignals() for lane in settings.lanes}
         contact = Contact()
         group = await stack.enter_async_context(asyncio.TaskGroup())
-        _start_lanes(group, settings, gateway, journal, policy, parts, beats, signals, contact)
+        _start_lanes(group, settings, gateway, journal, policy, parts, receipts, beats, signals, contact)
         # OpenBao takes seconds to answer this the first time; the first Link should not wait for it.
         if settings.lanes - {IMMEDIATE}:
             group.create_task(keep("prepare", parts.transit.prepare_import, world))
+            group.create_task(keep("certify", lambda: certify(gateway, signer, settings.region, world), world))
         group.create_task(keep("lease", beats.run, world))
         group.create_task(keep("keyring", keyring.run, world))
         group.create_task(keep("prune", lambda: prune(journal, world, settings.keep_hours), world))
@@ -118,6 +128,7 @@ def _start_lanes(
     journal: SqliteJournal,
     policy: Policy,
     parts: Parts,
+    receipts: Receipts,
     beats: Beats,
     signals: dict[int, LaneSignals],
     contact: Contact,
@@ -130,7 +141,7 @@ def _start_lanes(
         lane = Lane(
             settings.region, number, gateway, journal, beats, signals[number], contact, parts.world, lane_settings
         )
-        executor = Executor(number, journal, policy, HANDLERS, parts, scopes, signals, execute_settings)
+        executor = Executor(number, journal, policy, HANDLERS, parts, scopes, signals, receipts, execute_settings)
         group.create_task(keep(f"lane-{number}", lane.run, parts.world))
         group.create_task(keep(f"execute-{number}", executor.run, parts.world))
 

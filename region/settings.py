@@ -25,6 +25,10 @@ class OpenBaoSettings(Section):
     secret_id_file: Path = Field(description="File with the AppRole's secret ID")
     transit: str = Field("l2", description="Mount of the transit engine that holds the L2 keys")
     store: str = Field("keys", description="Mount of the KV v2 engine that holds the records")
+    signing: str = Field("signing", description="Mount of the transit engine that holds the key of receipts")
+    audit_file: Path | None = Field(
+        None, description="Its audit log, whose records of an effect are hashed into the receipt; none: not at hand"
+    )
 
 
 class HsmSettings(Section):

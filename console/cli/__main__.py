@@ -20,6 +20,7 @@ VERBS = {
     "wait": f"{COMMANDS}.wait:wait",
     "kill": f"{COMMANDS}.kill:kill",
     "retire": f"{COMMANDS}.retire:retire",
+    "proof": f"{COMMANDS}.proof:proof",
     "trace": f"{COMMANDS}.trace:trace",
     "wrap": f"{COMMANDS}.crypto:wrap",
     "unwrap": f"{COMMANDS}.crypto:unwrap",

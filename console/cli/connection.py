@@ -13,6 +13,7 @@ from uuid import uuid4
 
 import grpc
 from orbital.v1.crypto_pb2_grpc import CryptoServiceStub
+from orbital.v1.receipt_pb2_grpc import ProofServiceStub
 from orbital.v1.registry_pb2_grpc import RegistryServiceStub
 from orbital.v1.trace_pb2_grpc import TraceServiceStub
 
@@ -58,6 +59,7 @@ class Connection:
     state: dict[str, Any]
     credentials: grpc.ChannelCredentials
     address: str
+    authority: bytes
     channels: dict[str, grpc.Channel] = field(default_factory=dict)
 
     @property
@@ -69,6 +71,11 @@ class Connection:
     def trace(self) -> TraceServiceStub:
         """The gateway's TraceService."""
         return TraceServiceStub(self._channel(self.address))
+
+    @property
+    def proof(self) -> ProofServiceStub:
+        """The gateway's ProofService."""
+        return ProofServiceStub(self._channel(self.address))
 
     def crypto(self, address: str) -> CryptoServiceStub:
         """The CryptoService of a region."""
@@ -150,8 +157,9 @@ def connect(target: Target) -> Iterator[Connection]:
     address = target.gateway or str(state.get("gateway", {}).get("mtls", ""))
     if not address:
         raise Failure(f"{target.directory} names no gateway yet. Run: orbital status", Exit.UNAVAILABLE)
-    credentials = grpc.ssl_channel_credentials(*(_read(files[name]) for name in ("ca", "key", "cert")))
-    connection = Connection(target, state, credentials, address)
+    authority, key, certificate = (_read(files[name]) for name in ("ca", "key", "cert"))
+    credentials = grpc.ssl_channel_credentials(authority, key, certificate)
+    connection = Connection(target, state, credentials, address, authority)
     try:
         yield connection
     finally:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from orbital.v1.dispatch_pb2 import RefusedReport
 from orbital.v1.task_pb2 import Outcome, Report
 
+from gateway.domain.proof import check_receipt
 from gateway.domain.report import REDRIVE, Regional, last_by_placement, last_by_task
 from gateway.domain.task import KIND_WORDS
 from gateway.ports.policy import Policy
@@ -18,6 +19,7 @@ from runtime.errors import Invalid, OrbitalError
 from runtime.fields import check_length
 from runtime.policy import Refusal
 
+MAX_RECEIPT = 2 * 1024 * 1024
 _TASK_ID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -43,6 +45,7 @@ class ReportFlow:
         """Return once the reports are durable, with those that policy refused; raises Invalid on a malformed one."""
         for index, report in enumerate(reports):
             check_report(report, f"reports[{index}]")
+            check_receipt(region, report, f"reports[{index}]")
         question = {"principal": principal, "region": region, "reports": [_question(report) for report in reports]}
         decisions = await self._policy.decide("report", question, [report.task_id for report in reports])
         allowed = [Regional(region, report) for report in reports if decisions.allows(report.task_id)]
@@ -140,3 +143,4 @@ def check_report(report: Report, where: str) -> None:
         raise Invalid(f"{where}.kind is {report.kind}, which is no task kind", field=f"{where}.kind")
     check_length(len(report.reason), 0, 100, f"{where}.reason")
     check_length(len(report.message), 0, 2000, f"{where}.message")
+    check_length(len(report.receipt), 0, MAX_RECEIPT, f"{where}.receipt", "bytes")

@@ -9,8 +9,11 @@ from typing import Any, Protocol
 
 from orbital.v1 import registry_pb2 as registry
 from orbital.v1.dispatch_pb2 import RefusedReport, SubscribeRequest, SubscribeResponse
+from orbital.v1.receipt_pb2 import Proof
 from orbital.v1.resource_pb2 import Resource
 from orbital.v1.task_pb2 import Report
+
+from gateway.domain.proof import Certified
 
 MAX_REPORTS = 500
 
@@ -56,6 +59,16 @@ class ReportIntake(Protocol):
 
     async def submit(self, principal: str, region: str, reports: Sequence[Report]) -> list[RefusedReport]:
         """Return once the reports are durable, with those that policy refused; raises Invalid on a malformed one."""
+
+
+class Prover(Protocol):
+    """What regions did, provably."""
+
+    async def certify(self, region: str, request: bytes) -> Certified:
+        """A certificate of the key by which a region signs receipts; raises Invalid on a bad signing request."""
+
+    async def proof(self, correlation_id: str) -> Proof:
+        """The proof of a change as it stands now; raises NotFound when there is no such change."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,15 @@ from dataclasses import dataclass
 
 from orbital.v1 import task_pb2 as pb
 
+from region.domain.destroyed import Destroyed
+
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The outcome of one task; `state` is remembered as held, `awaits` names the resource that wakes a waiting one."""
+    """The outcome of one task; `state` is remembered as held, `awaits` names the resource that wakes a waiting one.
+
+    `destroyed` is None where the task was none that destroys; an empty one says that there was nothing to destroy.
+    """
 
     outcome: pb.Outcome.ValueType
     observed: int = 0
@@ -19,6 +24,7 @@ class Result:
     key_version: int = 0
     state: str = ""
     awaits: str = ""
+    destroyed: tuple[Destroyed, ...] | None = None
 
     @property
     def waiting(self) -> bool:
@@ -31,9 +37,12 @@ def done(
     state: str = "",
     key_state: pb.KeyState.ValueType = pb.KEY_STATE_UNSPECIFIED,
     key_version: int = 0,
+    destroyed: tuple[Destroyed, ...] | None = None,
 ) -> Result:
     """The effect is durable."""
-    return Result(pb.OUTCOME_DONE, generation, key_state=key_state, key_version=key_version, state=state)
+    return Result(
+        pb.OUTCOME_DONE, generation, key_state=key_state, key_version=key_version, state=state, destroyed=destroyed
+    )
 
 
 def stale(observed: int) -> Result:

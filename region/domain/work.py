@@ -41,12 +41,16 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """An entry with what came of it; times are seconds since the epoch, `due_at` says when a waiting one is due."""
+    """An entry with what came of it; times are seconds since the epoch, `due_at` says when a waiting one is due.
+
+    `receipt` is empty for a task that destroys nothing.
+    """
 
     entry: Entry
     result: Result
     report: bytes
     due_at: float = 0.0
+    receipt: bytes = b""
 
 
 def coalesce(entries: Iterable[Entry]) -> tuple[list[Entry], list[tuple[Entry, int]]]:

@@ -14,6 +14,7 @@ from region.domain.names import Name, parse
 from region.domain.result import Result
 from region.domain.work import Entry, Settled
 from region.flow.outcome import Decided, settled
+from region.flow.receipts import Receipts
 from region.flow.signals import LaneSignals
 from region.handlers.parts import Handler, Parts
 from region.handlers.sync_metadata import sync_metadata
@@ -64,6 +65,7 @@ class Executor:
         parts: Parts,
         scopes: Scopes,
         signals: Mapping[int, LaneSignals],
+        receipts: Receipts,
         settings: ExecuteSettings,
     ) -> None:
         self._lane = lane
@@ -74,6 +76,7 @@ class Executor:
         self._world = parts.world
         self._scopes = scopes
         self._signals = signals
+        self._receipts = receipts
         self._settings = settings
 
     async def run(self) -> None:
@@ -114,7 +117,7 @@ class Executor:
             else:
                 scopes.setdefault(scope, []).append((entry, name, kind))
         outcomes += zip(metadata, sync_metadata(metadata), strict=True)
-        await self._settle(outcomes, decided)
+        await self._settle([(entry, outcome, b"") for entry, outcome in outcomes], decided)
         await self._run_scopes(scopes, decided)
 
     async def _decide(self, tasks: Sequence[pb.Task]) -> Decisions:
@@ -134,16 +137,17 @@ class Executor:
 
         async def run(scope: tuple[str, str]) -> None:
             async with gate, self._scopes.lock(scope):
-                outcomes: list[tuple[Entry, Result]] = []
+                outcomes: list[tuple[Entry, Result, bytes]] = []
                 away: Result | None = None
                 for entry, name, kind in scopes[scope]:
                     # A part that is away for one task of a scope is away for the next: its order holds, time is saved.
-                    outcome = away
+                    outcome, receipt = away, b""
                     if outcome is None and kind == pb.TASK_KIND_SYNC_METADATA:
                         outcome = sync_metadata([entry])[0]
-                    outcome = outcome or await self._handle(entry, name, kind)
+                    if outcome is None:
+                        outcome, receipt = await self._handle(entry, name, kind, decided)
                     away = outcome if outcome.waiting and not outcome.awaits else None
-                    outcomes.append((entry, outcome))
+                    outcomes.append((entry, outcome, receipt))
                 await self._settle(outcomes, decided)
 
         # A tenant's own tasks come before those of its Systems.
@@ -153,31 +157,38 @@ class Executor:
                     if (not scope[1]) is own:
                         group.create_task(run(scope))
 
-    async def _handle(self, entry: Entry, name: Name, kind: pb.TaskKind.ValueType) -> Result:
+    async def _handle(
+        self, entry: Entry, name: Name, kind: pb.TaskKind.ValueType, decided: Decided
+    ) -> tuple[Result, bytes]:
+        """What came of it, with its receipt where there has to be one."""
         handler = self._handlers.get(kind)
         if handler is None:
-            return result.failed("UNKNOWN_KIND", f"This region does not know {intent.kind_name(kind)}.")
+            return result.failed("UNKNOWN_KIND", f"This region does not know {intent.kind_name(kind)}."), b""
         try:
-            async with asyncio.timeout(self._settings.patience):
-                return await _until_it_holds(lambda: handler(self._parts, entry.task, name))
+            async with asyncio.timeout(self._settings.patience), self._receipts.attempt(entry.task) as attempt:
+                outcome = await _until_it_holds(lambda: handler(self._parts, entry.task, name))
+                receipt = b""
+                if outcome.destroyed is not None:
+                    receipt = await self._receipts.issue(entry, outcome, decided, attempt)
+                return outcome, receipt
         except (Invalid, Precondition) as error:
-            return result.failed(error.reason, error.message)
+            return result.failed(error.reason, error.message), b""
         except OrbitalError as error:
-            return result.waiting(error.reason, error.message)
+            return result.waiting(error.reason, error.message), b""
         except TimeoutError:
-            return result.waiting("TIMEOUT", f"{intent.kind_name(kind)} took too long.")
+            return result.waiting("TIMEOUT", f"{intent.kind_name(kind)} took too long."), b""
         except Exception as error:  # supervises handlers: one task that breaks its handler must not stop its lane
             log.error("handler_broke", task_id=entry.task.id, error=type(error).__name__, exc_info=error)
-            return result.waiting("INTERNAL", "The handler broke; the region's log says where.")
+            return result.waiting("INTERNAL", "The handler broke; the region's log says where."), b""
 
-    async def _settle(self, outcomes: Sequence[tuple[Entry, Result]], decided: Decided) -> None:
+    async def _settle(self, outcomes: Sequence[tuple[Entry, Result, bytes]], decided: Decided) -> None:
         if not outcomes:
             return
         now = self._world.now()
         rows: list[Settled] = []
-        for entry, outcome in outcomes:
+        for entry, outcome, receipt in outcomes:
             due = now + retry.delay(entry.attempts, self._world.random()) if outcome.waiting else 0.0
-            rows.append(settled(entry, outcome, decided, now, due))
+            rows.append(settled(entry, outcome, decided, now, due, receipt))
             _log(entry, outcome)
         await self._journal.settle(self._lane, rows, now)
         self._signals[self._lane].reports.give()

@@ -20,7 +20,9 @@ class Decided:
     at: float
 
 
-def settled(entry: Entry, outcome: Result, decided: Decided, now: float, due_at: float) -> Settled:
+def settled(
+    entry: Entry, outcome: Result, decided: Decided, now: float, due_at: float, receipt: bytes = b""
+) -> Settled:
     """The row for the journal, its report serialized once."""
     task = entry.task
     held = entry.held.generation if entry.held else 0
@@ -38,15 +40,16 @@ def settled(entry: Entry, outcome: Result, decided: Decided, now: float, due_at:
         key_version=outcome.key_version,
         correlation_id=task.correlation_id,
         decision_id=decided.decision_id,
-        received_at=_time(entry.received_at),
-        decided_at=_time(decided.at),
-        executed_at=_time(now),
+        received_at=stamp(entry.received_at),
+        decided_at=stamp(decided.at),
+        executed_at=stamp(now),
+        receipt=receipt,
     )
-    return Settled(entry, outcome, report.SerializeToString(), due_at)
+    return Settled(entry, outcome, report.SerializeToString(), due_at, receipt)
 
 
 @lru_cache(maxsize=16)
-def _time(seconds: float) -> Timestamp:
+def stamp(seconds: float) -> Timestamp:
     """A batch has three times, not three a task."""
     whole = int(seconds)
     return Timestamp(seconds=whole, nanos=int((seconds - whole) * 1e9))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from orbital.v1 import task_pb2 as pb
 
-from region.domain import keys
+from region.domain import destroyed, keys
 from region.domain.intent import compromised_below, wanted_version
 from region.domain.names import Kind, Name
 from region.domain.result import Result, done, purged, stale, waiting
@@ -38,9 +38,11 @@ async def _define_system(parts: Parts, task: pb.Task, name: Name) -> Result:
         # Creation is the commit point: material whose record was not written was never anybody's.
         made = keys.SystemRecord(generation, keys.State.PRE_ACTIVE, blobs, compromised_below=below)
         await write(parts, name, made, 0)
-        return done(generation, keys.State.PRE_ACTIVE, pb.KEY_STATE_PRE_ACTIVE, len(blobs))
+        lines = destroyed.compromised(name.resource, below, active=False) if below > 1 else None
+        return done(generation, keys.State.PRE_ACTIVE, pb.KEY_STATE_PRE_ACTIVE, len(blobs), lines)
     if held.generation > generation:
         return stale(held.generation)
+    gone = _compromised(held, generation, below)
     if held.generation < generation or not held.settled:
         l1 = held.key if held.open else ""
         blobs = held.blobs + await fresh_blobs(parts, len(held.blobs) + 1, wanted, l1)
@@ -51,7 +53,8 @@ async def _define_system(parts: Parts, task: pb.Task, name: Name) -> Result:
         elif held.open:
             held = held.activated()
     assert held is not None
-    return done(generation, held.state, keys.KEY_STATES[held.state], len(held.blobs))
+    lines = destroyed.compromised(name.resource, below, active=held.open) if gone else None
+    return done(generation, held.state, keys.KEY_STATES[held.state], len(held.blobs), lines)
 
 
 async def _define_service(parts: Parts, task: pb.Task, name: Name) -> Result:
@@ -67,6 +70,7 @@ async def _define_service(parts: Parts, task: pb.Task, name: Name) -> Result:
         return purged(system.resource, 0, generation)
     if held and held.generation > generation:
         return stale(held.generation)
+    gone = _compromised(held, generation, compromised_below(task.resource))
     if held is None or held.generation < generation:
         present = held.blobs if held else ()
         blobs = present + await _l3_blobs(parts, system, parent, len(present) + 1, wanted)
@@ -79,7 +83,13 @@ async def _define_service(parts: Parts, task: pb.Task, name: Name) -> Result:
         await _raise(parts, system, name, len(parent.blobs))
     active = parent is not None and parent.state is keys.State.ACTIVE
     state = keys.State.ACTIVE if active else keys.State.PRE_ACTIVE
-    return done(generation, state, keys.KEY_STATES[state], len(held.blobs))
+    lines = destroyed.compromised_service(name.resource, held.compromised_below) if gone else None
+    return done(generation, state, keys.KEY_STATES[state], len(held.blobs), lines)
+
+
+def _compromised(held: keys.SystemRecord | keys.ServiceRecord | None, generation: int, below: int) -> bool:
+    """True when this generation makes old versions COMPROMISED, or did so before it broke off."""
+    return below > 1 and (held is None or held.generation == generation or held.compromised_below < below)
 
 
 async def _raise(parts: Parts, system: Name, name: Name, l2_version: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from orbital.v1 import task_pb2 as pb
 
-from region.domain import keys
+from region.domain import destroyed, keys
 from region.domain.names import Kind, Name
 from region.domain.result import Result, done, stale, waiting
 from region.handlers.parts import Parts, read_service, read_system, write
@@ -34,7 +34,8 @@ async def _purge_service(parts: Parts, generation: int, name: Name) -> Result:
     # The process that serves may have it in memory for a moment more, unless the System was unlinked there.
     if system and system.open and parts.world.now() < held.purged_at + LONGEST_CACHED:
         return waiting("CACHED", f"{name.resource} may be in memory for up to {LONGEST_CACHED:g} s.")
-    return done(generation, keys.State.DESTROYED, pb.KEY_STATE_DESTROYED)
+    gone = destroyed.purged_service(name.resource)
+    return done(generation, keys.State.DESTROYED, pb.KEY_STATE_DESTROYED, destroyed=gone)
 
 
 async def _purge_system(parts: Parts, generation: int, name: Name) -> Result:
@@ -53,7 +54,8 @@ async def _purge_system(parts: Parts, generation: int, name: Name) -> Result:
         await write(parts, name, record.destroyed(generation, ends(parts)), revision)
     await parts.store.forget_older(name.path)
     await destroy(parts, name)
-    return done(generation, keys.State.DESTROYED, pb.KEY_STATE_DESTROYED)
+    gone = destroyed.purged_system(name.resource)
+    return done(generation, keys.State.DESTROYED, pb.KEY_STATE_DESTROYED, destroyed=gone)
 
 
 async def _left(parts: Parts, system: Name) -> str:

@@ -11,12 +11,13 @@ from dataclasses import replace
 from region.domain import keys
 from region.domain.names import Name
 from region.handlers.parts import Parts, read_system, write
-from runtime.errors import Conflict, NotFound, Unavailable
+from runtime.errors import Conflict, NotFound, Stalled, Unavailable
 
 WINDOW = 6.0
 # A call to transit is begun only while this many seconds of the turn remain; none takes as long.
 MARGIN = 4.0
 POLL = 0.05
+NOT_DESTROYED = "NOT_DESTROYED"
 # Not a ciphertext of any key: decrypting it asks only whether the key is there.
 PROBE = "vault:v1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 
@@ -40,16 +41,19 @@ async def idle(parts: Parts, system: Name) -> tuple[keys.SystemRecord | None, in
         await parts.world.sleep(POLL)
 
 
-async def destroy(parts: Parts, system: Name) -> None:
+async def destroy(parts: Parts, system: Name) -> bool:
     """Delete the L2 of an unlinked System from transit, verify that it is gone, and note it in the record.
 
-    An import that was under way is waited for. A newer Link that took over meanwhile ends it.
+    An import that was under way is waited for. A newer Link that took over meanwhile ends it: then it is False. What
+    was gone before is verified all the same.
     """
     deleted = False
     while True:
         record, revision = await read_system(parts, system)
-        if record is None or record.open or not record.destroying_until:
-            return
+        if record is not None and record.open:
+            return False
+        if record is None or not record.destroying_until:
+            return await _gone(parts, system)
         try:
             if short(parts, record.destroying_until):
                 record = replace(record, destroying_until=ends(parts))
@@ -65,14 +69,31 @@ async def destroy(parts: Parts, system: Name) -> None:
             await write(parts, system, replace(record, importing_until=0.0, destroying_until=0.0), revision)
         except Conflict:
             continue
-        return
+        return True
+
+
+async def _gone(parts: Parts, system: Name) -> bool:
+    """Verify that the L2 of a System that is not open is not there; False when a Link opened it meanwhile."""
+    try:
+        await _verify(parts, system)
+    except Unavailable as error:
+        if error.reason != NOT_DESTROYED:
+            raise
+        record, _ = await read_system(parts, system)
+        if record is None or not record.open:
+            raise
+        return False
+    return True
 
 
 async def _verify(parts: Parts, system: Name) -> None:
     if await parts.transit.key(system.transit) is not None:
-        raise Unavailable(f"The L2 of {system.resource} is still in transit", reason="NOT_DESTROYED")
+        raise Unavailable(f"The L2 of {system.resource} is still in transit", reason=NOT_DESTROYED)
     try:
         await parts.transit.decrypt(system.transit, [PROBE])
     except NotFound:
         return
-    raise Unavailable(f"The L2 of {system.resource} still decrypts", reason="NOT_DESTROYED")
+    except Stalled as error:
+        # That it is no ciphertext of the key only a key can say.
+        raise Unavailable(f"The L2 of {system.resource} answers", reason=NOT_DESTROYED) from error
+    raise Unavailable(f"The L2 of {system.resource} still decrypts", reason=NOT_DESTROYED)

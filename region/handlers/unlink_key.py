@@ -6,13 +6,15 @@ import asyncio
 
 from orbital.v1 import task_pb2 as pb
 
-from region.domain import keys
+from region.domain import destroyed, keys
 from region.domain.names import Kind, Name
 from region.domain.result import Result, done, purged, stale
 from region.handlers.parts import Parts, read_link, read_system, read_tenant, write
 from region.handlers.settle import ROUNDS, WIDTH
 from region.handlers.turn import destroy, ends
 from runtime.errors import Conflict
+
+Lines = tuple[destroyed.Destroyed, ...]
 
 
 async def unlink_key(parts: Parts, task: pb.Task, name: Name) -> Result:
@@ -33,11 +35,13 @@ async def unlink_key(parts: Parts, task: pb.Task, name: Name) -> Result:
         record, at = await read_system(parts, system)
         if record is None:
             # A System that arrives later is read after this fence by whoever links it.
-            return done(generation, "UNLINKED", pb.KEY_STATE_DESTROYED)
+            return done(generation, "UNLINKED", pb.KEY_STATE_DESTROYED, destroyed=())
         if record.links.get(name.leaf, 0) > generation:
             return stale(record.links[name.leaf])
-        if await _revoked(parts, system, record, record.unlinked(name.leaf, generation, ends(parts)), at):
-            return done(generation, "UNLINKED", pb.KEY_STATE_DESTROYED, len(record.blobs))
+        unlinked = record.unlinked(name.leaf, generation, ends(parts))
+        gone = await _revoked(parts, system, record, unlinked, at)
+        if gone is not None:
+            return done(generation, "UNLINKED", pb.KEY_STATE_DESTROYED, len(record.blobs), gone)
     raise Conflict("The System kept changing while it was unlinked")
 
 
@@ -57,34 +61,39 @@ async def kill(parts: Parts, task: pb.Task, name: Name) -> Result:
         await write(parts, name, keys.TenantRecord(generation, "KILLED", seconds), revision)
     gate = asyncio.Semaphore(WIDTH)
 
-    async def revoke(system: Name) -> None:
+    async def revoke(system: Name) -> Lines:
         async with gate:
-            await _kill_system(parts, system, generation)
+            return await _kill_system(parts, system, generation)
 
-    systems = await parts.store.names(f"systems/{name.tenant}")
-    await asyncio.gather(*(revoke(name.system_of(system)) for system in systems))
-    return done(max(generation, held.generation if held else 0), "KILLED", pb.KEY_STATE_DESTROYED)
+    systems = [name.system_of(system) for system in await parts.store.names(f"systems/{name.tenant}")]
+    gone = tuple(line for lines in await asyncio.gather(*map(revoke, systems)) for line in lines)
+    observed = max(generation, held.generation if held else 0)
+    return done(observed, "KILLED", pb.KEY_STATE_DESTROYED, destroyed=gone)
 
 
-async def _kill_system(parts: Parts, system: Name, generation: int) -> None:
+async def _kill_system(parts: Parts, system: Name, generation: int) -> Lines:
     for _ in range(ROUNDS):
         record, at = await read_system(parts, system)
-        if record is None or await _revoked(parts, system, record, record.revoked(generation, ends(parts)), at):
-            return
+        if record is None:
+            return ()
+        gone = await _revoked(parts, system, record, record.revoked(generation, ends(parts)), at)
+        if gone is not None:
+            return gone
     raise Conflict("A System kept changing while its tenant was killed")
 
 
 async def _revoked(
     parts: Parts, system: Name, before: keys.SystemRecord, after: keys.SystemRecord, revision: int
-) -> bool:
-    """Write the record, then destroy what it no longer allows; False when somebody changed it first."""
+) -> Lines | None:
+    """Write the record, then destroy what it no longer allows, and say what; None when somebody changed it first."""
     if after != before:
         try:
             await write(parts, system, after, revision)
         except Conflict:
-            return False
-    if not after.open:
-        # Again: a call may have loaded a key between the first drop and this write.
-        parts.cache.drop(system.tenant, system.system)
-        await destroy(parts, system)
-    return True
+            return None
+    # Another Link's permission is left alone, and so is the key.
+    if after.open:
+        return ()
+    # Again: a call may have loaded a key between the first drop and this write.
+    parts.cache.drop(system.tenant, system.system)
+    return destroyed.revoked(system.resource) if await destroy(parts, system) else ()

@@ -28,6 +28,9 @@ class Gateway(Protocol):
     async def enrol(self, version: str, process: str) -> enrolment_pb2.EnrolResponse:
         """Say that this process is there."""
 
+    async def certify(self, request: bytes) -> enrolment_pb2.CertifyResponse:
+        """Have the key of a signing request certified for this region's receipts."""
+
     async def report(self, lane: int, reports: Sequence[bytes]) -> list[dispatch_pb2.RefusedReport]:
         """Report outside the stream, up to 500 serialized Reports; gives those that were refused."""
 

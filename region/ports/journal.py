@@ -31,6 +31,9 @@ class Journal(Protocol):
         A waiting task is reported when its reason changed; what waited for a resource that is now done becomes due.
         """
 
+    async def receipt(self, task_id: str) -> bytes:
+        """The receipt that was made of this task, however long ago; empty when there is none."""
+
     async def unsent(self, lane: int, after: int, limit: int) -> list[tuple[int, bytes]]:
         """Reports of the lane that were not accepted yet, above the number `after`, in order."""
 

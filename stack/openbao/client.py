@@ -10,6 +10,7 @@ from typing import Any
 import hvac
 import requests
 
+from runtime.openbao import ATTEMPT_HEADER, CORRELATION_HEADER
 from stack.secret_files import write_private
 
 ANSWER_SECONDS = 15
@@ -42,6 +43,12 @@ def ensure_approle(client: hvac.Client, role: str, policies: Sequence[str], role
     if not (secret_file.exists() and _known(client, role, secret_file.read_text())):
         write_private(secret_file, client.auth.approle.generate_secret_id(role)["data"]["secret_id"])
     return role_id
+
+
+def audit_headers(client: hvac.Client) -> None:
+    """Audit records name the change, and the attempt at a task, that a request belongs to."""
+    for header in (CORRELATION_HEADER, ATTEMPT_HEADER):
+        client.write(f"sys/config/auditing/request-headers/{header}", hmac=False)
 
 
 def _known(client: hvac.Client, role: str, secret: str) -> bool:

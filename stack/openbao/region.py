@@ -8,7 +8,7 @@ from pathlib import Path
 
 import hvac
 
-from stack.openbao.client import ensure_approle, ensure_mount, while_upgrading
+from stack.openbao.client import audit_headers, ensure_approle, ensure_mount, while_upgrading
 from stack.openbao.server import OpenBao
 from stack.parts.softhsm import library, token_label
 from stack.site import Region, Site
@@ -22,6 +22,8 @@ path "keys/metadata" { capabilities = ["list"] }
 path "keys/metadata/*" { capabilities = ["create", "read", "update", "delete", "list"] }
 path "keys/delete/*" { capabilities = ["update"] }
 path "keys/destroy/*" { capabilities = ["update"] }
+path "signing/keys/receipts" { capabilities = ["create", "read", "update"] }
+path "signing/sign/receipts/*" { capabilities = ["create", "update"] }
 """
 
 
@@ -46,6 +48,8 @@ class RegionBao(OpenBao):
     def set_up(self, client: hvac.Client) -> None:
         """The two mounts, and the only role that may use them."""
         ensure_mount(client, "l2", "transit", {})
+        ensure_mount(client, "signing", "transit", {})
+        audit_headers(client)
         ensure_mount(client, "keys", "kv", {"version": "2"})
         keys = client.secrets.kv.v2
         while_upgrading(lambda: keys.configure(max_versions=1, cas_required=True, mount_point="keys"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hvac
 
 from stack.identity.authority import sign_intermediate
-from stack.openbao.client import ensure_approle, ensure_mount
+from stack.openbao.client import audit_headers, ensure_approle, ensure_mount
 from stack.openbao.server import OpenBao
 from stack.site import JWT, TRUST_DOMAIN, Site
 
@@ -15,6 +15,30 @@ TOKEN_ROLE = "region"  # noqa: S105 - the name of a role
 TOKEN_TTL = "10m"  # noqa: S105 - a duration
 SIGNER = "orbital"
 LONGEST_HOURS = 24 * 90
+# Roles of the keys that sign, each with the names that it may certify; whose a request is the gateway knows.
+SIGNERS = {
+    "receipts": f"spiffe://{TRUST_DOMAIN}/region/*/receipts",
+    "proofs": f"spiffe://{TRUST_DOMAIN}/gateway/proofs",
+}
+SIGNER_ROLE = {
+    "require_cn": False,
+    "use_csr_common_name": False,
+    "use_csr_sans": False,
+    "server_flag": False,
+    "client_flag": True,
+    "key_usage": ["DigitalSignature"],
+    "key_type": "ec",
+    "key_bits": 256,
+    "ttl": f"{24 * 30}h",
+    "max_ttl": f"{24 * 30}h",
+    "no_store": True,
+}
+GATEWAY_POLICY = """
+path "pki/sign/receipts" { capabilities = ["create", "update"] }
+path "pki/sign/proofs" { capabilities = ["create", "update"] }
+path "signing/keys/proofs" { capabilities = ["create", "read", "update"] }
+path "signing/sign/proofs/*" { capabilities = ["create", "update"] }
+"""
 
 
 class GlobalBao(OpenBao):
@@ -26,6 +50,7 @@ class GlobalBao(OpenBao):
     def set_up(self, client: hvac.Client) -> None:
         """Issuer, one role for each identity's name, token key and role, one login for each JWT region."""
         self._issuer(client)
+        self._signing(client)
         self._tokens(client)
         accessor = ""
         for region in self.site.regions:
@@ -62,6 +87,16 @@ class GlobalBao(OpenBao):
             "no_store": True,
         }
         pki.create_or_update_role("workload", role, mount_point=ISSUER)
+        for name, uris in SIGNERS.items():
+            pki.create_or_update_role(name, {**SIGNER_ROLE, "allowed_uri_sans": [uris]}, mount_point=ISSUER)
+
+    def _signing(self, client: hvac.Client) -> None:
+        """What the gateway may: certify the keys of receipts, and sign proofs by a key that it cannot read."""
+        ensure_mount(client, "signing", "transit", {})
+        audit_headers(client)
+        client.sys.create_or_update_policy("gateway", GATEWAY_POLICY)
+        role, secret = self.site.secret("gateway-role-id"), self.site.secret("gateway-secret-id")
+        ensure_approle(client, "gateway", ["gateway"], role, secret)
 
     def _tokens(self, client: hvac.Client) -> None:
         identity = client.secrets.identity

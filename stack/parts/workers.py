@@ -91,6 +91,12 @@ class Gateway(Server):
         }
         if self._role == "bulk":
             settings |= {"HTTP": site.layout.run / "gateway-http.sock", "BUNDLE": bundle(site)}
+            settings |= {
+                "OPENBAO__ADDRESS": f"https://{site.address('openbao-global')}",
+                "OPENBAO__CA_FILE": site.authority(),
+                "OPENBAO__ROLE_ID_FILE": site.secret("gateway-role-id"),
+                "OPENBAO__SECRET_ID_FILE": site.secret("gateway-secret-id"),
+            }
         return Launch(
             argv=(sys.executable, "-m", "gateway.main"),
             cwd=site.place("gateway"),
@@ -150,6 +156,7 @@ class RegionWorker(Server):
             "OPENBAO__CA_FILE": site.authority(),
             "OPENBAO__ROLE_ID_FILE": site.secret(f"{bao}-role-id"),
             "OPENBAO__SECRET_ID_FILE": site.secret(f"{bao}-secret-id"),
+            "OPENBAO__AUDIT_FILE": site.layout.logs / f"{bao}-audit.jsonl",
             "HSM__LIBRARY": softhsm.library(site),
             "HSM__TOKEN": softhsm.token_label(region),
             "HSM__PIN_FILE": site.secret(f"hsm-{region}-pin"),

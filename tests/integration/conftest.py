@@ -36,5 +36,7 @@ def rabbitmq_settings(parts: tuple[Path, State]) -> RabbitMQSettings:
 async def pool(postgres_settings: PostgresSettings) -> AsyncIterator[Pool]:
     """A pool on empty tables."""
     async with open_pool(postgres_settings) as opened:
-        await opened.execute("TRUNCATE resource, job, placement, task, contact, dead_letter, denial CASCADE")
+        await opened.execute(
+            "TRUNCATE resource, job, placement, task, contact, dead_letter, denial, receipt, certificate CASCADE"
+        )
         yield opened

@@ -4,7 +4,16 @@ import ast
 from pathlib import Path
 
 import pytest
-from orbital.v1 import crypto_pb2, dispatch_pb2, enrolment_pb2, flag_pb2, registry_pb2, report_pb2, trace_pb2
+from orbital.v1 import (
+    crypto_pb2,
+    dispatch_pb2,
+    enrolment_pb2,
+    flag_pb2,
+    receipt_pb2,
+    registry_pb2,
+    report_pb2,
+    trace_pb2,
+)
 
 from runtime import errors
 
@@ -14,7 +23,7 @@ SOURCES = [path for package in PACKAGES for path in sorted((ROOT / package).rglo
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 PROSE = [*(ROOT / "policies").rglob("*.rego"), *(ROOT / "envoy").rglob("*.yaml"), *(ROOT / "gateway").rglob("*.sql")]
 BANNED = {"utils", "util", "helpers", "helper", "common", "base", "misc", "manager"}
-CONTRACTS = (crypto_pb2, dispatch_pb2, enrolment_pb2, flag_pb2, registry_pb2, report_pb2, trace_pb2)
+CONTRACTS = (crypto_pb2, dispatch_pb2, enrolment_pb2, flag_pb2, receipt_pb2, registry_pb2, report_pb2, trace_pb2)
 
 
 def _functions(path: Path) -> list[tuple[str, int]]:

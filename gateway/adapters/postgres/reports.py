@@ -32,6 +32,12 @@ def _task_row(item: Regional) -> tuple[object, ...]:
     )
 
 
+def _receipt_row(item: Regional) -> tuple[object, ...]:
+    report = item.report
+    names = (uuid.UUID(report.task_id), item.region, report.correlation_id, report.resource)
+    return (*names, report.generation, report.kind, report.receipt)
+
+
 def _placement_row(item: Regional) -> tuple[object, ...]:
     report = item.report
     done = report.outcome == Outcome.OUTCOME_DONE
@@ -63,6 +69,9 @@ class PostgresReports:
         async with translated(), self._pool.acquire() as connection, connection.transaction():
             task_rows = zip(*(_task_row(item) for item in tasks), strict=True)
             await connection.execute(SQL["finish_tasks"], *task_rows)
+            receipts = [_receipt_row(item) for item in tasks if item.report.receipt]
+            if receipts:
+                await connection.execute(SQL["keep_receipts"], *zip(*receipts, strict=True))
             placement_rows = zip(*(_placement_row(item) for item in placements), strict=True)
             touched = await connection.fetch(SQL["observe"], *placement_rows)
             correlations = sorted({row["correlation_id"] for row in touched})

@@ -9,18 +9,19 @@ from typing import Any
 import grpc
 from orbital.v1.dispatch_pb2 import SubscribeRequest, SubscribeResponse
 from orbital.v1.dispatch_pb2_grpc import DispatchServiceServicer
-from orbital.v1.enrolment_pb2 import EnrolRequest, EnrolResponse
+from orbital.v1.enrolment_pb2 import CertifyRequest, CertifyResponse, EnrolRequest, EnrolResponse
 from orbital.v1.enrolment_pb2_grpc import EnrolmentServiceServicer
 from orbital.v1.report_pb2 import ReportRequest, ReportResponse
 from orbital.v1.report_pb2_grpc import ReportServiceServicer
 
 from gateway.adapters.rpc.caller import calling_region
-from gateway.ports.serving import MAX_REPORTS, LaneStreams, ReportIntake, Sight
+from gateway.ports.serving import MAX_REPORTS, LaneStreams, Prover, ReportIntake, Sight
 from runtime.errors import NotFound
 from runtime.fields import check_length
 from runtime.logs import get_logger
 
 log = get_logger(__name__)
+MAX_REQUEST = 4096
 
 
 class DispatchRpc(DispatchServiceServicer):
@@ -59,8 +60,9 @@ class ReportRpc(ReportServiceServicer):
 class EnrolmentRpc(EnrolmentServiceServicer):
     """How a region becomes known."""
 
-    def __init__(self, sight: Sight, clock: Callable[[], datetime]) -> None:
+    def __init__(self, sight: Sight, prover: Prover, clock: Callable[[], datetime]) -> None:
         self._sight = sight
+        self._prover = prover
         self._clock = clock
 
     async def Enrol(  # noqa: N802
@@ -76,4 +78,16 @@ class EnrolmentRpc(EnrolmentServiceServicer):
         log.info("enrolled", region=region, version=request.version, region_process=request.process)
         answer = EnrolResponse(labels=declared.labels)
         answer.time.FromDatetime(self._clock())
+        return answer
+
+    async def Certify(  # noqa: N802
+        self, request: CertifyRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> CertifyResponse:
+        """See enrolment.proto."""
+        _, region = calling_region(context, request.region)
+        check_length(len(request.signing_request), 1, MAX_REQUEST, "signing_request", "bytes")
+        certified = await self._prover.certify(region, request.signing_request)
+        log.info("receipts_certified", region=region, ends_at=certified.ends_at.isoformat())
+        answer = CertifyResponse(certificate=certified.certificate)
+        answer.expire_time.FromDatetime(certified.ends_at)
         return answer

@@ -35,6 +35,12 @@ CREATE TABLE IF NOT EXISTS reports (
 );
 CREATE INDEX IF NOT EXISTS reports_lane ON reports (lane, id);
 
+-- One a task, kept for good: whatever is delivered again is answered by the same.
+CREATE TABLE IF NOT EXISTS receipts (
+    task_id TEXT PRIMARY KEY,
+    receipt BLOB NOT NULL
+) WITHOUT ROWID;
+
 CREATE TABLE IF NOT EXISTS facts (
     name  TEXT PRIMARY KEY,
     value REAL NOT NULL

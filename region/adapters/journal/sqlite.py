@@ -95,6 +95,7 @@ class SqliteJournal:
     async def settle(self, lane: int, settled: Sequence[Settled], now: float) -> None:
         """See the port."""
         held, over, waits, reports, done = [], [], [], [], []
+        receipts = [(each.entry.task.id, each.receipt) for each in settled if each.receipt]
         for each in settled:
             entry, result = each.entry, each.result
             if result.waiting:
@@ -114,11 +115,18 @@ class SqliteJournal:
                 sql.executemany(HOLD, held)
                 sql.executemany(SETTLE, over)
                 sql.executemany(WAIT, waits)
+                sql.executemany("INSERT OR IGNORE INTO receipts (task_id, receipt) VALUES (?, ?)", receipts)
                 sql.executemany("INSERT INTO reports (lane, report) VALUES (?, ?)", reports)
                 if sql.execute("SELECT 1 FROM tasks WHERE awaits <> '' LIMIT 1").fetchone():
                     sql.execute(RELEASE, (orjson.dumps(done).decode(),))
 
         await self._call(work)
+
+    async def receipt(self, task_id: str) -> bytes:
+        """See the port."""
+        query = "SELECT receipt FROM receipts WHERE task_id = ?"
+        row = await self._call(lambda: self._connection.execute(query, (task_id,)).fetchone())
+        return row[0] if row else b""
 
     async def unsent(self, lane: int, after: int, limit: int) -> list[tuple[int, bytes]]:
         """See the port."""

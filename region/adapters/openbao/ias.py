@@ -10,11 +10,11 @@ from pathlib import Path
 import hvac
 import requests
 
-from region.adapters.openbao.client import Login
 from region.ports.world import World
 from runtime.errors import Invalid
 from runtime.lifecycle import Backoff
 from runtime.logs import get_logger
+from runtime.openbao import Login
 
 log = get_logger(__name__)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from region.adapters.openbao.client import OpenBao
 from region.ports.vault import Stored
 from runtime.errors import Conflict, Unavailable
+from runtime.openbao import OpenBao
 
 
 class KvStore:

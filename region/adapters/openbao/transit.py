@@ -12,10 +12,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.keywrap import aes_key_wrap_with_padding
 
-from region.adapters.openbao.client import Answer, OpenBao
 from region.ports.vault import VERSION_REFUSED, TransitKey
 from region.ports.world import World
 from runtime.errors import Conflict, NotFound, OrbitalError, Stalled, Unavailable
+from runtime.openbao import Answer, OpenBao
 
 # OpenBao's listener bounds the strings of one request, field names included, to 1,000 unless told otherwise.
 BATCH = 400

@@ -94,6 +94,20 @@ class GrpcGateway:
                 raise from_rpc_error(error) from error
             return answer
 
+    async def certify(self, request: bytes) -> enrolment_pb2.CertifyResponse:
+        """See the port."""
+        asked = enrolment_pb2.CertifyRequest(region=self._region, signing_request=request)
+        async with self._channel() as channel:
+            stub = enrolment_pb2_grpc.EnrolmentServiceStub(channel)
+            metadata = (("x-orbital-region", self._region),)
+            try:
+                answer: enrolment_pb2.CertifyResponse = await stub.Certify(
+                    asked, metadata=metadata, timeout=CALL_TIMEOUT
+                )
+            except grpc.RpcError as error:
+                raise from_rpc_error(error) from error
+            return answer
+
     async def report(self, lane: int, reports: Sequence[bytes]) -> list[dispatch_pb2.RefusedReport]:
         """See the port."""
         packed: list[task_pb2.Report] = packed_reports(reports)

@@ -18,11 +18,11 @@ import pytest
 import requests
 
 from region.adapters.hsm.process import open_hsm
-from region.adapters.openbao.client import Login, open_openbao
 from region.adapters.openbao.store import KvStore
 from region.adapters.openbao.transit import BaoTransit
 from region.handlers.parts import Parts
 from region.ports.world import real
+from runtime.openbao import Login, open_openbao
 from stack.acquire import path as binary
 from stack.openbao.region import POLICY
 from tests.unit.region.fakes import FakeCache, fake_parts
@@ -86,6 +86,7 @@ def _wait_for(place: Path, pattern: str) -> Iterator[Path]:
 
 def _set_up(client: hvac.Client, place: Path, ca: str) -> Login:
     client.sys.enable_secrets_engine("transit", path="l2")
+    client.sys.enable_secrets_engine("transit", path="signing")
     client.sys.enable_secrets_engine("kv", path="keys", options={"version": "2"})
     deadline = time.monotonic() + 10
     while True:

@@ -11,12 +11,12 @@ import orjson
 import pytest
 import yaml
 
-from region.adapters.openbao.client import OpenBao, open_openbao
 from region.adapters.openbao.ias import TokenKeeper, write_secret
 from region.adapters.openbao.store import KvStore
 from region.adapters.openbao.transit import BaoTransit
 from region.ports.world import real
 from runtime.errors import Conflict, NotFound, Stalled, Unavailable
+from runtime.openbao import OpenBao, open_openbao
 from runtime.templates import render
 from tests.contract.region.conftest import RealParts
 from tests.contract.region.gateway import until

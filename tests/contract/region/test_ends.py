@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from orbital.v1 import task_pb2 as pb
 
-from region.adapters.openbao.client import open_openbao
 from region.adapters.openbao.store import KvStore
 from region.adapters.openbao.transit import BaoTransit
 from region.domain.names import parse
@@ -14,6 +13,7 @@ from region.handlers.settle import raise_services
 from region.ports.vault import VERSION_REFUSED
 from region.ports.world import real
 from runtime.errors import Precondition, Stalled
+from runtime.openbao import open_openbao
 from tests.contract.region.conftest import RealParts
 from tests.contract.region.test_handlers import names, serving
 from tests.unit.region.make import Estate, work, work_all

@@ -190,7 +190,7 @@ def serving(gateway: FakeGateway, directory: Path) -> Iterator[str]:
 @contextmanager
 def connection(address: str, target: Target) -> Iterator[Connection]:
     """What `connect` gives, with a plain channel instead of a certificate's."""
-    made = Connection(target, {"regions": {"eu10": {"crypto": address}}}, grpc.ssl_channel_credentials(), address)
+    made = Connection(target, {"regions": {"eu10": {"crypto": address}}}, grpc.ssl_channel_credentials(), address, b"")
     made.channels[address] = grpc.insecure_channel(address)
     try:
         yield made

@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.keywrap import aes_key_unwrap_with_padding, aes_key_wrap_with_padding
 
@@ -103,7 +104,10 @@ class FakeTransit:
             if int(version[1:]) < self.least.get(name, 1):
                 raise Stalled("too old", reason=VERSION_REFUSED)
             raw = base64.b64decode(sealed)
-            opened.append(bytearray(AESGCM(versions[int(version[1:]) - 1]).decrypt(raw[:12], raw[12:], None)))
+            try:
+                opened.append(bytearray(AESGCM(versions[int(version[1:]) - 1]).decrypt(raw[:12], raw[12:], None)))
+            except InvalidTag as error:
+                raise Stalled("no ciphertext of this key", reason="OPENBAO_REFUSED") from error
         return opened
 
     async def rewrap(self, name: str, texts: Sequence[str]) -> list[str]:

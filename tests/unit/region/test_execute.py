@@ -22,6 +22,7 @@ from region.ports.world import real
 from runtime.errors import Unavailable
 from tests.unit.region.fakes import FakeHsm, FakeTransit, fake_parts
 from tests.unit.region.make import Estate, task
+from tests.unit.region.proving import FakeSigner, fake_receipts
 
 ESTATE = Estate()
 
@@ -50,8 +51,12 @@ class Bench:
         self.journal, self.parts, self.policy = journal, parts, policy
         self.signals = {lane: LaneSignals() for lane in (0, 1, 2)}
         scopes = Scopes()
+        self.signer = FakeSigner()
+        receipts = fake_receipts(journal, parts.world, self.signer)
         self.executors = [
-            Executor(lane, journal, policy, HANDLERS, parts, scopes, self.signals, ExecuteSettings(256, 16, 5.0))
+            Executor(
+                lane, journal, policy, HANDLERS, parts, scopes, self.signals, receipts, ExecuteSettings(256, 16, 5.0)
+            )
             for lane in self.signals
         ]
 

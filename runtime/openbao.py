@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,21 @@ log = get_logger(__name__)
 
 TIMEOUT = 5.0
 CONNECTIONS = 64
+# OpenBao writes these headers into its audit records, where its operator has them listed.
+CORRELATION_HEADER = "x-orbital-correlation-id"
+ATTEMPT_HEADER = "x-orbital-attempt"
+_AUDITED: ContextVar[Mapping[str, str]] = ContextVar("audited", default={})  # noqa: B039 (never changed in place)
+
+
+@contextmanager
+def audited(correlation_id: str, attempt: str = "") -> Iterator[None]:
+    """Every request made inside names these in the audit records of OpenBao."""
+    headers = {CORRELATION_HEADER: correlation_id} | ({ATTEMPT_HEADER: attempt} if attempt else {})
+    before = _AUDITED.set(headers)
+    try:
+        yield
+    finally:
+        _AUDITED.reset(before)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +114,7 @@ class OpenBao:
         return answer
 
     async def _send(self, method: str, path: str, body: object, seconds: float) -> Answer:
-        headers = {"X-Vault-Token": await self._live_token(), "X-Vault-Request": "true"}
+        headers = {"X-Vault-Token": await self._live_token(), "X-Vault-Request": "true", **_AUDITED.get()}
         content = None if body is None else orjson.dumps(body)
         try:
             async with (

@@ -1,0 +1,1 @@
+"""The platform's OpenBao: it certifies keys, and signs by the gateway's own."""

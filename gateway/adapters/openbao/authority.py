@@ -1,0 +1,58 @@
+"""The platform's PKI in OpenBao."""
+
+from __future__ import annotations
+
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from gateway.domain.proof import Certified
+from runtime.errors import Invalid
+from runtime.openbao import OpenBao
+from runtime.signing import key_id
+
+
+class BaoAuthority:
+    """See gateway.ports.proof.Authority."""
+
+    def __init__(self, openbao: OpenBao, mount: str) -> None:
+        self._openbao = openbao
+        self._mount = mount
+
+    async def certify(self, role: str, name: str, request: bytes) -> Certified:
+        """See the port."""
+        asked = _checked(request)
+        body = {"csr": asked.public_bytes(serialization.Encoding.PEM).decode(), "uri_sans": name, "format": "pem"}
+        answer = await self._openbao.call("POST", f"{self._mount}/sign/{role}", body)
+        if answer.status != 200:
+            raise answer.refusal(f"certify the key of {name}")
+        certificate = x509.load_pem_x509_certificate(answer.body["data"]["certificate"].encode())
+        chain = [x509.load_pem_x509_certificate(pem.encode()) for pem in answer.body["data"].get("ca_chain") or ()]
+        public = asked.public_key()
+        assert isinstance(public, ec.EllipticCurvePublicKey)
+        return Certified(
+            key_id(public),
+            name,
+            _der(certificate),
+            # The authority at the end is what whoever verifies has to have.
+            [_der(one) for one in chain if one.issuer != one.subject],
+            certificate.not_valid_before_utc,
+            certificate.not_valid_after_utc,
+        )
+
+
+def _checked(request: bytes) -> x509.CertificateSigningRequest:
+    try:
+        asked = x509.load_der_x509_csr(request)
+    except ValueError as error:
+        raise Invalid("signing_request is no PKCS#10 request", field="signing_request") from error
+    public = asked.public_key()
+    if not isinstance(public, ec.EllipticCurvePublicKey) or not isinstance(public.curve, ec.SECP256R1):
+        raise Invalid("signing_request is of another key than ECDSA P-256", field="signing_request")
+    if not asked.is_signature_valid:
+        raise Invalid("signing_request is not signed by its own key", field="signing_request")
+    return asked
+
+
+def _der(certificate: x509.Certificate) -> bytes:
+    return certificate.public_bytes(serialization.Encoding.DER)

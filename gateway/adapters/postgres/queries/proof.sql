@@ -1,0 +1,27 @@
+-- name: keep_receipts
+INSERT INTO receipt (task_id, region, correlation_id, resource, generation, kind, body)
+SELECT * FROM unnest(
+    $1::uuid[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::smallint[], $7::bytea[])
+ON CONFLICT (task_id) DO NOTHING;
+
+-- name: proof_tasks
+SELECT t.id, t.region, r.name, t.generation, t.kind, t.state, coalesce(nullif(t.message, ''), t.reason) AS message,
+       e.body AS receipt
+FROM task AS t
+INNER JOIN resource AS r ON r.id = t.resource_id
+LEFT JOIN receipt AS e ON e.task_id = t.id
+WHERE t.correlation_id = $1 AND (t.kind = ANY($2::smallint[]) OR e.body IS NOT NULL);
+
+-- name: proof_placements
+SELECT p.region, r.name, p.desired_generation AS generation, p.task_kind AS kind, 1 AS state, '' AS message,
+       NULL::bytea AS receipt
+FROM placement AS p INNER JOIN resource AS r ON r.id = p.resource_id
+WHERE p.correlation_id = $1 AND p.task_kind = ANY($2::smallint[]);
+
+-- name: keep_certificate
+INSERT INTO certificate (key_id, name, certificate, chain, begins_at, ends_at)
+VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING;
+
+-- name: certificates
+SELECT key_id, name, certificate, chain, begins_at, ends_at
+FROM certificate WHERE key_id = ANY($1::bytea[]) ORDER BY ends_at;

@@ -1,0 +1,122 @@
+"""Proofs: which regions have to prove a change, which have, and by whose certificates that is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+
+from google.protobuf.message import DecodeError
+from orbital.v1.receipt_pb2 import ProofEntry, Receipt, SignedReceipt
+from orbital.v1.registry_pb2 import TaskState
+from orbital.v1.task_pb2 import Report, TaskKind
+
+from runtime.errors import Invalid
+
+# What these do has to be proved; other tasks may bring a receipt too, when they made up for one of these.
+PROVEN = (TaskKind.TASK_KIND_UNLINK_KEY, TaskKind.TASK_KIND_PURGE_KEY, TaskKind.TASK_KIND_EMERGENCY_ROTATE)
+UNCERTIFIED = "Its receipt is here; the key that signed it is not certified yet."
+WHY = {
+    TaskState.TASK_STATE_PENDING: "Not sent yet.",
+    TaskState.TASK_STATE_PUBLISHED: "Sent; the region has not answered.",
+    TaskState.TASK_STATE_DENIED: "Refused by policy.",
+    TaskState.TASK_STATE_FAILED: "The region cannot do it.",
+    TaskState.TASK_STATE_SUPERSEDED: "A newer generation took its place.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Certified:
+    """A certificate (DER) with the chain that leads to the authority, which is left out."""
+
+    key_id: bytes
+    name: str
+    certificate: bytes
+    chain: Sequence[bytes]
+    begins_at: datetime
+    ends_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """One region's part in a change, with its receipt if there is one; `why` says what is known when there is none."""
+
+    task_id: str
+    region: str
+    resource: str
+    generation: int
+    kind: int
+    state: int
+    why: str
+    receipt: bytes
+
+    @property
+    def signed(self) -> SignedReceipt:
+        """The receipt as the region signed it."""
+        return SignedReceipt.FromString(self.receipt)
+
+
+def check_receipt(region: str, report: Report, where: str) -> None:
+    """Raise Invalid when a report's receipt speaks of something else than the report."""
+    if not report.receipt:
+        return
+    try:
+        receipt = Receipt.FromString(SignedReceipt.FromString(report.receipt).receipt)
+    except DecodeError as error:
+        raise Invalid(f"{where}.receipt cannot be read", field=f"{where}.receipt") from error
+    said = (receipt.region, receipt.task_id, receipt.resource, receipt.generation, receipt.correlation_id)
+    if said != (region, report.task_id, report.resource, report.generation, report.correlation_id):
+        raise Invalid(f"{where}.receipt is of another task, or of another region", field=f"{where}.receipt")
+
+
+@dataclass(slots=True)
+class Collected:
+    """The parts of a proof: the receipts are those of the entries that name one, in their order."""
+
+    entries: list[ProofEntry]
+    receipts: list[SignedReceipt]
+    certificates: list[bytes]
+
+
+def collect(shares: Iterable[Share], known: Mapping[bytes, Sequence[Certified]], own: Certified) -> Collected:
+    """What proves a change: an entry for each share, the receipts that are certified, and the certificates."""
+    found = Collected([], [], [])
+    _add(found.certificates, own)
+    for share in sorted(shares, key=lambda one: (one.region, one.resource, one.generation)):
+        entry = ProofEntry(
+            region=share.region,
+            resource=share.resource,
+            generation=share.generation,
+            kind=share.kind,  # type: ignore[arg-type]
+            task_id=share.task_id,
+        )
+        found.entries.append(entry)
+        if not share.receipt:
+            entry.missing = share.why or WHY.get(share.state, "Nothing is known of it.")  # type: ignore[call-overload]
+            continue
+        signed = share.signed
+        certified = fitting(known.get(signed.key_id, ()), done_at(signed))
+        if certified is None:
+            entry.missing = UNCERTIFIED
+            continue
+        entry.receipt_sha256 = sha256(signed.SerializeToString(deterministic=True)).digest()
+        found.receipts.append(signed)
+        _add(found.certificates, certified)
+    return found
+
+
+def fitting(certificates: Sequence[Certified], at: datetime) -> Certified | None:
+    """The first certificate that had not ended by then; a key may be certified after it signed."""
+    return next((one for one in certificates if one.ends_at >= at), None)
+
+
+def done_at(signed: SignedReceipt) -> datetime:
+    """When the region was done with what a receipt is about."""
+    return Receipt.FromString(signed.receipt).done_at.ToDatetime(tzinfo=UTC)
+
+
+def _add(certificates: list[bytes], certified: Certified) -> None:
+    for one in (certified.certificate, *certified.chain):
+        if one not in certificates:
+            certificates.append(one)

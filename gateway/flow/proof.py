@@ -1,0 +1,108 @@
+"""Proofs: the receipts of a change, put together and signed; and the certificates of those who sign."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+from hashlib import sha256
+
+from orbital.v1.receipt_pb2 import Proof, ProofStatement
+
+from gateway.domain.proof import Certified, collect
+from gateway.flow.wake import work
+from gateway.ports.proof import Authority, ProofStore, Signer
+from gateway.ports.serving import Sight
+from runtime.errors import NotFound, Stalled, Unavailable
+from runtime.lifecycle import Backoff
+from runtime.proof import GATEWAY_SIGNER, region_signer
+from runtime.signing import key_id
+
+RECEIPTS, PROOFS = "receipts", "proofs"
+RENEW_AT = 2 / 3
+LOOK_SECONDS = 60.0
+
+
+class Proofs:
+    """Proofs of one gateway. Without a signer everything is Unavailable, and says so."""
+
+    def __init__(
+        self,
+        store: ProofStore,
+        sight: Sight,
+        authority: Authority | None,
+        signer: Signer | None,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._store = store
+        self._sight = sight
+        self._authority = authority
+        self._signer = signer
+        self._clock = clock
+
+    async def certify(self, region: str, request: bytes) -> Certified:
+        """A certificate of the key by which a region signs receipts, kept before it is given."""
+        return await self._certify(RECEIPTS, region_signer(region), request)
+
+    async def _certify(self, role: str, name: str, request: bytes) -> Certified:
+        if self._authority is None:
+            raise Unavailable("This gateway has no authority that could certify a key", reason="NO_AUTHORITY")
+        certified = await self._authority.certify(role, name, request)
+        await self._store.keep_certificate(certified)
+        return certified
+
+    async def proof(self, correlation_id: str) -> Proof:
+        """The proof of a change as it stands now; raises NotFound when there is no such change."""
+        job, _ = await self._sight.trace(correlation_id)
+        if job is None:
+            raise NotFound(
+                f"No change has the correlation ID {correlation_id[:64]!r}",
+                reason="UNKNOWN_CORRELATION_ID",
+                field="correlation_id",
+            )
+        if self._signer is None:
+            raise Unavailable("This gateway has no key to sign a proof by", reason="NO_SIGNER")
+        own = key_id(await self._signer.public_key())
+        shares = await self._store.shares(correlation_id)
+        known = await self._store.certificates([own, *{one.signed.key_id for one in shares if one.receipt}])
+        now = self._clock()
+        certified = next((one for one in reversed(known.get(own, ())) if one.ends_at > now), None)
+        if certified is None:
+            raise Unavailable("The gateway's signing key is not certified yet", reason="NOT_CERTIFIED")
+        found = collect(shares, known, certified)
+        statement = ProofStatement(
+            correlation_id=correlation_id,
+            actor=job.actor,
+            action=job.action,
+            detail=job.detail,
+            entries=found.entries,
+            certificates_sha256=[sha256(one).digest() for one in found.certificates],
+            key_id=own,
+        )
+        statement.make_time.FromDatetime(now)
+        packed = statement.SerializeToString(deterministic=True)
+        signature = await self._signer.sign(packed)
+        return Proof(statement=packed, signature=signature, receipts=found.receipts, certificates=found.certificates)
+
+    async def run(self, backoff: Backoff) -> None:
+        """Keep the gateway's own key certified, until cancelled."""
+        signer = self._signer
+        if signer is not None:
+            await work("certify", asyncio.Event(), LOOK_SECONDS, lambda: self._renew(signer), backoff)
+
+    async def _renew(self, signer: Signer) -> bool:
+        """Certify the own key when two thirds of its certificate's life are over; never more to do at once."""
+        try:
+            own = key_id(await signer.public_key())
+            known = (await self._store.certificates([own])).get(own, ())
+            if not any(self._clock() < renew_at(one) for one in known):
+                await self._certify(PROOFS, GATEWAY_SIGNER, await signer.request("gateway proofs"))
+        except Stalled as error:
+            # A person has to act, and until then everything else goes on.
+            raise Unavailable(error.message, reason=error.reason) from error
+        return False
+
+
+def renew_at(certified: Certified) -> datetime:
+    """When a new certificate is due."""
+    return certified.begins_at + (certified.ends_at - certified.begins_at) * RENEW_AT

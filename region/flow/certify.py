@@ -1,0 +1,31 @@
+"""Keeps the key of receipts certified; a region that is cut off signs all the same, and is certified later."""
+
+from __future__ import annotations
+
+from region.ports.gateway import Gateway
+from region.ports.receipts import Signer
+from region.ports.world import World
+from runtime.errors import OrbitalError
+from runtime.lifecycle import Backoff
+from runtime.logs import get_logger
+
+log = get_logger(__name__)
+
+RENEW_AT = 2 / 3
+LEAST_SECONDS = 1.0
+
+
+async def certify(gateway: Gateway, signer: Signer, region: str, world: World) -> None:
+    """Have it certified, and again at two thirds of the certificate's life, for ever."""
+    backoff = Backoff(world.random)
+    while True:
+        try:
+            answer = await gateway.certify(await signer.request(f"{region} receipts"))
+        except OrbitalError as error:
+            log.warning("receipts_not_certified", reason=error.reason, error=error.message)
+            await world.sleep(backoff.next())
+            continue
+        backoff.reset()
+        life = answer.expire_time.ToNanoseconds() / 1e9 - world.now()
+        log.info("receipts_certified", lifetime_seconds=round(life))
+        await world.sleep(max(LEAST_SECONDS, life * RENEW_AT))
