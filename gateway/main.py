@@ -24,6 +24,7 @@ from gateway.adapters.postgres.flags import PostgresFlags
 from gateway.adapters.postgres.pool import Pool, listen, open_pool
 from gateway.adapters.postgres.proofs import PostgresProofs
 from gateway.adapters.postgres.reports import PostgresReports
+from gateway.adapters.postgres.security import PostgresSecurity
 from gateway.adapters.postgres.see import PostgresSight
 from gateway.adapters.postgres.tasks import PostgresTasks
 from gateway.adapters.rabbitmq.connection import Broker
@@ -40,6 +41,7 @@ from gateway.flow.detect import Detect
 from gateway.flow.dispatch import Dispatch
 from gateway.flow.proof import Proofs
 from gateway.flow.report import ReportFlow
+from gateway.flow.security import Security, SignedReports
 from gateway.flow.signal import SignalFlow
 from gateway.settings import GatewaySettings
 from runtime.lifecycle import Backoff, end_within, run
@@ -47,6 +49,8 @@ from runtime.logs import get_logger, setup_logs
 from runtime.openbao import Login, open_openbao
 from runtime.policy import PolicyEngine, policy_engine
 from runtime.rpc import Server
+from runtime.signatures import Signer
+from runtime.signers import open_public_keys
 from runtime.signing import BaoSigner
 
 log = get_logger(__name__)
@@ -87,8 +91,12 @@ async def main(settings: GatewaySettings) -> None:
         publishing = Broker(settings.rabbitmq, f"{settings.name} publish", backoff())
         consuming = Broker(settings.rabbitmq, f"{settings.name} consume", backoff())
         reports = ReportFlow(PostgresReports(pool), tasks, policy, settings.name, settings.flow.report_batch)
+        public_keys = await stack.enter_async_context(open_public_keys(settings.opa.url, settings.opa.seconds))
+        security = Security(PostgresSecurity(pool), tasks)
+        intake = SignedReports(reports, public_keys, security)
         contacts = Contacts(tasks)
-        deliver = make_deliver(settings, RabbitLanes(consuming, settings.rabbitmq.queue_type), tasks, reports, contacts)
+        lanes = RabbitLanes(consuming, settings.rabbitmq.queue_type)
+        deliver = make_deliver(settings, lanes, tasks, intake, security, contacts)
         news = JobNews()
         flags = PostgresFlags(pool)
         signals = SignalFlow(flags)
@@ -101,7 +109,7 @@ async def main(settings: GatewaySettings) -> None:
         add_EnrolmentServiceServicer_to_server(EnrolmentRpc(sight, proofs, clock), server.grpc)
         add_ProofServiceServicer_to_server(ProofRpc(proofs), server.grpc)
         add_RegistryServiceServicer_to_server(RegistryRpc(desired, sight, flags, news), server.grpc)
-        add_ReportServiceServicer_to_server(ReportRpc(reports), server.grpc)
+        add_ReportServiceServicer_to_server(ReportRpc(intake), server.grpc)
         add_TraceServiceServicer_to_server(TraceRpc(sight), server.grpc)
 
         group = await stack.enter_async_context(asyncio.TaskGroup())
@@ -109,6 +117,7 @@ async def main(settings: GatewaySettings) -> None:
             publishing.run(),
             consuming.run(),
             reports.run(),
+            public_keys.run(),
             signals.run(),
             proofs.run(backoff()),
             contacts.run(settings.flow.beat_seconds),
@@ -138,11 +147,16 @@ async def open_proofs(settings: GatewaySettings, stack: AsyncExitStack, pool: Po
 
 
 def make_deliver(
-    settings: GatewaySettings, lanes: RabbitLanes, tasks: PostgresTasks, reports: ReportFlow, contacts: Contacts
+    settings: GatewaySettings,
+    lanes: RabbitLanes,
+    tasks: PostgresTasks,
+    reports: SignedReports,
+    security: Security,
+    contacts: Contacts,
 ) -> Deliver:
     """The lane streams of this process."""
     timing = LaneTiming(settings.flow.beat_seconds, settings.flow.stream_seconds, settings.flow.grace_seconds)
-    return Deliver(lanes, tasks, reports, contacts, timing, settings.lanes, clock, backoff)
+    return Deliver(lanes, tasks, reports, security, contacts, timing, settings.lanes, clock, backoff)
 
 
 def start_lanes(
@@ -155,10 +169,11 @@ def start_lanes(
 ) -> None:
     """Detect and dispatch, each lane by itself, woken by the database's notifications."""
     flow = settings.flow
+    signer = Signer(settings.signing_file, time.time)
     detects: dict[str, Detect] = {}
     for lane in sorted(settings.lanes):
         publisher = LanePublisher(broker, settings.rabbitmq.queue_type)
-        dispatch = Dispatch(tasks, policy, publisher, lane, claim=flow.claim_batch, message=flow.message_tasks)
+        dispatch = Dispatch(tasks, policy, publisher, signer, lane, claim=flow.claim_batch, message=flow.message_tasks)
         detects[str(lane)] = Detect(tasks, lane, flow.detect_batch, dispatch.wake.set)
         group.create_task(dispatch.run(flow.detect_seconds, backoff()))
         group.create_task(detects[str(lane)].run(flow.detect_seconds, backoff()))

@@ -71,6 +71,7 @@ class GatewaySettings(Settings):
     listen: str = Field(description="unix:PATH of the gRPC socket")
     http: Path | None = Field(None, description="Unix socket for bundles and decision logs; none: not served here")
     bundle: Path | None = Field(None, description="The signed policy bundle")
+    signing_file: Path = Field(description="File with the control plane's signing keys")
     postgres: PostgresSettings
     rabbitmq: RabbitMQSettings
     opa: OpaSettings

@@ -37,6 +37,8 @@ from runtime.lifecycle import run
 from runtime.logs import setup_logs
 from runtime.openbao import Login, open_openbao
 from runtime.rpc import Server
+from runtime.signatures import PublicKeys, Signer
+from runtime.signers import open_public_keys
 from runtime.signing import BaoSigner
 
 CRYPTO = crypto_pb2.DESCRIPTOR.services_by_name["CryptoService"].full_name
@@ -78,6 +80,7 @@ async def main() -> None:
         openbao = await stack.enter_async_context(open_openbao(_login(settings.openbao)))
         policy = await stack.enter_async_context(open_policy(settings.opa.url, settings.region))
         hsm = await stack.enter_async_context(_hsm(settings.hsm, world))
+        public_keys = await stack.enter_async_context(open_public_keys(settings.opa.url))
         gateway = GrpcGateway(settings.gateway, settings.region)
         keyring = Keyring(world, settings.serve.cache_seconds, settings.serve.cache_size)
         parts = Parts(
@@ -106,11 +109,12 @@ async def main() -> None:
         signals = {lane: LaneSignals() for lane in settings.lanes}
         contact = Contact()
         group = await stack.enter_async_context(asyncio.TaskGroup())
-        _start_lanes(group, settings, gateway, journal, policy, parts, receipts, beats, signals, contact)
+        _start_lanes(group, settings, gateway, journal, policy, public_keys, parts, receipts, beats, signals, contact)
         # OpenBao takes seconds to answer this the first time; the first Link should not wait for it.
         if settings.lanes - {IMMEDIATE}:
             group.create_task(keep("prepare", parts.transit.prepare_import, world))
             group.create_task(keep("certify", lambda: certify(gateway, signer, settings.region, world), world))
+        group.create_task(keep("public-keys", public_keys.run, world))
         group.create_task(keep("lease", beats.run, world))
         group.create_task(keep("keyring", keyring.run, world))
         group.create_task(keep("prune", lambda: prune(journal, world, settings.keep_hours), world))
@@ -127,6 +131,7 @@ def _start_lanes(
     gateway: GrpcGateway,
     journal: SqliteJournal,
     policy: Policy,
+    public_keys: PublicKeys,
     parts: Parts,
     receipts: Receipts,
     beats: Beats,
@@ -135,11 +140,13 @@ def _start_lanes(
 ) -> None:
     stream, pace = settings.stream, settings.execute
     scopes = Scopes()
+    signer = Signer(settings.signing_file, parts.world.now)
     lane_settings = LaneSettings(stream.credit, stream.merge, stream.linger, stream.beat * stream.missed_beats)
     execute_settings = ExecuteSettings(pace.batch, pace.width, pace.patience)
     for number in sorted(settings.lanes):
         lane = Lane(
-            settings.region, number, gateway, journal, beats, signals[number], contact, parts.world, lane_settings
+            *(settings.region, number, gateway, journal, signer, public_keys),
+            *(beats, signals[number], contact, parts.world, lane_settings),
         )
         executor = Executor(number, journal, policy, HANDLERS, parts, scopes, signals, receipts, execute_settings)
         group.create_task(keep(f"lane-{number}", lane.run, parts.world))

@@ -87,6 +87,7 @@ class RegionSettings(Settings):
     lanes: frozenset[int] = Field(description="The lanes of this process, a JSON list")
     gateway: str = Field(description="Socket of the region's Envoy that leads to the gateway, unix:PATH")
     journal: Path = Field(description="The SQLite database of this process")
+    signing_file: Path = Field(description="File with the region's signing keys")
     listen: str | None = Field(None, description="Where the Crypto service listens, unix:PATH; none without")
     health: str | None = Field(None, description="Where a process that serves nothing else tells its health, unix:PATH")
     ready_file: Path | None = Field(None, description="Written once the process works, enrolled or isolated")

@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,8 +51,14 @@ def outcomes() -> dict[str, dict[str, int]]:
     return {value.name.removeprefix("OUTCOME_"): {"number": value.number} for value in values if value.number}
 
 
-def stage(policies: Path, target: Path, *, tests: bool = False) -> str:
-    """Lay the content of the bundle out below `target` (tests only if asked for) and return its revision."""
+Signers = Mapping[str, Mapping[str, Any]]
+
+
+def stage(policies: Path, target: Path, signers: Signers, *, tests: bool = False) -> str:
+    """Lay the content of the bundle out below `target` (tests only if asked for) and return its revision.
+
+    `signers` are the public keys that messages are verified by, by key ID (see runtime.signatures).
+    """
     ignore = None if tests else shutil.ignore_patterns("*_test.rego")
     for source in ("authz", "system/log"):
         shutil.copytree(policies / source, target / source, ignore=ignore)
@@ -60,14 +66,14 @@ def stage(policies: Path, target: Path, *, tests: bool = False) -> str:
         directory = target / "orbital" / table
         directory.mkdir(parents=True)
         shutil.copyfile(policies / "data" / f"{table}.yaml", directory / "data.yaml")
-    for name, table_of in (("kinds", kinds()), ("outcomes", outcomes())):
+    for name, table_of in (("kinds", kinds()), ("outcomes", outcomes()), ("signers", dict(signers))):
         _write_json(target / "orbital" / name / "data.json", table_of)
     revision = _digest(target)
     _write_json(target / ".manifest", {"revision": revision, "roots": list(ROOTS)})
     return revision
 
 
-def build_bundle(opa: Path, policies: Path, keys: Path, target: Path) -> Bundle:
+def build_bundle(opa: Path, policies: Path, keys: Path, target: Path, signers: Signers) -> Bundle:
     """Build and sign the bundle `target`; the key pair is made in `keys` (private, 0600) if there is none yet.
 
     Raises Invalid with what OPA said when the policies do not compile. A bundle of the same revision is left as it is.
@@ -76,7 +82,7 @@ def build_bundle(opa: Path, policies: Path, keys: Path, target: Path) -> Bundle:
     stamp = target.with_suffix(".revision")
     with tempfile.TemporaryDirectory(prefix="orbital-bundle-") as scratch:
         content = Path(scratch) / "content"
-        revision = stage(policies, content)
+        revision = stage(policies, content, signers)
         identity = f"{revision} {hashlib.sha256(public_key.read_bytes()).hexdigest()}\n"
         if target.exists() and stamp.exists() and stamp.read_text() == identity:
             return Bundle(target, revision, public_key)

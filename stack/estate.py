@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from stack import order
 from stack.identity.authority import Authority
 from stack.identity.certificates import Certificates
+from stack.identity.signing import SigningKeys
 from stack.openbao.region import RegionBao
 from stack.openbao.world import GlobalBao
 from stack.parts.checker import Checker
@@ -49,7 +50,7 @@ def parts(site: Site) -> list[Unit]:
     units: list[Unit] = [*_broker(site), Authority(site), bao, _database(site), Paths(site)]
     for region in site.regions:
         units += [SoftHSM(site, region), RegionBao(site, region)]
-    return [*units, Certificates(site, bao)]
+    return [*units, Certificates(site, bao), SigningKeys(site)]
 
 
 def _broker(site: Site) -> list[Unit]:

@@ -43,6 +43,7 @@ class Stack(Section):
     rabbitmq_server: RabbitMQServer | None = Field(None, description="An existing server, in place of a private one")
     postgres_user: str = Field("nobody", description="Who PostgreSQL runs as when the stack is started by root")
     certificate_hours: float = Field(24.0, gt=0, description="Life of a certificate; renewed after two thirds of it")
+    signing_days: float = Field(90.0, gt=0, description="Life of a signing key; the next begins after two thirds of it")
     ready_seconds: float = Field(60.0, gt=0, description="How long a part may take until it is ready")
 
 

@@ -140,6 +140,15 @@ def _dead_letters(connection: Connection, _: Wanted) -> Iterator[Row]:
     yield from map(rows.dead_letter, answer.dead_letters)
 
 
+def _security_events(connection: Connection, _: Wanted) -> Iterator[Row]:
+    from orbital.v1.registry_pb2 import ListSecurityEventsRequest
+
+    from console.cli import rows
+
+    answer = connection.call(connection.registry.ListSecurityEvents, ListSecurityEventsRequest(page_size=1_000))
+    yield from map(rows.security_event, answer.events)
+
+
 def _denials(connection: Connection, wanted: Wanted) -> Iterator[Row]:
     from orbital.v1.registry_pb2 import ListDenialsRequest
 
@@ -217,6 +226,12 @@ NOUNS = (
         Column("REASON", "reason"), Column("BYTES", "size_bytes", form="number"),
         Column("AGE", "created_at", form="age"),
     ), _dead_letters),
+    Noun("securityevents", "securityevent", "id", (
+        Column("ID", "id", form="number"), Column("REGION", "region"), Column("SUBJECT", "subject"),
+        Column("REASON", "reason"), Column("MESSAGE", "message"), Column("COUNT", "count", form="number"),
+        Column("LAST", "last_at", form="age"), Column("FIRST", "first_at", wide=True, form="age"),
+        Column("PRINCIPAL", "principal", wide=True),
+    ), _security_events),
     Noun("denials", "denial", "decision_id", (
         Column("DECISION", "decision_id", form="short"), Column("POLICY", "policy"), Column("PRINCIPAL", "principal"),
         Column("ACTION", "action"), Column("REASON", "reason"), Column("MESSAGE", "message"),

@@ -172,6 +172,21 @@ def dead_letter(one: registry.DeadLetter) -> Row:
     }
 
 
+def security_event(one: registry.SecurityEvent) -> Row:
+    """Something that was forged, altered, replayed or used after its end."""
+    return {
+        "id": one.id,
+        "region": one.region,
+        "subject": one.subject,
+        "reason": one.reason,
+        "message": one.message,
+        "principal": one.principal,
+        "count": one.count,
+        "first_at": iso(one.first_time),
+        "last_at": iso(one.last_time),
+    }
+
+
 def denial(one: registry.Denial) -> Row:
     """A denial that a policy engine reported."""
     return {

@@ -22,13 +22,16 @@ from orbital.v1.dispatch_pb2 import (
     SubscribeResponse,
 )
 
+from gateway.flow.security import Security
 from gateway.ports.lanes import Consumer, Lanes
-from gateway.ports.serving import MAX_REPORTS, ReportIntake
+from gateway.ports.security import SecurityEvent
+from gateway.ports.serving import ReportIntake
 from gateway.ports.store import TaskStore
 from runtime.errors import Denied, Invalid, Unavailable
 from runtime.fields import check_length
 from runtime.lifecycle import Backoff, task_group
 from runtime.logs import get_logger
+from runtime.signatures import region_identity
 
 log = get_logger(__name__)
 
@@ -91,6 +94,7 @@ class Deliver:
         lanes: Lanes,
         store: TaskStore,
         reports: ReportIntake,
+        security: Security,
         contacts: Contacts,
         timing: LaneTiming,
         served: frozenset[int],
@@ -100,6 +104,7 @@ class Deliver:
         self._lanes = lanes
         self._store = store
         self._reports = reports
+        self._security = security
         self._contacts = contacts
         self._timing = timing
         self._served = served
@@ -141,18 +146,19 @@ class Deliver:
         return self._clock()
 
     async def keep_dead_letter(self, opening: Open, reason: str, body: bytes) -> None:
-        """Keep a message that the region could not read."""
-        await self._store.keep_dead_letter(opening.region, opening.lane, reason, body)
+        """Keep a message that the region refused; the reason is a word, a colon and a sentence."""
+        word, _, sentence = reason.partition(": ")
+        event = SecurityEvent(opening.region, "tasks", word, sentence, region_identity(opening.region))
+        await self._security.refuse(event, opening.lane, body)
 
-    async def submit(self, principal: str, region: str, batch: ReportBatch) -> ReportsAccepted:
+    async def submit(self, principal: str, opening: Open, batch: ReportBatch) -> ReportsAccepted:
         """Make a batch durable, however long the store or the policy engine are away."""
-        check_length(len(batch.reports), 1, MAX_REPORTS, "reports", "items")
         backoff = self._backoff()
         while True:
             try:
-                refused = await self._reports.submit(principal, region, batch.reports)
+                refused = await self._reports.submit(principal, opening.region, batch.signed, opening.lane)
             except Unavailable as error:
-                log.warning("reports wait", region=region, reason=error.reason)
+                log.warning("reports wait", region=opening.region, reason=error.reason)
                 await asyncio.sleep(backoff.next())
             else:
                 return ReportsAccepted(batch_id=batch.batch_id, refused=refused)
@@ -233,12 +239,11 @@ class _Stream:
     async def _reject(self, delivery_id: int, reason: str) -> None:
         body = self._held.pop(delivery_id, None)
         if body is not None:
-            log.warning("dead letter", region=self._opening.region, lane=self._opening.lane, reason=reason)
             await self._deliver.keep_dead_letter(self._opening, reason, body)
             await self._consumer.reject(delivery_id)
 
     async def _report(self, batch: ReportBatch) -> None:
-        accepted = await self._deliver.submit(self._principal, self._opening.region, batch)
+        accepted = await self._deliver.submit(self._principal, self._opening, batch)
         await self._down.put(SubscribeResponse(accepted=accepted))
 
 

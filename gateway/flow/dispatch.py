@@ -14,19 +14,30 @@ from gateway.domain.task import KIND_WORDS
 from gateway.flow.wake import work
 from gateway.ports.lanes import Parcel, Publisher
 from gateway.ports.policy import Policy
+from gateway.ports.security import Signs
 from gateway.ports.store import ClaimBatch, Claimed, TaskStore
 from runtime.lifecycle import Backoff
+from runtime.signatures import TASKS
 
 
 class Dispatch:
     """Publishes the pending tasks of one lane."""
 
     def __init__(
-        self, store: TaskStore, policy: Policy, publisher: Publisher, lane: int, *, claim: int, message: int
+        self,
+        store: TaskStore,
+        policy: Policy,
+        publisher: Publisher,
+        signer: Signs,
+        lane: int,
+        *,
+        claim: int,
+        message: int,
     ) -> None:
         self._store = store
         self._policy = policy
         self._publisher = publisher
+        self._signer = signer
         self._lane = lane
         self._claim = claim
         self._message = message
@@ -57,7 +68,7 @@ class Dispatch:
         if refused:
             await batch.denied(refused, decisions.decision_id)
         if allowed:
-            await self._publisher.publish(list(pack(allowed, self._message)))
+            await self._publisher.publish(list(pack(allowed, self._message, self._signer)))
             await batch.published([task.identity for task in allowed], decisions.decision_id)
 
 
@@ -73,8 +84,8 @@ def _question(task: Claimed) -> dict[str, object]:
     }
 
 
-def pack(tasks: Iterable[Claimed], most: int) -> Iterable[Parcel]:
-    """Messages of at most `most` tasks of one region and lane each, in the order of the tasks."""
+def pack(tasks: Iterable[Claimed], most: int, signer: Signs) -> Iterable[Parcel]:
+    """Signed messages of at most `most` tasks of one region and lane each, in the order of the tasks."""
     by_region: dict[str, list[Claimed]] = {}
     for task in tasks:
         by_region.setdefault(task.region, []).append(task)
@@ -82,7 +93,8 @@ def pack(tasks: Iterable[Claimed], most: int) -> Iterable[Parcel]:
         for start in range(0, len(here), most):
             part = here[start : start + most]
             batch = TaskBatch(region=region, lane=part[0].lane, tasks=[build(task) for task in part])
-            yield Parcel(region, part[0].lane, batch.SerializeToString())
+            signed = signer.sign(TASKS, batch.SerializeToString())
+            yield Parcel(region, part[0].lane, signed.SerializeToString())
 
 
 def build(claimed: Claimed) -> Task:

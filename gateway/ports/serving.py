@@ -11,7 +11,7 @@ from orbital.v1 import registry_pb2 as registry
 from orbital.v1.dispatch_pb2 import RefusedReport, SubscribeRequest, SubscribeResponse
 from orbital.v1.receipt_pb2 import Proof
 from orbital.v1.resource_pb2 import Resource
-from orbital.v1.task_pb2 import Report
+from orbital.v1.signed_pb2 import Signed
 
 from gateway.domain.proof import Certified
 
@@ -57,8 +57,11 @@ class LaneStreams(Protocol):
 class ReportIntake(Protocol):
     """Stage 6."""
 
-    async def submit(self, principal: str, region: str, reports: Sequence[Report]) -> list[RefusedReport]:
-        """Return once the reports are durable, with those that policy refused; raises Invalid on a malformed one."""
+    async def submit(self, principal: str, region: str, signed: Signed, lane: int) -> list[RefusedReport]:
+        """Return once the reports are durable, with those that policy refused.
+
+        Raises Denied when the region did not sign them, Invalid on a malformed one.
+        """
 
 
 class Prover(Protocol):
@@ -111,6 +114,9 @@ class Sight(Protocol):
 
     async def dead_letters(self, size: int) -> registry.ListDeadLettersResponse:
         """Messages that could not be read, newest first."""
+
+    async def security_events(self, size: int) -> registry.ListSecurityEventsResponse:
+        """Security events, newest first."""
 
     async def denials(self, correlation_id: str, size: int) -> registry.ListDenialsResponse:
         """Refusals that were kept, newest first."""

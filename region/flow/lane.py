@@ -14,6 +14,7 @@ from region.flow.report import Reporter, report_apart
 from region.flow.signals import Contact, LaneSignals
 from region.ports.gateway import Gateway, Stream
 from region.ports.journal import Journal
+from region.ports.signing import Signs, Verifies
 from region.ports.world import World
 from runtime.errors import OrbitalError, Unavailable
 from runtime.lifecycle import Backoff, task_group
@@ -50,6 +51,8 @@ class Lane:
         lane: int,
         gateway: Gateway,
         journal: Journal,
+        signer: Signs,
+        keys: Verifies,
         beats: Beats,
         signals: LaneSignals,
         contact: Contact,
@@ -60,6 +63,8 @@ class Lane:
         self._lane = lane
         self._gateway = gateway
         self._journal = journal
+        self._signer = signer
+        self._keys = keys
         self._beats = beats
         self._signals = signals
         self._contact = contact
@@ -90,7 +95,7 @@ class Lane:
 
     async def _report_apart(self) -> None:
         try:
-            while await report_apart(self._lane, self._journal, self._gateway):
+            while await report_apart(self._region, self._lane, self._journal, self._signer, self._gateway):
                 pass
         except OrbitalError:
             # The same path is down; the stream will carry them.
@@ -102,12 +107,15 @@ class Lane:
             self._region,
             self._lane,
             self._journal,
+            self._keys,
             self._world,
             self._signals.work,
             self._signals.reports,
             self._settings.merge,
         )
-        reporter = Reporter(self._lane, self._journal, self._signals.reports, self._settings.linger)
+        reporter = Reporter(
+            self._region, self._lane, self._journal, self._signer, self._signals.reports, self._settings.linger
+        )
         opening = dispatch_pb2.Open(region=self._region, lane=self._lane, credit=self._settings.credit)
         await stream.send(dispatch_pb2.SubscribeRequest(open=opening))
         async with task_group() as group:

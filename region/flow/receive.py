@@ -8,28 +8,32 @@ from collections.abc import Awaitable, Callable
 from google.protobuf.message import DecodeError
 from orbital.v1 import dispatch_pb2
 from orbital.v1 import task_pb2 as pb
+from orbital.v1.signed_pb2 import Signed
 
 from region.flow.signals import Signal
 from region.ports.journal import Journal
+from region.ports.signing import Verifies
 from region.ports.world import World
-from runtime.errors import Invalid
+from runtime.errors import Denied, Invalid
 from runtime.logs import get_logger
+from runtime.signatures import GATEWAY, TASKS, WRONG_LANE, WRONG_REGION
 
 log = get_logger(__name__)
 
 Send = Callable[[dispatch_pb2.SubscribeRequest], Awaitable[None]]
 
 
-def read_batch(delivery: dispatch_pb2.Delivery, region: str, lane: int) -> list[pb.Task]:
-    """The tasks of a delivery; raises Invalid with the reason for which it must be dead-lettered."""
+async def read_batch(body: bytes, region: str, lane: int, keys: Verifies) -> list[pb.Task]:
+    """The tasks of a message; raises Invalid or Denied with the reason for which it must be dead-lettered."""
     try:
-        batch = pb.TaskBatch.FromString(delivery.batch)
+        content = await keys.verify(Signed.FromString(body), TASKS, GATEWAY)
+        batch = pb.TaskBatch.FromString(content)
     except DecodeError as error:
-        raise Invalid("The message is no TaskBatch", reason="MALFORMED") from error
+        raise Invalid("The message is no signed TaskBatch", reason="MALFORMED") from error
     if batch.region != region or any(task.region != region for task in batch.tasks):
-        raise Invalid(f"The message is not for region {region}", reason="WRONG_REGION")
+        raise Denied(f"The message is not for region {region}", reason=WRONG_REGION)
     if batch.lane != lane or any(task.lane != lane for task in batch.tasks):
-        raise Invalid(f"The message is not for lane {lane}", reason="WRONG_LANE")
+        raise Denied(f"The message is not for lane {lane}", reason=WRONG_LANE)
     if not batch.tasks:
         raise Invalid("The message has no task", reason="MALFORMED")
     if any(not task.id or not task.resource.name for task in batch.tasks):
@@ -41,11 +45,20 @@ class Receiver:
     """The deliveries of one lane during one stream."""
 
     def __init__(
-        self, region: str, lane: int, journal: Journal, world: World, work: Signal, reports: Signal, merge: int
+        self,
+        region: str,
+        lane: int,
+        journal: Journal,
+        keys: Verifies,
+        world: World,
+        work: Signal,
+        reports: Signal,
+        merge: int,
     ) -> None:
         self._region = region
         self._lane = lane
         self._journal = journal
+        self._keys = keys
         self._world = world
         self._work = work
         self._reports = reports
@@ -69,8 +82,8 @@ class Receiver:
         rejects: list[dispatch_pb2.Reject] = []
         for delivery in deliveries:
             try:
-                tasks.extend(read_batch(delivery, self._region, self._lane))
-            except Invalid as error:
+                tasks.extend(await read_batch(delivery.batch, self._region, self._lane, self._keys))
+            except (Invalid, Denied) as error:
                 log.warning("delivery_rejected", lane=self._lane, reason=error.reason, error=error.message)
                 reason = f"{error.reason}: {error.message}"
                 rejects.append(dispatch_pb2.Reject(delivery_id=delivery.delivery_id, reason=reason))

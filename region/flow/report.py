@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from orbital.v1 import dispatch_pb2
+from orbital.v1 import dispatch_pb2, task_pb2
+from orbital.v1.signed_pb2 import Signed
 
 from region.flow.signals import Signal
 from region.ports.gateway import Gateway, packed_reports
 from region.ports.journal import Journal
+from region.ports.signing import Signs
 from runtime.logs import get_logger
+from runtime.signatures import REPORTS
 
 log = get_logger(__name__)
 
@@ -34,8 +37,10 @@ class Sent:
 class Reporter:
     """The reports of one lane during one stream; a new stream starts again from what was not accepted."""
 
-    def __init__(self, lane: int, journal: Journal, ready: Signal, linger: float) -> None:
+    def __init__(self, region: str, lane: int, journal: Journal, signer: Signs, ready: Signal, linger: float) -> None:
+        self._region = region
         self._lane = lane
+        self._signer = signer
         self._journal = journal
         self._ready = ready
         # Lane 0 never waits for company.
@@ -57,9 +62,8 @@ class Reporter:
             batch_id += 1
             cursor = reports[-1][0]
             self._sent[batch_id] = Sent(reports[0][0], cursor)
-            batch = dispatch_pb2.ReportBatch(
-                batch_id=batch_id, reports=packed_reports([report for _, report in reports])
-            )
+            signed = signed_reports(self._region, [report for _, report in reports], self._signer)
+            batch = dispatch_pb2.ReportBatch(batch_id=batch_id, signed=signed)
             await send(dispatch_pb2.SubscribeRequest(reports=batch))
 
     async def accepted(self, answer: dispatch_pb2.ReportsAccepted) -> None:
@@ -72,13 +76,20 @@ class Reporter:
         self._window.release()
 
 
-async def report_apart(lane: int, journal: Journal, gateway: Gateway) -> int:
+async def report_apart(region: str, lane: int, journal: Journal, signer: Signs, gateway: Gateway) -> int:
     """Report what is waiting by a call of its own, for when the lane's stream is down; gives how many."""
     reports = await journal.unsent(lane, 0, BATCH)
     if reports:
-        log_refused(lane, await gateway.report(lane, [report for _, report in reports]))
+        signed = signed_reports(region, [report for _, report in reports], signer)
+        log_refused(lane, await gateway.report(lane, signed))
         await journal.accepted(lane, reports[0][0], reports[-1][0])
     return len(reports)
+
+
+def signed_reports(region: str, reports: Sequence[bytes], signer: Signs) -> Signed:
+    """Serialized reports in one message with the region's signature; several about one task are one."""
+    packed = task_pb2.Reports(region=region, reports=packed_reports(reports))
+    return signer.sign(REPORTS, packed.SerializeToString())
 
 
 def log_refused(lane: int, refused: Iterable[dispatch_pb2.RefusedReport]) -> None:

@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from orbital.v1 import dispatch_pb2, enrolment_pb2, task_pb2
+from orbital.v1.signed_pb2 import Signed
 
 
 class Stream(Protocol):
@@ -31,8 +32,8 @@ class Gateway(Protocol):
     async def certify(self, request: bytes) -> enrolment_pb2.CertifyResponse:
         """Have the key of a signing request certified for this region's receipts."""
 
-    async def report(self, lane: int, reports: Sequence[bytes]) -> list[dispatch_pb2.RefusedReport]:
-        """Report outside the stream, up to 500 serialized Reports; gives those that were refused."""
+    async def report(self, lane: int, signed: Signed) -> list[dispatch_pb2.RefusedReport]:
+        """Report outside the stream: signed Reports, at most 500; gives those that were refused."""
 
 
 def packed_reports(reports: Sequence[bytes]) -> list[task_pb2.Report]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 
 from runtime import templates
 from runtime.bundle import build_bundle
+from stack.identity.signing import LOOK_EVERY, signers
 from stack.site import ROOT, Site
 from stack.unit import Launch, Server, Step
 
@@ -31,14 +34,25 @@ class Policies(Step):
     """Builds and signs the bundle."""
 
     name = "policies"
+    requires = ("signing-keys",)
 
     async def run(self) -> None:
         """Build it from the policies as they are now."""
         self.site.place("gateway")
-        await asyncio.to_thread(self._build)
+        await asyncio.to_thread(self._build, signers(self.site))
 
-    def _build(self) -> None:
-        build_bundle(self.site.binary("opa"), POLICIES, bundle_keys(self.site), bundle(self.site))
+    async def keep(self) -> None:
+        """Build it again when a signing key was rotated."""
+        built = await asyncio.to_thread(signers, self.site)
+        while True:
+            await asyncio.sleep(LOOK_EVERY)
+            found = await asyncio.to_thread(signers, self.site)
+            if found != built:
+                await asyncio.to_thread(self._build, found)
+                built = found
+
+    def _build(self, keys: Mapping[str, Mapping[str, Any]]) -> None:
+        build_bundle(self.site.binary("opa"), POLICIES, bundle_keys(self.site), bundle(self.site), keys)
 
 
 class Opa(Server):

@@ -11,6 +11,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from runtime.settings import Section
+from stack.identity.signing import signing_file
 from stack.openbao.world import TOKEN_ROLE
 from stack.parts import softhsm
 from stack.parts.opa import bundle
@@ -88,6 +89,7 @@ class Gateway(Server):
             **_section("POSTGRES", database(site)),
             **_section("RABBITMQ", broker(site)),
             "OPA__URL": f"http://{site.address(f'opa-{self.name}')}",
+            "SIGNING_FILE": signing_file(site, "gateway"),
         }
         if self._role == "bulk":
             settings |= {"HTTP": site.layout.run / "gateway-http.sock", "BUNDLE": bundle(site)}
@@ -115,7 +117,7 @@ class RegionWorker(Server):
     def __init__(self, site: Site, region: Region, role: str) -> None:
         super().__init__(site)
         self.name = f"region-{region.name}-{role}"
-        self.requires = (f"openbao-{region.name}", f"softhsm-{region.name}", "certificates")
+        self.requires = (f"openbao-{region.name}", f"softhsm-{region.name}", "certificates", "signing-keys")
         self.wants = (f"envoy-{region.name}", f"opa-{region.name}-{role}", f"opa-{region.name}-immediate")
         self._region = region
         self._role = role
@@ -151,6 +153,7 @@ class RegionWorker(Server):
             "GATEWAY": f"unix:{site.layout.run / f'region-{region}-out.sock'}",
             "JOURNAL": place / f"{self._role}.db",
             "READY_FILE": self._ready_file,
+            "SIGNING_FILE": signing_file(site, region),
             "OPA__URL": f"http://{site.address(f'opa-{region}-{self._role}')}",
             "OPENBAO__ADDRESS": f"https://{site.address(bao)}",
             "OPENBAO__CA_FILE": site.authority(),

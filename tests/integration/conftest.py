@@ -37,6 +37,7 @@ async def pool(postgres_settings: PostgresSettings) -> AsyncIterator[Pool]:
     """A pool on empty tables."""
     async with open_pool(postgres_settings) as opened:
         await opened.execute(
-            "TRUNCATE resource, job, placement, task, contact, dead_letter, denial, receipt, certificate CASCADE"
+            "TRUNCATE resource, job, placement, task, contact, dead_letter, security_event, denial, receipt,"
+            " certificate CASCADE"
         )
         yield opened

@@ -2,8 +2,10 @@
 
 import asyncio
 import random
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 from aiormq.abc import ChannelFrame
@@ -25,6 +27,7 @@ from orbital.v1.resource_pb2 import (
     SystemSpec,
     TenantSpec,
 )
+from orbital.v1.signed_pb2 import Signed
 from orbital.v1.task_pb2 import KeyState, Outcome, Report, Task, TaskBatch, TaskKind
 
 from gateway.adapters.postgres.desired import PostgresDesired
@@ -44,7 +47,9 @@ from gateway.ports.serving import Caller
 from gateway.settings import RabbitMQSettings
 from runtime.errors import Conflict, Invalid, Precondition, Unavailable
 from runtime.lifecycle import Backoff
+from runtime.signatures import TASKS
 from tests.unit.gateway.fakes import FakePolicy
+from tests.unit.runtime.keys import Keys
 
 CALLER = Caller("spiffe://orbital/person/operator", "decision-0")
 REGIONS = ("eu10", "us20")
@@ -69,6 +74,9 @@ class Gateway:
         )
         self.desired = Desired(PostgresDesired(pool, "gateway"), new_correlation_id)
         self.broker, self.lanes = broker, RabbitLanes(broker, "classic")
+        with tempfile.TemporaryDirectory() as place:
+            self.signer = Keys.make(Path(place)).gateway
+            self.signer.sign(TASKS, b"so that the keys are read while they are there")
 
     async def declare(self, *resources: Resource, **options: object) -> DeclareResponse:
         return await self.desired.declare(DeclareRequest(resources=resources, **options), CALLER)  # type: ignore[arg-type]
@@ -81,7 +89,7 @@ class Gateway:
     async def dispatch(self) -> None:
         for lane in range(3):
             publisher = LanePublisher(self.broker, "classic")
-            while await Dispatch(self.tasks, self.policy, publisher, lane, claim=100, message=2).step():
+            while await Dispatch(self.tasks, self.policy, publisher, self.signer, lane, claim=100, message=2).step():
                 pass
             await publisher.close()
 
@@ -94,7 +102,7 @@ class Gateway:
                     try:
                         async with asyncio.timeout(0.1):
                             async for message in consumer.messages():
-                                found.extend(TaskBatch.FromString(message.body).tasks)
+                                found.extend(TaskBatch.FromString(Signed.FromString(message.body).content).tasks)
                                 if acknowledge:
                                     await consumer.acknowledge(message.tag)
                     except TimeoutError:

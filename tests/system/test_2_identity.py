@@ -13,9 +13,10 @@ from orbital.v1.enrolment_pb2_grpc import EnrolmentServiceStub
 from orbital.v1.registry_pb2_grpc import RegistryServiceStub
 from orbital.v1.report_pb2 import ReportRequest
 from orbital.v1.report_pb2_grpc import ReportServiceStub
-from orbital.v1.task_pb2 import Outcome, Report, TaskKind
+from orbital.v1.task_pb2 import Outcome, Report, Reports, TaskKind
 
 from runtime.rpc import OPTIONS
+from runtime.signatures import REPORTS, Signer
 from stack import api
 from tests.system.world import SECONDS, World, eventually, refused, retried, tenancy
 
@@ -24,7 +25,7 @@ DENIED = grpc.StatusCode.PERMISSION_DENIED
 UNAVAILABLE = grpc.StatusCode.UNAVAILABLE
 
 
-def report(region: str) -> ReportRequest:
+def report(world: World, region: str) -> ReportRequest:
     told = Report(
         task_id="0" * 32,
         kind=TaskKind.TASK_KIND_DEFINE_TENANT,
@@ -34,14 +35,16 @@ def report(region: str) -> ReportRequest:
         observed_generation=1,
         outcome=Outcome.OUTCOME_DONE,
     )
-    return ReportRequest(region=region, reports=[told])
+    signer = Signer(world.place / "secrets" / "signing" / f"{region}.json", time.time)
+    signed = signer.sign(REPORTS, Reports(region=region, reports=[told]).SerializeToString())
+    return ReportRequest(region=region, signed=signed)
 
 
 def test_a_region_cannot_report_for_another(world: World) -> None:
     with world.channel("eu10") as channel:
         reports = ReportServiceStub(channel)
-        assert reports.Report(report("eu10"), timeout=SECONDS).refused == []
-        error = refused(lambda: reports.Report(report("us20"), timeout=SECONDS))
+        assert reports.Report(report(world, "eu10"), timeout=SECONDS).refused == []
+        error = refused(lambda: reports.Report(report(world, "us20"), timeout=SECONDS))
     assert error.code() == DENIED
     assert "us20" in error.details()
     with world.registry() as stub:

@@ -32,8 +32,10 @@ POLL = 2.0
 def get(
     noun: str, name: str | None, limit: int | None, watch: bool, output: str, target: Target, **filters: str
 ) -> None:
-    """List regions, tenants, systems, services, links, placements, tasks, flags, deadletters or denials.
+    """List what NOUN says.
 
+    NOUN is regions, tenants, systems, services, links, placements, tasks, flags, deadletters, securityevents or
+    denials.
     NAME is the last part of a name, or a whole one such as tenants/acme/systems/core (in short: acme/core).
     """
     from console.cli.connection import connect

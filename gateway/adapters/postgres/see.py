@@ -162,6 +162,16 @@ class PostgresSight:
             answer.total = row["total"]
         return answer
 
+    async def security_events(self, size: int) -> registry.ListSecurityEventsResponse:
+        """Security events, newest first."""
+        answer = registry.ListSecurityEventsResponse()
+        names = ("id", "region", "subject", "reason", "message", "principal", "count")
+        for row in await self._fetch("security_events", size):
+            event = answer.events.add(**{name: row[name] for name in names})
+            event.first_time.FromDatetime(row["first_at"])
+            event.last_time.FromDatetime(row["last_at"])
+        return answer
+
     async def denials(self, correlation_id: str, size: int) -> registry.ListDenialsResponse:
         """Refusals that were kept, newest first."""
         answer = registry.ListDenialsResponse()

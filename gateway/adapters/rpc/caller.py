@@ -44,5 +44,11 @@ def calling_region(context: grpc.aio.ServicerContext[Any, Any], claimed: str | N
     return principal, region
 
 
+def calling_lane(context: grpc.aio.ServicerContext[Any, Any]) -> int:
+    """The lane that a region's call says it is of; 0 when it says nothing that is one."""
+    said = dict(_pairs(context)).get("x-orbital-lane", "")
+    return int(said) if said in ("0", "1", "2") else 0
+
+
 def _pairs(context: grpc.aio.ServicerContext[Any, Any]) -> Any:
     return context.invocation_metadata() or ()

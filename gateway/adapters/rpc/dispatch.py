@@ -14,8 +14,8 @@ from orbital.v1.enrolment_pb2_grpc import EnrolmentServiceServicer
 from orbital.v1.report_pb2 import ReportRequest, ReportResponse
 from orbital.v1.report_pb2_grpc import ReportServiceServicer
 
-from gateway.adapters.rpc.caller import calling_region
-from gateway.ports.serving import MAX_REPORTS, LaneStreams, Prover, ReportIntake, Sight
+from gateway.adapters.rpc.caller import calling_lane, calling_region
+from gateway.ports.serving import LaneStreams, Prover, ReportIntake, Sight
 from runtime.errors import NotFound
 from runtime.fields import check_length
 from runtime.logs import get_logger
@@ -53,8 +53,8 @@ class ReportRpc(ReportServiceServicer):
     ) -> ReportResponse:
         """See report.proto."""
         principal, region = calling_region(context, request.region)
-        check_length(len(request.reports), 1, MAX_REPORTS, "reports", "items")
-        return ReportResponse(refused=await self._reports.submit(principal, region, request.reports))
+        lane = calling_lane(context)
+        return ReportResponse(refused=await self._reports.submit(principal, region, request.signed, lane))
 
 
 class EnrolmentRpc(EnrolmentServiceServicer):

@@ -141,6 +141,14 @@ class RegistryRpc(RegistryServiceServicer):
         """See registry.proto."""
         return await self._sight.dead_letters(page_size(request.page_size or 100, 1000))
 
+    async def ListSecurityEvents(  # noqa: N802
+        self,
+        request: registry.ListSecurityEventsRequest,
+        context: Context,  # noqa: ARG002
+    ) -> registry.ListSecurityEventsResponse:
+        """See registry.proto."""
+        return await self._sight.security_events(page_size(request.page_size or 100, 1000))
+
     async def ListDenials(  # noqa: N802
         self,
         request: registry.ListDenialsRequest,

@@ -20,5 +20,5 @@ allow if {
 
 allow if {
 	input.method == "GET"
-	input.path in {["health"], ["v1", "status"]}
+	input.path in {["health"], ["v1", "status"], ["v1", "data", "orbital", "signers"]}
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -15,10 +15,9 @@ from orbital.v1 import (
     enrolment_pb2_grpc,
     report_pb2,
     report_pb2_grpc,
-    task_pb2,
 )
+from orbital.v1.signed_pb2 import Signed
 
-from region.ports.gateway import packed_reports
 from runtime.errors import Unavailable
 from runtime.rpc import OPTIONS, from_rpc_error
 
@@ -108,10 +107,9 @@ class GrpcGateway:
                 raise from_rpc_error(error) from error
             return answer
 
-    async def report(self, lane: int, reports: Sequence[bytes]) -> list[dispatch_pb2.RefusedReport]:
+    async def report(self, lane: int, signed: Signed) -> list[dispatch_pb2.RefusedReport]:
         """See the port."""
-        packed: list[task_pb2.Report] = packed_reports(reports)
-        request = report_pb2.ReportRequest(region=self._region, reports=packed)
+        request = report_pb2.ReportRequest(region=self._region, signed=signed)
         async with self._channel() as channel:
             stub = report_pb2_grpc.ReportServiceStub(channel)
             try:

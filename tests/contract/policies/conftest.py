@@ -125,7 +125,9 @@ class Site:
     def __init__(self, place: Path, run: Path) -> None:
         self.place, self.run = place, run
         self.authority, self.issuer = Authority(), TokenIssuer()
-        self.bundle: Bundle = build_bundle(binary("opa"), ROOT / "policies", place / "keys", place / "orbital.tar.gz")
+        self.bundle: Bundle = build_bundle(
+            binary("opa"), ROOT / "policies", place / "keys", place / "orbital.tar.gz", {}
+        )
         self.ports = {name: free_port() for name in ("mtls", "jwt", "oidc", "bundles")}
         for region in ("eu10", "us20"):
             self.ports |= {f"{region}-crypto": free_port(), f"{region}-bundles": free_port()}

@@ -63,7 +63,7 @@ def test_region_reports_for_itself_and_for_nobody_else(site):
 def test_compressed_report_cannot_be_judged_and_is_refused(site):
     with site.channel("mtls", "eu10") as channel:
         stub = report_pb2_grpc.ReportServiceStub(channel)
-        request = report_pb2.ReportRequest(region="eu10", reports=[{"message": "x" * 5000}])
+        request = report_pb2.ReportRequest(region="eu10", signed={"content": b"x" * 5000})
         error = refusal(lambda: stub.Report(request, timeout=TIMEOUT, compression=grpc.Compression.Gzip))
     assert error.code() == grpc.StatusCode.PERMISSION_DENIED
 

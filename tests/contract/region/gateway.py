@@ -19,6 +19,9 @@ from orbital.v1 import (
     task_pb2,
 )
 
+from runtime.signatures import REPORTS, TASKS, region_identity
+from tests.unit.runtime.keys import Keys
+
 
 async def until(condition: Callable[[], object], what: str, seconds: float = 20.0) -> None:
     deadline = time.monotonic() + seconds
@@ -30,7 +33,8 @@ async def until(condition: Callable[[], object], what: str, seconds: float = 20.
 class Gateway(dispatch_pb2_grpc.DispatchServiceServicer, enrolment_pb2_grpc.EnrolmentServiceServicer):
     """Every lane of one region. `accept` false: reports are left unanswered. `beats` false: silent."""
 
-    def __init__(self) -> None:
+    def __init__(self, keys: Keys) -> None:
+        self.keys = keys
         self.reports: list[task_pb2.Report] = []
         self.acknowledged: dict[int, list[int]] = {}
         self.rejected: list[dispatch_pb2.Reject] = []
@@ -48,8 +52,12 @@ class Gateway(dispatch_pb2_grpc.DispatchServiceServicer, enrolment_pb2_grpc.Enro
         return task_pb2.Outcome.Name(found[-1].outcome).removeprefix("OUTCOME_") if found else ""
 
     def deliver(self, lane: int, tasks: Sequence[task_pb2.Task]) -> int:
-        batch = task_pb2.TaskBatch(region="eu10", lane=lane, tasks=tasks)
-        return self.deliver_raw(lane, batch.SerializeToString())
+        return self.deliver_raw(lane, self.packed("eu10", lane, tasks))
+
+    def packed(self, region: str, lane: int, tasks: Sequence[task_pb2.Task]) -> bytes:
+        """A message as the control plane signs it."""
+        batch = task_pb2.TaskBatch(region=region, lane=lane, tasks=tasks)
+        return self.keys.gateway.sign(TASKS, batch.SerializeToString()).SerializeToString()
 
     def deliver_raw(self, lane: int, batch: bytes) -> int:
         self._delivery += 1
@@ -98,7 +106,9 @@ class Gateway(dispatch_pb2_grpc.DispatchServiceServicer, enrolment_pb2_grpc.Enro
                 case "reject":
                     self.rejected.append(request.reject)
                 case "reports" if self.accept:
-                    self.reports.extend(request.reports.reports)
+                    signed = request.reports.signed
+                    content = await self.keys.public_keys.verify(signed, REPORTS, region_identity("eu10"))
+                    self.reports.extend(task_pb2.Reports.FromString(content).reports)
                     accepted = dispatch_pb2.ReportsAccepted(batch_id=request.reports.batch_id)
                     queue.put_nowait(dispatch_pb2.SubscribeResponse(accepted=accepted))
 
@@ -124,7 +134,8 @@ class Gateway(dispatch_pb2_grpc.DispatchServiceServicer, enrolment_pb2_grpc.Enro
 class Engine:
     """Answers the execute query: everything is allowed but the IDs in `denied`; away while `up` is false."""
 
-    def __init__(self) -> None:
+    def __init__(self, keys: Keys) -> None:
+        self.keys = keys
         self.denied: set[str] = set()
         self.up = True
         self.queries = 0
@@ -140,9 +151,13 @@ class Engine:
         allowed = [each for each in ids if each not in self.denied]
         return web.json_response({"decision_id": "d1", "result": {"allowed": allowed, "denied": denied}})
 
+    async def _signers(self, request: web.Request) -> web.Response:
+        return web.json_response({"result": self.keys.table}) if self.up else web.Response(status=500)
+
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
         application = web.Application(client_max_size=1 << 24)
+        application.router.add_get("/v1/data/orbital/signers", self._signers)
         application.router.add_post("/v1/data/orbital/authz/execute/decisions", self._decide)
         runner = web.AppRunner(application, access_log=None)
         await runner.setup()

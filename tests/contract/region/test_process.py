@@ -16,11 +16,14 @@ import pytest
 from orbital.v1 import crypto_pb2, crypto_pb2_grpc
 from orbital.v1 import resource_pb2 as rpb
 from orbital.v1 import task_pb2 as pb
+from orbital.v1.signed_pb2 import Signed
 
 from runtime.rpc import from_rpc_error
+from runtime.signatures import TASKS
 from tests.contract.region.conftest import PIN, RealParts
 from tests.contract.region.gateway import Engine, Gateway, until
 from tests.unit.region.make import Estate, task
+from tests.unit.runtime.keys import Keys
 
 
 class Region:
@@ -40,6 +43,7 @@ class Region:
             "ORBITAL_JOURNAL": str(place / "journal.db"),
             "ORBITAL_READY_FILE": str(place / "ready"),
             "ORBITAL_OPA__URL": engine.url,
+            "ORBITAL_SIGNING_FILE": str(place / "eu10.signing.json"),
             "ORBITAL_OPENBAO__ADDRESS": where.login.address,
             "ORBITAL_OPENBAO__CA_FILE": str(where.login.ca_file),
             "ORBITAL_OPENBAO__ROLE_ID_FILE": str(where.login.role_id_file),
@@ -78,7 +82,8 @@ class Region:
 
 @pytest.fixture
 async def region(real_parts: RealParts, tmp_path: Path) -> AsyncIterator[Region]:
-    gateway, engine = Gateway(), Engine()
+    keys = Keys.make(tmp_path)
+    gateway, engine = Gateway(keys), Engine(keys)
     # A Unix socket's path is short.
     with tempfile.TemporaryDirectory(prefix="orbital-") as run:
         async with engine.serving(), gateway.serving(Path(run) / "gateway.sock"):
@@ -138,14 +143,26 @@ async def test_a_killed_process_finishes_what_it_journaled(region: Region) -> No
 
 async def test_what_cannot_be_read_is_rejected_once_with_its_reason(region: Region, tenant: str) -> None:
     gateway, estate = region.gateway, Estate(tenant)
-    foreign = pb.TaskBatch(region="us20", lane=1, tasks=[estate.define_tenant()])
-    bad = [gateway.deliver_raw(1, b"\xff\xff"), gateway.deliver_raw(1, foreign.SerializeToString())]
+    foreign = gateway.packed("us20", 1, [estate.define_tenant()])
+    lower = gateway.packed("eu10", 2, [estate.define_tenant()])
+    signed = Signed.FromString(gateway.packed("eu10", 1, [estate.define_tenant()]))
+    altered = Signed(key_id=signed.key_id, signature=signed.signature, content=signed.content[:-1] + b"x")
+    by_region = gateway.keys.region.sign(TASKS, signed.content)
+    unknown = Signed(key_id="0" * 16, signature=signed.signature, content=signed.content)
+    bodies = [altered, Signed(content=signed.content), by_region, unknown]
+    bad = [gateway.deliver_raw(1, each) for each in (b"\xff\xff", foreign, lower)]
+    bad += [gateway.deliver_raw(1, each.SerializeToString()) for each in bodies]
     good = estate.define_tenant()
     last = gateway.deliver(1, [good])
     await region.reported(good)
     assert [(each.delivery_id, each.reason.split(":")[0]) for each in gateway.rejected] == [
         (bad[0], "MALFORMED"),
         (bad[1], "WRONG_REGION"),
+        (bad[2], "WRONG_LANE"),
+        (bad[3], "FORGED"),
+        (bad[4], "UNSIGNED"),
+        (bad[5], "WRONG_SIGNER"),
+        (bad[6], "UNKNOWN_KEY"),
     ]
     await until(lambda: gateway.acknowledged.get(1, [0])[-1] == last, "the acknowledgement")
 

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from gateway.domain.report import Regional
 from gateway.ports.lanes import Delivered, Parcel
+from gateway.ports.security import SecurityEvent
 from gateway.ports.store import Claimed, Denial, Drift
 from runtime.errors import Unavailable
 from runtime.policy import Decisions, Refusal
@@ -51,6 +52,7 @@ class FakeTasks:
         self.dead: list[tuple[str, int, str, bytes]] = []
         self.grace: list[tuple[str, int]] = []
         self.contacts: list[tuple[str, int]] = []
+        self.events: list[SecurityEvent] = []
 
     @asynccontextmanager
     async def drifting(self, lane: int, limit: int) -> AsyncIterator[Any]:
@@ -73,6 +75,9 @@ class FakeTasks:
 
     async def keep_dead_letter(self, region: str, lane: int, reason: str, payload: bytes) -> None:
         self.dead.append((region, lane, reason, payload))
+
+    async def keep_event(self, event: SecurityEvent) -> None:
+        self.events.append(event)
 
     async def keep_denials(self, denials: Sequence[Denial]) -> None:
         self.denials.extend(denials)

@@ -2,11 +2,13 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from orbital.v1.dispatch_pb2 import Acknowledge, Open, Reject, ReportBatch, SubscribeRequest, SubscribeResponse
 from orbital.v1.resource_pb2 import Resource, TenantSpec
-from orbital.v1.task_pb2 import Outcome, Report, TaskBatch, TaskKind
+from orbital.v1.signed_pb2 import Signed
+from orbital.v1.task_pb2 import Outcome, Report, Reports, TaskBatch, TaskKind
 
 from gateway.domain.retry import redrive_after
 from gateway.domain.task import task_id
@@ -14,10 +16,13 @@ from gateway.flow.deliver import Contacts, Deliver, LaneTiming
 from gateway.flow.detect import Detect
 from gateway.flow.dispatch import Dispatch, pack
 from gateway.flow.report import ReportFlow
+from gateway.flow.security import Security, SignedReports
 from gateway.ports.store import Claimed, Drift
 from runtime.errors import Denied, Invalid, Unavailable
 from runtime.lifecycle import Backoff
+from runtime.signatures import GATEWAY, REPORTS, TASKS
 from tests.unit.gateway.fakes import FakeLanes, FakePolicy, FakePublisher, FakeReports, FakeTasks
+from tests.unit.runtime.keys import Keys
 
 NOW = datetime(2026, 1, 13, tzinfo=UTC)
 PRINCIPAL = "spiffe://orbital/region/eu10"
@@ -43,21 +48,24 @@ def report(number: int, generation: int = 1, outcome: Outcome.ValueType = Outcom
 
 
 class World:
-    def __init__(self) -> None:
+    def __init__(self, place: Path) -> None:
+        self.keys = Keys.make(place)
         self.tasks, self.policy, self.publisher, self.store = FakeTasks(), FakePolicy(), FakePublisher(), FakeReports()
-        self.dispatch = Dispatch(self.tasks, self.policy, self.publisher, 1, claim=10, message=2)
+        self.dispatch = Dispatch(self.tasks, self.policy, self.publisher, self.keys.gateway, 1, claim=10, message=2)
         self.reports = ReportFlow(self.store, self.tasks, self.policy, "gateway", 100)
+        self.security = Security(self.tasks, self.tasks)
+        self.intake = SignedReports(self.reports, self.keys.public_keys, self.security)
 
     def deliver(self, lanes: FakeLanes, seconds: float = 60) -> Deliver:
         return Deliver(
-            lanes, self.tasks, self.reports, Contacts(self.tasks), LaneTiming(60, seconds, 15), frozenset({1}),
-            lambda: NOW, lambda: Backoff(lambda: 0, 0.001, 0.001),
+            lanes, self.tasks, self.intake, self.security, Contacts(self.tasks), LaneTiming(60, seconds, 15),
+            frozenset({1}), lambda: NOW, lambda: Backoff(lambda: 0, 0.001, 0.001),
         )  # fmt: skip
 
 
 @pytest.fixture
-def world() -> World:
-    return World()
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
 
 
 async def test_drift_becomes_tasks_that_are_driven_again_later_each_time(world: World) -> None:
@@ -75,7 +83,7 @@ async def test_dispatch_publishes_what_policy_allows_in_messages_of_one_region(w
     world.tasks.pending = [claimed(number, region) for number, region in enumerate(["eu10", "us20"] * 2 + ["eu10"])]
     world.policy.refuse = {claimed(1).identity.hex}
     assert not await world.dispatch.step()
-    batches = [TaskBatch.FromString(parcel.body) for parcel in world.publisher.parcels]
+    batches = [TaskBatch.FromString(Signed.FromString(parcel.body).content) for parcel in world.publisher.parcels]
     assert [(batch.region, len(batch.tasks)) for batch in batches] == [("eu10", 2), ("eu10", 1), ("us20", 1)]
     assert all(task.region == batch.region for batch in batches for task in batch.tasks)
     assert world.tasks.marks["denied"] == [claimed(1).identity]
@@ -102,9 +110,10 @@ async def test_nothing_is_marked_while_a_part_is_away(world: World, part: str) -
     assert world.tasks.marks["published"] == [claimed(1).identity]
 
 
-def test_a_packed_task_carries_the_whole_desired_state() -> None:
-    (parcel,) = pack([claimed(1, generation=4, current=4)], 10)
-    (task,) = TaskBatch.FromString(parcel.body).tasks
+async def test_a_packed_task_carries_the_whole_desired_state_and_a_signature(world: World) -> None:
+    (parcel,) = pack([claimed(1, generation=4, current=4)], 10, world.keys.gateway)
+    content = await world.keys.public_keys.verify(Signed.FromString(parcel.body), TASKS, GATEWAY)
+    (task,) = TaskBatch.FromString(content).tasks
     assert (task.resource.name, task.resource.generation, task.correlation_id) == ("tenants/t1", 4, "c")
 
 
@@ -165,6 +174,30 @@ def opening(region: str = "eu10", lane: int = 1, credit: int = 4) -> SubscribeRe
     return SubscribeRequest(open=Open(region=region, lane=lane, credit=credit))
 
 
+def reported(world: World, region: str = "eu10") -> Signed:
+    return world.keys.region.sign(REPORTS, Reports(region=region, reports=[report(1)]).SerializeToString())
+
+
+async def test_reports_that_their_region_did_not_sign_are_kept_apart_and_told(world: World) -> None:
+    good = reported(world)
+    altered = Signed(key_id=good.key_id, signature=good.signature, content=good.content + b"\x12\x00")
+    others = world.keys.other.sign(REPORTS, good.content)
+    tasks = world.keys.region.sign(TASKS, good.content)
+    for signed, reason in (
+        (Signed(content=good.content), "UNSIGNED"),
+        (altered, "FORGED"),
+        (tasks, "FORGED"),
+        (others, "WRONG_SIGNER"),
+        (reported(world, "us20"), "WRONG_REGION"),
+    ):
+        with pytest.raises(Denied) as refused:
+            await world.intake.submit(PRINCIPAL, "eu10", signed, 1)
+        assert refused.value.reason == reason
+        assert world.tasks.events[-1].reason == reason
+        assert world.tasks.dead[-1][2].startswith(f"{reason}: ")
+    assert world.store.observed == []
+
+
 class Region:
     """The other end of a lane stream."""
 
@@ -195,12 +228,13 @@ async def test_a_message_leaves_the_broker_only_when_it_was_acknowledged(world: 
     bodies = [(await region.heard("delivery")).delivery.batch for _ in range(3)]
     assert bodies == [b"one", b"two", b"three"]
     assert lanes.acknowledged == []
-    region.up.put_nowait(SubscribeRequest(reject=Reject(delivery_id=1, reason="NOT_A_TASK_BATCH")))
+    region.up.put_nowait(SubscribeRequest(reject=Reject(delivery_id=1, reason="FORGED: altered")))
     region.up.put_nowait(SubscribeRequest(acknowledge=Acknowledge(delivery_id=3)))
     region.up.put_nowait(None)
     await serving
     assert (lanes.rejected, lanes.acknowledged) == ([1], [3])
-    assert world.tasks.dead == [("eu10", 1, "NOT_A_TASK_BATCH", b"one")]
+    assert world.tasks.dead == [("eu10", 1, "FORGED: altered", b"one")]
+    assert [(event.subject, event.reason) for event in world.tasks.events] == [("tasks", "FORGED")]
     assert world.tasks.grace == [("eu10", 1)]
     assert world.tasks.contacts == []
 
@@ -208,7 +242,7 @@ async def test_a_message_leaves_the_broker_only_when_it_was_acknowledged(world: 
 async def test_reports_on_the_stream_wait_for_a_store_that_is_away(world: World) -> None:
     runner = asyncio.create_task(world.reports.run())
     world.store.away = True
-    region = Region(opening(), SubscribeRequest(reports=ReportBatch(batch_id=7, reports=[report(1)])))
+    region = Region(opening(), SubscribeRequest(reports=ReportBatch(batch_id=7, signed=reported(world))))
     serving = asyncio.create_task(world.deliver(FakeLanes()).serve(PRINCIPAL, "eu10", region.requests(), region.send))
     await region.heard("opened")
     await asyncio.sleep(0.01)

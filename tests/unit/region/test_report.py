@@ -16,6 +16,7 @@ from region.flow.report import BATCH, WINDOW, Reporter
 from region.flow.signals import Signal
 from region.ports.gateway import packed_reports
 from tests.unit.region.make import Estate
+from tests.unit.runtime.keys import Keys
 
 
 def test_a_batch_says_one_thing_about_a_task() -> None:
@@ -32,6 +33,7 @@ async def test_reports_go_in_batches_within_a_window_and_come_again_until_accept
         outcomes = [settled(each, result.done(1), Decided("d", 1.0), 2.0, 0.0) for each in entries]
         await journal.settle(1, outcomes, 2.0)
         sent: list[dispatch_pb2.ReportBatch] = []
+        signer = Keys.make(tmp_path).region
 
         async def send(message: dispatch_pb2.SubscribeRequest) -> None:
             sent.append(message.reports)
@@ -39,7 +41,7 @@ async def test_reports_go_in_batches_within_a_window_and_come_again_until_accept
         async def stream(accept: int) -> None:
             """One stream's life, in which the gateway accepts so many batches."""
             sent.clear()
-            reporter = Reporter(1, journal, Signal(), 0.0)
+            reporter = Reporter("eu10", 1, journal, signer, Signal(), 0.0)
             running = asyncio.ensure_future(reporter.run(send))
             async with asyncio.timeout(10):
                 for batch_id in range(1, accept + 1):
@@ -52,7 +54,7 @@ async def test_reports_go_in_batches_within_a_window_and_come_again_until_accept
             await asyncio.gather(running, return_exceptions=True)
 
         await stream(0)
-        assert [len(each.reports) for each in sent] == [BATCH] * WINDOW
+        assert [len(pb.Reports.FromString(each.signed.content).reports) for each in sent] == [BATCH] * WINDOW
         await stream(2)
         left = await journal.unsent(1, 0, len(tasks))
         assert len(left) == BATCH * WINDOW
