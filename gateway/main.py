@@ -44,7 +44,7 @@ from gateway.flow.report import ReportFlow
 from gateway.flow.security import Security, SignedReports
 from gateway.flow.signal import SignalFlow
 from gateway.settings import GatewaySettings
-from runtime.lifecycle import Backoff, end_within, run
+from runtime.lifecycle import Backoff, end_within, part, run
 from runtime.logs import get_logger, setup_logs
 from runtime.openbao import Login, open_openbao
 from runtime.policy import PolicyEngine, policy_engine
@@ -113,18 +113,18 @@ async def main(settings: GatewaySettings) -> None:
         add_TraceServiceServicer_to_server(TraceRpc(sight), server.grpc)
 
         group = await stack.enter_async_context(asyncio.TaskGroup())
-        for part in (
-            publishing.run(),
-            consuming.run(),
-            reports.run(),
-            public_keys.run(),
-            signals.run(),
-            proofs.run(backoff()),
-            contacts.run(settings.flow.beat_seconds),
-            Converge(PostgresReports(pool)).run(settings.flow.detect_seconds, backoff()),
-            listen(pool, "orbital_job", news.heard),
+        for name, work in (
+            ("publishing", publishing.run()),
+            ("consuming", consuming.run()),
+            ("reports", reports.run()),
+            ("public keys", public_keys.run()),
+            ("signals", signals.run()),
+            ("proofs", proofs.run(backoff())),
+            ("contacts", contacts.run(settings.flow.beat_seconds)),
+            ("converge", Converge(PostgresReports(pool)).run(settings.flow.detect_seconds, backoff())),
+            ("job news", listen(pool, "orbital_job", news.heard)),
         ):
-            group.create_task(part)
+            group.create_task(part(name, work))
         start_lanes(settings, group, pool, tasks, policy, publishing)
         try:
             async with server.running():
@@ -175,15 +175,15 @@ def start_lanes(
         publisher = LanePublisher(broker, settings.rabbitmq.queue_type)
         dispatch = Dispatch(tasks, policy, publisher, signer, lane, claim=flow.claim_batch, message=flow.message_tasks)
         detects[str(lane)] = Detect(tasks, lane, flow.detect_batch, dispatch.wake.set)
-        group.create_task(dispatch.run(flow.detect_seconds, backoff()))
-        group.create_task(detects[str(lane)].run(flow.detect_seconds, backoff()))
+        group.create_task(part(f"dispatch {lane}", dispatch.run(flow.detect_seconds, backoff())))
+        group.create_task(part(f"detect {lane}", detects[str(lane)].run(flow.detect_seconds, backoff())))
 
     def heard(lane: str) -> None:
         for name, detect in detects.items():
             if lane in ("", name):
                 detect.wake.set()
 
-    group.create_task(listen(pool, "orbital_lane", heard))
+    group.create_task(part("lane news", listen(pool, "orbital_lane", heard)))
 
 
 if __name__ == "__main__":

@@ -72,6 +72,19 @@ async def task_group() -> AsyncIterator[asyncio.TaskGroup]:
         raise
 
 
+async def part(name: str, work: Awaitable[None]) -> None:
+    """A part of a process that must not end: when it fails, the log says so at once, however long the rest takes to stop.
+
+    Raises what it raised, or RuntimeError when it returned.
+    """
+    try:
+        await work
+    except Exception as error:
+        log.error("part failed", part=name, error=str(error), kind=type(error).__name__)
+        raise
+    raise RuntimeError(f"{name} ended by itself")
+
+
 def end_within(seconds: float) -> None:
     """End the process after so long, whatever still hangs: one that serves no more must make room for the next."""
     timer = threading.Timer(seconds, os._exit, [1])

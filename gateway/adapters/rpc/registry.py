@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
+from weakref import WeakValueDictionary
 
 import grpc
 from orbital.v1 import registry_pb2 as registry
@@ -22,24 +23,26 @@ from runtime.errors import Exhausted, Invalid, NotFound
 Context = grpc.aio.ServicerContext[Any, Any]
 MAX_PAGE = 5000
 MAX_WATCHED = 20_000
-# Notifications can be lost: look anyway after this many seconds.
-LOOK_SECONDS = 1.0
+# How often progress is looked at. The end of a job is notified at once; a notification may be lost.
+LOOK_SECONDS = 0.5
 
 
 class JobNews:
-    """Wakes whoever watches jobs; fed by the database's notifications."""
+    """Wakes whoever waits for the end of a job; fed by the database's notifications."""
 
     def __init__(self) -> None:
-        self._changed = asyncio.Event()
+        self._ends: WeakValueDictionary[str, asyncio.Event] = WeakValueDictionary()
 
-    def heard(self, _correlation_id: str) -> None:
-        """Some job has moved on."""
-        self._changed.set()
-        self._changed = asyncio.Event()
+    def heard(self, correlation_id: str) -> None:
+        """That job has converged; "" stands for any, since some news may have been lost."""
+        for name in [correlation_id] if correlation_id else list(self._ends):
+            end = self._ends.pop(name, None)
+            if end is not None:
+                end.set()
 
-    def next(self) -> asyncio.Event:
-        """An event for the next news; take it before looking, so that none is missed."""
-        return self._changed
+    def end(self, correlation_id: str) -> asyncio.Event:
+        """An event for the end of that job; take it before looking, so that none is missed."""
+        return self._ends.setdefault(correlation_id, asyncio.Event())
 
 
 class RegistryRpc(RegistryServiceServicer):
@@ -164,8 +167,8 @@ class RegistryRpc(RegistryServiceServicer):
     ) -> AsyncIterator[registry.Job]:
         """See registry.proto."""
         last: registry.Job | None = None
-        while last is None or not last.HasField("converge_time"):
-            news = self._news.next()
+        while True:
+            end = self._news.end(request.correlation_id)
             job = await self._sight.job(request.correlation_id)
             if job is None:
                 raise NotFound(
@@ -176,7 +179,9 @@ class RegistryRpc(RegistryServiceServicer):
             if job != last:
                 last = job
                 yield job
-            await _wait(news)
+            if job.HasField("converge_time"):
+                return
+            await _wait(end)
 
     async def WatchPlacements(  # noqa: N802
         self,
@@ -186,7 +191,6 @@ class RegistryRpc(RegistryServiceServicer):
         """See registry.proto."""
         seen: dict[tuple[str, str], registry.Placement] = {}
         while True:
-            news = self._news.next()
             page = await self._sight.placements(request.filter, MAX_WATCHED, "")
             if page.next_page_token:
                 raise Exhausted(f"More than {MAX_WATCHED} placements match; narrow the filter", field="filter")
@@ -195,7 +199,7 @@ class RegistryRpc(RegistryServiceServicer):
                 if seen.get(key) != placement:
                     seen[key] = placement
                     yield placement
-            await _wait(news)
+            await asyncio.sleep(LOOK_SECONDS)
 
 
 def page_size(wanted: int, most: int) -> int:
@@ -205,9 +209,9 @@ def page_size(wanted: int, most: int) -> int:
     return wanted or most
 
 
-async def _wait(news: asyncio.Event) -> None:
+async def _wait(end: asyncio.Event) -> None:
     try:
         async with asyncio.timeout(LOOK_SECONDS):
-            await news.wait()
+            await end.wait()
     except TimeoutError:
         return

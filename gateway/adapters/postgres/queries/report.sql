@@ -1,4 +1,5 @@
 -- name: finish_tasks
+-- coalesce hides the state from the planner: where all analysed tasks are done it would expect one row, not thousands.
 UPDATE task AS t SET
     state = u.state, reason = u.reason, message = u.message, execute_decision = u.decision_id,
     received_at = to_timestamp(u.received_at), decided_at = to_timestamp(u.decided_at),
@@ -7,7 +8,7 @@ FROM unnest(
     $1::uuid[], $2::text[], $3::smallint[], $4::text[], $5::text[], $6::text[],
     $7::float8[], $8::float8[], $9::float8[]
 ) AS u (id, region, state, reason, message, decision_id, received_at, decided_at, executed_at)
-WHERE t.id = u.id AND t.region = u.region AND t.state <> 3;
+WHERE t.id = u.id AND t.region = u.region AND coalesce(t.state, 0) <> 3;
 
 -- name: observe
 UPDATE placement AS p SET
@@ -37,16 +38,18 @@ WITH closed AS (
         AND NOT EXISTS (
             SELECT 1 FROM placement AS p
             WHERE p.correlation_id = j.correlation_id AND p.desired_generation > p.observed_generation)
-    RETURNING 1
+    RETURNING j.correlation_id
 )
-SELECT count(*) AS closed, (SELECT count(pg_notify('orbital_job', unnested)) FROM unnest($1::text[]) AS unnested)
-FROM closed;
+SELECT pg_notify('orbital_job', correlation_id) FROM closed;
 
 -- name: converge_all
 -- The safety net: jobs whose placements were all overtaken by later changes, or whose report closed another job.
-UPDATE job AS j SET converged_at = now()
-WHERE j.converged_at IS NULL AND j.created_at < now() - interval '1 second'
-    AND NOT EXISTS (
-        SELECT 1 FROM placement AS p
-        WHERE p.correlation_id = j.correlation_id AND p.desired_generation > p.observed_generation)
-RETURNING j.correlation_id;
+WITH closed AS (
+    UPDATE job AS j SET converged_at = now()
+    WHERE j.converged_at IS NULL AND j.created_at < now() - interval '1 second'
+        AND NOT EXISTS (
+            SELECT 1 FROM placement AS p
+            WHERE p.correlation_id = j.correlation_id AND p.desired_generation > p.observed_generation)
+    RETURNING j.correlation_id
+)
+SELECT pg_notify('orbital_job', correlation_id) FROM closed;
