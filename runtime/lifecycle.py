@@ -73,7 +73,7 @@ async def task_group() -> AsyncIterator[asyncio.TaskGroup]:
 
 
 async def part(name: str, work: Awaitable[None]) -> None:
-    """A part of a process that must not end: when it fails, the log says so at once, however long the rest takes to stop.
+    """A part of a process that must not end: when it fails, the log says so at once, however long the end takes.
 
     Raises what it raised, or RuntimeError when it returned.
     """

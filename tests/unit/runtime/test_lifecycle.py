@@ -3,7 +3,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from runtime.lifecycle import Backoff, task_group
+from runtime.lifecycle import Backoff, part, task_group
 
 
 async def fails(after: asyncio.Event) -> None:
@@ -79,3 +79,22 @@ def test_waits_double_up_to_the_most_and_begin_again() -> None:
     assert [backoff.next() for _ in range(4)] == [1, 2, 3, 3]
     backoff.reset()
     assert backoff.next() == 1
+
+
+async def test_a_part_that_fails_is_logged_before_its_process_ends(capsys: pytest.CaptureFixture[str]) -> None:
+    async def breaks() -> None:
+        raise ValueError("no good")
+
+    with pytest.raises(ValueError, match="no good"):
+        await part("reports", breaks())
+    told = "".join(capsys.readouterr())
+    assert "part failed" in told
+    assert "reports" in told
+
+
+async def test_a_part_must_not_end() -> None:
+    async def ends() -> None:
+        return
+
+    with pytest.raises(RuntimeError, match="reports ended by itself"):
+        await part("reports", ends())
