@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import random
-import ssl
 import time
 from contextlib import AsyncExitStack
 
-import aiohttp
-
 from checker.adapters.envoy.admin import open_admin
+from checker.adapters.envoy.door import open_door
 from checker.adapters.http.server import Pages, serve_pages
 from checker.adapters.probes.table import Means, probes
 from checker.adapters.rpc.control import GrpcControl
@@ -75,13 +73,13 @@ async def main() -> None:
     world = World(time.time, time.monotonic, random.random)
     async with AsyncExitStack() as stack:
         # None of what is looked at has to be there yet.
-        policy = await stack.enter_async_context(policy_engine(settings.opa.bulk_url, settings.opa.seconds))
-        session = await stack.enter_async_context(aiohttp.ClientSession(trust_env=False))
+        policy = await stack.enter_async_context(policy_engine(settings.opa.url, settings.opa.seconds))
         admin = await stack.enter_async_context(open_admin(settings.envoy.admin))
-        control = GrpcControl(settings.envoy.gateway, settings.region, world.now)
+        parts = await stack.enter_async_context(open_door(settings.envoy.parts))
+        out = await stack.enter_async_context(open_door(settings.envoy.gateway))
+        control = GrpcControl(f"unix:{settings.envoy.gateway}", settings.region, settings.beat_seconds, world.now)
         stack.push_async_callback(control.close)
-        tls = ssl.create_default_context(cafile=str(settings.openbao.ca_file))
-        table = probes(settings, Means(session, tls, admin, control, world))
+        table = probes(settings, Means(parts, out, admin, control, world))
         for probe in table:
             stack.push_async_callback(probe.close)
 

@@ -29,6 +29,7 @@ from gateway.adapters.postgres.see import PostgresSight
 from gateway.adapters.postgres.tasks import PostgresTasks
 from gateway.adapters.rabbitmq.connection import Broker
 from gateway.adapters.rabbitmq.lanes import LanePublisher, RabbitLanes
+from gateway.adapters.rabbitmq.queues import RabbitQueues
 from gateway.adapters.rpc.checker import CheckerRpc
 from gateway.adapters.rpc.dispatch import DispatchRpc, EnrolmentRpc, ReportRpc
 from gateway.adapters.rpc.proof import ProofRpc
@@ -104,7 +105,7 @@ async def main(settings: GatewaySettings) -> None:
         desired = Desired(PostgresDesired(pool, settings.name), new_correlation_id)
 
         server = Server(settings.listen, SERVICES)
-        add_CheckerServiceServicer_to_server(CheckerRpc(signals, clock), server.grpc)
+        add_CheckerServiceServicer_to_server(CheckerRpc(signals, RabbitQueues(consuming), clock), server.grpc)
         add_DispatchServiceServicer_to_server(DispatchRpc(deliver), server.grpc)
         add_EnrolmentServiceServicer_to_server(EnrolmentRpc(sight, proofs, clock), server.grpc)
         add_ProofServiceServicer_to_server(ProofRpc(proofs), server.grpc)

@@ -6,7 +6,7 @@ import asyncio
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from importlib.metadata import PackageNotFoundError, version
 
-from orbital.v1 import crypto_pb2, crypto_pb2_grpc
+from orbital.v1 import crypto_pb2, crypto_pb2_grpc, inspect_pb2, inspect_pb2_grpc
 
 from region.adapters.hsm.process import HsmProcess, open_hsm
 from region.adapters.journal.sqlite import SqliteJournal, open_journal
@@ -16,10 +16,12 @@ from region.adapters.openbao.ias import TokenKeeper
 from region.adapters.openbao.store import KvStore
 from region.adapters.openbao.transit import BaoTransit
 from region.adapters.rpc.crypto import CryptoRpc
+from region.adapters.rpc.inspect import InspectRpc
 from region.adapters.stream.gateway import GrpcGateway
 from region.flow.certify import certify
 from region.flow.enrol import enrol
 from region.flow.execute import ExecuteSettings, Executor, Scopes
+from region.flow.inspect import Inspect
 from region.flow.keyring import Keyring
 from region.flow.lane import Lane, LaneSettings
 from region.flow.lease import Beats
@@ -41,6 +43,7 @@ from runtime.signatures import PublicKeys, Signer
 from runtime.signers import open_public_keys
 from runtime.signing import BaoSigner
 
+INSPECT = inspect_pb2.DESCRIPTOR.services_by_name["InspectService"].full_name
 CRYPTO = crypto_pb2.DESCRIPTOR.services_by_name["CryptoService"].full_name
 BEAT_KEPT_EVERY = 10.0
 IMMEDIATE = 0
@@ -96,17 +99,18 @@ async def main() -> None:
         await beats.load()
 
         # What it serves.
-        if settings.listen:
-            server = Server(settings.listen, [CRYPTO])
-            crypto_pb2_grpc.add_CryptoServiceServicer_to_server(CryptoRpc(Serve(parts, keyring, beats)), server.grpc)
+        signals = {lane: LaneSignals() for lane in settings.lanes}
+        inspect = InspectRpc(Inspect(_version(), journal, signals, {"hsm": hsm}, world))
+        if listen := settings.listen or settings.health:
+            server = Server(listen, [CRYPTO, INSPECT] if settings.listen else [INSPECT])
+            if settings.listen:
+                crypto = CryptoRpc(Serve(parts, keyring, beats))
+                crypto_pb2_grpc.add_CryptoServiceServicer_to_server(crypto, server.grpc)
+            inspect_pb2_grpc.add_InspectServiceServicer_to_server(inspect, server.grpc)
             await stack.enter_async_context(server.running())
             await server.serving(True)
-        elif settings.health:
-            health = await stack.enter_async_context(Server(settings.health, []).running())
-            await health.serving(True)
 
         # What it does: receive and report on each lane's stream, execute beside it.
-        signals = {lane: LaneSignals() for lane in settings.lanes}
         contact = Contact()
         group = await stack.enter_async_context(asyncio.TaskGroup())
         _start_lanes(group, settings, gateway, journal, policy, public_keys, parts, receipts, beats, signals, contact)

@@ -6,28 +6,37 @@ import hashlib
 import importlib
 import subprocess
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from runtime.errors import Invalid
-from runtime.templates import Parameter, render, write
+from runtime.templates import Parameter, parameters_of, render, write
 
 _CLUSTER_FIELDS = ("cluster", "cluster_name")
 
 
 def prepare(
-    template: Path, parameters: Mapping[str, Parameter], target: Path, *, envoy: Path | None, stamps: Path | None = None
+    template: Path,
+    parameters: Mapping[str, Parameter],
+    target: Path,
+    *,
+    envoy: Path | None,
+    stamps: Path | None = None,
+    more: Path | None = None,
 ) -> None:
     """Render `template` to `target`; raises Invalid, naming what is wrong, and leaves `target` as it was then.
+
+    The listeners and clusters of the template `more` are added; each of the two may want some of the parameters.
 
     Checked are: parameters, types of every field, clusters that are named exist and, when `envoy` (the binary) is
     given, what Envoy itself says. The types and clusters are checked once for one template: `stamps` is the directory
     that remembers it, because loading Envoy's types takes seconds.
     """
-    document = render(template, parameters)
-    stamp = stamps / f"envoy-{_shape(template, parameters)}" if stamps else None
+    templates = [template, more] if more else [template]
+    document = _joined(templates, parameters)
+    stamp = stamps / f"envoy-{_shape(templates, parameters)}" if stamps else None
     if stamp is None or not stamp.exists():
         check_types(document)
         check_clusters(document)
@@ -83,11 +92,25 @@ def validate(envoy: Path, configuration: Path) -> None:
         raise Invalid(f"Envoy refuses {configuration.name}: {said}", reason="BAD_ENVOY", field=configuration.name)
 
 
-def _shape(template: Path, parameters: Mapping[str, Parameter]) -> str:
+def _joined(templates: Sequence[Path], parameters: Mapping[str, Parameter]) -> dict[str, Any]:
+    wanted = set[str]().union(*(parameters_of(template) for template in templates[1:]))
+    mine = parameters_of(templates[0])
+    # A name that neither knows is left to the first one, to refuse.
+    document = render(
+        templates[0], {name: parameters[name] for name in parameters if name in mine or name not in wanted}
+    )
+    for template in templates[1:]:
+        added = render(template, {name: parameters[name] for name in parameters_of(template) if name in parameters})
+        for kind, resources in added["static_resources"].items():
+            document["static_resources"][kind] += resources
+    return document
+
+
+def _shape(templates: Sequence[Path], parameters: Mapping[str, Parameter]) -> str:
     """What the types and clusters depend on: values differ with each stack, and change nothing of that."""
     kinds = sorted((name, type(value).__name__) for name, value in parameters.items())
     known = f"{kinds} {version('envoy-data-plane')} ".encode()
-    return hashlib.sha256(known + template.read_bytes()).hexdigest()[:24]
+    return hashlib.sha256(known + b"".join(template.read_bytes() for template in templates)).hexdigest()[:24]
 
 
 def _nodes(node: Any) -> Iterator[Mapping[str, Any]]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 
 from checker.domain.sample import BADNESS, Finding, Status, worst
-from checker.domain.statistics import TROUBLE
+from checker.domain.statistics import SLOW, TROUBLE, UPSTREAM_DOWN
 from checker.domain.window import Rule, Window, status
 
 # A consequence is noticed at most so long before its cause, in seconds.
@@ -72,21 +72,38 @@ ENGINES = ("opa-immediate", "opa-bulk")
 
 
 def _seen_by_envoy(upstream: str) -> frozenset[str]:
-    reasons = ("UPSTREAM_DOWN", *dict.fromkeys(reason for _end, reason in TROUBLE))
+    reasons = (UPSTREAM_DOWN, SLOW, "AUTHORIZATION_TIMEOUT", *dict.fromkeys(reason for _end, reason in TROUBLE))
     return frozenset(f"{upstream}_{reason}" for reason in reasons)
 
 
+PROCESSES = ("region-immediate", "region-bulk")
+# What is looked at through Envoy, or through what Envoy leads to.
+BEHIND_ENVOY = ("openbao", *ENGINES, *PROCESSES, "hsm", "gateway", "rabbitmq")
+BEHIND_GATEWAY = ("envoy", "gateway")
+
 FOLDS: tuple[Fold, ...] = (
+    *(Fold("envoy", part, frozenset({"SIDECAR_UNREACHABLE"})) for part in BEHIND_ENVOY),
+    Fold("envoy", "certificates", frozenset({"CERTIFICATES_UNREADABLE"})),
     # OpenBao's unseal key is wrapped by the HSM.
     Fold("hsm", "openbao", frozenset({"OPENBAO_SEALED"})),
-    Fold("envoy", "gateway", frozenset({"GATEWAY_UNREACHABLE"})),
-    Fold("envoy", "certificates", frozenset({"CERTIFICATES_UNREADABLE"})),
-    Fold("envoy", "clock", frozenset({"CLOCK_UNKNOWN"})),
-    Fold("gateway", "clock", frozenset({"CLOCK_UNKNOWN"})),
+    Fold("region-immediate", "hsm", frozenset({"PROVIDER_NOT_TRIED"})),
+    Fold("gateway", "rabbitmq", frozenset({"QUEUES_UNKNOWN"})),
+    Fold("region-immediate", "rabbitmq", frozenset({"QUEUE_UNREAD_IMMEDIATE"})),
+    Fold("region-bulk", "rabbitmq", frozenset({"QUEUE_UNREAD_BULK"})),
+    *(Fold(cause, "clock", frozenset({"CLOCK_UNKNOWN"})) for cause in BEHIND_GATEWAY),
+    *(
+        Fold(cause, process, frozenset({"LANE_SILENT", "REPORTS_WAIT"}))
+        for cause in (*BEHIND_GATEWAY, "rabbitmq")
+        for process in PROCESSES
+    ),
+    *(Fold("hsm", process, frozenset({"TASKS_WAIT_FOR_HSM"})) for process in PROCESSES),
+    *(Fold("openbao", process, frozenset({"TASKS_WAIT_FOR_OPENBAO"})) for process in PROCESSES),
+    *(Fold(engine, process, frozenset({"TASKS_WAIT_FOR_POLICY"})) for engine in ENGINES for process in PROCESSES),
     Fold("gateway", "envoy", _seen_by_envoy("GATEWAY")),
-    Fold("region-immediate", "envoy", _seen_by_envoy("REGION")),
-    Fold("opa-immediate", "envoy", _seen_by_envoy("OPA")),
-    *(Fold(cause, engine, frozenset({"BUNDLE_STALE"})) for cause in ("envoy", "gateway") for engine in ENGINES),
+    Fold("openbao", "envoy", _seen_by_envoy("OPENBAO")),
+    *(Fold(process, "envoy", _seen_by_envoy("REGION")) for process in PROCESSES),
+    *(Fold(engine, "envoy", _seen_by_envoy("OPA")) for engine in ENGINES),
+    *(Fold(cause, engine, frozenset({"BUNDLE_STALE"})) for cause in BEHIND_GATEWAY for engine in ENGINES),
 )
 
 
@@ -180,7 +197,15 @@ def _made(window: Window, state: Status, finding: Finding, since: float, next_ch
     at = window.last.at if window.last else since
     evidence = tuple(Evidence(name, value, at) for name, value in finding.values)
     return Flag(
-        window.component, state, SEVERITIES[state], finding.reason, finding.message, evidence, since, next_check
+        window.component,
+        state,
+        SEVERITIES[state],
+        finding.reason,
+        finding.message,
+        evidence,
+        since,
+        next_check,
+        finding.correlation_id,
     )
 
 

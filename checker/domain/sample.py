@@ -25,13 +25,17 @@ def worst(statuses: list[Status]) -> Status:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a probe says: a status, why, and the values that show it. `reason` is empty when it is healthy."""
+    """What a probe says: a status, why, and the values that show it. `reason` is empty when it is healthy.
+
+    `correlation_id` is that of the action that caused it, where one did.
+    """
 
     status: Status
     reason: str = ""
     message: str = ""
     values: tuple[tuple[str, str], ...] = ()
     version: str = ""
+    correlation_id: str = ""
 
 
 def healthy(*values: tuple[str, str], version: str = "") -> Finding:

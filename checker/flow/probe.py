@@ -9,7 +9,7 @@ from dataclasses import replace
 from checker.domain.sample import Finding, Status, healthy
 from checker.flow.aggregate import Board
 from checker.ports.control import World
-from checker.ports.probe import Policy, Probe
+from checker.ports.probe import SIDECAR_UNREACHABLE, Policy, Probe
 from runtime.errors import OrbitalError, Unavailable
 from runtime.logs import get_logger
 
@@ -89,6 +89,8 @@ class Rounds:
             text = f"{about.component} did not answer within {about.timeout:g} s."
             return Finding(Status.OUT_OF_SYNC, about.away, text, ((about.name, "time-out"),))
         except OrbitalError as error:
+            if error.reason == SIDECAR_UNREACHABLE:
+                return Finding(Status.UNKNOWN, error.reason, error.message, ((about.name, "not looked at"),))
             reason = about.away if error.reason == Unavailable.default_reason else error.reason
             return Finding(Status.OUT_OF_SYNC, reason, error.message, ((about.name, "no answer"),))
         except Exception as error:

@@ -27,7 +27,7 @@ class Signaller:
 
     async def run(self) -> None:
         """Signal until cancelled."""
-        backoff = Backoff(self._world.random, first=0.1, most=1.0)
+        backoff = Backoff(self._world.random, first=0.1, most=0.5)
         told: Sequence[str] | None = None
         while True:
             self._board.changed.clear()

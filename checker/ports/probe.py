@@ -9,6 +9,8 @@ from typing import Any, Literal, Protocol
 from checker.domain.sample import Finding
 from runtime.policy import Decisions
 
+# The region's Envoy, through which everything is looked at, does not answer: nothing is known of what is behind it.
+SIDECAR_UNREACHABLE = "SIDECAR_UNREACHABLE"
 Depth = Literal["reachability", "health", "operation"]
 
 

@@ -7,8 +7,10 @@ from datetime import datetime, timedelta
 
 from orbital.v1 import flag_pb2 as pb
 
-# A checker speaks every two seconds.
-SILENT_SECONDS = 10.0
+# A checker is silent when it has broken its promise to speak so many times in a row, and a little more.
+MISSED, GRACE_SECONDS = 3.0, 0.5
+# A store that takes longer holds signals up: whoever is not heard meanwhile is not silent.
+SLOW_SECONDS = 1.0
 HEALTHY = pb.HEALTH_STATUS_HEALTHY
 UNKNOWN = pb.HEALTH_STATUS_UNKNOWN
 BADNESS = (HEALTHY, pb.HEALTH_STATUS_DEGRADED, UNKNOWN, pb.HEALTH_STATUS_OUT_OF_SYNC)
@@ -25,7 +27,34 @@ def verdict(flags: Iterable[pb.Flag]) -> tuple[pb.HealthStatus.ValueType, str]:
     return (ordered[0].status, ordered[0].reason) if ordered else (HEALTHY, "")
 
 
-def silent_flag(region: str, heard_at: datetime | None, before: Iterable[pb.Flag], now: datetime) -> pb.Flag:
+def silence(period: float) -> float:
+    """Seconds after which a checker that promised to speak within `period` is silent."""
+    return MISSED * period + GRACE_SECONDS
+
+
+class Listening:
+    """For how long signals have been heard without hindrance, by a steady clock in seconds."""
+
+    def __init__(self, now: float) -> None:
+        self._since: float | None = now
+
+    def stored(self, began: float, ended: float) -> None:
+        """Signals were stored; where that took long, listening begins anew."""
+        if self._since is None or ended - began > SLOW_SECONDS:
+            self._since = ended
+
+    def failed(self) -> None:
+        """They could not be."""
+        self._since = None
+
+    def seconds(self, now: float) -> float:
+        """How long it is now."""
+        return 0.0 if self._since is None else now - self._since
+
+
+def silent_flag(
+    region: str, heard_at: datetime | None, period: float | None, before: Iterable[pb.Flag], now: datetime
+) -> pb.Flag:
     """The one flag of a region whose checker is silent; what it last said is told as what was, not as what is."""
     flag = pb.Flag(region=region, component="checker", status=UNKNOWN, severity=pb.FLAG_SEVERITY_WARNING)
     if heard_at is None:
@@ -37,7 +66,7 @@ def silent_flag(region: str, heard_at: datetime | None, before: Iterable[pb.Flag
     was = ", ".join(f"{each.component} {each.reason}" for each in last) or "healthy"
     flag.reason = "CHECKER_SILENT"
     flag.message = f"This region's checker has been silent for {(now - heard_at).total_seconds():.0f} s; it was {was}."
-    flag.since.FromDatetime(heard_at + timedelta(seconds=SILENT_SECONDS))
+    flag.since.FromDatetime(heard_at + timedelta(seconds=silence(period or 0.0)))
     item = flag.evidence.add(name="last_heard", value=heard_at.isoformat())
     item.time.FromDatetime(heard_at)
     flag.consequences.extend(f"{each.component}: was {each.reason}" for each in last)

@@ -13,6 +13,7 @@ from runtime.fields import check_length, check_name
 
 MOST_FLAGS = 64
 MOST_SIGNALS = 500
+LONGEST_PERIOD = 60.0
 
 
 @dataclass(slots=True)
@@ -70,6 +71,10 @@ def check_signal(signal: Signal) -> None:
     check_length(len(signal.versions), 0, MOST_FLAGS, "versions", "items")
     if signal.sent_at <= 0:
         raise Invalid("send_time is missing", field="send_time")
+    if not 0 < signal.period <= LONGEST_PERIOD:
+        raise Invalid(
+            f"period is {signal.period:g} s; expected more than 0 and at most {LONGEST_PERIOD:g}", field="period"
+        )
     for key, version in signal.versions.items():
         check_length(len(key), 1, 63, "versions")
         check_length(len(version), 0, 100, f"versions[{key}]")

@@ -11,12 +11,16 @@ from orbital.v1.flag_pb2 import Flag
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """The complete current list of a region's flags. `sent_at` is in seconds since the epoch, by the region's clock."""
+    """The complete current list of a region's flags. `sent_at` is in seconds since the epoch, by the region's clock.
+
+    The next signal comes within `period` seconds.
+    """
 
     region: str
     flags: Sequence[Flag]
     sent_at: float
     versions: Mapping[str, str]
+    period: float = 2.0
 
 
 class FlagStore(Protocol):
@@ -30,6 +34,27 @@ class FlagStore(Protocol):
 
     async def versions(self) -> dict[str, dict[str, str]]:
         """Component to version, for each region that was ever heard."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueState:
+    """One queue of a region: messages that wait in it, and who reads it."""
+
+    lane: int
+    name: str
+    messages: int
+    consumers: int
+
+
+class QueueSight(Protocol):
+    """The broker's queues."""
+
+    @property
+    def version(self) -> str:
+        """The broker's version, empty while it is not known."""
+
+    async def queues(self, region: str) -> Sequence[QueueState]:
+        """The queues that this region has; raises Unavailable when the broker does not answer."""
 
 
 class FlagIntake(Protocol):

@@ -129,11 +129,13 @@ class Lane:
         expires = float("inf")
         while True:
             message = await self._next(messages, expires - self._world.now() - EXPIRE_MARGIN)
+            self._signals.heard = self._world.now()
             match message.WhichOneof("message"):
                 case "delivery":
                     receiver.take(message.delivery)
                 case "accepted":
                     await reporter.accepted(message.accepted)
+                    self._signals.accepted = self._world.now()
                 case "beat":
                     self._beats.heard()
                 case "opened":

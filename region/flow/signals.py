@@ -47,8 +47,14 @@ class Contact:
 
 
 class LaneSignals:
-    """`work`: there are tasks to execute; `reports`: there are outcomes to report."""
+    """`work`: there are tasks to execute; `reports`: there are outcomes to report.
+
+    `heard` is when the gateway was last heard on the lane's stream, `accepted` when it last took a report, both in
+    seconds since the epoch.
+    """
 
     def __init__(self) -> None:
         self.work = Signal()
         self.reports = Signal()
+        self.heard: float | None = None
+        self.accepted: float | None = None

@@ -8,6 +8,7 @@ from typing import Protocol
 from orbital.v1 import task_pb2 as pb
 
 from region.domain.work import Entry, Settled
+from region.ports.inspecting import Census
 
 
 class Journal(Protocol):
@@ -45,6 +46,9 @@ class Journal(Protocol):
 
     async def beat(self, at: float) -> None:
         """Keep when the control plane was last heard."""
+
+    async def census(self, lane: int) -> Census:
+        """What the lane holds, without reading it all."""
 
     async def prune(self, before: float) -> int:
         """Forget what was settled and accepted before that time."""

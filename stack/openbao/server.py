@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from abc import abstractmethod
 from pathlib import Path
 from typing import Any
 
@@ -98,9 +99,9 @@ class OpenBao(Server):
         """Put the unseal key at `to`, for us alone to read."""
         write_private(to, kept_bytes(self.site.secret(f"{self.name}-unseal-key")))
 
+    @abstractmethod
     def set_up(self, client: hvac.Client) -> None:
         """Mounts, roles and policies; safe to do again."""
-        raise NotImplementedError
 
     async def _health(self) -> dict[str, Any]:
         trust = ssl.create_default_context(cafile=str(self.site.authority()))

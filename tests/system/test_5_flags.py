@@ -229,7 +229,9 @@ def test_the_sidecar_is_down_and_what_follows_is_beneath_that_one_flag(world: Wo
         now = seen()
         assert set(now) == {"envoy"}, now
         assert (now["envoy"]["reason"], now["envoy"]["status"]) == ("ENVOY_UNREACHABLE", "out_of_sync")
-        assert "gateway: GATEWAY_UNREACHABLE" in now["envoy"]["consequences"]
+        assert {f"{part}: SIDECAR_UNREACHABLE" for part in ("gateway", "openbao", "hsm")} <= set(
+            now["envoy"]["consequences"]
+        )
     api.wait_ready(world.place, "envoy-eu10")
     back = time.monotonic()
     healthy(world)

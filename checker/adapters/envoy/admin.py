@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import aiohttp
 import orjson
 from envoy_data_plane.envoy.admin.v3 import Certificates, Clusters, HostHealthStatus, ServerInfo, ServerInfoState
 
-from checker.domain.statistics import SHOWN, TROUBLE, Snapshot
+from checker.domain.statistics import WANTED, Latency, Snapshot
 from runtime.errors import Unavailable
 
-WANTED = "(" + "|".join(end.replace(".", r"\.") for end in (*(end for end, _ in TROUBLE), *SHOWN)) + ")$"
+FILTER = "(" + "|".join(end.replace(".", r"\.") for end in (*WANTED, ".upstream_rq_time")) + ")$"
+TIMES = re.compile(r"cluster\.([^.]+)\.upstream_rq_time")
+MEDIAN, TAIL = 50, 99
 
 
 class EnvoyAdmin:
@@ -32,7 +36,7 @@ class EnvoyAdmin:
             state = info.state.name if info.state else "unknown"
             raise Unavailable(f"The sidecar is {state}, not live", reason="ENVOY_NOT_LIVE")
         clusters = Clusters.from_json(await self._get("/clusters?format=json"))
-        found = orjson.loads(await self._get(f"/stats?format=json&filter={quote(WANTED)}"))
+        found = orjson.loads(await self._get(f"/stats?format=json&filter={quote(FILTER)}"))
         statistics: Mapping[str, int] = {
             item["name"]: int(item["value"]) for item in found["stats"] if "name" in item and "value" in item
         }
@@ -43,7 +47,7 @@ class EnvoyAdmin:
         )
         # COMMIT/VERSION/STATUS/TYPE/TLS
         version = [*info.version.split("/"), ""][1]
-        return Snapshot(tuple(down), statistics, version)
+        return Snapshot(tuple(down), statistics, version, _latencies(found["stats"]))
 
     async def certificates(self) -> Mapping[str, dt.datetime]:
         """When each certificate that it shows to others ends, by its first name."""
@@ -69,6 +73,19 @@ class EnvoyAdmin:
                 f"The sidecar answers {answer.status} to {path.split('?', maxsplit=1)[0]}", reason="ENVOY_NOT_LIVE"
             )
         return text
+
+
+def _latencies(statistics: list[dict[str, Any]]) -> dict[str, Latency]:
+    """Of each cluster that was asked anything in Envoy's last interval, which is five seconds."""
+    found: dict[str, Latency] = {}
+    for histograms in (each["histograms"] for each in statistics if each.get("histograms")):
+        quantiles = histograms["supported_quantiles"]
+        for each in histograms["computed_quantiles"]:
+            name = TIMES.fullmatch(each["name"])
+            values = dict(zip(quantiles, (value["interval"] for value in each["values"]), strict=True))
+            if name and values[MEDIAN] is not None and values[TAIL] is not None:
+                found[name[1]] = Latency(float(values[MEDIAN]), float(values[TAIL]))
+    return found
 
 
 def _is_down(health: HostHealthStatus | None) -> bool:

@@ -14,14 +14,15 @@ WINDOW = 4
 
 
 class EnvoyProbe(Look):
-    """See checker.ports.probe.Probe."""
+    """See checker.ports.probe.Probe. `slow` is the median latency of a cluster, in seconds, that is too much."""
 
-    def __init__(self, admin: EnvoyAdmin, period: float, timeout: float) -> None:
+    def __init__(self, admin: EnvoyAdmin, slow: float, period: float, timeout: float) -> None:
         self.about = About("envoy", "envoy", "health", "ENVOY_UNREACHABLE", period, timeout)
         self._admin = admin
+        self._slow = slow * 1000
         self._snapshots: deque[Snapshot] = deque(maxlen=WINDOW)
 
     async def look(self) -> Finding:
         """See the port."""
         self._snapshots.append(await self._admin.snapshot())
-        return read(self._snapshots)
+        return read(self._snapshots, self._slow)

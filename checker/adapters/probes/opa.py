@@ -7,9 +7,9 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-import aiohttp
 import orjson
 
+from checker.adapters.envoy.door import Door
 from checker.domain.sample import Finding, Status, healthy
 from checker.ports.probe import About, Look
 from runtime.errors import Unavailable
@@ -23,27 +23,20 @@ OLD_SECONDS = 120.0
 class OpaProbe(Look):
     """See checker.ports.probe.Probe."""
 
-    def __init__(
-        self,
-        session: aiohttp.ClientSession,
-        role: str,
-        url: str,
-        now: Callable[[], float],
-        period: float,
-        timeout: float,
-    ) -> None:
+    def __init__(self, door: Door, role: str, now: Callable[[], float], period: float, timeout: float) -> None:
         name = f"opa-{role}"
         self.about = About(name, name, "health", "OPA_UNREACHABLE", period, timeout)
-        self._session = session
+        self._door = door
         self._now = now
-        self._url = url.rstrip("/")
+        self._plugins: dict[str, Any] = {}
+        self._log: dict[str, Any] = {}
         self._bundle: dict[str, Any] = {}
         self._version = ""
         self._read_at = -STATUS_SECONDS
 
     async def look(self) -> Finding:
         """See the port."""
-        code, _ = await self._get("/health?bundles=true&plugins=true")
+        code, _ = await self._door.get(self.about.name, "/health?bundles=true&plugins=true")
         if code != 200:
             text = "The policy engine has no policy in force: everything that it is asked is refused."
             return Finding(Status.OUT_OF_SYNC, "OPA_NOT_READY", text, (("health", str(code)),))
@@ -65,24 +58,36 @@ class OpaProbe(Look):
                 f"The policy engine runs revision {revision} and has not been able to ask for another for {age:.0f} s."
             )
             return Finding(Status.DEGRADED, "BUNDLE_STALE", text, (*values, ("last_asked", asked)), self._version)
-        return healthy(*values, version=self._version)
+        return self._plugins_finding(values) or healthy(*values, version=self._version)
+
+    def _plugins_finding(self, values: tuple[tuple[str, str], ...]) -> Finding | None:
+        """What its own status says of its parts: the bundle's is judged by the bundle."""
+        wrong = {
+            name: str(said.get("state", ""))
+            for name, said in self._plugins.items()
+            if name != "bundle" and said.get("state") not in ("OK", None)
+        }
+        if wrong:
+            told = ", ".join(f"{name} {state}" for name, state in sorted(wrong.items()))
+            text = f"The policy engine says of its own parts: {told}."
+            return Finding(Status.DEGRADED, "OPA_STATUS_ERROR", text, (*values, *sorted(wrong.items())), self._version)
+        if self._log.get("code") and "http_code" in self._log:
+            text = f"The control plane refuses the engine's decision log: {str(self._log.get('message', ''))[:300]}"
+            code = ("log_http_code", str(self._log["http_code"]))
+            return Finding(Status.DEGRADED, "DECISION_LOG_REFUSED", text, (*values, code), self._version)
+        return None
 
     def _path_is_away(self) -> bool:
         """The engine keeps this error through the whole of the long poll that comes after it."""
         return "http_code" in self._bundle or "request failed" in str(self._bundle.get("message", ""))
 
     async def _read_status(self) -> None:
-        code, body = await self._get("/v1/status")
+        code, body = await self._door.get(self.about.name, "/v1/status")
         if code != 200:
             raise Unavailable(f"The policy engine's status answers {code}", reason="OPA_NOT_READY")
         result = orjson.loads(body).get("result", {})
         self._bundle = result.get("bundles", {}).get("orbital", {})
+        self._plugins = result.get("plugins", {})
+        self._log = result.get("decision_logs", {})
         self._version = str(result.get("labels", {}).get("version", ""))
         self._read_at = time.monotonic()
-
-    async def _get(self, path: str) -> tuple[int, bytes]:
-        try:
-            async with self._session.get(self._url + path) as answer:
-                return answer.status, await answer.read()
-        except (aiohttp.ClientError, OSError) as error:
-            raise Unavailable(f"The policy engine cannot be reached: {type(error).__name__}") from error

@@ -1,45 +1,39 @@
-"""The region's OpenBao, by what it says of itself over TLS."""
+"""The region's OpenBao, by what it says of itself, and by whether it still audits what it is asked."""
 
 from __future__ import annotations
 
-import ssl
+import time
 
-import aiohttp
 import orjson
 
+from checker.adapters.envoy.door import Door
 from checker.domain.sample import Finding, Status, healthy
 from checker.ports.probe import About, Look
 from runtime.errors import Unavailable
 
 # Whatever its state, it answers 200 and says which.
-PATH = "/v1/sys/health?standbyok=true&sealedcode=200&uninitcode=200&standbycode=200"
+HEALTH = "/v1/sys/health?standbyok=true&sealedcode=200&uninitcode=200&standbycode=200"
+# Asked without a token it is refused, and the refusal is audited first: where that fails, there is no refusal.
+AUDITED = "/v1/auth/token/lookup-self"
+REFUSED = 403
+AUDIT_SECONDS = 2.0
 
 
 class OpenBaoProbe(Look):
-    """See checker.ports.probe.Probe."""
+    """See checker.ports.probe.Probe. `version` is the one that is expected; any, where it is empty."""
 
-    def __init__(
-        self,
-        session: aiohttp.ClientSession,
-        tls: ssl.SSLContext,
-        address: str,
-        version: str,
-        period: float,
-        timeout: float,
-    ) -> None:
+    def __init__(self, door: Door, version: str, period: float, timeout: float) -> None:
         self.about = About("openbao", "openbao", "health", "OPENBAO_UNREACHABLE", period, timeout)
-        self._session = session
-        self._tls = tls
-        self._url = address.rstrip("/") + PATH
+        self._door = door
         self._version = version
+        self._audited_at = -AUDIT_SECONDS
+        self._audit = REFUSED
 
     async def look(self) -> Finding:
         """See the port."""
+        _, body = await self._door.get("openbao", HEALTH)
         try:
-            async with self._session.get(self._url, ssl=self._tls) as answer:
-                said = orjson.loads(await answer.read())
-        except (aiohttp.ClientError, OSError) as error:
-            raise Unavailable(f"OpenBao cannot be reached: {type(error).__name__}") from error
+            said = orjson.loads(body)
         except orjson.JSONDecodeError as error:
             raise Unavailable("OpenBao answers something else than its health", reason="OPENBAO_UNREADABLE") from error
         version = str(said.get("version", ""))
@@ -54,7 +48,19 @@ class OpenBaoProbe(Look):
         if said.get("standby"):
             text = "OpenBao is a standby: it serves nothing by itself."
             return Finding(Status.DEGRADED, "OPENBAO_STANDBY", text, values, version)
+        audit = await self._audits()
+        values = (*values, ("audited_request", str(audit)))
+        if audit >= 500:
+            text = "OpenBao cannot write its audit log, so it refuses everything that it is asked."
+            return Finding(Status.OUT_OF_SYNC, "OPENBAO_AUDIT_FAILING", text, values, version)
         if self._version and version != self._version:
             text = f"OpenBao is version {version}; {self._version} is expected."
             return Finding(Status.DEGRADED, "OPENBAO_VERSION", text, values, version)
         return healthy(*values, version=version)
+
+    async def _audits(self) -> int:
+        """The status of a request that is audited: a new one now and then, at once where the last one failed."""
+        if self._audit >= 500 or time.monotonic() - self._audited_at >= AUDIT_SECONDS:
+            self._audit, _ = await self._door.get("openbao", AUDITED)
+            self._audited_at = time.monotonic()
+        return self._audit

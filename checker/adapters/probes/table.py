@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import ssl
 from dataclasses import dataclass
 
-import aiohttp
-
 from checker.adapters.envoy.admin import EnvoyAdmin
+from checker.adapters.envoy.door import Door
 from checker.adapters.probes.certificates import CertificatesProbe
 from checker.adapters.probes.clock import ClockProbe
 from checker.adapters.probes.disk import DiskProbe
 from checker.adapters.probes.envoy import EnvoyProbe
-from checker.adapters.probes.health import HealthProbe
-from checker.adapters.probes.hsm import HsmProbe
+from checker.adapters.probes.gateway import GatewayProbe
 from checker.adapters.probes.opa import OpaProbe
 from checker.adapters.probes.openbao import OpenBaoProbe
+from checker.adapters.probes.provider import ProviderProbe
+from checker.adapters.probes.rabbitmq import RabbitMQProbe
+from checker.adapters.probes.region import RegionProbe
 from checker.adapters.rpc.control import GrpcControl
+from checker.domain.lanes import Limits
 from checker.ports.control import World
-from checker.ports.probe import About, Probe
+from checker.ports.probe import Probe
 from checker.settings import CheckerSettings
 
 # What changes slowly is looked at seldom.
@@ -27,10 +28,10 @@ SLOW = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """What probes look with."""
+    """What probes look with: `parts` leads to the region's own parts, `out` to the gateway, both through its Envoy."""
 
-    session: aiohttp.ClientSession
-    tls: ssl.SSLContext
+    parts: Door
+    out: Door
     admin: EnvoyAdmin
     control: GrpcControl
     world: World
@@ -38,25 +39,19 @@ class Means:
 
 def probes(settings: CheckerSettings, means: Means) -> list[Probe]:
     """The table."""
-    period, timeout, limits = settings.period_seconds, settings.timeout_seconds, settings.limits
-    bao, hsm, opa, now = settings.openbao, settings.hsm, settings.opa, means.world.now
+    period, timeout, limits, now = settings.period_seconds, settings.timeout_seconds, settings.limits, means.world.now
+    lanes = Limits(limits.journal_seconds, limits.hop_seconds, limits.attempts)
     return [
-        OpenBaoProbe(means.session, means.tls, bao.address, bao.version, period, timeout),
-        HsmProbe(hsm.library, hsm.token, hsm.pin_file, hsm.key, hsm.conf, period, timeout),
-        OpaProbe(means.session, "immediate", opa.immediate_url, now, period, timeout),
-        OpaProbe(means.session, "bulk", opa.bulk_url, now, period, timeout),
-        HealthProbe(
-            About("region-immediate", "region-immediate", "health", "REGION_UNREACHABLE", period, timeout),
-            settings.processes.immediate,
+        OpenBaoProbe(means.parts, settings.openbao_version, period, timeout),
+        *(ProviderProbe(name, means.parts, period, timeout) for name in settings.providers),
+        *(OpaProbe(means.parts, role, now, period, timeout) for role in ("immediate", "bulk")),
+        *(
+            RegionProbe(name, means.parts, lanes, means.world, period, timeout)
+            for name in ("region-immediate", "region-bulk")
         ),
-        HealthProbe(
-            About("region-bulk", "region-bulk", "health", "REGION_UNREACHABLE", period, timeout),
-            settings.processes.bulk,
-        ),
-        HealthProbe(
-            About("gateway", "gateway", "health", "GATEWAY_UNREACHABLE", period, timeout), settings.envoy.gateway
-        ),
-        EnvoyProbe(means.admin, 2 * period, timeout),
+        GatewayProbe(means.out, period, timeout),
+        RabbitMQProbe(settings.region, means.out, limits.queue_messages, 2 * period, timeout),
+        EnvoyProbe(means.admin, limits.latency_seconds, 2 * period, timeout),
         CertificatesProbe(means.admin, now, limits.certificate_hours, SLOW / 2),
         ClockProbe(lambda: means.control.offset, now, limits.clock_seconds, 1.0),
         DiskProbe(settings.disk, limits.disk_free, limits.disk_least, SLOW / 2),

@@ -11,10 +11,9 @@ _SOON = (
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 400),
     ("grpc.use_local_subchannel_pool", 1),
-    ("grpc.default_authority", "gateway"),
 )
 
 
-def open_channel(target: str) -> grpc.aio.Channel:
-    """A channel to a socket of this machine, unix:PATH."""
-    return grpc.aio.insecure_channel(target, options=[*OPTIONS, *_SOON])
+def open_channel(target: str, authority: str = "gateway") -> grpc.aio.Channel:
+    """A channel to a socket of this machine, unix:PATH, for the virtual host called `authority`."""
+    return grpc.aio.insecure_channel(target, options=[*OPTIONS, *_SOON, ("grpc.default_authority", authority)])

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import grpc
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 from orbital.v1 import flag_pb2, flag_pb2_grpc
 
@@ -14,15 +15,17 @@ from checker.adapters.rpc.channel import open_channel
 from checker.domain.flag import Flag
 from runtime.rpc import from_rpc_error
 
-TIMEOUT = 3.0
+TIMEOUT = 2.0
 
 
 class GrpcControl:
     """See checker.ports.control.Control."""
 
-    def __init__(self, target: str, region: str, clock: Callable[[], float]) -> None:
+    def __init__(self, target: str, region: str, beat: float, clock: Callable[[], float]) -> None:
         self._channel = open_channel(target)
         self._region = region
+        self._period = Duration()
+        self._period.FromNanoseconds(int(beat * 1e9))
         self._clock = clock
         # (seconds that the control plane's clock is ahead, when that was measured); None before the first answer.
         self.offset: tuple[float, float] | None = None
@@ -30,7 +33,11 @@ class GrpcControl:
     async def signal(self, flags: Sequence[Flag], versions: Mapping[str, str], now: float) -> None:
         """See the port."""
         request = flag_pb2.SignalRequest(
-            region=self._region, flags=[_packed(flag) for flag in flags], send_time=stamp(now), versions=versions
+            region=self._region,
+            flags=[_packed(flag) for flag in flags],
+            send_time=stamp(now),
+            versions=versions,
+            period=self._period,
         )
         stub: Any = flag_pb2_grpc.CheckerServiceStub(self._channel)
         began = self._clock()

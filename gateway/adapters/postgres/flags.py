@@ -3,24 +3,37 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 
 from orbital.v1.flag_pb2 import Flag
 
 from gateway.adapters.postgres.pool import Pool, translated
 from gateway.adapters.postgres.queries import SQL
-from gateway.domain.health import SILENT_SECONDS, severity, silent_flag
+from gateway.domain.health import GRACE_SECONDS, MISSED, Listening, severity, silent_flag
 from gateway.ports.flags import Signal
+from runtime.errors import OrbitalError
 
 
 class PostgresFlags:
     """Implements `FlagStore`."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, steady: Callable[[], float] = time.monotonic) -> None:
         self._pool = pool
+        self._steady = steady
+        self._listening = Listening(steady())
 
     async def store(self, signals: Sequence[Signal]) -> None:
         """See the port."""
+        began = self._steady()
+        try:
+            await self._store(signals)
+        except OrbitalError:
+            self._listening.failed()
+            raise
+        self._listening.stored(began, self._steady())
+
+    async def _store(self, signals: Sequence[Signal]) -> None:
         signals = sorted(signals, key=lambda each: each.region)
         async with translated(), self._pool.acquire() as connection, connection.transaction():
             taken = await connection.fetch(
@@ -28,6 +41,7 @@ class PostgresFlags:
                 [each.region for each in signals],
                 [each.sent_at for each in signals],
                 [json.dumps(dict(each.versions), sort_keys=True) for each in signals],
+                [each.period for each in signals],
             )
             regions = sorted(row["region"] for row in taken)
             flags = [(each.region, flag) for each in signals if each.region in regions for flag in each.flags]
@@ -45,7 +59,8 @@ class PostgresFlags:
     async def flags(self, region: str) -> dict[str, list[Flag]]:
         """See the port."""
         async with translated():
-            rows = await self._pool.fetch(SQL["flags"], region, SILENT_SECONDS)
+            listened = self._listening.seconds(self._steady())
+            rows = await self._pool.fetch(SQL["flags"], region, listened, MISSED, GRACE_SECONDS)
         found: dict[str, list[Flag]] = {row["region"]: [] for row in rows}
         for row in rows:
             if row["component"] is not None:
@@ -55,7 +70,9 @@ class PostgresFlags:
         for row in rows:
             if row["silent"] and not _is_silent(found[row["region"]]):
                 before = found[row["region"]]
-                found[row["region"]] = [silent_flag(row["region"], row["heard_at"], before, row["asked_at"])]
+                found[row["region"]] = [
+                    silent_flag(row["region"], row["heard_at"], row["period"], before, row["asked_at"])
+                ]
         return {name: sorted(flags, key=severity) for name, flags in found.items()}
 
     async def versions(self) -> dict[str, dict[str, str]]:

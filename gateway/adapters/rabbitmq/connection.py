@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection
@@ -43,6 +44,12 @@ class Broker:
         self._name = name
         self._backoff = backoff
         self._connection: AbstractConnection | None = None
+
+    @property
+    def version(self) -> str:
+        """What the broker says that it is; empty while there is no connection."""
+        transport: Any = self._connection and self._connection.transport
+        return str(transport.connection.server_properties.get("version", "")) if transport else ""
 
     async def run(self) -> None:
         """Keep the connection until cancelled."""

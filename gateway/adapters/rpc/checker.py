@@ -7,18 +7,22 @@ from datetime import datetime
 from typing import Any
 
 import grpc
-from orbital.v1.flag_pb2 import SignalRequest, SignalResponse
+from orbital.v1.flag_pb2 import ListQueuesRequest, ListQueuesResponse, Queue, SignalRequest, SignalResponse
 from orbital.v1.flag_pb2_grpc import CheckerServiceServicer
 
 from gateway.adapters.rpc.caller import calling_region
-from gateway.ports.flags import FlagIntake, Signal
+from gateway.ports.flags import FlagIntake, QueueSight, Signal
+
+# Of a checker that does not say.
+USUAL_PERIOD = 2.0
 
 
 class CheckerRpc(CheckerServiceServicer):
     """See flag.proto."""
 
-    def __init__(self, intake: FlagIntake, clock: Callable[[], datetime]) -> None:
+    def __init__(self, intake: FlagIntake, queues: QueueSight, clock: Callable[[], datetime]) -> None:
         self._intake = intake
+        self._queues = queues
         self._clock = clock
 
     async def Signal(  # noqa: N802
@@ -28,6 +32,21 @@ class CheckerRpc(CheckerServiceServicer):
         _, region = calling_region(context, request.region)
         answer = SignalResponse()
         sent_at = request.send_time.seconds + request.send_time.nanos * 1e-9
-        await self._intake.submit(Signal(region, request.flags, sent_at, request.versions))
+        period = request.period.ToNanoseconds() * 1e-9 if request.HasField("period") else USUAL_PERIOD
+        await self._intake.submit(Signal(region, request.flags, sent_at, request.versions, period))
         answer.time.FromDatetime(self._clock())
         return answer
+
+    async def ListQueues(  # noqa: N802
+        self, request: ListQueuesRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> ListQueuesResponse:
+        """See flag.proto."""
+        _, region = calling_region(context, request.region)
+        found = await self._queues.queues(region)
+        return ListQueuesResponse(
+            queues=[
+                Queue(lane=each.lane, name=each.name, messages=each.messages, consumers=each.consumers)
+                for each in found
+            ],
+            broker_version=self._queues.version,
+        )

@@ -18,15 +18,19 @@ class Action(IntEnum):
 
     WRAP = 1
     UNWRAP = 2
+    TRY = 3
 
 
 class Outcome(IntEnum):
-    """What came of it: done, or one of three reasons for which it did not."""
+    """What came of it: done, or why not. The last three come of a trial alone."""
 
     DONE = 0
     AWAY = 1
     KEY_MISSING = 2
     BLOB_REFUSED = 3
+    TOKEN_MISSING = 4
+    LOGIN_REFUSED = 5
+    TRIAL_FAILED = 6
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -7,13 +7,16 @@ import os
 import struct
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import orjson
+
 from region.adapters.hsm.frames import LENGTH, MOST_BYTES, Action, Answer, Outcome, Request, answer
 from region.handlers.parts import wipe
+from region.ports.vault import ROOT_KEY
 from region.ports.world import World
 from runtime.errors import OrbitalError, Stalled, Unavailable
 from runtime.lifecycle import Backoff
@@ -30,6 +33,9 @@ ERRORS: dict[Outcome, Callable[[str], OrbitalError]] = {
     Outcome.AWAY: lambda message: Unavailable(message, reason=UNREACHABLE),
     Outcome.KEY_MISSING: lambda message: Unavailable(message, reason="L1_KEY_MISSING"),
     Outcome.BLOB_REFUSED: lambda message: Stalled(message, reason="BLOB_REFUSED"),
+    Outcome.TOKEN_MISSING: lambda message: Unavailable(message, reason="HSM_TOKEN_MISSING"),
+    Outcome.LOGIN_REFUSED: lambda message: Unavailable(message, reason="HSM_LOGIN_REFUSED"),
+    Outcome.TRIAL_FAILED: lambda message: Unavailable(message, reason="HSM_SELF_TEST_FAILED"),
 }
 
 
@@ -65,6 +71,11 @@ class HsmProcess:
     async def unwrap(self, label: str, blob: bytes) -> bytearray:
         """See the port."""
         return await self._call(Action.UNWRAP, label, bytearray(blob))
+
+    async def try_out(self) -> Mapping[str, str]:
+        """See region.ports.inspecting.Provider."""
+        found: dict[str, str] = orjson.loads(await self._call(Action.TRY, ROOT_KEY, bytearray()))
+        return found
 
     async def _call(self, action: Action, label: str, payload: bytearray) -> bytearray:
         worker = await self._live()

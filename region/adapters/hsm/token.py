@@ -6,13 +6,14 @@ was seen to corrupt TLS. So nothing here may import ssl, gRPC or asyncio.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pkcs11
 from pkcs11 import Attribute, KeyType, Mechanism, ObjectClass
-from pkcs11.exceptions import NoSuchKey, PKCS11Error
+from pkcs11.exceptions import NoSuchKey, NoSuchToken, PinIncorrect, PinLocked, PKCS11Error, TokenNotPresent
 
 from region.adapters.hsm.frames import Outcome
 from region.ports.vault import ROOT_KEY
@@ -30,6 +31,15 @@ L1_TEMPLATE = {
 }
 # Material is an object of the session only while it is wrapped or unwrapped.
 MATERIAL = {Attribute.TOKEN: False, Attribute.SENSITIVE: False, Attribute.EXTRACTABLE: True}
+
+
+SAMPLE_BYTES = 32
+WHY: dict[type[Exception], Outcome] = {
+    NoSuchToken: Outcome.TOKEN_MISSING,
+    TokenNotPresent: Outcome.TOKEN_MISSING,
+    PinIncorrect: Outcome.LOGIN_REFUSED,
+    PinLocked: Outcome.LOGIN_REFUSED,
+}
 
 
 class TokenError(Exception):
@@ -61,11 +71,16 @@ class Token:
         """Unwrap; raises TokenError."""
         return self._guarded(lambda: self._unwrap(label, blob))
 
-    def _guarded(self, work: Callable[[], T]) -> T:
+    def try_out(self, label: str) -> dict[str, str]:
+        """Token, login, and what the key of that label wraps unwrapped again; raises TokenError, naming the step."""
+        return self._guarded(lambda: self._try_out(label), WHY)
+
+    def _guarded(self, work: Callable[[], T], why: Mapping[type[Exception], Outcome] | None = None) -> T:
         try:
             return self._twice(work)
         except (PKCS11Error, OSError, RuntimeError) as error:
-            raise TokenError(Outcome.AWAY, f"The HSM does not answer: {type(error).__name__}") from error
+            outcome = (why or {}).get(type(error), Outcome.AWAY)
+            raise TokenError(outcome, f"The HSM does not answer: {type(error).__name__}") from error
 
     def _twice(self, work: Callable[[], T]) -> T:
         """A library that failed once goes on failing until it is initialised again, though the HSM be back."""
@@ -111,6 +126,17 @@ class Token:
                     KeyType.AES, 256, label=label, store=True, template=L1_TEMPLATE
                 )
         return self._keys[label]
+
+    def _try_out(self, label: str) -> dict[str, str]:
+        self._open()
+        # Asked of the library each time: a session that is open does not notice that its token is gone.
+        token = self._loaded.get_token(token_label=self._label)
+        sample = os.urandom(SAMPLE_BYTES)
+        blob = self._wrap(label, bytearray(sample))
+        if blob == sample or self._unwrap(label, blob) != sample:
+            raise TokenError(Outcome.TRIAL_FAILED, "The HSM does not give back what it was given")
+        major, minor = self._loaded.library_version
+        return {"token": self._label, "model": str(token.model).strip(), "version": f"{major}.{minor}"}
 
     def _wrap(self, label: str, material: bytearray) -> bytes:
         key = self._key(label)

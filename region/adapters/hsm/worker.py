@@ -6,6 +6,7 @@ Started by region.adapters.hsm.process. It ends with its input.
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import signal
 import sys
@@ -47,6 +48,8 @@ def _read(source: BinaryIO) -> bytearray | None:
 
 def _answer(token: Token, asked: Request) -> Answer:
     try:
+        if asked.action is Action.TRY:
+            return Answer(asked.number, Outcome.DONE, bytearray(json.dumps(token.try_out(asked.label)).encode()))
         if asked.action is Action.WRAP:
             return Answer(asked.number, Outcome.DONE, bytearray(token.wrap(asked.label, asked.payload)))
         return Answer(asked.number, Outcome.DONE, token.unwrap(asked.label, bytes(asked.payload)))

@@ -14,6 +14,7 @@ import orjson
 from orbital.v1 import task_pb2 as pb
 
 from region.domain.work import Entry, Held, Settled
+from region.ports.inspecting import Census, Stuck
 
 T = TypeVar("T")
 SCHEMA = Path(__file__).with_name("schema.sql")
@@ -42,6 +43,16 @@ SETTLE = "UPDATE tasks SET settled = 1, body = ?, outcome = ?, settled_at = ?, a
 WAIT = "UPDATE tasks SET due_at = ?, attempts = attempts + 1, reason = ?, awaits = ? WHERE row = ?"
 RELEASE = """
 UPDATE tasks SET due_at = 0, awaits = '' WHERE awaits <> '' AND awaits IN (SELECT value FROM json_each(?))"""
+
+PENDING = "SELECT count(*) FROM tasks WHERE lane = ? AND settled = 0"
+OLDEST = "SELECT received_at FROM tasks WHERE lane = ? AND settled = 0 ORDER BY sequence LIMIT 1"
+# A number that is read, not counted: there may be tens of thousands.
+UNREPORTED = "SELECT coalesce(max(id) - min(id) + 1, 0) FROM reports WHERE lane = ?"
+# Of the first ones, so that a long journal costs no more. What waits for another resource is not in trouble itself.
+STUCK = """
+SELECT body, attempts, reason FROM (
+    SELECT body, attempts, reason, awaits FROM tasks WHERE lane = ? AND settled = 0 ORDER BY sequence LIMIT 500)
+WHERE attempts > 0 AND awaits = '' ORDER BY attempts DESC LIMIT 1"""
 
 
 class SqliteJournal:
@@ -162,6 +173,19 @@ class SqliteJournal:
 
         await self._call(work)
 
+    async def census(self, lane: int) -> Census:
+        """See the port."""
+
+        def work() -> Census:
+            sql = self._connection
+            (pending,) = sql.execute(PENDING, (lane,)).fetchone()
+            (unreported,) = sql.execute(UNREPORTED, (lane,)).fetchone()
+            oldest = sql.execute(OLDEST, (lane,)).fetchone()
+            row = sql.execute(STUCK, (lane,)).fetchone()
+            return Census(pending, oldest and oldest[0], unreported, _stuck(*row) if row else None)
+
+        return await self._call(work)
+
     async def prune(self, before: float) -> int:
         """See the port."""
         cursor, gone = 0, 0
@@ -181,6 +205,11 @@ class SqliteJournal:
         with self._transaction() as sql:
             removal = "DELETE FROM tasks WHERE row > ? AND row <= ? AND settled = 1 AND settled_at < ?"
             return last, sql.execute(removal, (after, last, before)).rowcount
+
+
+def _stuck(body: bytes, attempts: int, reason: str) -> Stuck:
+    task = pb.Task.FromString(body)
+    return Stuck(task.id, task.resource.name, reason, attempts, task.correlation_id)
 
 
 def _entry(row: int, resource: str, body: bytes, received_at: float, attempts: int, reason: str, *held: Any) -> Entry:

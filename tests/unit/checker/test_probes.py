@@ -1,10 +1,7 @@
 """What each probe makes of what it sees: injected clocks, disks, certificates and answers."""
 
-import asyncio
 import datetime as dt
 import random
-import ssl
-import sys
 import time
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,34 +12,41 @@ import yaml
 from aiohttp import web
 
 from checker.adapters.envoy.admin import open_admin
+from checker.adapters.envoy.door import open_door
 from checker.adapters.http.server import Pages, serve_pages
 from checker.adapters.probes.certificates import CertificatesProbe
 from checker.adapters.probes.clock import ClockProbe
 from checker.adapters.probes.disk import DiskProbe
-from checker.adapters.probes.hsm import HsmProbe
 from checker.adapters.probes.opa import OpaProbe
 from checker.adapters.probes.openbao import OpenBaoProbe
+from checker.adapters.probes.region import RegionProbe
 from checker.adapters.probes.table import Means, probes
 from checker.domain.flag import Flag, Severity
+from checker.domain.lanes import Limits
 from checker.domain.sample import Sample, Status, healthy
+from checker.domain.statistics import Latency
 from checker.flow.probe import JITTER, SOON
 from checker.ports.control import World
+from checker.ports.probe import SIDECAR_UNREACHABLE
 from checker.settings import CheckerSettings
 from runtime.errors import Unavailable
 
 ROOT = Path(__file__).resolve().parents[3]
 NOW = 1_795_000_000.0
+WORLD = World(time.time, time.monotonic, random.random)
 
 
 @asynccontextmanager
-async def answering(socket, pages):
+async def answering(socket, pages, headers=None):
     """An HTTP server on a Unix socket: path to (status, body)."""
     asked = []
 
     async def answer(request):
         asked.append(request.path_qs)
         status, body = pages.get(request.path, (404, {}))
-        return web.json_response(body, status=status) if isinstance(body, dict) else web.Response(text=body)
+        if isinstance(body, dict):
+            return web.json_response(body, status=status, headers=headers)
+        return web.Response(text=body)
 
     app = web.Application()
     app.router.add_get("/{path:.*}", answer)
@@ -97,13 +101,29 @@ async def test_certificates(tmp_path, hours, reason):
     assert found.values[0][0] == "spiffe://orbital/region/eu10"
 
 
+def quantiles(name, p50, p99):
+    return {"name": name, "values": [{"interval": p50, "cumulative": 1}, {"interval": p99, "cumulative": 1}]}
+
+
+HISTOGRAMS = {
+    "histograms": {
+        "supported_quantiles": [50, 99],
+        "computed_quantiles": [
+            quantiles("cluster.opa.upstream_rq_time", 7.0, 88.0),
+            quantiles("cluster.opa.external.upstream_rq_time", 9.0, 99.0),
+            quantiles("cluster.region.upstream_rq_time", None, None),
+        ],
+    }
+}
+
+
 async def test_a_sidecar_is_read_with_envoys_types_and_only_what_is_wanted(tmp_path):
     down = {"name": "region", "host_statuses": [{"health_status": {"failed_active_health_check": True}}]}
     pages = {
         "/server_info": (200, {"version": "abc/1.40.0/Clean/RELEASE/BoringSSL", "state": "LIVE"}),
         "/ready": (200, "LIVE"),
         "/clusters": (200, {"cluster_statuses": [down, {"name": "opa"}]}),
-        "/stats": (200, {"stats": [{"name": "cluster.opa.upstream_cx_connect_fail", "value": 3}, {"histograms": {}}]}),
+        "/stats": (200, {"stats": [{"name": "cluster.opa.upstream_cx_connect_fail", "value": 3}, HISTOGRAMS]}),
     }
     async with answering(tmp_path / "admin.sock", pages) as (_, asked), open_admin(tmp_path / "admin.sock") as admin:
         seen = await admin.snapshot()
@@ -111,6 +131,7 @@ async def test_a_sidecar_is_read_with_envoys_types_and_only_what_is_wanted(tmp_p
         with pytest.raises(Unavailable) as refused:
             await admin.snapshot()
     assert (seen.down, seen.version) == (("region",), "1.40.0")
+    assert seen.latencies == {"opa": Latency(7.0, 88.0)}
     assert seen.statistics == {"cluster.opa.upstream_cx_connect_fail": 3}
     assert all("filter=" in path for path in asked if path.startswith("/stats"))
     assert refused.value.reason == "ENVOY_NOT_LIVE"
@@ -134,9 +155,34 @@ async def test_a_sidecar_that_is_away_is_unavailable(tmp_path):
     ],
 )
 async def test_openbao(tmp_path, said, reason):
-    async with answering(tmp_path / "bao.sock", {"/v1/sys/health": (200, said)}) as (session, _):
-        probe = OpenBaoProbe(session, ssl.create_default_context(), "http://bao", "2.7.2", 1.0, 1.0)
-        assert (await probe.look()).reason == reason
+    pages = {"/v1/sys/health": (200, said), "/v1/auth/token/lookup-self": (403, {})}
+    async with answering(tmp_path / "bao.sock", pages), open_door(tmp_path / "bao.sock") as door:
+        assert (await OpenBaoProbe(door, "2.7.2", 1.0, 1.0).look()).reason == reason
+
+
+async def test_openbao_that_cannot_audit(tmp_path):
+    healthy_bao = {"initialized": True, "sealed": False, "standby": False, "version": "2.7.2"}
+    pages = {"/v1/sys/health": (200, healthy_bao), "/v1/auth/token/lookup-self": (500, {})}
+    async with answering(tmp_path / "bao.sock", pages), open_door(tmp_path / "bao.sock") as door:
+        probe = OpenBaoProbe(door, "", 1.0, 1.0)
+        found = await probe.look()
+        assert (found.status, found.reason) == (Status.OUT_OF_SYNC, "OPENBAO_AUDIT_FAILING")
+        pages["/v1/auth/token/lookup-self"] = (403, {})
+        assert (await probe.look()).status is Status.HEALTHY
+
+
+async def test_what_envoy_cannot_reach_is_away_and_without_envoy_nothing_is_known(tmp_path):
+    async with open_door(tmp_path / "none.sock") as door:
+        with pytest.raises(Unavailable) as blind:
+            await door.get("openbao", "/")
+        with pytest.raises(Unavailable) as blind_too:
+            await RegionProbe("region-bulk", door, Limits(60, 10, 4), WORLD, 1.0, 1.0).look()
+    assert {blind.value.reason, blind_too.value.reason} == {SIDECAR_UNREACHABLE}
+    refusing = {"x-orbital-reason": "UPSTREAM_UNREACHABLE"}
+    async with answering(tmp_path / "e.sock", {"/": (503, {})}, refusing), open_door(tmp_path / "e.sock") as door:
+        with pytest.raises(Unavailable) as away:
+            await door.get("openbao", "/")
+    assert away.value.reason == Unavailable.default_reason
 
 
 @pytest.mark.parametrize(
@@ -152,32 +198,31 @@ async def test_openbao(tmp_path, said, reason):
 async def test_opa(tmp_path, health, bundle, reason):
     status = {"result": {"labels": {"version": "1.15.2"}, "bundles": {"orbital": bundle}}}
     pages = {"/health": (health, {}), "/v1/status": (200, status)}
-    async with answering(tmp_path / "opa.sock", pages) as (session, _):
-        assert (await OpaProbe(session, "bulk", "http://opa", lambda: NOW, 1.0, 1.0).look()).reason == reason
+    async with answering(tmp_path / "opa.sock", pages), open_door(tmp_path / "opa.sock") as door:
+        assert (await OpaProbe(door, "bulk", lambda: NOW, 1.0, 1.0).look()).reason == reason
 
 
-@pytest.mark.parametrize("script", ["import sys; sys.exit(1)", "import time; time.sleep(60)", "print('{'); input()"])
-async def test_a_worker_of_the_hsm_that_fails_is_ended_and_another_is_started(tmp_path, script):
-    probe = HsmProbe(tmp_path / "none.so", "t", tmp_path / "pin", "k", None, 1.0, 1.0)
-    probe._command = (sys.executable, "-c", script)
-    for _ in range(2):
-        with pytest.raises((Unavailable, TimeoutError, ValueError)):
-            async with asyncio.timeout(0.5):
-                await probe.look()
-        assert probe._worker is None
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ({"plugins": {"status": {"state": "OK"}, "bundle": {"state": "ERROR"}}}, ""),
+        ({"plugins": {"decision_logs": {"state": "ERROR"}}}, "OPA_STATUS_ERROR"),
+        ({"decision_logs": {"code": "decision_log_error", "http_code": 403, "message": "no"}}, "DECISION_LOG_REFUSED"),
+        ({"decision_logs": {"code": "decision_log_error", "message": "refused"}}, ""),
+    ],
+)
+async def test_what_an_engine_says_of_its_own_parts(tmp_path, said, reason):
+    pages = {"/health": (200, {}), "/v1/status": (200, {"result": said})}
+    async with answering(tmp_path / "opa.sock", pages), open_door(tmp_path / "opa.sock") as door:
+        assert (await OpaProbe(door, "bulk", lambda: NOW, 1.0, 1.0).look()).reason == reason
 
 
 def test_every_probe_has_a_rule_and_every_rule_a_probe(tmp_path):
-    where = {"immediate": "unix:/i", "bulk": "unix:/b"}
     settings = CheckerSettings(
         name="checker-eu10", region="eu10", listen=tmp_path / "s", disk=tmp_path,
-        opa={"immediate_url": "http://i", "bulk_url": "http://b"},
-        openbao={"address": "https://bao", "ca_file": tmp_path},
-        hsm={"library": tmp_path, "token": "t", "pin_file": tmp_path},
-        envoy={"admin": tmp_path, "gateway": "unix:/g"}, processes=where,
+        opa={"url": "http://b"}, envoy={"admin": tmp_path, "parts": tmp_path, "gateway": tmp_path},
     )  # fmt: skip
-    world = World(time.time, time.monotonic, random.random)
-    table = [probe.about for probe in probes(settings, Means(None, None, None, None, world))]
+    table = [probe.about for probe in probes(settings, Means(None, None, None, None, WORLD))]
     rules = yaml.safe_load((ROOT / "policies" / "data" / "probes.yaml").read_text())
     assert {about.name: about.component for about in table} == {name: one["component"] for name, one in rules.items()}
     assert all(about.depth in rules[about.name]["depths"] for about in table)

@@ -1,7 +1,7 @@
 """What a sidecar's counters say."""
 
 from checker.domain.sample import Status
-from checker.domain.statistics import Snapshot, growth, read, target
+from checker.domain.statistics import Latency, Snapshot, growth, read, target
 
 FAIL = "cluster.gateway-bulk.upstream_cx_connect_fail"
 ERROR = "http.crypto.ext_authz.error"
@@ -45,3 +45,29 @@ def test_whom_it_is_about():
     assert target(FAIL) == "GATEWAY"
     assert target(ERROR) == "OPA"
     assert target("listener.127.0.0.1_1.ssl.connection_error") == "ENVOY"
+
+
+ANSWERED = "cluster.gateway-bulk.upstream_rq_2xx"
+
+
+def test_trouble_is_over_once_it_answers_and_no_longer_counts_up():
+    window = [snapshot(**{FAIL: 7, ANSWERED: 1}), snapshot(**{FAIL: 9, ANSWERED: 1})]
+    assert read(window).reason == "GATEWAY_CONNECT_FAILED"
+    assert read([*window, snapshot(**{FAIL: 9, ANSWERED: 1})]).reason == "GATEWAY_CONNECT_FAILED"
+    assert read([*window, snapshot(**{FAIL: 10, ANSWERED: 2})]).reason == "GATEWAY_CONNECT_FAILED"
+    assert read([*window, snapshot(**{FAIL: 9, ANSWERED: 2})]).status is Status.HEALTHY
+
+
+def test_a_time_out_of_the_authorizer_is_told_as_such():
+    late = "cluster.opa.upstream_rq_timeout"
+    assert read([snapshot(**{late: 0}), snapshot(**{late: 1})]).reason == "OPA_AUTHORIZATION_TIMEOUT"
+    late = "cluster.opa-bulk.upstream_rq_timeout"
+    assert read([snapshot(**{late: 0}), snapshot(**{late: 1})]).reason == "OPA_TIMEOUT"
+
+
+def test_a_slow_part_is_told_and_a_long_stream_is_not():
+    slow = Snapshot((), {}, "1.40.0", {"openbao": Latency(600.0, 900.0), "gateway-bulk": Latency(600_000.0, 6e5)})
+    found = read([slow], 500.0)
+    assert (found.status, found.reason) == (Status.DEGRADED, "OPENBAO_SLOW")
+    assert ("cluster.openbao.upstream_rq_time", "p50=600 ms") in found.values
+    assert ("cluster.openbao.upstream_rq_time", "p50=600 p99=900 ms") in read([slow]).values

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from orbital.v1 import flag_pb2 as pb
 
+from gateway.domain.health import Listening, silence
 from gateway.flow.signal import SignalFlow, check_signal
 from gateway.ports.flags import Signal
 from runtime.errors import Invalid, Unavailable
@@ -33,6 +34,8 @@ def signal(*flags: pb.Flag, region: str = "eu10", at: float = 1.0) -> Signal:
         (signal(flag(), flag()), "flags"),
         (signal(*(flag(component=f"c{number}") for number in range(65))), "flags"),
         (signal(at=0.0), "send_time"),
+        (Signal("eu10", (), 1.0, {}, 0.0), "period"),
+        (Signal("eu10", (), 1.0, {}, 61.0), "period"),
     ],
 )
 def test_a_malformed_signal_is_refused_by_its_field(wrong: Signal, field: str) -> None:
@@ -64,3 +67,19 @@ async def test_of_one_region_the_last_signal_counts_and_a_store_that_is_away_is_
     with pytest.raises(Unavailable):
         await flow.submit(signal())
     running.cancel()
+
+
+def test_listening_begins_anew_after_what_held_signals_up() -> None:
+    listening = Listening(0.0)
+    listening.stored(5.0, 5.1)
+    assert listening.seconds(6.0) == 6.0
+    listening.stored(6.0, 8.0)
+    assert listening.seconds(9.0) == 1.0
+    listening.failed()
+    assert listening.seconds(60.0) == 0.0
+    listening.stored(70.0, 70.1)
+    assert listening.seconds(71.0) == pytest.approx(0.9)
+
+
+def test_a_checker_that_speaks_every_second_is_silent_after_three_and_a_half() -> None:
+    assert silence(1.0) == 3.5

@@ -17,7 +17,8 @@ ROOT = Path(__file__).resolve().parents[3]
 ENVOY = ROOT / "envoy"
 GOLDEN = Path(__file__).parent / "golden"
 SIDECARS = sorted((ENVOY / "sidecars").glob("*.yaml"))
-TEMPLATES = [*SIDECARS, *sorted((ENVOY / "identity").glob("*.yaml")), ROOT / "policies" / "opa.yaml"]
+PROBES = ENVOY / "listeners" / "probes.yaml"
+TEMPLATES = [*SIDECARS, PROBES, *sorted((ENVOY / "identity").glob("*.yaml")), ROOT / "policies" / "opa.yaml"]
 
 
 def parameters(template, place="/place"):
@@ -47,7 +48,9 @@ def test_envoy_accepts_it(template, tmp_path):
     write(render(ENVOY / "identity" / "token.yaml", {"TOKEN": "t"}), tmp_path / "identity" / "token.yaml")
     (tmp_path / "oidc_ca_file").write_bytes((tmp_path / "identity" / "current" / "ca.pem").read_bytes())
     (tmp_path / "logs").mkdir()
-    prepare(template, given, tmp_path / "envoy.yaml", envoy=binary("envoy"), stamps=tmp_path / "stamps")
+    more = PROBES if template.stem.startswith("region-") else None
+    given |= parameters(PROBES, str(tmp_path)) if more else {}
+    prepare(template, given, tmp_path / "envoy.yaml", envoy=binary("envoy"), stamps=tmp_path / "stamps", more=more)
     assert (tmp_path / "envoy.yaml").stat().st_mode & 0o777 == 0o600
     assert len(list((tmp_path / "stamps").iterdir())) == 1
 

@@ -1,10 +1,11 @@
 -- name: store_signals
 -- A list that overtakes a newer one is not taken, unless the region's clock was set back.
-INSERT INTO checker (region, sent_at, heard_at, versions)
-SELECT region, to_timestamp(sent_at), now(), versions::jsonb
-FROM unnest($1::text[], $2::double precision[], $3::text[]) AS u (region, sent_at, versions)
+INSERT INTO checker (region, sent_at, heard_at, versions, period)
+SELECT region, to_timestamp(sent_at), now(), versions::jsonb, period
+FROM unnest($1::text[], $2::double precision[], $3::text[], $4::double precision[])
+    AS u (region, sent_at, versions, period)
 ON CONFLICT (region) DO UPDATE SET
-    sent_at = excluded.sent_at, heard_at = excluded.heard_at, versions = excluded.versions
+    sent_at = excluded.sent_at, heard_at = excluded.heard_at, versions = excluded.versions, period = excluded.period
 WHERE excluded.sent_at >= checker.sent_at OR excluded.sent_at < checker.sent_at - interval '1 minute'
 RETURNING region;
 
@@ -24,9 +25,13 @@ ON CONFLICT (region, component) DO UPDATE SET
 WHERE flag.body IS DISTINCT FROM excluded.body;
 
 -- name: flags
--- A flag of a silent checker says what was; `silent` says that it is no longer known.
-SELECT substr(r.name, 9) AS region, c.heard_at, f.component, f.status, f.reason, f.body,
-       coalesce(c.heard_at < now() - make_interval(secs => $2), true) AS silent, now() AS asked_at
+-- A flag of a silent checker says what was; `silent` says that it is no longer known. Nobody is silent for longer than
+-- signals have been listened to.
+SELECT substr(r.name, 9) AS region, c.heard_at, c.period, f.component, f.status, f.reason, f.body,
+       coalesce(
+           least(extract(epoch FROM now() - c.heard_at)::double precision, $2::double precision) > $3 * c.period + $4,
+           true) AS silent,
+       now() AS asked_at
 FROM resource AS r
 LEFT JOIN checker AS c ON c.region = substr(r.name, 9)
 LEFT JOIN flag AS f ON f.region = c.region

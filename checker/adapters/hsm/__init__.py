@@ -1,1 +1,0 @@
-"""The HSM, in a process of its own."""

@@ -1,0 +1,44 @@
+"""The gateway, there and back through both sidecars."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from checker.adapters.envoy.door import Door
+from checker.domain.sample import Finding, Status, healthy
+from checker.ports.probe import About, Look
+from runtime.errors import OrbitalError, Unavailable
+
+SERVING = health_pb2.HealthCheckResponse.SERVING
+# A sidecar's reason that says more than ours.
+TOLD = ("GATEWAY_", "POLICY_", "TOKEN_", "SIDECAR_")
+
+
+class GatewayProbe(Look):
+    """See checker.ports.probe.Probe. `door` is the region's way out."""
+
+    def __init__(self, door: Door, period: float, timeout: float) -> None:
+        self.about = About("gateway", "gateway", "health", "GATEWAY_UNREACHABLE", period, timeout)
+        self._door = door
+
+    async def look(self) -> Finding:
+        """See the port."""
+        try:
+            answer = await self._door.call("gateway", _ask)
+        except OrbitalError as error:
+            reason = error.reason if error.reason.startswith(TOLD) else self.about.away
+            raise Unavailable(error.message, reason=reason) from error
+        state = health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
+        if answer.status != SERVING:
+            text = "The gateway says that it does not serve."
+            return Finding(Status.OUT_OF_SYNC, "NOT_SERVING", text, (("health", state),))
+        return healthy(("health", state))
+
+
+async def _ask(channel: grpc.aio.Channel) -> health_pb2.HealthCheckResponse:
+    stub: Any = health_pb2_grpc.HealthStub(channel)
+    answer: health_pb2.HealthCheckResponse = await stub.Check(health_pb2.HealthCheckRequest())
+    return answer

@@ -1,0 +1,49 @@
+"""An L1 provider, the HSM or another one: the region's process wraps and unwraps with it for real.
+
+The provider's library or credentials are in the region's process alone, so that is asked, through the region's Envoy.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import grpc
+from orbital.v1 import inspect_pb2, inspect_pb2_grpc
+
+from checker.adapters.envoy.door import Door
+from checker.domain.sample import Finding, Status, healthy
+from checker.ports.probe import SIDECAR_UNREACHABLE, About, Look
+from runtime.errors import OrbitalError, Unavailable
+
+PART = "region-immediate"
+
+
+class ProviderProbe(Look):
+    """See checker.ports.probe.Probe. `name` is the provider's, for instance hsm."""
+
+    def __init__(self, name: str, door: Door, period: float, timeout: float) -> None:
+        self.about = About(name, name, "operation", f"{name.upper()}_UNREACHABLE", period, timeout)
+        self._door = door
+
+    async def look(self) -> Finding:
+        """See the port."""
+        name = self.about.name
+        try:
+            said = await self._door.call(PART, self._try)
+        except OrbitalError as error:
+            if error.reason == SIDECAR_UNREACHABLE:
+                raise
+            if not isinstance(error, Unavailable) or error.reason == Unavailable.default_reason:
+                text = f"The process that uses {name} does not answer for it: {error.message}"
+                return Finding(Status.UNKNOWN, "PROVIDER_NOT_TRIED", text, (("provider", name),))
+            text = f"{error.message}. Nothing can be linked or restored, and OpenBao cannot be unsealed."
+            return Finding(Status.OUT_OF_SYNC, error.reason, text, (("provider", name), ("self_test", error.message)))
+        values = tuple(sorted(said.values.items()))
+        return healthy(("provider", name), *values, ("self_test", "passed"), version=said.version)
+
+    async def _try(self, channel: grpc.aio.Channel) -> inspect_pb2.TryProviderResponse:
+        stub: Any = inspect_pb2_grpc.InspectServiceStub(channel)
+        answer: inspect_pb2.TryProviderResponse = await stub.TryProvider(
+            inspect_pb2.TryProviderRequest(provider=self.about.name)
+        )
+        return answer

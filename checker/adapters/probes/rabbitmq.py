@@ -1,0 +1,48 @@
+"""The broker, as far as this region may see it: whether it answers, and the region's own queues."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import grpc
+from orbital.v1 import flag_pb2, flag_pb2_grpc
+
+from checker.adapters.envoy.door import Door
+from checker.domain.queues import Queue, read
+from checker.domain.sample import Finding, Status
+from checker.ports.probe import SIDECAR_UNREACHABLE, About, Look
+from runtime.errors import OrbitalError, Unavailable
+
+AWAY = "BROKER_UNAVAILABLE"
+
+
+class RabbitMQProbe(Look):
+    """See checker.ports.probe.Probe. The gateway is asked, because a region has no account of its own there."""
+
+    def __init__(self, region: str, door: Door, most: int, period: float, timeout: float) -> None:
+        self.about = About("rabbitmq", "rabbitmq", "health", "RABBITMQ_UNREACHABLE", period, timeout)
+        self._region = region
+        self._door = door
+        self._most = most
+
+    async def look(self) -> Finding:
+        """See the port."""
+        try:
+            said = await self._door.call("gateway", self._ask)
+        except OrbitalError as error:
+            if error.reason == SIDECAR_UNREACHABLE:
+                raise
+            if error.reason == AWAY:
+                raise Unavailable("RabbitMQ does not answer the gateway: tasks wait in its database") from error
+            text = f"The gateway does not tell how this region's queues are: {error.message}"
+            return Finding(Status.UNKNOWN, "QUEUES_UNKNOWN", text, (("gateway", error.reason),))
+        queues = [Queue(each.lane, each.messages, each.consumers) for each in said.queues]
+        return read(queues, self._most, said.broker_version)
+
+    async def _ask(self, channel: grpc.aio.Channel) -> flag_pb2.ListQueuesResponse:
+        stub: Any = flag_pb2_grpc.CheckerServiceStub(channel)
+        request = flag_pb2.ListQueuesRequest(region=self._region)
+        answer: flag_pb2.ListQueuesResponse = await stub.ListQueues(
+            request, metadata=(("x-orbital-region", self._region),)
+        )
+        return answer

@@ -1,0 +1,76 @@
+"""A process of the region: whether it serves, how old its journal is, and how long each hop has been silent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import grpc
+from google.protobuf.timestamp_pb2 import Timestamp
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from orbital.v1 import inspect_pb2, inspect_pb2_grpc
+
+from checker.adapters.envoy.door import Door
+from checker.domain.lanes import Lane, Limits, Stuck, read
+from checker.domain.sample import Finding, Status
+from checker.ports.control import World
+from checker.ports.probe import About, Look
+
+SERVING = health_pb2.HealthCheckResponse.SERVING
+
+
+class RegionProbe(Look):
+    """See checker.ports.probe.Probe."""
+
+    def __init__(self, name: str, door: Door, limits: Limits, world: World, period: float, timeout: float) -> None:
+        self.about = About(name, name, "health", "REGION_UNREACHABLE", period, timeout)
+        self._door = door
+        self._limits = limits
+        self._now = world.now
+        self._first: float | None = None
+
+    async def look(self) -> Finding:
+        """See the port."""
+        health = await self._door.call(self.about.name, _health)
+        if health.status != SERVING:
+            state = health_pb2.HealthCheckResponse.ServingStatus.Name(health.status)
+            text = f"{self.about.component} says that it does not serve."
+            # Whoever stops begins to serve again as another process.
+            self._first = None
+            return Finding(Status.OUT_OF_SYNC, "NOT_SERVING", text, (("health", state),))
+        said = await self._door.call(self.about.name, _inspect)
+        now = self._now()
+        self._first = self._first or now
+        return read(list(_lanes(said)), now, self._first, self._limits, said.version)
+
+
+def _lanes(said: inspect_pb2.InspectResponse) -> Iterator[Lane]:
+    for lane in said.lanes:
+        stuck = lane.stuck
+        yield Lane(
+            lane.lane,
+            lane.pending,
+            _seconds(lane.oldest_time),
+            lane.unreported,
+            _seconds(lane.heard_time),
+            _seconds(lane.accepted_time),
+            Stuck(stuck.task_id, stuck.resource, stuck.reason, stuck.attempts, stuck.correlation_id)
+            if stuck.task_id
+            else None,
+        )
+
+
+def _seconds(time: Timestamp) -> float | None:
+    return time.ToNanoseconds() / 1e9 or None
+
+
+async def _health(channel: grpc.aio.Channel) -> health_pb2.HealthCheckResponse:
+    stub: Any = health_pb2_grpc.HealthStub(channel)
+    answer: health_pb2.HealthCheckResponse = await stub.Check(health_pb2.HealthCheckRequest())
+    return answer
+
+
+async def _inspect(channel: grpc.aio.Channel) -> inspect_pb2.InspectResponse:
+    stub: Any = inspect_pb2_grpc.InspectServiceStub(channel)
+    answer: inspect_pb2.InspectResponse = await stub.Inspect(inspect_pb2.InspectRequest())
+    return answer

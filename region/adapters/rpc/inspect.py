@@ -1,0 +1,69 @@
+"""InspectService: what the region's checker asks of a process."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import grpc
+from google.protobuf.timestamp_pb2 import Timestamp
+from orbital.v1 import inspect_pb2 as pb
+from orbital.v1 import inspect_pb2_grpc
+
+from region.ports.inspecting import Inspecting, LaneView, Stuck
+from runtime.fields import check_name
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class InspectRpc(inspect_pb2_grpc.InspectServiceServicer):
+    """See proto/orbital/v1/inspect.proto."""
+
+    def __init__(self, inspecting: Inspecting) -> None:
+        self._inspecting = inspecting
+
+    async def Inspect(self, request: pb.InspectRequest, context: Context) -> pb.InspectResponse:  # noqa: N802, ARG002
+        """See the proto."""
+        seen = self._inspecting
+        return pb.InspectResponse(
+            version=seen.version,
+            lanes=[_lane(view) for view in await seen.lanes()],
+            providers=seen.providers,
+            time=_stamp(seen.now()),
+        )
+
+    async def TryProvider(self, request: pb.TryProviderRequest, context: Context) -> pb.TryProviderResponse:  # noqa: N802, ARG002
+        """See the proto."""
+        said = dict(await self._inspecting.try_provider(check_name(request.provider, "provider")))
+        return pb.TryProviderResponse(version=said.pop("version", ""), values=said)
+
+
+def _lane(view: LaneView) -> pb.LaneState:
+    stuck = view.census.stuck
+    return pb.LaneState(
+        lane=view.lane,
+        pending=view.census.pending,
+        oldest_time=_stamp(view.census.oldest),
+        unreported=view.census.unreported,
+        heard_time=_stamp(view.heard),
+        accepted_time=_stamp(view.accepted),
+        stuck=None if stuck is None else _stuck(stuck),
+    )
+
+
+def _stuck(stuck: Stuck) -> pb.StuckTask:
+    return pb.StuckTask(
+        task_id=stuck.task_id,
+        resource=stuck.resource,
+        reason=stuck.reason,
+        attempts=stuck.attempts,
+        correlation_id=stuck.correlation_id,
+    )
+
+
+def _stamp(seconds: float | None) -> Timestamp | None:
+    if seconds is None:
+        return None
+    found = Timestamp()
+    found.FromDatetime(datetime.fromtimestamp(seconds, UTC))
+    return found

@@ -1,0 +1,51 @@
+"""What this process sees of itself: its journal, its hops, and the L1 providers behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from region.flow.signals import LaneSignals
+from region.ports.inspecting import LaneView, Provider
+from region.ports.journal import Journal
+from region.ports.world import World
+from runtime.errors import NotFound
+
+
+class Inspect:
+    """See region.ports.inspecting.Inspecting."""
+
+    def __init__(
+        self,
+        version: str,
+        journal: Journal,
+        signals: Mapping[int, LaneSignals],
+        providers: Mapping[str, Provider],
+        world: World,
+    ) -> None:
+        self.version = version
+        self._journal = journal
+        self._signals = signals
+        self._providers = providers
+        self._world = world
+
+    @property
+    def providers(self) -> Sequence[str]:
+        """See the port."""
+        return sorted(self._providers)
+
+    async def lanes(self) -> Sequence[LaneView]:
+        """See the port."""
+        return [
+            LaneView(lane, await self._journal.census(lane), signals.heard, signals.accepted)
+            for lane, signals in sorted(self._signals.items())
+        ]
+
+    async def try_provider(self, name: str) -> Mapping[str, str]:
+        """See the port."""
+        if name not in self._providers:
+            raise NotFound(f"This region has no L1 provider {name!r}; it has {', '.join(self.providers)}", field="name")
+        return await self._providers[name].try_out()
+
+    def now(self) -> float:
+        """See the port."""
+        return self._world.now()

@@ -1,0 +1,66 @@
+"""What a region's process tells its checker."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Stuck:
+    """A task that was tried in vain."""
+
+    task_id: str
+    resource: str
+    reason: str
+    attempts: int
+    correlation_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Census:
+    """What the journal holds of a lane; `oldest` is when the oldest unsettled task came, in seconds since the epoch."""
+
+    pending: int
+    oldest: float | None
+    unreported: int
+    stuck: Stuck | None
+
+
+@dataclass(frozen=True, slots=True)
+class LaneView:
+    """A lane, and when the gateway was last heard on it and took a report; times are seconds since the epoch."""
+
+    lane: int
+    census: Census
+    heard: float | None
+    accepted: float | None
+
+
+class Provider(Protocol):
+    """An L1 provider that can be tried."""
+
+    async def try_out(self) -> Mapping[str, str]:
+        """What it says of itself once it has given back what it wrapped; raises Unavailable with its own reason."""
+
+
+class Inspecting(Protocol):
+    """What the Inspect service needs."""
+
+    @property
+    def version(self) -> str:
+        """The software's."""
+
+    @property
+    def providers(self) -> Sequence[str]:
+        """The L1 providers that can be tried."""
+
+    async def lanes(self) -> Sequence[LaneView]:
+        """Every lane of this process."""
+
+    async def try_provider(self, name: str) -> Mapping[str, str]:
+        """Try one; raises NotFound, or Unavailable with the provider's reason."""
+
+    def now(self) -> float:
+        """Seconds since the epoch."""

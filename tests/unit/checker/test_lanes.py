@@ -1,0 +1,68 @@
+"""What a region's process and its queues say of themselves."""
+
+import pytest
+
+from checker.domain.lanes import Lane, Limits, Stuck
+from checker.domain.lanes import read as read_lanes
+from checker.domain.queues import Queue
+from checker.domain.queues import read as read_queues
+from checker.domain.sample import Status
+
+NOW, LIMITS = 1000.0, Limits(journal=60.0, hop=10.0, attempts=4)
+FINE = {"pending": 0, "oldest": None, "unreported": 0, "heard": 999.0, "accepted": None, "stuck": None}
+
+
+def judged(first=900.0, **changed):
+    return read_lanes([Lane(1, **(FINE | changed))], NOW, first, LIMITS, "v1")
+
+
+def stuck(reason, attempts=4):
+    return Stuck("t1", "tenants/acme/links/core", reason, attempts, "c" * 32)
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({}, ""),
+        ({"heard": 985.0}, "LANE_SILENT"),
+        ({"heard": None}, "LANE_SILENT"),
+        ({"heard": None, "first": 995.0}, ""),
+        ({"pending": 3, "oldest": 930.0}, "JOURNAL_OLD"),
+        ({"pending": 3, "oldest": 990.0}, ""),
+        ({"unreported": 3, "accepted": 980.0}, "REPORTS_WAIT"),
+        ({"unreported": 3, "accepted": 995.0}, ""),
+        ({"accepted": 10.0}, ""),
+        ({"stuck": stuck("BLOB_REFUSED")}, "TASK_FAILING"),
+        ({"stuck": stuck("BLOB_REFUSED", attempts=3)}, ""),
+        ({"stuck": stuck("HSM_UNREACHABLE")}, "TASKS_WAIT_FOR_HSM"),
+        ({"stuck": stuck("OPENBAO_SEALED"), "heard": 0.0}, "TASKS_WAIT_FOR_OPENBAO"),
+    ],
+)
+def test_a_lane(changed, reason):
+    found = judged(**changed)
+    assert (found.reason, found.status) == (reason, Status.DEGRADED if reason else Status.HEALTHY)
+    assert ("lane_1.pending", str(changed.get("pending", 0))) in found.values
+    assert found.version == "v1"
+
+
+def test_a_task_that_fails_again_and_again_names_the_action_that_it_came_of():
+    found = judged(stuck=stuck("BLOB_REFUSED"))
+    assert found.correlation_id == "c" * 32
+    assert {("task", "t1"), ("attempts", "4"), ("waits_for", "BLOB_REFUSED")} <= set(found.values)
+
+
+@pytest.mark.parametrize(
+    ("queues", "reason"),
+    [
+        ([(0, 0, 1), (1, 2000, 1)], ""),
+        ([], ""),
+        ([(0, 0, 1), (1, 2001, 1)], "QUEUE_DEEP"),
+        ([(0, 0, 0), (1, 0, 1)], "QUEUE_UNREAD_IMMEDIATE"),
+        ([(0, 0, 1), (1, 0, 0), (2, 0, 0)], "QUEUE_UNREAD_BULK"),
+        ([(0, 0, 0), (1, 0, 0)], "QUEUES_UNREAD"),
+    ],
+)
+def test_queues(queues, reason):
+    found = read_queues([Queue(*queue) for queue in queues], 2000, "3.10.8")
+    assert found.reason == reason
+    assert ("connection", "open") in found.values
