@@ -19,8 +19,8 @@ class Queue:
     consumers: int
 
 
-def read(queues: Sequence[Queue], most: int, version: str) -> Finding:
-    """What the queues say; one with more than `most` messages is deep."""
+def read(queues: Sequence[Queue], unread: Sequence[int], most: int, version: str) -> Finding:
+    """What the queues say; one with more than `most` messages is deep, those of the lanes `unread` nobody reads."""
     values = tuple(
         pair
         for queue in queues
@@ -30,7 +30,6 @@ def read(queues: Sequence[Queue], most: int, version: str) -> Finding:
         )
     )
     values = (("connection", "open"), *values)
-    unread = [queue.lane for queue in queues if not queue.consumers]
     if unread:
         text = f"Nobody reads this region's queue of lane {', '.join(map(str, unread))}."
         return Finding(Status.DEGRADED, _unread(unread), text, values, version)

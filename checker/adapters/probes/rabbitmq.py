@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import grpc
@@ -10,6 +11,7 @@ from orbital.v1 import flag_pb2, flag_pb2_grpc
 from checker.adapters.envoy.door import Door
 from checker.domain.queues import Queue, read
 from checker.domain.sample import Finding, Status
+from checker.ports.control import World
 from checker.ports.probe import SIDECAR_UNREACHABLE, About, Look
 from runtime.errors import OrbitalError, Unavailable
 
@@ -17,13 +19,22 @@ AWAY = "BROKER_UNAVAILABLE"
 
 
 class RabbitMQProbe(Look):
-    """See checker.ports.probe.Probe. The gateway is asked, because a region has no account of its own there."""
+    """See checker.ports.probe.Probe. The gateway is asked, because a region has no account of its own there.
 
-    def __init__(self, region: str, door: Door, most: int, period: float, timeout: float) -> None:
+    `most` messages a queue are tolerated, and that nobody reads it for `patience` seconds: a stream is opened anew now
+    and then.
+    """
+
+    def __init__(
+        self, region: str, door: Door, most: int, patience: float, world: World, period: float, timeout: float
+    ) -> None:
         self.about = About("rabbitmq", "rabbitmq", "health", "RABBITMQ_UNREACHABLE", period, timeout)
         self._region = region
         self._door = door
         self._most = most
+        self._patience = patience
+        self._steady = world.steady
+        self._unread_since: dict[int, float] = {}
 
     async def look(self) -> Finding:
         """See the port."""
@@ -37,7 +48,13 @@ class RabbitMQProbe(Look):
             text = f"The gateway does not tell how this region's queues are: {error.message}"
             return Finding(Status.UNKNOWN, "QUEUES_UNKNOWN", text, (("gateway", error.reason),))
         queues = [Queue(each.lane, each.messages, each.consumers) for each in said.queues]
-        return read(queues, self._most, said.broker_version)
+        return read(queues, self._unread(queues), self._most, said.broker_version)
+
+    def _unread(self, queues: Sequence[Queue]) -> list[int]:
+        now = self._steady()
+        since = {queue.lane: self._unread_since.get(queue.lane, now) for queue in queues if not queue.consumers}
+        self._unread_since = since
+        return sorted(lane for lane, at in since.items() if now - at > self._patience)
 
     async def _ask(self, channel: grpc.aio.Channel) -> flag_pb2.ListQueuesResponse:
         stub: Any = flag_pb2_grpc.CheckerServiceStub(channel)

@@ -50,7 +50,15 @@ def probes(settings: CheckerSettings, means: Means) -> list[Probe]:
             for name in ("region-immediate", "region-bulk")
         ),
         GatewayProbe(means.out, period, timeout),
-        RabbitMQProbe(settings.region, means.out, limits.queue_messages, 2 * period, timeout),
+        RabbitMQProbe(
+            settings.region,
+            means.out,
+            limits.queue_messages,
+            limits.hop_seconds,
+            means.world,
+            2 * period,
+            timeout,
+        ),
         EnvoyProbe(means.admin, limits.latency_seconds, 2 * period, timeout),
         CertificatesProbe(means.admin, now, limits.certificate_hours, SLOW / 2),
         ClockProbe(lambda: means.control.offset, now, limits.clock_seconds, 1.0),

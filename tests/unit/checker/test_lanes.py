@@ -52,17 +52,18 @@ def test_a_task_that_fails_again_and_again_names_the_action_that_it_came_of():
 
 
 @pytest.mark.parametrize(
-    ("queues", "reason"),
+    ("queues", "unread", "reason"),
     [
-        ([(0, 0, 1), (1, 2000, 1)], ""),
-        ([], ""),
-        ([(0, 0, 1), (1, 2001, 1)], "QUEUE_DEEP"),
-        ([(0, 0, 0), (1, 0, 1)], "QUEUE_UNREAD_IMMEDIATE"),
-        ([(0, 0, 1), (1, 0, 0), (2, 0, 0)], "QUEUE_UNREAD_BULK"),
-        ([(0, 0, 0), (1, 0, 0)], "QUEUES_UNREAD"),
+        ([(0, 0, 1), (1, 2000, 1)], [], ""),
+        ([], [], ""),
+        ([(0, 0, 1), (1, 2001, 1)], [], "QUEUE_DEEP"),
+        ([(0, 0, 0), (1, 0, 1)], [], ""),
+        ([(0, 0, 0), (1, 0, 1)], [0], "QUEUE_UNREAD_IMMEDIATE"),
+        ([(0, 0, 1), (1, 0, 0), (2, 0, 0)], [1, 2], "QUEUE_UNREAD_BULK"),
+        ([(0, 0, 0), (1, 0, 0)], [0, 1], "QUEUES_UNREAD"),
     ],
 )
-def test_queues(queues, reason):
-    found = read_queues([Queue(*queue) for queue in queues], 2000, "3.10.8")
+def test_queues(queues, unread, reason):
+    found = read_queues([Queue(*queue) for queue in queues], unread, 2000, "3.10.8")
     assert found.reason == reason
     assert ("connection", "open") in found.values

@@ -92,6 +92,17 @@ def test_a_part_that_alternates_is_flapping_and_then_quiet():
     assert status(window, 219 * 0.5, RULE) is Status.HEALTHY
 
 
+def test_a_part_that_suffers_from_several_others_in_turn_does_not_flap():
+    window = Window("part")
+    for round_ in range(3):
+        other = Finding(Status.DEGRADED, f"OTHER_{round_}", "Another is away.")
+        for index in range(20):
+            at = round_ * 10 + index * 0.5
+            window = observe(window, Sample("part", at, other if index >= 10 else GOOD), RULE)
+    assert len(window.changes) == 5
+    assert not window.flapping
+
+
 def test_an_hour_of_health_with_now_and_then_a_slow_answer_raises_nothing():
     """Two looks a second; one in a hundred is too late, and what comes soon after is another look."""
     chance, now, window = random.Random(6), 0.0, Window("part")
