@@ -73,16 +73,12 @@ async def task_group() -> AsyncIterator[asyncio.TaskGroup]:
 
 
 async def part(name: str, work: Awaitable[None]) -> None:
-    """A part of a process that must not end: when it fails, the log says so at once, however long the end takes.
-
-    Raises what it raised, or RuntimeError when it returned.
-    """
+    """Run a part of a process: when it fails, the log says so at once, however long the process takes to end."""
     try:
         await work
     except Exception as error:
         log.error("part failed", part=name, error=str(error), kind=type(error).__name__)
         raise
-    raise RuntimeError(f"{name} ended by itself")
 
 
 def end_within(seconds: float) -> None:

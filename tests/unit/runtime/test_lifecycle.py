@@ -90,11 +90,3 @@ async def test_a_part_that_fails_is_logged_before_its_process_ends(capsys: pytes
     told = "".join(capsys.readouterr())
     assert "part failed" in told
     assert "reports" in told
-
-
-async def test_a_part_must_not_end() -> None:
-    async def ends() -> None:
-        return
-
-    with pytest.raises(RuntimeError, match="reports ended by itself"):
-        await part("reports", ends())
