@@ -10,6 +10,7 @@ from orbital.v1 import crypto_pb2, crypto_pb2_grpc, inspect_pb2, inspect_pb2_grp
 
 from region.adapters.hsm.process import HsmProcess, open_hsm
 from region.adapters.journal.sqlite import SqliteJournal, open_journal
+from region.adapters.l1.providers import open_providers
 from region.adapters.opa.policy import open_policy
 from region.adapters.openbao.audit import AuditFile
 from region.adapters.openbao.ias import TokenKeeper
@@ -25,6 +26,7 @@ from region.flow.inspect import Inspect
 from region.flow.keyring import Keyring
 from region.flow.lane import Lane, LaneSettings
 from region.flow.lease import Beats
+from region.flow.owners import Owners
 from region.flow.prune import prune
 from region.flow.receipts import Receipts
 from region.flow.serve import Serve
@@ -92,6 +94,7 @@ async def main() -> None:
             hsm,
             keyring,
             world,
+            await open_providers(settings.l1, stack),
         )
         signer = BaoSigner(openbao, settings.openbao.signing, RECEIPT_KEY)
         receipts = Receipts(settings.region, journal, signer, AuditFile(settings.openbao.audit_file), world)
@@ -119,6 +122,9 @@ async def main() -> None:
             group.create_task(keep("prepare", parts.transit.prepare_import, world))
             group.create_task(keep("certify", lambda: certify(gateway, signer, settings.region, world), world))
         group.create_task(keep("public-keys", public_keys.run, world))
+        if IMMEDIATE in settings.lanes:
+            owners = Owners(settings.region, journal, parts, receipts, signals[IMMEDIATE].reports, settings.l1_seconds)
+            group.create_task(keep("owners", owners.run, world))
         group.create_task(keep("lease", beats.run, world))
         group.create_task(keep("keyring", keyring.run, world))
         group.create_task(keep("prune", lambda: prune(journal, world, settings.keep_hours), world))

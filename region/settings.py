@@ -93,6 +93,13 @@ class RegionSettings(Settings):
     ready_file: Path | None = Field(None, description="Written once the process works, enrolled or isolated")
     keep_hours: float = Field(24.0, gt=0, description="How long settled tasks are remembered, to recognise redelivery")
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
+    l1: dict[str, dict[str, str]] = Field(
+        {},
+        description="L1 providers beside the HSM, by the name that Links call them: L1__NAME__KIND, and what it wants",
+    )
+    l1_seconds: float = Field(
+        5.0, gt=0, description="How often the owner of each L1 is asked whether it is still allowed"
+    )
     opa: OpaSettings
     openbao: OpenBaoSettings
     hsm: HsmSettings

@@ -8,6 +8,7 @@ from stack import order
 from stack.identity.authority import Authority
 from stack.identity.certificates import Certificates
 from stack.identity.signing import SigningKeys
+from stack.openbao.customer import CustomerBao
 from stack.openbao.region import RegionBao
 from stack.openbao.world import GlobalBao
 from stack.parts.checker import Checker
@@ -27,7 +28,15 @@ REGIONS = (Region("eu10", MTLS), Region("us20", JWT))
 # The slowest part comes first: it is being started while the others are prepared.
 GLOBAL_PORTS = (
     *("epmd", "amqp", "mqtt", "management", "prometheus", "rabbitmq-dist"),
-    *("openbao-global", "openbao-global-cluster", "gateway-mtls", "gateway-jwt", "gateway-bundles"),
+    *(
+        "openbao-global",
+        "openbao-global-cluster",
+        "openbao-customer",
+        "openbao-customer-cluster",
+        "gateway-mtls",
+        "gateway-jwt",
+        "gateway-bundles",
+    ),
     *("opa-gateway-immediate", "opa-gateway-bulk"),
 )
 
@@ -47,7 +56,7 @@ def port_names(regions: Sequence[Region]) -> list[str]:
 def parts(site: Site) -> list[Unit]:
     """The units that do not need Orbital's own processes."""
     bao = GlobalBao(site)
-    units: list[Unit] = [*_broker(site), Authority(site), bao, _database(site), Paths(site)]
+    units: list[Unit] = [*_broker(site), Authority(site), bao, _database(site), Paths(site), CustomerBao(site)]
     for region in site.regions:
         units += [SoftHSM(site, region), RegionBao(site, region)]
     return [*units, Certificates(site, bao), SigningKeys(site)]

@@ -16,6 +16,8 @@ from orbital.v1 import task_pb2 as pb
 
 ROOT = "root"
 L2 = "l2"
+# The provider that every region has: its own HSM.
+HSM = "hsm"
 
 
 class State(StrEnum):
@@ -38,8 +40,21 @@ KEY_STATES: Mapping[State, pb.KeyState.ValueType] = {
 
 
 @dataclass(frozen=True, slots=True)
+class L1:
+    """A customer's root key: its provider, as the region knows it, and its label there."""
+
+    provider: str
+    key: str
+
+    @property
+    def mark(self) -> str:
+        """How a blob says that this key wraps it."""
+        return f"l1:{self.key}" if self.provider == HSM else f"l1/{self.provider}:{self.key}"
+
+
+@dataclass(frozen=True, slots=True)
 class Blob:
-    """One version's material, wrapped by the region root ("root"), an L1 ("l1:LABEL") or the System's L2 ("l2")."""
+    """One version's material, wrapped by the region root ("root"), an L1 (its mark) or the System's L2 ("l2")."""
 
     version: int
     wrapped_by: str
@@ -48,7 +63,12 @@ class Blob:
     @property
     def l1(self) -> str:
         """The label of the L1 that wraps it, or the empty string."""
-        return self.wrapped_by.removeprefix("l1:") if self.wrapped_by.startswith("l1:") else ""
+        return self.wrapped_by.partition(":")[2] if self.wrapped_by.startswith("l1") else ""
+
+    @property
+    def provider(self) -> str:
+        """The provider of the L1 that wraps it."""
+        return self.wrapped_by.partition(":")[0].removeprefix("l1").removeprefix("/") or HSM
 
     @property
     def l2_version(self) -> int:
@@ -77,11 +97,12 @@ class TenantRecord:
 
 @dataclass(frozen=True, slots=True)
 class LinkRecord:
-    """The fence of a Link: the newest generation that the region acted on."""
+    """The fence of a Link: the newest generation that the region acted on, and the change that made it."""
 
     generation: int
     state: str
     system: str
+    correlation_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +111,8 @@ class SystemRecord:
 
     `settled` is false while transit or the Services may lag behind the record. Transit knows no check-and-set, so who
     changes a key there says so first: `importing_until` and `destroying_until` are the times after which nothing that
-    was begun can still arrive, 0 when nothing is under way.
+    was begun can still arrive, 0 when nothing is under way. `refused_at` is when the owner of the L1 refused it: then
+    it is UNLINKED though its Link is not, until the owner allows it again.
     """
 
     generation: int
@@ -104,6 +126,13 @@ class SystemRecord:
     destroying_until: float = 0.0
     killed: int = 0
     compromised_below: int = 0
+    provider: str = HSM
+    refused_at: float = 0.0
+
+    @property
+    def l1(self) -> L1:
+        """The customer's root key that its Link names, or named last."""
+        return L1(self.provider, self.key)
 
     @property
     def open(self) -> bool:
@@ -119,7 +148,7 @@ class SystemRecord:
         """True while somebody's change of the key in transit may still arrive."""
         return max(self.importing_until, self.destroying_until) > now
 
-    def linking(self, link: str, generation: int, key: str, blobs: tuple[Blob, ...], until: float) -> SystemRecord:
+    def linking(self, link: str, generation: int, l1: L1, blobs: tuple[Blob, ...], until: float) -> SystemRecord:
         """LINK_KEY begins: the fence and the L1-wrapped material in one write. An active key goes on serving."""
         return replace(
             self,
@@ -127,7 +156,9 @@ class SystemRecord:
             blobs=blobs,
             links={**self.links, link: generation},
             link=link,
-            key=key,
+            key=l1.key,
+            provider=l1.provider,
+            refused_at=0.0,
             settled=False,
             importing_until=until,
             destroying_until=0.0,
@@ -140,14 +171,21 @@ class SystemRecord:
     def unlinked(self, link: str, generation: int, until: float) -> SystemRecord:
         """UNLINK_KEY begins: nothing is served from this write on. Another Link's permission is left alone."""
         fenced = replace(self, links={**self.links, link: generation})
-        if not self.open or self.link != link:
+        if self.link != link:
+            return fenced
+        fenced = replace(fenced, refused_at=0.0)
+        if not self.open:
             return fenced
         return replace(fenced, state=State.UNLINKED, settled=True, destroying_until=until)
 
     def revoked(self, generation: int, until: float) -> SystemRecord:
         """The kill switch begins for this System."""
-        marked = replace(self, killed=generation)
+        marked = replace(self, killed=generation, refused_at=0.0)
         return replace(marked, state=State.UNLINKED, settled=True, destroying_until=until) if self.open else marked
+
+    def refused(self, now: float, until: float) -> SystemRecord:
+        """The owner of the L1 refused it: as good as unlinked, but it comes back when the owner allows it again."""
+        return replace(self, state=State.UNLINKED, settled=True, destroying_until=until, refused_at=now)
 
     def destroyed(self, generation: int, until: float) -> SystemRecord:
         """PURGE_KEY begins: no wrapped version remains; the fences do."""
@@ -158,6 +196,7 @@ class SystemRecord:
             blobs=(),
             link="",
             key="",
+            refused_at=0.0,
             settled=True,
             destroying_until=until,
         )
@@ -215,7 +254,7 @@ def tenant_record(fields: Mapping[str, Any]) -> TenantRecord:
 
 def link_record(fields: Mapping[str, Any]) -> LinkRecord:
     """A Link's record from the store."""
-    return LinkRecord(int(fields["generation"]), fields["state"], fields["system"])
+    return LinkRecord(int(fields["generation"]), fields["state"], fields["system"], fields.get("correlation_id", ""))
 
 
 def system_record(fields: Mapping[str, Any]) -> SystemRecord:
@@ -232,6 +271,8 @@ def system_record(fields: Mapping[str, Any]) -> SystemRecord:
         destroying_until=float(fields.get("destroying_until", 0.0)),
         killed=int(fields["killed"]),
         compromised_below=int(fields.get("compromised_below", 0)),
+        provider=fields.get("provider", HSM),
+        refused_at=float(fields.get("refused_at", 0.0)),
     )
 
 

@@ -19,6 +19,7 @@ from region.flow.signals import LaneSignals
 from region.handlers.parts import Handler, Parts
 from region.handlers.sync_metadata import sync_metadata
 from region.ports.journal import Journal
+from region.ports.l1 import Refused
 from region.ports.policy import Decisions, Policy
 from runtime.errors import Conflict, Invalid, OrbitalError, Precondition
 from runtime.lifecycle import Backoff, task_group
@@ -171,7 +172,7 @@ class Executor:
                 if outcome.destroyed is not None:
                     receipt = await self._receipts.issue(entry, outcome, decided, attempt)
                 return outcome, receipt
-        except (Invalid, Precondition) as error:
+        except (Invalid, Precondition, Refused) as error:
             return result.failed(error.reason, error.message), b""
         except OrbitalError as error:
             return result.waiting(error.reason, error.message), b""

@@ -15,6 +15,7 @@ from region.domain.states import STATES, state_of
 from region.flow.keyring import Keyring, ServiceKeys
 from region.flow.lease import Beats
 from region.handlers.parts import Parts, read_service, read_system, read_tenant
+from region.ports.l1 import REFUSED
 from region.ports.serving import Item
 from runtime.errors import Invalid, NotFound, OrbitalError, Precondition
 
@@ -159,6 +160,8 @@ class Serve:
             raise NotFound(f"{system_name.resource} is not known here", field="system")
         if record is None:
             raise NotFound(f"{service.resource} is not known here", field="service")
+        if system.refused_at:
+            raise Precondition(f"The owner of the L1 of {system_name.resource} refused it", reason=REFUSED)
         if system.state is keys.State.UNLINKED:
             raise Precondition(f"{system_name.resource} was unlinked", reason="KEY_REVOKED")
         if system.state is not keys.State.ACTIVE or any(blob.wrapped_by != keys.L2 for blob in record.blobs):

@@ -44,7 +44,7 @@ async def _define_system(parts: Parts, task: pb.Task, name: Name) -> Result:
         return stale(held.generation)
     gone = _compromised(held, generation, below)
     if held.generation < generation or not held.settled:
-        l1 = held.key if held.open else ""
+        l1 = held.l1 if held.open else None
         blobs = held.blobs + await fresh_blobs(parts, len(held.blobs) + 1, wanted, l1)
         held = held.raised(generation, blobs, ends(parts), below)
         revision = await write(parts, name, held, revision)

@@ -29,10 +29,10 @@ async def link_key(parts: Parts, task: pb.Task, name: Name) -> Result:
     refusal = await _fenced(parts, task, name, record)
     if refusal:
         return refusal
-    key = task.resource.link.key
+    l1 = keys.L1(task.resource.link.provider or keys.HSM, task.resource.link.key)
     if record.links.get(name.leaf) != generation or not record.settled or record.state is not keys.State.ACTIVE:
-        blobs = await _by_l1(parts, record, key)
-        record = record.linking(name.leaf, generation, key, blobs, ends(parts))
+        blobs = await _by_l1(parts, record, l1)
+        record = record.linking(name.leaf, generation, l1, blobs, ends(parts))
         revision = await write(parts, system, record, revision)
         if not await settle(parts, system, record, revision):
             return stale(generation + 1)
@@ -57,20 +57,20 @@ async def _fenced(parts: Parts, task: pb.Task, name: Name, record: keys.SystemRe
         other = Name(name.kind, name.tenant, leaf=record.link).resource
         return waiting("SYSTEM_LINKED", f"{other} links the System already; it has to be unlinked first.", other)
     if held is None or held.generation < generation:
-        await write(parts, name, keys.LinkRecord(generation, "LINKED", spec.system), revision)
+        await write(parts, name, keys.LinkRecord(generation, "LINKED", spec.system, task.correlation_id), revision)
     return None
 
 
-async def _by_l1(parts: Parts, record: keys.SystemRecord, key: str) -> tuple[keys.Blob, ...]:
-    """Every version wrapped by the L1 of that label, which is how an L1 is rotated too."""
+async def _by_l1(parts: Parts, record: keys.SystemRecord, l1: keys.L1) -> tuple[keys.Blob, ...]:
+    """Every version wrapped by that L1, which is how an L1 is rotated, or moved to another provider, too."""
     blobs = []
     for blob in record.blobs:
-        if blob.l1 == key:
+        if blob.wrapped_by == l1.mark:
             blobs.append(blob)
             continue
         material = await unwrapped(parts, blob)
         try:
-            blobs.append(await wrapped(parts, blob.version, material, key))
+            blobs.append(await wrapped(parts, blob.version, material, l1))
         finally:
             wipe(material)
     return tuple(blobs)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 
 from orbital.v1 import task_pb2 as pb
 
 from region.domain import keys
 from region.domain.names import Name
 from region.domain.result import Result
+from region.ports.l1 import Provider
 from region.ports.vault import Cache, Hsm, Store, Transit
 from region.ports.world import World
+from runtime.errors import Unavailable
+
+UNKNOWN_PROVIDER = "L1_PROVIDER_UNKNOWN"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,15 @@ class Parts:
     hsm: Hsm
     cache: Cache
     world: World
+    # By the names that Links call them; the HSM is always there.
+    providers: Mapping[str, Provider] = field(default_factory=dict)
+
+    def l1(self, provider: str) -> Provider:
+        """The provider of that name; raises Unavailable when this region has none."""
+        found = self.hsm if provider == keys.HSM else self.providers.get(provider)
+        if found is None:
+            raise Unavailable(f"This region has no L1 provider called {provider!r}", reason=UNKNOWN_PROVIDER)
+        return found
 
 
 # Brings the region to the level that the task wants, or says why not. Safe to run again after it broke off anywhere.

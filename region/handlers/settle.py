@@ -165,17 +165,20 @@ async def _rewrapped(parts: Parts, system: Name, blobs: list[keys.Blob]) -> dict
 
 
 async def unwrapped(parts: Parts, blob: keys.Blob) -> bytearray:
-    """The material of a blob that the HSM wraps; the caller overwrites it."""
-    return await parts.hsm.unwrap(blob.l1 or ROOT_KEY, b64decode(blob.text))
+    """The material of a blob that an L1 or the region root wraps; the caller overwrites it."""
+    if not blob.l1:
+        return await parts.hsm.unwrap(ROOT_KEY, b64decode(blob.text))
+    return await parts.l1(blob.provider).unwrap(blob.l1, b64decode(blob.text))
 
 
-async def wrapped(parts: Parts, version: int, material: bytearray, l1: str = "") -> keys.Blob:
-    """Material wrapped by the L1 of that label, or by the region root."""
-    text = b64encode(await parts.hsm.wrap(l1 or ROOT_KEY, material)).decode()
-    return keys.Blob(version, f"l1:{l1}" if l1 else keys.ROOT, text)
+async def wrapped(parts: Parts, version: int, material: bytearray, l1: keys.L1 | None = None) -> keys.Blob:
+    """Material wrapped by an L1, or by the region root."""
+    if l1 is None:
+        return keys.Blob(version, keys.ROOT, b64encode(await parts.hsm.wrap(ROOT_KEY, material)).decode())
+    return keys.Blob(version, l1.mark, b64encode(await parts.l1(l1.provider).wrap(l1.key, material)).decode())
 
 
-async def fresh_blobs(parts: Parts, first: int, last: int, l1: str = "") -> tuple[keys.Blob, ...]:
+async def fresh_blobs(parts: Parts, first: int, last: int, l1: keys.L1 | None = None) -> tuple[keys.Blob, ...]:
     """New material for the versions `first` to `last`, wrapped and forgotten."""
     blobs = []
     for version in range(first, last + 1):

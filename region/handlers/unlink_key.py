@@ -30,7 +30,7 @@ async def unlink_key(parts: Parts, task: pb.Task, name: Name) -> Result:
         await destroy(parts, system)
         return stale(held.generation)
     if held is None or held.generation < generation or held.state != "UNLINKED":
-        await write(parts, name, keys.LinkRecord(generation, "UNLINKED", system.system), revision)
+        await write(parts, name, keys.LinkRecord(generation, "UNLINKED", system.system, task.correlation_id), revision)
     for _ in range(ROUNDS):
         record, at = await read_system(parts, system)
         if record is None:

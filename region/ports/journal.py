@@ -35,6 +35,9 @@ class Journal(Protocol):
     async def receipt(self, task_id: str) -> bytes:
         """The receipt that was made of this task, however long ago; empty when there is none."""
 
+    async def tell(self, lane: int, reports: Sequence[bytes], receipts: Sequence[tuple[str, bytes]] = ()) -> None:
+        """Keep reports of what no task brought about, and receipts by the IDs that the reports give."""
+
     async def unsent(self, lane: int, after: int, limit: int) -> list[tuple[int, bytes]]:
         """Reports of the lane that were not accepted yet, above the number `after`, in order."""
 

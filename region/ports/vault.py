@@ -50,6 +50,9 @@ class Store(Protocol):
     async def names(self, folder: str) -> list[str]:
         """The names of the records directly below a folder."""
 
+    async def folders(self, folder: str) -> list[str]:
+        """The names of the folders directly below a folder."""
+
 
 class Transit(Protocol):
     """Keys that encrypt and never leave. Where a key is missing, NotFound is raised with the reason KEY_ABSENT.
@@ -90,6 +93,9 @@ class Hsm(Protocol):
 
     async def unwrap(self, label: str, blob: bytes) -> bytearray:
         """Unwrap; the caller overwrites the result after use."""
+
+    async def ask(self, label: str) -> None:
+        """See region.ports.l1.Provider."""
 
 
 class Cache(Protocol):

@@ -17,6 +17,7 @@ from stack.site import Site
 from stack.unit import Step
 
 ROOT_DAYS = 3650
+SERVERS = ("openbao-global", "openbao-customer")
 SERVER_DAYS = 365
 RENEW_BELOW_DAYS = 120
 
@@ -29,7 +30,7 @@ class Authority(Step):
     async def run(self) -> None:
         """Make what is not there yet, or ends soon."""
         key, certificate = ensure_root(self.site)
-        for name in ("openbao-global", *(f"openbao-{region.name}" for region in self.site.regions)):
+        for name in (*SERVERS, *(f"openbao-{region.name}" for region in self.site.regions)):
             place = self.site.place(name)
             if _ends_soon(place / "cert.pem"):
                 _issue_server(place, name, key, certificate)

@@ -12,6 +12,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from runtime.settings import Section
 from stack.identity.signing import signing_file
+from stack.openbao import customer
 from stack.openbao.world import TOKEN_ROLE
 from stack.parts import softhsm
 from stack.parts.opa import bundle
@@ -21,6 +22,8 @@ from stack.settings import PostgresServer, RabbitMQServer
 from stack.site import JWT, Region, Site
 from stack.unit import Launch, Server
 
+# Few L1 on one machine: they can be asked often.
+L1_SECONDS = 1
 LANES = {"immediate": "[0]", "bulk": "[1,2]"}
 # What can wait makes room for lane 0 and for what serves keys.
 GATEWAY_NICE = {"immediate": 0, "bulk": 5}
@@ -118,7 +121,12 @@ class RegionWorker(Server):
         super().__init__(site)
         self.name = f"region-{region.name}-{role}"
         self.requires = (f"openbao-{region.name}", f"softhsm-{region.name}", "certificates", "signing-keys")
-        self.wants = (f"envoy-{region.name}", f"opa-{region.name}-{role}", f"opa-{region.name}-immediate")
+        self.wants = (
+            f"envoy-{region.name}",
+            f"opa-{region.name}-{role}",
+            f"opa-{region.name}-immediate",
+            customer.NAME,
+        )
         self._region = region
         self._role = role
         self._socket = site.layout.run / f"{self.name}.sock"
@@ -165,6 +173,7 @@ class RegionWorker(Server):
             "HSM__PIN_FILE": site.secret(f"hsm-{region}-pin"),
             "HSM__CONF": self._token_directory(),
             "HSM__GENERATE_MISSING": "true",
+            **self._customer(),
         }
         if self._role == "immediate":
             settings["LISTEN"] = f"unix:{self._socket}"
@@ -173,6 +182,17 @@ class RegionWorker(Server):
         if self._region.auth == JWT:
             settings |= self._issuer()
         return settings
+
+    def _customer(self) -> dict[str, object]:
+        """The customer's KMS, as an L1 provider beside the HSM."""
+        settings = {
+            "KIND": "transit",
+            "ADDRESS": f"https://{self.site.address(customer.NAME)}",
+            "CA_FILE": self.site.authority(),
+            "TOKEN_FILE": self.site.secret("customer-token"),
+        }
+        prefix = f"L1__{customer.PROVIDER.upper()}__"
+        return {"L1_SECONDS": L1_SECONDS, **{f"{prefix}{name}": value for name, value in settings.items()}}
 
     def _issuer(self) -> dict[str, object]:
         """Where the region gets its tokens: through its path, so that a cut cuts this too."""

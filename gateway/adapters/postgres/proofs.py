@@ -23,6 +23,7 @@ class PostgresProofs:
         async with translated():
             rows = await self._pool.fetch(SQL["proof_tasks"], correlation_id, list(PROVEN))
             found = {row["id"]: _share(row) for row in rows}
+            found |= {row["id"]: _share(row) for row in await self._pool.fetch(SQL["proof_more"], correlation_id)}
             for row in await self._pool.fetch(SQL["proof_placements"], correlation_id, list(PROVEN)):
                 identity = task_id(row["name"], row["region"], row["generation"])
                 # Detected, but no task was made yet.

@@ -52,6 +52,7 @@ def _placement_row(item: Regional) -> tuple[object, ...]:
         report.reason,
         report.message,
         REDRIVE[report.outcome],
+        report.withdrawn,
     )
 
 

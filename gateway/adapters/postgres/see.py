@@ -49,7 +49,7 @@ def _resource(row: asyncpg.Record) -> Resource:
 
 def _placement(row: asyncpg.Record) -> registry.Placement:
     behind = row["desired_generation"] > row["observed_generation"]
-    state = CONVERGED if not behind else DRIFTING if row["reason"] else CONVERGING
+    state = DRIFTING if row["withdrawn"] or (behind and row["reason"]) else CONVERGING if behind else CONVERGED
     placement = registry.Placement(
         tenant=row["tenant"],
         resource=row["name"],

@@ -19,10 +19,11 @@ class Action(IntEnum):
     WRAP = 1
     UNWRAP = 2
     TRY = 3
+    ASK = 4
 
 
 class Outcome(IntEnum):
-    """What came of it: done, or why not. The last three come of a trial alone."""
+    """What came of it: done, or why not. Three of them come of a trial alone."""
 
     DONE = 0
     AWAY = 1
@@ -31,6 +32,7 @@ class Outcome(IntEnum):
     TOKEN_MISSING = 4
     LOGIN_REFUSED = 5
     TRIAL_FAILED = 6
+    OWNER_REFUSED = 7
 
 
 @dataclass(frozen=True, slots=True, repr=False)

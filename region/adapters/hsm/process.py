@@ -16,6 +16,7 @@ import orjson
 
 from region.adapters.hsm.frames import LENGTH, MOST_BYTES, Action, Answer, Outcome, Request, answer
 from region.handlers.parts import wipe
+from region.ports.l1 import Refused
 from region.ports.vault import ROOT_KEY
 from region.ports.world import World
 from runtime.errors import OrbitalError, Stalled, Unavailable
@@ -32,6 +33,7 @@ UNREACHABLE = "HSM_UNREACHABLE"
 ERRORS: dict[Outcome, Callable[[str], OrbitalError]] = {
     Outcome.AWAY: lambda message: Unavailable(message, reason=UNREACHABLE),
     Outcome.KEY_MISSING: lambda message: Unavailable(message, reason="L1_KEY_MISSING"),
+    Outcome.OWNER_REFUSED: Refused,
     Outcome.BLOB_REFUSED: lambda message: Stalled(message, reason="BLOB_REFUSED"),
     Outcome.TOKEN_MISSING: lambda message: Unavailable(message, reason="HSM_TOKEN_MISSING"),
     Outcome.LOGIN_REFUSED: lambda message: Unavailable(message, reason="HSM_LOGIN_REFUSED"),
@@ -76,6 +78,10 @@ class HsmProcess:
         """See region.ports.inspecting.Provider."""
         found: dict[str, str] = orjson.loads(await self._call(Action.TRY, ROOT_KEY, bytearray()))
         return found
+
+    async def ask(self, label: str) -> None:
+        """See the port."""
+        await self._call(Action.ASK, label, bytearray())
 
     async def _call(self, action: Action, label: str, payload: bytearray) -> bytearray:
         worker = await self._live()

@@ -75,6 +75,10 @@ class Token:
         """Token, login, and what the key of that label wraps unwrapped again; raises TokenError, naming the step."""
         return self._guarded(lambda: self._try_out(label), WHY)
 
+    def ask(self, label: str) -> None:
+        """Whether the key may be used; raises TokenError: its owner took it away, or let it unwrap no more."""
+        self._guarded(lambda: self._ask(label))
+
     def _guarded(self, work: Callable[[], T], why: Mapping[type[Exception], Outcome] | None = None) -> T:
         try:
             return self._twice(work)
@@ -137,6 +141,16 @@ class Token:
             raise TokenError(Outcome.TRIAL_FAILED, "The HSM does not give back what it was given")
         major, minor = self._loaded.library_version
         return {"token": self._label, "model": str(token.model).strip(), "version": f"{major}.{minor}"}
+
+    def _ask(self, label: str) -> None:
+        session = self._open()
+        # Were this another token, the region's own key would be missing as well.
+        if not any(True for _ in session.get_objects({Attribute.LABEL: ROOT_KEY})):
+            raise TokenError(Outcome.AWAY, "The token does not hold the region's own key")
+        found = list(session.get_objects({Attribute.LABEL: label, Attribute.CLASS: ObjectClass.SECRET_KEY}))
+        if not any(key[Attribute.UNWRAP] for key in found):
+            self._keys.pop(label, None)
+            raise TokenError(Outcome.OWNER_REFUSED, f"The owner of {label!r} took it away, or lets it unwrap no more")
 
     def _wrap(self, label: str, material: bytearray) -> bytes:
         key = self._key(label)

@@ -52,6 +52,9 @@ def _answer(token: Token, asked: Request) -> Answer:
             return Answer(asked.number, Outcome.DONE, bytearray(json.dumps(token.try_out(asked.label)).encode()))
         if asked.action is Action.WRAP:
             return Answer(asked.number, Outcome.DONE, bytearray(token.wrap(asked.label, asked.payload)))
+        if asked.action is Action.ASK:
+            token.ask(asked.label)
+            return Answer(asked.number, Outcome.DONE, bytearray())
         return Answer(asked.number, Outcome.DONE, token.unwrap(asked.label, bytes(asked.payload)))
     except TokenError as error:
         return Answer(asked.number, error.outcome, bytearray(error.message.encode()))

@@ -133,6 +133,16 @@ class SqliteJournal:
 
         await self._call(work)
 
+    async def tell(self, lane: int, reports: Sequence[bytes], receipts: Sequence[tuple[str, bytes]] = ()) -> None:
+        """See the port."""
+
+        def work() -> None:
+            with self._transaction() as sql:
+                sql.executemany("INSERT OR IGNORE INTO receipts (task_id, receipt) VALUES (?, ?)", receipts)
+                sql.executemany("INSERT INTO reports (lane, report) VALUES (?, ?)", [(lane, one) for one in reports])
+
+        await self._call(work)
+
     async def receipt(self, task_id: str) -> bytes:
         """See the port."""
         query = "SELECT receipt FROM receipts WHERE task_id = ?"

@@ -61,9 +61,16 @@ class KvStore:
 
     async def names(self, folder: str) -> list[str]:
         """See the port."""
+        return [name for name in await self._listed(folder) if not name.endswith("/")]
+
+    async def folders(self, folder: str) -> list[str]:
+        """See the port."""
+        return [name.rstrip("/") for name in await self._listed(folder) if name.endswith("/")]
+
+    async def _listed(self, folder: str) -> list[str]:
         answer = await self._openbao.call("LIST", f"{self._mount}/metadata/{folder}")
         if answer.status == 404:
             return []
         if answer.status != 200:
             raise answer.refusal(f"list {folder}")
-        return [name for name in answer.body["data"]["keys"] if not name.endswith("/")]
+        return list(answer.body["data"]["keys"])

@@ -14,6 +14,7 @@ from contextlib import AbstractAsyncContextManager, suppress
 import pytest
 
 from region.adapters.hsm.process import HsmProcess, open_hsm
+from region.ports.l1 import Refused
 from region.ports.vault import ROOT_KEY
 from region.ports.world import real
 from runtime.errors import Stalled, Unavailable
@@ -93,6 +94,16 @@ async def test_an_l1_never_leaves_it(opens: Opens, real_parts: RealParts, tenant
     environment = {**os.environ, "SOFTHSM2_CONF": str(real_parts.conf)}
     said = await asyncio.to_thread(subprocess.check_output, command, env=environment, timeout=60, text=True)
     assert said.split() == ["False", "True"]
+
+
+async def test_a_key_that_its_owner_took_away_is_refused_and_not_made(opens: Opens, tenant: str) -> None:
+    async with opens(generate_missing=True) as hsm:
+        await hsm.wrap(f"l1-{tenant}", bytearray(32))
+        await hsm.ask(f"l1-{tenant}")
+        for _ in range(2):
+            with pytest.raises(Refused) as error:
+                await hsm.ask(f"nobody-{tenant}")
+            assert error.value.reason == "L1_REFUSED"
 
 
 async def test_many_calls_at_once_get_each_their_own_answer(hsm: HsmProcess) -> None:

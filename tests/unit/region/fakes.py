@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.keywrap import aes_key_unwrap_with_padding, aes_key_wrap_with_padding
 
 from region.handlers.parts import Parts
+from region.ports.l1 import Refused
 from region.ports.vault import VERSION_REFUSED, Stored, TransitKey
 from region.ports.world import World
 from runtime.errors import Conflict, NotFound, Stalled, Unavailable
@@ -42,7 +43,14 @@ class FakeStore:
     async def names(self, folder: str) -> list[str]:
         await asyncio.sleep(0)
         prefix = folder + "/"
-        return [path.removeprefix(prefix) for path in self.records if path.startswith(prefix)]
+        found = [path.removeprefix(prefix) for path in self.records if path.startswith(prefix)]
+        return [name for name in found if "/" not in name]
+
+    async def folders(self, folder: str) -> list[str]:
+        await asyncio.sleep(0)
+        prefix = folder + "/"
+        found = [path.removeprefix(prefix) for path in self.records if path.startswith(prefix)]
+        return list(dict.fromkeys(name.split("/")[0] for name in found if "/" in name))
 
 
 class FakeTransit:
@@ -120,11 +128,18 @@ class FakeHsm:
     def __init__(self) -> None:
         self.keys: dict[str, bytes] = {}
         self.away = False
+        self.refused: set[str] = set()
 
     def _key(self, label: str) -> bytes:
+        if label in self.refused:
+            raise Refused("disabled")
         if self.away:
             raise Unavailable("away", reason="HSM_UNREACHABLE")
         return self.keys.setdefault(label, secrets.token_bytes(32))
+
+    async def ask(self, label: str) -> None:
+        await asyncio.sleep(0)
+        self._key(label)
 
     async def wrap(self, label: str, material: bytearray) -> bytes:
         await asyncio.sleep(0)

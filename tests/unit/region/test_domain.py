@@ -59,8 +59,8 @@ def test_unlinking_stops_only_what_the_link_allowed() -> None:
 
 def test_relinking_an_active_key_does_not_interrupt_it() -> None:
     active = system(keys.State.ACTIVE, link="l", links={"l": 1})
-    assert active.linking("l", 2, "k", active.blobs, 9.0).state is keys.State.ACTIVE
-    assert system(keys.State.UNLINKED).linking("l", 3, "k", (), 9.0).state is keys.State.LINKING
+    assert active.linking("l", 2, keys.L1(keys.HSM, "k"), active.blobs, 9.0).state is keys.State.ACTIVE
+    assert system(keys.State.UNLINKED).linking("l", 3, keys.L1("kms", "k"), (), 9.0).state is keys.State.LINKING
 
 
 @given(

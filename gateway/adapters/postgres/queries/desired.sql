@@ -49,7 +49,7 @@ ON CONFLICT (resource_id, region) DO UPDATE SET
     lane = excluded.lane,
     desired_generation = excluded.desired_generation,
     correlation_id = excluded.correlation_id,
-    reason = '', message = '', attempt = 0, due_at = now(), updated_at = now();
+    reason = '', message = '', withdrawn = false, attempt = 0, due_at = now(), updated_at = now();
 
 -- name: insert_job
 INSERT INTO job (correlation_id, actor, action, detail, decision_id, process, request_id, response, total, converged_at)
@@ -73,7 +73,7 @@ SELECT
 -- name: drive_everywhere
 UPDATE placement AS p SET
     task_kind = $3::smallint, lane = $4::smallint, desired_generation = u.generation, correlation_id = $5,
-    reason = '', message = '', attempt = 0, due_at = now(), updated_at = now()
+    reason = '', message = '', withdrawn = false, attempt = 0, due_at = now(), updated_at = now()
 FROM unnest($1::bigint[], $2::bigint[]) AS u (resource_id, generation)
 WHERE p.resource_id = u.resource_id
 RETURNING p.region;

@@ -12,6 +12,12 @@ INNER JOIN resource AS r ON r.id = t.resource_id
 LEFT JOIN receipt AS e ON e.task_id = t.id
 WHERE t.correlation_id = $1 AND (t.kind = ANY($2::smallint[]) OR e.body IS NOT NULL);
 
+-- name: proof_more
+-- What no task brought about: the owner of an L1 refused it.
+SELECT e.task_id AS id, e.region, e.resource AS name, e.generation, e.kind, 3 AS state, '' AS message, e.body AS receipt
+FROM receipt AS e
+WHERE e.correlation_id = $1 AND NOT EXISTS (SELECT 1 FROM task AS t WHERE t.id = e.task_id);
+
 -- name: proof_placements
 SELECT p.region, r.name, p.desired_generation AS generation, p.task_kind AS kind, 1 AS state, '' AS message,
        NULL::bytea AS receipt

@@ -17,13 +17,15 @@ UPDATE placement AS p SET
     key_version = CASE WHEN u.done AND u.observed_generation >= p.observed_generation
         THEN u.key_version ELSE p.key_version END,
     reason = u.reason, message = u.message,
+    -- Taken back by the region itself, until it says that it is done again.
+    withdrawn = CASE WHEN u.done THEN u.withdrawn ELSE p.withdrawn END,
     due_at = CASE WHEN u.generation = p.desired_generation AND u.seconds > 0
         THEN now() + u.seconds * interval '1 second' ELSE p.due_at END,
     updated_at = now()
 FROM unnest(
     $1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bool[], $6::smallint[], $7::integer[],
-    $8::text[], $9::text[], $10::float8[]
-) AS u (resource, region, generation, observed_generation, done, key_state, key_version, reason, message, seconds)
+    $8::text[], $9::text[], $10::float8[], $11::bool[]
+) AS u (resource, region, generation, observed_generation, done, key_state, key_version, reason, message, seconds, withdrawn)
 INNER JOIN resource AS r ON r.name = u.resource
 WHERE p.resource_id = r.id AND p.region = u.region
     AND u.observed_generation <= p.desired_generation

@@ -18,7 +18,7 @@ LEFT JOIN (
     ON c.region = substr(r.name, 9)
 LEFT JOIN (
     SELECT region, count(*) AS placements,
-           count(*) FILTER (WHERE desired_generation > observed_generation) AS drifting
+           count(*) FILTER (WHERE desired_generation > observed_generation OR withdrawn) AS drifting
     FROM placement GROUP BY region
 ) AS p ON p.region = substr(r.name, 9)
 WHERE r.kind = 1
@@ -26,10 +26,10 @@ ORDER BY r.name;
 
 -- name: placements
 SELECT r.tenant, r.name, r.kind, p.region, p.desired_generation, p.observed_generation, p.reason, p.message,
-       p.correlation_id, p.updated_at, p.key_state, p.key_version
+       p.correlation_id, p.updated_at, p.key_state, p.key_version, p.withdrawn
 FROM placement AS p INNER JOIN resource AS r ON r.id = p.resource_id
 WHERE ($1 = '' OR r.tenant = $1) AND ($2 = '' OR p.region = $2) AND ($3 = '' OR r.name = $3)
-    AND ($4 = '' OR p.correlation_id = $4) AND (NOT $5 OR p.desired_generation > p.observed_generation)
+    AND ($4 = '' OR p.correlation_id = $4) AND (NOT $5 OR p.desired_generation > p.observed_generation OR p.withdrawn)
     -- The placements of a tombstone are seen until it is everywhere; afterwards only by whoever asks for it.
     AND (NOT r.retired OR $3 <> '' OR $4 <> '' OR p.desired_generation > p.observed_generation)
     AND (r.name, p.region) > ($6, $7)

@@ -1,0 +1,120 @@
+"""An external KMS: the transit engine of the customer's own OpenBao or Vault, used with the customer's own token.
+
+The customer disables a key by withdrawing the policy, revoking the token, deleting the key, or raising its least
+version.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import binascii
+import ssl
+from base64 import b64decode, b64encode
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import aiohttp
+import orjson
+from pydantic import Field
+from yarl import URL
+
+from region.ports.l1 import UNREACHABLE, Refused
+from runtime.errors import Invalid, Stalled, Unavailable
+from runtime.settings import Section, read_secret
+
+TIMEOUT = 3.0
+CONNECTIONS = 16
+# What it says of a key that is gone, and of a version that the owner has shut.
+GONE = ("encryption key not found", "no existing key named", "no key found with name", "disallowed by policy")
+CANARY = b"orbital: may this key still unwrap?"
+
+
+class Config(Section):
+    """ORBITAL_L1__NAME__… of a provider of kind `transit`."""
+
+    address: str = Field(description="https://host:port")
+    ca_file: Path = Field(description="Authority of its certificate, PEM")
+    token_file: Path = Field(description="File with the customer's token for this region; read anew after a refusal")
+    mount: str = Field("transit", description="Mount of the transit engine")
+    namespace: str = Field("", description="Namespace of the customer, where there is one")
+
+
+class TransitProvider:
+    """See region.ports.l1.Provider."""
+
+    def __init__(self, session: aiohttp.ClientSession, config: Config) -> None:
+        self._session = session
+        self._config = config
+        self._base = f"{config.address.rstrip('/')}/v1/{config.mount}"
+        # Something of ours by each key, so that asking needs no tenant's blob; made when a key is first asked about.
+        self._canaries: dict[str, bytes] = {}
+
+    async def wrap(self, label: str, material: bytearray) -> bytes:
+        """See the port."""
+        found = await self._call("encrypt", label, {"plaintext": b64encode(material).decode()})
+        return str(found["ciphertext"]).encode()
+
+    async def unwrap(self, label: str, blob: bytes) -> bytearray:
+        """See the port."""
+        try:
+            text = blob.decode("ascii")
+        except UnicodeDecodeError as error:
+            raise _foreign(label) from error
+        found = await self._call("decrypt", label, {"ciphertext": text})
+        try:
+            return bytearray(b64decode(found["plaintext"], validate=True))
+        except binascii.Error as error:
+            raise _foreign(label) from error
+
+    async def ask(self, label: str) -> None:
+        """See the port."""
+        canary = self._canaries.get(label)
+        if canary is None:
+            canary = self._canaries[label] = await self.wrap(label, bytearray(CANARY))
+        await self.unwrap(label, canary)
+
+    async def _call(self, action: str, label: str, body: dict[str, str]) -> dict[str, Any]:
+        where = URL(f"{self._base}/{action}/{quote(label, safe='')}", encoded=True)
+        try:
+            headers = {"X-Vault-Token": read_secret(self._config.token_file).get_secret_value()}
+            if self._config.namespace:
+                headers["X-Vault-Namespace"] = self._config.namespace
+            async with (
+                asyncio.timeout(TIMEOUT),
+                self._session.post(where, data=orjson.dumps(body), headers=headers) as answer,
+            ):
+                status, raw = answer.status, await answer.read()
+            found = orjson.loads(raw) if raw else {}
+        except (aiohttp.ClientError, OSError, TimeoutError, orjson.JSONDecodeError, Invalid) as error:
+            raise Unavailable(f"The KMS does not answer: {type(error).__name__}", reason=UNREACHABLE) from error
+        if status == 200:
+            return dict(found["data"])
+        raise _refusal(status, "; ".join(map(str, found.get("errors", ()))), label)
+
+
+def _refusal(status: int, said: str, label: str) -> Exception:
+    """Which of the answers that are no success it is."""
+    if status in {401, 403}:
+        return Refused(f"The owner of {label!r} does not let this region use it")
+    if status in {400, 404} and any(words in said for words in GONE):
+        return Refused(f"The owner of {label!r} took it away, or shut its version")
+    if status in {404, 405, 429} or status >= 500:
+        return Unavailable(f"The KMS answered {status}", reason=UNREACHABLE)
+    return _foreign(label)
+
+
+def _foreign(label: str) -> Stalled:
+    return Stalled(f"The key {label!r} does not unwrap this blob", reason="BLOB_REFUSED")
+
+
+@asynccontextmanager
+async def open_provider(config: Config) -> AsyncIterator[TransitProvider]:
+    """The provider on a pool of connections; it does not have to be there yet."""
+    context = ssl.create_default_context(cafile=str(config.ca_file))
+    connector = aiohttp.TCPConnector(limit=CONNECTIONS, ssl=context)
+    headers = {"Content-Type": "application/json", "X-Vault-Request": "true"}
+    async with aiohttp.ClientSession(connector=connector, headers=headers, trust_env=False) as session:
+        yield TransitProvider(session, config)

@@ -1,0 +1,232 @@
+"""Asks the customers' L1 providers, all the time, whether the owners still allow what they allowed.
+
+Refused: every System of that L1 is revoked here, as fast as by a task of lane 0, and comes back when the owner allows
+it again. Not reached: the region serves on, and says since when.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from orbital.v1 import resource_pb2 as rpb
+from orbital.v1 import task_pb2 as pb
+
+from region.domain import destroyed, keys
+from region.domain.names import Kind, Name
+from region.domain.result import Result, done
+from region.domain.work import Entry
+from region.flow.outcome import Decided, settled
+from region.flow.receipts import Attempt, Receipts
+from region.flow.signals import Signal
+from region.handlers.link_key import link_key
+from region.handlers.parts import Parts, read_link, read_system, write
+from region.handlers.turn import destroy, ends
+from region.ports.journal import Journal
+from region.ports.l1 import REFUSED, UNREACHABLE, Refused
+from runtime.errors import Conflict, OrbitalError, Unavailable
+from runtime.logs import get_logger
+
+log = get_logger(__name__)
+
+LANE = 0
+WIDTH = 8
+TRIES = 5
+# Reading which L1 are in use takes at most a tenth of the time.
+READ_SHARE = 10
+
+
+@dataclass(slots=True)
+class Root:
+    """An L1 that some System here is wrapped by: those Systems, and since when its provider was not reached, or 0."""
+
+    away_since: float
+    refused: bool = False
+    systems: set[Name] = field(default_factory=set)
+
+
+def unknown(l1: keys.L1) -> float:
+    """What is said of an L1 before it was first asked: an earlier process may have reported a provider as away."""
+    return 0.0 if l1.provider == keys.HSM else -1.0
+
+
+class Owners:
+    """Runs in the process that serves. `seconds` between two questions about the same L1."""
+
+    def __init__(
+        self, region: str, journal: Journal, parts: Parts, receipts: Receipts, reports: Signal, seconds: float
+    ) -> None:
+        self._region = region
+        self._journal = journal
+        self._parts = parts
+        self._receipts = receipts
+        self._reports = reports
+        self._seconds = seconds
+        self._roots: dict[keys.L1, Root] = {}
+
+    async def run(self) -> None:
+        """Ask, for ever; a long list of Systems is read again less often."""
+        read_at = took = 0.0
+        while True:
+            now = self._parts.world.now()
+            if now >= read_at + max(self._seconds, READ_SHARE * took):
+                await self._read()
+                read_at, took = now, self._parts.world.now() - now
+            await self.ask_all()
+            await self._parts.world.sleep(self._seconds)
+
+    async def ask_all(self) -> None:
+        """One round of questions, several at once, one for each L1."""
+        gate = asyncio.Semaphore(WIDTH)
+
+        async def ask(l1: keys.L1, root: Root) -> None:
+            async with gate:
+                await self._ask(l1, root)
+
+        await asyncio.gather(*(ask(l1, root) for l1, root in list(self._roots.items())))
+
+    async def _read(self) -> None:
+        """Learn which L1 are in use, or would be if their owner allowed it."""
+        found: dict[keys.L1, Root] = {}
+        for tenant in await self._parts.store.folders("systems"):
+            for each in await self._parts.store.names(f"systems/{tenant}"):
+                name = Name(Kind.SYSTEM, tenant, each)
+                record, _ = await read_system(self._parts, name)
+                if record and record.key and (record.open or record.refused_at):
+                    before = self._roots.get(record.l1) or Root(unknown(record.l1))
+                    root = found.setdefault(record.l1, Root(before.away_since, before.refused))
+                    root.systems.add(name)
+        self._roots = found
+
+    async def _ask(self, l1: keys.L1, root: Root) -> None:
+        try:
+            await self._parts.l1(l1.provider).ask(l1.key)
+        except Refused as error:
+            root.away_since, why = 0.0, error.message
+            if not root.refused:
+                # What was linked since the last look is revoked with the rest.
+                await self._read()
+                root = self._roots.get(l1, root)
+                root.refused = True
+            await self._each(root.systems, lambda system: self._revoke(system, l1, why))
+        except Unavailable as error:
+            if root.away_since <= 0:
+                root.away_since = self._parts.world.now()
+                log.warning("l1_unreachable", provider=l1.provider, reason=error.reason, error=error.message)
+                await self._each(root.systems, lambda system: self._say_away(system, root.away_since))
+        except OrbitalError as error:
+            log.error("l1_not_asked", provider=l1.provider, reason=error.reason, error=error.message)
+        else:
+            back, root.away_since, root.refused = root.away_since, 0.0, False
+            await self._each(root.systems, lambda system: self._allow(system, l1, was_away=bool(back)))
+
+    async def _each(self, systems: Iterable[Name], work: Callable[[Name], Awaitable[None]]) -> None:
+        for system in sorted(systems, key=lambda one: one.path):
+            try:
+                await work(system)
+            except OrbitalError as error:
+                # Asked again, and so tried again, a moment later.
+                log.warning("l1_not_settled", system=system.resource, reason=error.reason, error=error.message)
+
+    async def _revoke(self, system: Name, l1: keys.L1, why: str) -> None:
+        """Destroy the active L2 of a System whose L1 its owner refused, once; what broke off is finished."""
+        for _ in range(TRIES):
+            record, revision = await read_system(self._parts, system)
+            if record is None or record.l1 != l1 or not (record.open or record.refused_at):
+                return
+            # To the millisecond, so that it is the same after a round through the store.
+            now = record.refused_at if not record.open else round(self._parts.world.now(), 3)
+            task = await self._task(system, record, pb.TASK_KIND_UNLINK_KEY, now)
+            if not record.open and await self._journal.receipt(task.id):
+                return
+            async with self._receipts.attempt(task) as attempt:
+                self._parts.cache.drop(system.tenant, system.system)
+                try:
+                    if record.open:
+                        await write(self._parts, system, record.refused(now, ends(self._parts)), revision)
+                except Conflict:
+                    continue
+                # Again: a call may have loaded a key between the first drop and this write.
+                self._parts.cache.drop(system.tenant, system.system)
+                gone = destroyed.revoked(system.resource) if await destroy(self._parts, system) else ()
+                outcome = done(
+                    task.resource.generation, "REFUSED", pb.KEY_STATE_DESTROYED, len(record.blobs), destroyed=gone
+                )
+                log.warning("l1_refused", system=system.resource, provider=l1.provider, error=why)
+                await self._say(task, outcome, reason=REFUSED, message=f"{why}.", withdrawn=True, attempt=attempt)
+            return
+        raise Conflict("The System kept changing while it was revoked")
+
+    async def _allow(self, system: Name, l1: keys.L1, *, was_away: bool) -> None:
+        """Bring back what the owner had refused, or say that the provider is there again."""
+        record, _ = await read_system(self._parts, system)
+        if record is None or record.l1 != l1:
+            return
+        # What brought it back may have broken off; whoever else is at it has a turn.
+        broken_off = record.open and not record.settled and not record.busy(self._parts.world.now())
+        if not (record.refused_at or was_away or broken_off):
+            return
+        task = await self._task(system, record, pb.TASK_KIND_LINK_KEY, record.refused_at or self._parts.world.now())
+        outcome = done(task.resource.generation, "LINKED", pb.KEY_STATE_ACTIVE, len(record.blobs))
+        if record.refused_at or broken_off:
+            link = Name(Kind.LINK, system.tenant, leaf=record.link)
+            held, _ = await read_link(self._parts, link)
+            if held is None or held.state != "LINKED":
+                return
+            outcome = await link_key(self._parts, task, link)
+        if outcome.outcome == pb.OUTCOME_DONE:
+            log.info("l1_allowed", system=system.resource, provider=l1.provider)
+            await self._say(task, outcome)
+
+    async def _say_away(self, system: Name, since: float) -> None:
+        record, _ = await read_system(self._parts, system)
+        if record is None or not record.open:
+            return
+        task = await self._task(system, record, pb.TASK_KIND_LINK_KEY, since)
+        outcome = Result(pb.OUTCOME_WAITING, task.resource.generation)
+        moment = datetime.fromtimestamp(since, UTC).isoformat(timespec="seconds")
+        message = f"The provider of the L1 is not reached since {moment}; what it allowed is served on."
+        await self._say(task, outcome, reason=UNREACHABLE, message=message)
+
+    async def _task(self, system: Name, record: keys.SystemRecord, kind: pb.TaskKind.ValueType, at: float) -> pb.Task:
+        """What nobody sent: the task that would have done it, recognised by when it came about."""
+        link = Name(Kind.LINK, system.tenant, leaf=record.link)
+        held, _ = await read_link(self._parts, link)
+        generation = record.links.get(record.link, 0)
+        made = f"{link.resource}\n{self._region}\n{generation}\n{pb.TaskKind.Name(kind)}\n{at:.3f}".encode()
+        linked = rpb.LINK_STATE_LINKED if kind == pb.TASK_KIND_LINK_KEY else rpb.LINK_STATE_UNLINKED
+        spec = rpb.LinkSpec(system=system.system, provider=record.provider, key=record.key, state=linked)
+        return pb.Task(
+            id=hashlib.blake2b(made, digest_size=16).hexdigest(),
+            kind=kind,
+            region=self._region,
+            tenant=system.tenant,
+            resource=rpb.Resource(name=link.resource, generation=generation, link=spec),
+            correlation_id=held.correlation_id if held else "",
+        )
+
+    async def _say(
+        self,
+        task: pb.Task,
+        outcome: Result,
+        *,
+        reason: str = "",
+        message: str = "",
+        withdrawn: bool = False,
+        attempt: Attempt | None = None,
+    ) -> None:
+        """Report it on lane 0, with a receipt where something was destroyed."""
+        now = self._parts.world.now()
+        entry = Entry(0, task, task.resource.name, task.resource.generation, now)
+        decided = Decided("", now)
+        receipt = b""
+        if outcome.destroyed is not None and attempt is not None:
+            receipt = await self._receipts.issue(entry, outcome, decided, attempt)
+        report = pb.Report.FromString(settled(entry, outcome, decided, now, 0.0, receipt).report)
+        report.reason, report.message, report.withdrawn = reason, message, withdrawn
+        receipts = [(task.id, receipt)] if receipt else []
+        await self._journal.tell(LANE, [report.SerializeToString()], receipts)
+        self._reports.give()

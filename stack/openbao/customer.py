@@ -1,0 +1,47 @@
+"""A customer's own OpenBao: its transit keys are L1 keys, which a region uses by a token that the customer gave it."""
+
+from __future__ import annotations
+
+import hvac
+
+from stack.openbao.client import ensure_mount
+from stack.openbao.server import OpenBao
+from stack.secret_files import write_private
+from stack.site import Site
+
+NAME = "openbao-customer"
+# What Links call it in every region of the stack, and the L1 key that the customer made in it.
+PROVIDER = "kms"
+KEY = "customer-root"
+GRANT = "orbital"
+# Neither read nor made, only used: the customer withdraws this to disable its keys.
+POLICY = """
+path "transit/encrypt/*" { capabilities = ["update"] }
+path "transit/decrypt/*" { capabilities = ["update"] }
+"""
+TOKEN_PERIOD = "768h"  # noqa: S105 - a duration
+
+
+class CustomerBao(OpenBao):
+    """It shares nothing with the stack's others but the authority of its certificate."""
+
+    def __init__(self, site: Site) -> None:
+        super().__init__(site, NAME)
+
+    def set_up(self, client: hvac.Client) -> None:
+        """An L1 key, the permission to use it, and a token for the regions; a key that is there is left as it is."""
+        ensure_mount(client, "transit", "transit", {})
+        client.secrets.transit.create_key(KEY)
+        if GRANT not in client.sys.list_policies()["data"]["policies"]:
+            client.sys.create_or_update_policy(GRANT, POLICY)
+        file = self.site.secret("customer-token")
+        if not (file.exists() and _valid(client, file.read_text())):
+            made = client.auth.token.create_orphan(policies=[GRANT], period=TOKEN_PERIOD, no_default_policy=True)
+            write_private(file, made["auth"]["client_token"])
+
+
+def _valid(client: hvac.Client, token: str) -> bool:
+    try:
+        return bool(client.auth.token.lookup(token))
+    except hvac.exceptions.VaultError:
+        return False
