@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 
 from orbital.v1.dispatch_pb2_grpc import add_DispatchServiceServicer_to_server
+from orbital.v1.edge_pb2_grpc import add_EdgeServiceServicer_to_server
 from orbital.v1.enrolment_pb2_grpc import add_EnrolmentServiceServicer_to_server
 from orbital.v1.flag_pb2_grpc import add_CheckerServiceServicer_to_server
 from orbital.v1.receipt_pb2_grpc import add_ProofServiceServicer_to_server
@@ -20,6 +21,7 @@ from orbital.v1.trace_pb2_grpc import add_TraceServiceServicer_to_server
 from gateway.adapters.bundles.server import serve_bundles
 from gateway.adapters.openbao.authority import BaoAuthority
 from gateway.adapters.postgres.desired import PostgresDesired
+from gateway.adapters.postgres.edges import PostgresEdges
 from gateway.adapters.postgres.flags import PostgresFlags
 from gateway.adapters.postgres.pool import Pool, listen, open_pool
 from gateway.adapters.postgres.proofs import PostgresProofs
@@ -32,6 +34,7 @@ from gateway.adapters.rabbitmq.lanes import LanePublisher, RabbitLanes
 from gateway.adapters.rabbitmq.queues import RabbitQueues
 from gateway.adapters.rpc.checker import CheckerRpc
 from gateway.adapters.rpc.dispatch import DispatchRpc, EnrolmentRpc, ReportRpc
+from gateway.adapters.rpc.edge import EdgeRpc
 from gateway.adapters.rpc.proof import ProofRpc
 from gateway.adapters.rpc.registry import JobNews, RegistryRpc
 from gateway.adapters.rpc.trace import TraceRpc
@@ -40,6 +43,7 @@ from gateway.flow.deliver import Contacts, Deliver, LaneTiming
 from gateway.flow.desired import Desired
 from gateway.flow.detect import Detect
 from gateway.flow.dispatch import Dispatch
+from gateway.flow.observe import ObserveFlow
 from gateway.flow.proof import Proofs
 from gateway.flow.report import ReportFlow
 from gateway.flow.security import Security, SignedReports
@@ -57,7 +61,8 @@ from runtime.signing import BaoSigner
 log = get_logger(__name__)
 
 SERVICES = tuple(
-    f"orbital.v1.{name}Service" for name in ("Checker", "Dispatch", "Enrolment", "Proof", "Registry", "Report", "Trace")
+    f"orbital.v1.{name}Service"
+    for name in ("Checker", "Dispatch", "Edge", "Enrolment", "Proof", "Registry", "Report", "Trace")
 )
 
 PROOF_KEY = "proofs"
@@ -101,15 +106,18 @@ async def main(settings: GatewaySettings) -> None:
         news = JobNews()
         flags = PostgresFlags(pool)
         signals = SignalFlow(flags)
+        edges = PostgresEdges(pool)
+        observed = ObserveFlow(edges)
         proofs = await open_proofs(settings, stack, pool, sight)
         desired = Desired(PostgresDesired(pool, settings.name), new_correlation_id)
 
         server = Server(settings.listen, SERVICES)
         add_CheckerServiceServicer_to_server(CheckerRpc(signals, RabbitQueues(consuming), clock), server.grpc)
         add_DispatchServiceServicer_to_server(DispatchRpc(deliver), server.grpc)
+        add_EdgeServiceServicer_to_server(EdgeRpc(observed), server.grpc)
         add_EnrolmentServiceServicer_to_server(EnrolmentRpc(sight, proofs, clock), server.grpc)
         add_ProofServiceServicer_to_server(ProofRpc(proofs), server.grpc)
-        add_RegistryServiceServicer_to_server(RegistryRpc(desired, sight, flags, news), server.grpc)
+        add_RegistryServiceServicer_to_server(RegistryRpc(desired, sight, flags, edges, news), server.grpc)
         add_ReportServiceServicer_to_server(ReportRpc(intake), server.grpc)
         add_TraceServiceServicer_to_server(TraceRpc(sight), server.grpc)
 
@@ -120,6 +128,7 @@ async def main(settings: GatewaySettings) -> None:
             ("reports", reports.run()),
             ("public keys", public_keys.run()),
             ("signals", signals.run()),
+            ("edges", observed.run()),
             ("proofs", proofs.run(backoff())),
             ("contacts", contacts.run(settings.flow.beat_seconds)),
             ("converge", Converge(PostgresReports(pool)).run(settings.flow.detect_seconds, backoff())),

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from importlib.metadata import PackageNotFoundError, version
 
 from orbital.v1 import crypto_pb2, crypto_pb2_grpc, inspect_pb2, inspect_pb2_grpc
 
+from region.adapters.edge.bundle import load_packer
+from region.adapters.edge.server import EdgeServer, serve_edges
+from region.adapters.edge.store import open_edge_store
 from region.adapters.hsm.process import HsmProcess, open_hsm
 from region.adapters.journal.sqlite import SqliteJournal, open_journal
 from region.adapters.l1.providers import open_providers
@@ -19,7 +23,9 @@ from region.adapters.openbao.transit import BaoTransit
 from region.adapters.rpc.crypto import CryptoRpc
 from region.adapters.rpc.inspect import InspectRpc
 from region.adapters.stream.gateway import GrpcGateway
+from region.domain.edge import Limits
 from region.flow.certify import certify
+from region.flow.edge import Distribution, Fleet, Observation, Shelf
 from region.flow.enrol import enrol
 from region.flow.execute import ExecuteSettings, Executor, Scopes
 from region.flow.inspect import Inspect
@@ -36,7 +42,7 @@ from region.handlers.parts import Parts
 from region.handlers.table import HANDLERS
 from region.ports import world as worlds
 from region.ports.policy import Policy
-from region.settings import HsmSettings, IasSettings, OpenBaoSettings, RegionSettings
+from region.settings import EdgeServeSettings, HsmSettings, IasSettings, OpenBaoSettings, RegionSettings
 from runtime.lifecycle import run
 from runtime.logs import setup_logs
 from runtime.openbao import Login, open_openbao
@@ -94,6 +100,7 @@ async def main() -> None:
             hsm,
             keyring,
             world,
+            await stack.enter_async_context(open_edge_store(settings.edge.store)),
             await open_providers(settings.l1, stack),
         )
         signer = BaoSigner(openbao, settings.openbao.signing, RECEIPT_KEY)
@@ -113,6 +120,8 @@ async def main() -> None:
             await stack.enter_async_context(server.running())
             await server.serving(True)
 
+        edges = await _serve_edges(stack, settings.edge.serve, parts, gateway) if settings.edge.serve else {}
+
         # What it does: receive and report on each lane's stream, execute beside it.
         contact = Contact()
         group = await stack.enter_async_context(asyncio.TaskGroup())
@@ -127,12 +136,25 @@ async def main() -> None:
             group.create_task(keep("owners", owners.run, world))
         group.create_task(keep("lease", beats.run, world))
         group.create_task(keep("keyring", keyring.run, world))
+        for name, part in edges.items():
+            group.create_task(keep(name, part, world))
         group.create_task(keep("prune", lambda: prune(journal, world, settings.keep_hours), world))
         if settings.ias:
             keeper = TokenKeeper(_login(settings.ias), settings.ias.role, settings.ias.token_file, world)
             group.create_task(keep("bearer", keeper.run, world))
         await enrol(gateway, _version(), settings.name, world, lambda: _ready(settings))
         contact.made()
+
+
+async def _serve_edges(
+    stack: AsyncExitStack, settings: EdgeServeSettings, parts: Parts, gateway: GrpcGateway
+) -> dict[str, Callable[[], Awaitable[None]]]:
+    """Serve the region's edges until the stack unwinds; what has to run for that, by name."""
+    packer = load_packer(settings.policy, settings.key_file)
+    shelf, fleet = Shelf(), Fleet(parts.world, Limits(settings.drift_seconds, settings.silent_seconds))
+    distribution = Distribution(parts.edges, packer, shelf, fleet)
+    await stack.enter_async_context(serve_edges(settings.listen, EdgeServer(shelf, fleet, parts.world.now)))
+    return {"edge-bundle": distribution.run, "edge-observation": Observation(fleet, gateway, parts.world).run}
 
 
 def _start_lanes(

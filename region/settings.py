@@ -79,6 +79,23 @@ class ServeSettings(Section):
     cache_size: int = Field(10_000, ge=1, description="How many Services' L3 stay in memory")
 
 
+class EdgeServeSettings(Section):
+    """What is served to the region's edges, by the one process that does."""
+
+    listen: Path = Field(description="Unix socket of the bundle and of the edges' status")
+    policy: Path = Field(description="The Rego that edges run")
+    key_file: Path = Field(description="Signs the bundles: a P-256 key in PEM, readable by its owner alone")
+    drift_seconds: float = Field(10.0, gt=0, description="How long an edge may stay on an old revision")
+    silent_seconds: float = Field(30.0, gt=0, description="How long an edge may be silent; it speaks every ten seconds")
+
+
+class EdgeSettings(Section):
+    """The policy of the region's edges."""
+
+    store: Path = Field(description="The SQLite database of edge policy, which the region's processes share")
+    serve: EdgeServeSettings | None = None
+
+
 class RegionSettings(Settings):
     """The settings of one process of a region."""
 
@@ -103,6 +120,7 @@ class RegionSettings(Settings):
     opa: OpaSettings
     openbao: OpenBaoSettings
     hsm: HsmSettings
+    edge: EdgeSettings
     ias: IasSettings | None = None
     stream: StreamSettings = StreamSettings()
     execute: ExecuteSettings = ExecuteSettings()

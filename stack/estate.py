@@ -12,6 +12,7 @@ from stack.openbao.customer import CustomerBao
 from stack.openbao.region import RegionBao
 from stack.openbao.world import GlobalBao
 from stack.parts.checker import Checker
+from stack.parts.edge import EdgeEnvoy, EdgeKeys, EdgeOpa
 from stack.parts.envoy import GatewayEnvoy, RegionEnvoy
 from stack.parts.existing import ExistingPostgres, ExistingRabbitMQ
 from stack.parts.opa import Opa, Policies
@@ -48,6 +49,7 @@ def port_names(regions: Sequence[Region]) -> list[str]:
         names += [f"openbao-{region.name}", f"openbao-{region.name}-cluster", f"paths-{region.name}-gateway"]
         names += [f"region-{region.name}-crypto", f"region-{region.name}-bundles"]
         names += [f"opa-{region.name}-immediate", f"opa-{region.name}-bulk"]
+        names += [f"edge-{region.name}-crypto", f"edge-{region.name}-bundles"]
         if region.auth == JWT:
             names.append(f"paths-{region.name}-ias")
     return names
@@ -84,6 +86,7 @@ def processes(site: Site) -> list[Unit]:
         found += [Opa(site, f"opa-{region.name}-{role}", region.name, bundles) for role in roles]
         found += [RegionWorker(site, region, role) for role in roles]
         found.append(Checker(site, region))
+        found += [EdgeKeys(site, region), EdgeEnvoy(site, region), EdgeOpa(site, region)]
     return found
 
 

@@ -14,6 +14,8 @@ ROOT = Path(__file__).resolve().parent.parent
 MTLS = "mtls"
 JWT = "jwt"
 TRUST_DOMAIN = "orbital"
+# Each region has one edge, called so.
+EDGE = "edge-1"
 
 
 @dataclass(frozen=True)

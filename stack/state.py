@@ -48,6 +48,8 @@ class RegionState(Model):
 
     auth: str
     crypto: str = ""
+    # Where its edge is reached.
+    edge: str = ""
     admin: str = ""
 
 

@@ -59,8 +59,9 @@ def first_state(site: Site, only: list[str]) -> State:
     found.gateway = GatewayState(mtls=site.address("gateway-mtls"), jwt=site.address("gateway-jwt"))
     for region in site.regions:
         crypto = site.address(f"region-{region.name}-crypto")
+        edge = site.address(f"edge-{region.name}-crypto")
         admin = str(run / f"admin-envoy-{region.name}.sock")
-        found.regions[region.name] = RegionState(auth=region.auth, crypto=crypto, admin=admin)
+        found.regions[region.name] = RegionState(auth=region.auth, crypto=crypto, edge=edge, admin=admin)
     for identity in identities(site):
         current = site.layout.identity(identity.name) / "current"
         files = {"cert": str(current / "cert.pem"), "key": str(current / "key.pem"), **own}

@@ -78,7 +78,7 @@ def _seen_by_envoy(upstream: str) -> frozenset[str]:
 
 PROCESSES = ("region-immediate", "region-bulk")
 # What is looked at through Envoy, or through what Envoy leads to.
-BEHIND_ENVOY = ("openbao", *ENGINES, *PROCESSES, "hsm", "gateway", "rabbitmq")
+BEHIND_ENVOY = ("openbao", *ENGINES, *PROCESSES, "hsm", "gateway", "rabbitmq", "edges")
 BEHIND_GATEWAY = ("envoy", "gateway")
 
 FOLDS: tuple[Fold, ...] = (
@@ -104,6 +104,8 @@ FOLDS: tuple[Fold, ...] = (
     *(Fold(process, "envoy", _seen_by_envoy("REGION")) for process in PROCESSES),
     *(Fold(engine, "envoy", _seen_by_envoy("OPA")) for engine in ENGINES),
     *(Fold(cause, engine, frozenset({"BUNDLE_STALE"})) for cause in BEHIND_GATEWAY for engine in ENGINES),
+    Fold("region-immediate", "edges", frozenset({"EDGES_UNREACHABLE"})),
+    *(Fold(cause, "edges", frozenset({"EDGE_SILENT"})) for cause in ("envoy", "region-immediate", "opa-immediate")),
 )
 
 

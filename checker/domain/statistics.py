@@ -21,6 +21,10 @@ TROUBLE: tuple[tuple[str, str], ...] = (
 # What ext_authz asks; a time-out there is an authorisation that nobody gave.
 AUTHORIZER = "cluster.opa."
 TARGETS = ("GATEWAY", "REGION", "OPA", "OPENBAO")
+# What a process of the region serves to its edges, and says of them.
+OF_THE_REGION = ("EDGE", "EDGES")
+# Edges wait there for a newer policy.
+LONG_POLLED = ("edge",)
 # A stranger who fails to prove who it is to a listener is no trouble of ours.
 STRANGERS = "listener."
 # Counters that are shown as evidence, and are no trouble by themselves.
@@ -108,7 +112,7 @@ def _slow(newest: Snapshot, slow: float) -> list[Trouble]:
     return [
         Trouble(target(name), SLOW, f"cluster.{name}.upstream_rq_time", f"p50={each.p50:.0f} ms")
         for name, each in sorted(newest.latencies.items())
-        if each.p50 > slow and target(name) in QUICK
+        if each.p50 > slow and target(name) in QUICK and name not in LONG_POLLED
     ]
 
 
@@ -132,4 +136,6 @@ def target(name: str) -> str:
     if "ext_authz" in name:
         return "OPA"
     cluster = name.removeprefix("cluster.").split(".")[0].split("-")[0].upper()
+    if cluster in OF_THE_REGION:
+        return "REGION"
     return cluster if cluster in TARGETS else "ENVOY"

@@ -90,6 +90,15 @@ def _flags(connection: Connection, wanted: Wanted) -> Iterator[Row]:
     yield from map(rows.flag, connection.call(connection.registry.ListFlags, request).flags)
 
 
+def _edges(connection: Connection, wanted: Wanted) -> Iterator[Row]:
+    from orbital.v1.registry_pb2 import ListEdgesRequest
+
+    from console.cli import rows
+
+    request = ListEdgesRequest(region=wanted.region, page_size=PAGE)
+    yield from map(rows.edge, connection.call(connection.registry.ListEdges, request).edges)
+
+
 def _resources(word: str, connection: Connection, wanted: Wanted) -> Iterator[Row]:
     from orbital.v1 import registry_pb2 as api
 
@@ -198,6 +207,15 @@ NOUNS = (
         _TENANT, Column("NAME", "name"), Column("SYSTEM", "system"), Column("STATE", "state"),
         Column("PROVIDER", "provider"), Column("KEY", "key"), *_GENERATION,
     ), partial(_resources, "link"), ("tenant",)),
+    Noun("edgepolicies", "edgepolicy", "name", (
+        Column("NAME", "name"), Column("RULES", "rule_count", form="number"), *_GENERATION,
+        Column("PLACEMENT", "placement", wide=True),
+    ), partial(_resources, "edge_policy"), (), ("rule_count",)),
+    Noun("edges", "edge", "edge", (
+        Column("REGION", "region"), Column("EDGE", "edge"), Column("STATUS", "status"),
+        Column("REVISION", "revision"), Column("SINCE", "since", form="age"), Column("DESIRED", "desired_revision"),
+        Column("REASON", "reason"), Column("HEARD", "heard_at", form="age"), Column("MESSAGE", "message", wide=True),
+    ), _edges, ("region",)),
     Noun("placements", "placement", "resource", (
         _TENANT, Column("RESOURCE", "resource"), Column("KIND", "kind"), Column("REGION", "region"),
         Column("DESIRED", "desired_generation", form="number"),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from orbital.v1 import edge_pb2 as edges
 from orbital.v1 import flag_pb2 as flags
 from orbital.v1 import registry_pb2 as registry
 from orbital.v1 import resource_pb2 as resources
@@ -117,6 +118,40 @@ def link(one: resources.Resource) -> Row:
     return _stored(
         one, tenant=segment(one.name, 1), system=spec.system, provider=spec.provider, key=spec.key, state=state
     )
+
+
+def edge_policy(one: resources.Resource) -> Row:
+    """An edge policy."""
+    rules = [
+        {
+            "name": rule.name,
+            "effect": word(resources.EdgeEffect, rule.effect, "EDGE_EFFECT"),
+            "callers": list(rule.callers),
+            "tenants": list(rule.tenants),
+            "systems": list(rule.systems),
+            "services": list(rule.services),
+            "operations": [
+                word(resources.EdgeOperation, each, "EDGE_OPERATION").replace("_", "-") for each in rule.operations
+            ],
+        }
+        for rule in one.edge_policy.rules
+    ]
+    return _stored(one, placement=_placement_rule(one.edge_policy.placement), rules=rules, rule_count=len(rules))
+
+
+def edge(one: edges.Edge) -> Row:
+    """An edge, and the policy that it has in force."""
+    return {
+        "region": one.region,
+        "edge": one.name,
+        "revision": one.revision,
+        "since": iso(one.since),
+        "desired_revision": one.desired_revision,
+        "status": word(edges.EdgeStatus, one.status, "EDGE_STATUS"),
+        "reason": one.reason,
+        "message": one.message,
+        "heard_at": iso(one.heard_at),
+    }
 
 
 def placement(one: registry.Placement) -> Row:

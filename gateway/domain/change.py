@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from orbital.v1.registry_pb2 import Change, ChangeAction, FieldChange
 from orbital.v1.resource_pb2 import LinkState, Resource, ServiceSpec, SystemSpec, TenantState
 
+from gateway.domain.edge import written
 from gateway.domain.placement import Atlas
 from gateway.domain.resource import normalize, parent_of, parse_name, tenant_of
 from runtime.errors import Conflict, Invalid, OrbitalError, Precondition
@@ -215,6 +216,8 @@ def _flat(resource: Resource) -> dict[str, str]:
         if field_descriptor.name == "placement":
             flat |= {f"{path}.regions[{name}]": name for name in value.regions}
             flat |= {f"{path}.match_labels[{key}]": text for key, text in value.match_labels.items()}
+        elif field_descriptor.name == "rules":
+            flat |= {f"{path}[{name}]": text for name, text in written(value).items()}
         elif field_descriptor.enum_type is not None:
             flat[path] = field_descriptor.enum_type.values_by_number[value].name.rpartition("_STATE_")[2].lower()
         elif field_descriptor.name == "lease":

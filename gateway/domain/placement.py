@@ -1,4 +1,4 @@
-"""Where resources belong: a tenant by its selector, a system within it, services and links with their system."""
+"""Where resources belong: a tenant or an edge policy by its selector, a system within its tenant, the rest with it."""
 
 from __future__ import annotations
 
@@ -47,6 +47,8 @@ class Atlas:
         spec = resource.WhichOneof("spec")
         if spec == "tenant":
             return select(resource.tenant.placement, self._regions, f"{field}.tenant.placement")
+        if spec == "edge_policy":
+            return select(resource.edge_policy.placement, self._regions, f"{field}.edge_policy.placement")
         if spec == "system":
             return self._system(resource, field)
         parent = parent_of(resource)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from orbital.v1.registry_pb2 import ResourceKind
 from orbital.v1.resource_pb2 import LinkState, Resource, Selector
 
+from gateway.domain.edge import check_rules
 from runtime.errors import Invalid
 from runtime.fields import check_length, check_name
 
@@ -16,6 +17,7 @@ SPEC_KINDS = {
     "system": ResourceKind.RESOURCE_KIND_SYSTEM,
     "service": ResourceKind.RESOURCE_KIND_SERVICE,
     "link": ResourceKind.RESOURCE_KIND_LINK,
+    "edge_policy": ResourceKind.RESOURCE_KIND_EDGE_POLICY,
 }
 PATTERNS: dict[tuple[str, ...], str] = {
     ("regions",): "region",
@@ -23,6 +25,7 @@ PATTERNS: dict[tuple[str, ...], str] = {
     ("tenants", "systems"): "system",
     ("tenants", "systems", "services"): "service",
     ("tenants", "links"): "link",
+    ("edge-policies",): "edge_policy",
 }
 SHAPES = {
     "region": "regions/REGION",
@@ -30,7 +33,10 @@ SHAPES = {
     "system": "tenants/TENANT/systems/SYSTEM",
     "service": "tenants/TENANT/systems/SYSTEM/services/SERVICE",
     "link": "tenants/TENANT/links/LINK",
+    "edge_policy": "edge-policies/POLICY",
 }
+# What belongs to no tenant.
+TENANTLESS = {"region", "edge_policy"}
 MAX_LABELS = 32
 MAX_KEY_VERSION = 1000
 
@@ -44,8 +50,8 @@ class Name:
 
     @property
     def tenant(self) -> str:
-        """The tenant's segment; empty for a region."""
-        return "" if self.spec == "region" else self.segments[0]
+        """The tenant's segment; empty for what belongs to no tenant."""
+        return "" if self.spec in TENANTLESS else self.segments[0]
 
     @property
     def last(self) -> str:
@@ -155,7 +161,19 @@ def _link(resource: Resource, field: str) -> None:
         resource.link.state = LinkState.LINK_STATE_LINKED
 
 
-CHECKS = {"region": _region, "tenant": _tenant, "system": _system, "service": _service, "link": _link}
+def _edge_policy(resource: Resource, field: str) -> None:
+    _selector(resource.edge_policy.placement, f"{field}.placement")
+    check_rules(resource.edge_policy, field)
+
+
+CHECKS = {
+    "region": _region,
+    "tenant": _tenant,
+    "system": _system,
+    "service": _service,
+    "link": _link,
+    "edge_policy": _edge_policy,
+}
 
 
 def _version(version: int, field: str) -> int:

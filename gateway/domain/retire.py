@@ -1,4 +1,4 @@
-"""Retirement: what goes with a Tenant, a System or a Service, children first."""
+"""Retirement: what goes with a Tenant, a System or a Service, children first; an edge policy goes alone."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from gateway.domain.change import Plan, Stored, Wanted
 from gateway.domain.resource import parent_of, parse_name
 from runtime.errors import Invalid, NotFound
 
-RETIRABLE = ("tenant", "system", "service")
+RETIRABLE = ("tenant", "system", "service", "edge_policy")
 # A Link is revoked on its own lane; a System is purged once its Services are, and a Tenant is the last.
-ORDER = ("link", "service", "system", "tenant")
+ORDER = ("link", "service", "system", "tenant", "edge_policy")
 
 
 def retire(names: Sequence[str], stored: Mapping[str, Stored], regions: Mapping[str, frozenset[str]]) -> Plan:
@@ -26,7 +26,7 @@ def retire(names: Sequence[str], stored: Mapping[str, Stored], regions: Mapping[
     for index, name in enumerate(names):
         field = f"names[{index}]"
         if parse_name(name, field).spec not in RETIRABLE:
-            raise Invalid(f"{field} is {name!r}; expected a {', a '.join(RETIRABLE)}", field=field)
+            raise Invalid(f"{field} is {name!r}; expected one of {', '.join(RETIRABLE)}", field=field)
         if name not in stored:
             raise NotFound(f"{field}: {name} is not declared", reason="UNKNOWN_RESOURCE", field=field)
         reached |= {below for below, item in stored.items() if _beneath(below, item.resource, name)}

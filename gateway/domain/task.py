@@ -23,8 +23,10 @@ def task_id(resource: str, region: str, generation: int) -> uuid.UUID:
 
 
 def effect_kind(resource: Resource, *, new: bool) -> TaskKind.ValueType:
-    """The kind of task that brings a key effect about: making the resource, or its last effective change."""
+    """The kind of task that brings an effect about: making the resource, or its last effective change."""
     spec = resource.WhichOneof("spec")
+    if spec == "edge_policy":
+        return TaskKind.TASK_KIND_SYNC_POLICY
     if resource.retired and spec != "link":
         return TaskKind.TASK_KIND_RETIRE_TENANT if spec == "tenant" else TaskKind.TASK_KIND_PURGE_KEY
     if spec == "tenant":
@@ -43,6 +45,8 @@ def effect_kind(resource: Resource, *, new: bool) -> TaskKind.ValueType:
 
 def drive_kind(resource: Resource, effect_generation: int, observed_generation: int) -> TaskKind.ValueType:
     """The kind of task that takes a placement from what was observed to what is desired."""
+    if resource.HasField("edge_policy"):
+        return TaskKind.TASK_KIND_SYNC_POLICY
     if observed_generation == 0:
         return effect_kind(resource, new=True)
     if observed_generation < effect_generation:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-from dataclasses import dataclass, field
-
 from orbital.v1.flag_pb2 import Flag, FlagSeverity, HealthStatus
 
+from gateway.flow.latest import Latest
 from gateway.ports.flags import FlagStore, Signal
-from runtime.errors import Invalid, OrbitalError
+from runtime.errors import Invalid
 from runtime.fields import check_length, check_name
 
 MOST_FLAGS = 64
@@ -16,53 +14,20 @@ MOST_SIGNALS = 500
 LONGEST_PERIOD = 60.0
 
 
-@dataclass(slots=True)
-class _Submitted:
-    signal: Signal
-    done: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
-
-
 class SignalFlow:
     """Collects signals while the store is busy with those before."""
 
     def __init__(self, store: FlagStore) -> None:
-        self._store = store
-        self._pending: list[_Submitted] = []
-        self._wake = asyncio.Event()
+        self._latest = Latest[Signal](store.store, MOST_SIGNALS)
 
     async def submit(self, signal: Signal) -> None:
         """Return once it is durable; raises Invalid naming the field, or Unavailable when the store is away."""
         check_signal(signal)
-        submitted = _Submitted(signal)
-        self._pending.append(submitted)
-        self._wake.set()
-        await submitted.done
+        await self._latest.submit(signal.region, signal)
 
     async def run(self) -> None:
         """Store what was submitted, until cancelled."""
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            while self._pending:
-                taken, self._pending = self._pending[:MOST_SIGNALS], self._pending[MOST_SIGNALS:]
-                # Of one region the last one counts.
-                last = {each.signal.region: each.signal for each in taken}
-                failed: OrbitalError | None = None
-                try:
-                    await self._store.store(list(last.values()))
-                except OrbitalError as error:
-                    failed = error
-                for each in taken:
-                    _settle(each.done, failed)
-
-
-def _settle(done: asyncio.Future[None], failed: OrbitalError | None) -> None:
-    if done.done():
-        return
-    if failed is None:
-        done.set_result(None)
-    else:
-        done.set_exception(failed)
+        await self._latest.run()
 
 
 def check_signal(signal: Signal) -> None:

@@ -9,11 +9,18 @@ from __future__ import annotations
 from orbital.v1 import resource_pb2 as rpb
 from orbital.v1 import task_pb2 as pb
 
+from region.domain import edge
 from region.domain.names import Kind, Name
 from region.domain.work import Held
 from runtime.errors import Invalid
 
-SPECS = {Kind.TENANT: "tenant", Kind.SYSTEM: "system", Kind.SERVICE: "service", Kind.LINK: "link"}
+SPECS = {
+    Kind.TENANT: "tenant",
+    Kind.SYSTEM: "system",
+    Kind.SERVICE: "service",
+    Kind.LINK: "link",
+    Kind.EDGE_POLICY: "edge_policy",
+}
 OF_KEYS = {
     pb.TASK_KIND_DEFINE_KEY,
     pb.TASK_KIND_ROTATE_KEY,
@@ -29,6 +36,7 @@ KINDS = {
     Kind.SYSTEM: OF_KEYS,
     Kind.SERVICE: OF_KEYS,
     Kind.LINK: {pb.TASK_KIND_LINK_KEY, pb.TASK_KIND_UNLINK_KEY, pb.TASK_KIND_SYNC_METADATA},
+    Kind.EDGE_POLICY: {pb.TASK_KIND_SYNC_POLICY},
 }
 MOST_VERSIONS = 1000
 
@@ -48,8 +56,15 @@ def check(task: pb.Task, name: Name) -> None:
         raise Invalid(f"key_version is above {MOST_VERSIONS}", reason="INVALID_TASK", field="spec.key_version")
     if compromised_below(resource) > wanted_version(resource):
         raise Invalid("The newest version would be COMPROMISED", reason="INVALID_TASK", field="spec")
+    _check_spec(task, name)
+
+
+def _check_spec(task: pb.Task, name: Name) -> None:
+    resource = task.resource
     if task.kind in RETIRING and not resource.retired:
         raise Invalid(f"{kind_name(task.kind)} of what is not retired", reason="INVALID_TASK", field="kind")
+    if name.kind is Kind.EDGE_POLICY:
+        edge.check(resource.edge_policy)
     if name.kind is Kind.LINK:
         name.system_of(resource.link.system or "?")
         unlinked = resource.link.state == rpb.LINK_STATE_UNLINKED

@@ -16,11 +16,12 @@ class Kind(StrEnum):
     SYSTEM = "system"
     SERVICE = "service"
     LINK = "link"
+    EDGE_POLICY = "edge policy"
 
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A parsed resource name; `system` is empty for a tenant or a link, `leaf` is the service or the link."""
+    """A parsed resource name; `system` is empty for a tenant or a link, `leaf` is the service, link or policy."""
 
     kind: Kind
     tenant: str
@@ -39,6 +40,8 @@ class Name:
                 return f"services/{self.tenant}/{self.system}/{self.leaf}"
             case Kind.LINK:
                 return f"links/{self.tenant}/{self.leaf}"
+            case Kind.EDGE_POLICY:
+                return f"edge-policies/{self.leaf}"
 
     @property
     def resource(self) -> str:
@@ -52,6 +55,8 @@ class Name:
                 return f"tenants/{self.tenant}/systems/{self.system}/services/{self.leaf}"
             case Kind.LINK:
                 return f"tenants/{self.tenant}/links/{self.leaf}"
+            case Kind.EDGE_POLICY:
+                return f"edge-policies/{self.leaf}"
 
     @property
     def transit(self) -> str:
@@ -82,9 +87,11 @@ def parse(resource: str) -> Name:
             name = Name(Kind.SERVICE, tenant, system, service)
         case ["tenants", tenant, "links", link]:
             name = Name(Kind.LINK, tenant, leaf=link)
+        case ["edge-policies", policy]:
+            name = Name(Kind.EDGE_POLICY, "", leaf=policy)
         case _:
             raise Invalid(
-                f"{resource!r} is not the name of a resource of a tenant", reason="INVALID_NAME", field="name"
+                f"{resource!r} is not the name of a resource that a region holds", reason="INVALID_NAME", field="name"
             )
     for segment in resource.split("/")[1::2]:
         check_name(segment, "name")

@@ -27,4 +27,6 @@ async def define_tenant(parts: Parts, task: pb.Task, name: Name) -> Result:
     kept = held.state if held and spec.state == rpb.TENANT_STATE_UNSPECIFIED else "ACTIVE"
     lease = spec.lease.seconds + spec.lease.nanos / 1e9
     await write(parts, name, keys.TenantRecord(generation, kept, lease), revision)
+    if held and held.killed and kept == "ACTIVE":
+        await parts.edges.revive(name.tenant, generation)
     return done(generation, kept)

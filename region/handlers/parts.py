@@ -10,6 +10,7 @@ from orbital.v1 import task_pb2 as pb
 from region.domain import keys
 from region.domain.names import Name
 from region.domain.result import Result
+from region.ports.edge import EdgeStore
 from region.ports.l1 import Provider
 from region.ports.vault import Cache, Hsm, Store, Transit
 from region.ports.world import World
@@ -27,6 +28,7 @@ class Parts:
     hsm: Hsm
     cache: Cache
     world: World
+    edges: EdgeStore
     # By the names that Links call them; the HSM is always there.
     providers: Mapping[str, Provider] = field(default_factory=dict)
 

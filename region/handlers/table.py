@@ -14,6 +14,7 @@ from region.handlers.parts import Handler
 from region.handlers.purge_key import purge_key
 from region.handlers.retire_tenant import retire_tenant
 from region.handlers.rotate_key import rotate_key
+from region.handlers.sync_policy import sync_policy
 from region.handlers.unlink_key import unlink_key
 
 # SYNC_METADATA is not here: it is set-based, see `sync_metadata`.
@@ -26,4 +27,5 @@ HANDLERS: Mapping[pb.TaskKind.ValueType, Handler] = {
     pb.TASK_KIND_EMERGENCY_ROTATE: emergency_rotate,
     pb.TASK_KIND_PURGE_KEY: purge_key,
     pb.TASK_KIND_RETIRE_TENANT: retire_tenant,
+    pb.TASK_KIND_SYNC_POLICY: sync_policy,
 }

@@ -59,6 +59,8 @@ async def kill(parts: Parts, task: pb.Task, name: Name) -> Result:
         lease = task.resource.tenant.lease
         seconds = lease.seconds + lease.nanos / 1e9
         await write(parts, name, keys.TenantRecord(generation, "KILLED", seconds), revision)
+    # Before the keys are destroyed: whoever asks an edge is refused as soon as the region refuses.
+    await parts.edges.kill(name.tenant, max(generation, held.generation if held else 0))
     gate = asyncio.Semaphore(WIDTH)
 
     async def revoke(system: Name) -> Lines:

@@ -15,7 +15,7 @@ from cryptography import x509
 from runtime.logs import get_logger
 from stack.openbao.world import ISSUER, GlobalBao
 from stack.secret_files import write_private
-from stack.site import TRUST_DOMAIN, Site
+from stack.site import EDGE, TRUST_DOMAIN, Site
 from stack.unit import Step
 
 log = get_logger(__name__)
@@ -41,7 +41,9 @@ class Identity:
 def identities(site: Site) -> list[Identity]:
     """Everybody who has a certificate."""
     people = [Identity(name, f"person/{name}") for name in ("operator", "auditor")]
-    return [Identity("gateway", "gateway"), *(Identity(r.name, f"region/{r.name}") for r in site.regions), *people]
+    regions = [Identity(region.name, f"region/{region.name}") for region in site.regions]
+    edges = [Identity(f"edge-{region.name}", f"edge/{region.name}/{EDGE}") for region in site.regions]
+    return [Identity("gateway", "gateway"), *regions, *edges, *people]
 
 
 class Certificates(Step):

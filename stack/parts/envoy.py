@@ -26,6 +26,7 @@ class Envoy(Server):
 
     requires: tuple[str, ...] = ("certificates",)
     more: Path | None = None
+    concurrency = 2
 
     def __init__(self, site: Site, name: str, identity: str, template: str) -> None:
         super().__init__(site)
@@ -67,8 +68,9 @@ class Envoy(Server):
         stamps = cache() / "stamps"
         parameters |= self.parameters()
         envoy.prepare(self._template, parameters, target, envoy=binary, stamps=stamps, more=self.more)
-        argv = (str(binary), "--config-path", str(target), "--disable-hot-restart", "--concurrency", "2")
-        return Launch(argv=(*argv, "--log-level", "warning"), cwd=place)
+        argv = (str(binary), "--config-path", str(target), "--disable-hot-restart")
+        options = ("--concurrency", str(self.concurrency), "--log-level", "warning")
+        return Launch(argv=(*argv, *options), cwd=place)
 
 
 class GatewayEnvoy(Envoy):

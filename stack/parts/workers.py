@@ -14,7 +14,7 @@ from runtime.settings import Section
 from stack.identity.signing import signing_file
 from stack.openbao import customer
 from stack.openbao.world import TOKEN_ROLE
-from stack.parts import softhsm
+from stack.parts import edge, softhsm
 from stack.parts.opa import bundle
 from stack.parts.postgres import DATABASE, PORT, USER, socket_directory
 from stack.parts.rabbitmq import USER as BROKER_USER
@@ -120,7 +120,10 @@ class RegionWorker(Server):
     def __init__(self, site: Site, region: Region, role: str) -> None:
         super().__init__(site)
         self.name = f"region-{region.name}-{role}"
-        self.requires = (f"openbao-{region.name}", f"softhsm-{region.name}", "certificates", "signing-keys")
+        self.requires = (
+            *(f"openbao-{region.name}", f"softhsm-{region.name}"),
+            *("certificates", "signing-keys", edge.keys_of(region.name)),
+        )
         self.wants = (
             f"envoy-{region.name}",
             f"opa-{region.name}-{role}",
@@ -174,10 +177,11 @@ class RegionWorker(Server):
             "HSM__CONF": self._token_directory(),
             "HSM__GENERATE_MISSING": "true",
             **self._customer(),
+            "EDGE__STORE": place / "edge.db",
         }
         if self._role == "immediate":
             settings["LISTEN"] = f"unix:{self._socket}"
-            return settings
+            return settings | edge.served(site, region)
         settings["HEALTH"] = f"unix:{self._socket}"
         if self._region.auth == JWT:
             settings |= self._issuer()

@@ -7,6 +7,7 @@ import pytest
 from orbital.v1 import (
     crypto_pb2,
     dispatch_pb2,
+    edge_pb2,
     enrolment_pb2,
     flag_pb2,
     receipt_pb2,
@@ -23,7 +24,17 @@ SOURCES = [path for package in PACKAGES for path in sorted((ROOT / package).rglo
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 PROSE = [*(ROOT / "policies").rglob("*.rego"), *(ROOT / "envoy").rglob("*.yaml"), *(ROOT / "gateway").rglob("*.sql")]
 BANNED = {"utils", "util", "helpers", "helper", "common", "base", "misc", "manager"}
-CONTRACTS = (crypto_pb2, dispatch_pb2, enrolment_pb2, flag_pb2, receipt_pb2, registry_pb2, report_pb2, trace_pb2)
+CONTRACTS = (
+    crypto_pb2,
+    dispatch_pb2,
+    edge_pb2,
+    enrolment_pb2,
+    flag_pb2,
+    receipt_pb2,
+    registry_pb2,
+    report_pb2,
+    trace_pb2,
+)
 
 
 def _functions(path: Path) -> list[tuple[str, int]]:

@@ -9,6 +9,7 @@ from checker.adapters.envoy.door import Door
 from checker.adapters.probes.certificates import CertificatesProbe
 from checker.adapters.probes.clock import ClockProbe
 from checker.adapters.probes.disk import DiskProbe
+from checker.adapters.probes.edges import EdgesProbe
 from checker.adapters.probes.envoy import EnvoyProbe
 from checker.adapters.probes.gateway import GatewayProbe
 from checker.adapters.probes.opa import OpaProbe
@@ -59,6 +60,7 @@ def probes(settings: CheckerSettings, means: Means) -> list[Probe]:
             2 * period,
             timeout,
         ),
+        EdgesProbe(means.parts, 2 * period, timeout),
         EnvoyProbe(means.admin, limits.latency_seconds, 2 * period, timeout),
         CertificatesProbe(means.admin, now, limits.certificate_hours, SLOW / 2),
         ClockProbe(lambda: means.control.offset, now, limits.clock_seconds, 1.0),

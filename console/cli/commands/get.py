@@ -34,8 +34,8 @@ def get(
 ) -> None:
     """List what NOUN says.
 
-    NOUN is regions, tenants, systems, services, links, placements, tasks, flags, deadletters, securityevents or
-    denials.
+    NOUN is regions, tenants, systems, services, links, edgepolicies, edges, placements, tasks, flags, deadletters,
+    securityevents or denials.
     NAME is the last part of a name, or a whole one such as tenants/acme/systems/core (in short: acme/core).
     """
     from console.cli.connection import connect
@@ -89,7 +89,7 @@ def _watch(connection: Connection, noun: Noun, wanted: Wanted, name: str | None,
 
 
 def _identity(row: Row) -> tuple[Any, ...]:
-    return tuple(row.get(field) for field in ("id", "decision_id", "resource", "region", "component"))
+    return tuple(row.get(field) for field in ("id", "decision_id", "resource", "region", "component", "edge"))
 
 
 @click.command()
@@ -137,9 +137,9 @@ def _thing(connection: Connection, noun: Noun, name: str) -> Row:
         close = ", ".join("/".join(str(row["resource"]).split("/")[1::2]) for row in found)
         raise Failure(f'"{name}" means {len(found)} {noun.name}: {close}. Say which.', Exit.USAGE)
     one = dict(found[0])
-    if noun.name in {"tenants", "systems", "services", "links"}:
+    if noun.name in {"tenants", "systems", "services", "links", "edgepolicies"}:
         resource = str(one["resource"])
-        wanted = Wanted(tenant=resource.split("/")[1])
+        wanted = Wanted(tenant="" if noun.name == "edgepolicies" else resource.split("/")[1])
         placements = find("placements").rows(connection, wanted)
         one["placements"] = [row for row in placements if f"{row['resource']}/".startswith(f"{resource}/")]
     elif noun.name == "regions":

@@ -13,6 +13,7 @@ from console.cli.options import Target, connection_options, output_option, timeo
 from console.cli.render import count, say, write
 
 REASON = 500
+EDGE_POLICIES = "edge-policies"
 WORDS = ("tenants", "systems", "services")
 
 
@@ -37,8 +38,8 @@ def retire(
 ) -> None:
     """Retire Tenants, Systems or Services with everything beneath them: their keys are purged everywhere.
 
-    NAME is TENANT, TENANT/SYSTEM or TENANT/SYSTEM/SERVICE, or a full resource name. Nothing brings back what a purged
-    key encrypted, and the name is not used again. On a terminal it asks first, unless --yes is given.
+    NAME is TENANT, TENANT/SYSTEM or TENANT/SYSTEM/SERVICE, or a full name such as edge-policies/POLICY. Nothing brings
+    back what a purged key encrypted, and the name is not used again. On a terminal it asks, unless --yes is given.
     """  # fmt: skip
     from orbital.v1.registry_pb2 import RetireRequest
 
@@ -68,6 +69,8 @@ def retire(
 def full_name(name: str) -> str:
     """The full resource name that a person means."""
     parts = name.split("/")
+    if parts[0] == EDGE_POLICIES and len(parts) == 2:
+        return name
     if parts[0] == WORDS[0] and len(parts) > 1:
         return name
     if len(parts) > len(WORDS) or not all(parts):

@@ -1,4 +1,4 @@
-"""The five kinds that can be declared, each with its fields and how they become the contract's messages."""
+"""The six kinds that can be declared, each with its fields and how they become the contract's messages."""
 
 from __future__ import annotations
 
@@ -7,8 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from orbital.v1.resource_pb2 import (
+    EDGE_EFFECT_ALLOW,
+    EDGE_EFFECT_DENY,
+    EDGE_EFFECT_UNSPECIFIED,
     LINK_STATE_LINKED,
     LINK_STATE_UNLINKED,
+    EdgeOperation,
+    EdgePolicySpec,
+    EdgeRule,
     LinkSpec,
     RegionSpec,
     Resource,
@@ -25,6 +31,14 @@ MAX_KEY = 128
 LEAST_LEASE, MOST_LEASE = 1.0, 366 * 86_400.0
 ENDPOINT = re.compile(r"[A-Za-z0-9_.-]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5}")
 LINK_STATES = {"linked": LINK_STATE_LINKED, "unlinked": LINK_STATE_UNLINKED}
+EFFECTS = {"allow": EDGE_EFFECT_ALLOW, "deny": EDGE_EFFECT_DENY}
+OPERATIONS = {
+    name.removeprefix("EDGE_OPERATION_").lower().replace("_", "-"): number
+    for name, number in EdgeOperation.items()
+    if number
+}
+CALLER = re.compile(r"spiffe://orbital(/[A-Za-z0-9._-]+)*(/[A-Za-z0-9._-]+|/\*)")
+RULE = ("name", "effect", "callers", "tenants", "systems", "services", "operations")
 METADATA = ("name", "labels", "generation")
 SELECTOR = ("regions", "matchLabels")
 
@@ -93,6 +107,37 @@ def _link(resource: Resource, spec: Section) -> None:
     )
 
 
+def _edge_policy(resource: Resource, spec: Section) -> None:
+    policy = EdgePolicySpec()
+    _selector(spec.section("placement", SELECTOR, required=True), policy.placement)
+    for one in spec.sections("rules", RULE):
+        effect = one.choice("effect", tuple(EFFECTS), "")
+        if one.usable and one.node("effect") is None:
+            one.complain(None, "effect", f"is missing; expected one of {', '.join(EFFECTS)}")
+        policy.rules.append(
+            EdgeRule(
+                name=one.name("name", required=True, what="a name for the rule"),
+                effect=EFFECTS.get(effect, EDGE_EFFECT_UNSPECIFIED),
+                callers=one.words(
+                    "callers",
+                    what="SPIFFE ID",
+                    accepts=lambda text: bool(CALLER.fullmatch(text)),
+                    expected='a SPIFFE ID such as "spiffe://orbital/workload/acme/*"',
+                ),
+                tenants=one.names("tenants", what="tenant"),
+                systems=one.names("systems", what="system"),
+                services=one.names("services", what="service"),
+                operations=[OPERATIONS[word] for word in _operations(one)],
+            )
+        )
+    resource.edge_policy.CopyFrom(policy)
+
+
+def _operations(rule: Section) -> list[str]:
+    listed = ", ".join(OPERATIONS)
+    return rule.words("operations", what="operation", accepts=OPERATIONS.__contains__, expected=f"one of {listed}")
+
+
 def _named(metadata: Section) -> str:
     return metadata.name("name", required=True)
 
@@ -121,4 +166,5 @@ KINDS = {
     "Link": Kind(
         ("system", "provider", "key", "state"), True, True, lambda m, _: f"{_tenanted(m)}/links/{_named(m)}", _link
     ),
+    "EdgePolicy": Kind(("placement", "rules"), True, False, lambda m, _: f"edge-policies/{_named(m)}", _edge_policy),
 }

@@ -126,7 +126,7 @@ def _yaml_path(field: str) -> list[str]:
     bare = head.split("[")[0]
     if bare in {"name", "labels", "generation"}:
         return ["metadata", *_camel(field)]
-    if bare in {"spec", "region", "tenant", "system", "service", "link"}:
+    if bare in {"spec", "region", "tenant", "system", "service", "link", "edge_policy"}:
         return ["spec", *(_camel(rest) if rest else [])]
     return list(_camel(field)) if field else []
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from console.cli.declaration.problem import Problems
 from console.cli.declaration.tree import Items, Mapping, Node, Scalar
@@ -156,6 +156,37 @@ class Section:
                 self.complain(item, place, f"is {describe(item)}; expected the name of a {what}")
             elif not NAME.fullmatch(item.text):
                 self.complain(item, place, f'"{_short(item.text)}" is no name; expected {NAME_RULE}')
+            elif item.text in found:
+                self.complain(item, place, f'"{item.text}" is there twice; the first is on line {found[item.text]}')
+            else:
+                found[item.text] = item.line
+        return list(found)
+
+    def sections(self, key: str, fields: Sequence[str]) -> list[Section]:
+        """The mappings of a list that has to be there."""
+        node = self.node(key)
+        if not isinstance(node, Items):
+            if self.usable:
+                told = "is missing" if node is None else f"is {describe(node)}"
+                self.complain(node, key, f"{told}; expected a list of mappings with {', '.join(fields)}")
+            return []
+        found = []
+        for index, item in enumerate(node.nodes):
+            found.append(Section(item, self.where(f"{key}[{index}]"), self.line, self._problems, fields))
+        return found
+
+    def words(self, key: str, *, what: str, accepts: Callable[[str], bool], expected: str) -> list[str]:
+        """A list of pieces of text without repetition, each of which is accepted."""
+        node, found = self.node(key), dict[str, int]()
+        if node is None:
+            return []
+        if not isinstance(node, Items):
+            self.complain(node, key, f"is {describe(node)}; expected a list of {what}s")
+            return []
+        for index, item in enumerate(node.nodes):
+            place = f"{key}[{index}]"
+            if not isinstance(item, Scalar) or item.type != "str" or not accepts(item.text):
+                self.complain(item, place, f"is {describe(item)}; expected {expected}")
             elif item.text in found:
                 self.complain(item, place, f'"{item.text}" is there twice; the first is on line {found[item.text]}')
             else:

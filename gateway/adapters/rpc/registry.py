@@ -16,6 +16,7 @@ from orbital.v1.resource_pb2 import Resource
 from gateway.adapters.rpc.caller import caller
 from gateway.domain.health import severity, verdict
 from gateway.domain.resource import parse_name
+from gateway.ports.edges import EdgeStore
 from gateway.ports.flags import FlagStore
 from gateway.ports.serving import Intent, Sight
 from runtime.errors import Exhausted, Invalid, NotFound
@@ -48,10 +49,11 @@ class JobNews:
 class RegistryRpc(RegistryServiceServicer):
     """See registry.proto."""
 
-    def __init__(self, desired: Intent, sight: Sight, flags: FlagStore, news: JobNews) -> None:
+    def __init__(self, desired: Intent, sight: Sight, flags: FlagStore, edges: EdgeStore, news: JobNews) -> None:
         self._desired = desired
         self._sight = sight
         self._flags = flags
+        self._edges = edges
         self._news = news
 
     async def Declare(  # noqa: N802
@@ -85,7 +87,7 @@ class RegistryRpc(RegistryServiceServicer):
     ) -> registry.ListResourcesResponse:
         """See registry.proto."""
         if request.kind not in registry.ResourceKind.values() or not request.kind:
-            raise Invalid(f"kind is {request.kind}; expected 1 to 5", field="kind")
+            raise Invalid(f"kind is {request.kind}; expected 1 to 6", field="kind")
         size = page_size(request.page_size, MAX_PAGE)
         return await self._sight.resources(
             request.kind, request.tenant, size, request.page_token, retired=request.include_retired
@@ -118,6 +120,15 @@ class RegistryRpc(RegistryServiceServicer):
         size = page_size(request.page_size, MAX_PAGE)
         found = [flag for flags in (await self._flags.flags(request.region)).values() for flag in flags]
         return registry.ListFlagsResponse(flags=sorted(found, key=severity)[:size])
+
+    async def ListEdges(  # noqa: N802
+        self,
+        request: registry.ListEdgesRequest,
+        context: Context,  # noqa: ARG002
+    ) -> registry.ListEdgesResponse:
+        """See registry.proto."""
+        size = page_size(request.page_size, MAX_PAGE)
+        return registry.ListEdgesResponse(edges=(await self._edges.edges(request.region))[:size])
 
     async def ListPlacements(  # noqa: N802
         self,

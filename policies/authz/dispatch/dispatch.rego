@@ -26,6 +26,20 @@ permitted contains task.id if {
 	data.orbital.kinds[task.kind].lane == task.lane
 	regex.match(data.orbital.resources[task.kind], task.resource)
 	split(task.resource, "/")[1] == task.tenant
+	task.kind != "SYNC_POLICY"
+	is_number(task.generation)
+	task.generation > 0
+	is_string(task.region)
+	task.region != ""
+}
+
+# What belongs to no tenant.
+permitted contains task.id if {
+	some task in input.tasks
+	task.tenant == ""
+	task.kind == "SYNC_POLICY"
+	data.orbital.kinds[task.kind].lane == task.lane
+	regex.match(data.orbital.resources[task.kind], task.resource)
 	is_number(task.generation)
 	task.generation > 0
 	is_string(task.region)

@@ -28,7 +28,7 @@ test_every_kind_on_its_lane if {
 			"tenants/acme/systems/core", "tenants/acme/systems/core/services/billing",
 		},
 	}
-	object.keys(kinds) == object.keys(data.orbital.kinds)
+	object.keys(kinds) | {"SYNC_POLICY"} == object.keys(data.orbital.kinds)
 	every kind, resources in kinds {
 		every resource in resources {
 			lane := data.orbital.kinds[kind].lane
@@ -84,5 +84,16 @@ test_empty_input_allows_nothing if {
 	every nothing in [{}, null, "x", [], {"tasks": null}, {"tasks": "x"}, {"tasks": []}, {"tasks": [null]}] {
 		found := dispatch.decisions with input as nothing
 		count(found.allowed) == 0
+	}
+}
+
+sync_policy := object.union(task, {"kind": "SYNC_POLICY", "lane": 2, "tenant": "", "resource": "edge-policies/baseline"})
+
+test_what_belongs_to_no_tenant_is_allowed_as_such if {
+	found := dispatch.decisions with input as {"tasks": [sync_policy]}
+	found == {"allowed": {"a"}, "denied": []}
+	every wrong in [{"tenant": "baseline"}, {"lane": 1}, {"generation": 0}, {"resource": "tenants/acme"}, {"region": ""}] {
+		refused := dispatch.decisions with input as {"tasks": [object.union(sync_policy, wrong)]}
+		count(refused.allowed) == 0
 	}
 }

@@ -36,6 +36,20 @@ permitted contains task.id if {
 	task.region == input.region
 	regex.match(data.orbital.resources[task.kind], task.resource)
 	split(task.resource, "/")[1] == task.tenant
+	task.kind != "SYNC_POLICY"
+	is_number(task.generation)
+	task.generation > 0
+}
+
+# What belongs to no tenant.
+permitted contains task.id if {
+	own_region
+	some task in input.tasks
+	task.tenant == ""
+	task.kind == "SYNC_POLICY"
+	data.orbital.kinds[task.kind].lane == task.lane
+	task.region == input.region
+	regex.match(data.orbital.resources[task.kind], task.resource)
 	is_number(task.generation)
 	task.generation > 0
 }

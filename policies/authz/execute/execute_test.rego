@@ -72,3 +72,12 @@ test_empty_input_allows_nothing if {
 		count(found.allowed) == 0
 	}
 }
+
+sync_policy := object.union(task, {"kind": "SYNC_POLICY", "lane": 2, "tenant": "", "resource": "edge-policies/baseline"})
+
+test_what_belongs_to_no_tenant_is_allowed_as_such if {
+	decide({"region": "eu10", "tasks": [sync_policy]}) == {"allowed": {"a"}, "denied": []}
+	every wrong in [{"tenant": "baseline"}, {"lane": 1}, {"generation": 0}, {"resource": "tenants/acme"}, {"region": "us20"}] {
+		count(decide({"region": "eu10", "tasks": [object.union(sync_policy, wrong)]}).allowed) == 0
+	}
+}

@@ -58,6 +58,12 @@ allow if {
 	startswith(engine_name, concat("", ["opa-", region, "-"]))
 }
 
+allow if {
+	edge_call
+	component == "region"
+	own_edge != ""
+}
+
 # Who calls ----------------------------------------------------------------------------------------------------------
 
 certificate := object.get(input, ["attributes", "source", "principal"], "")
@@ -73,6 +79,27 @@ default principal := ""
 principal := certificate if {
 	startswith(certificate, "spiffe://orbital/")
 	token == {}
+	on_behalf_of == ""
+}
+
+# An edge of this region says whom it calls for, and may do what that caller may.
+principal := on_behalf_of if on_behalf_of != ""
+
+default on_behalf_of := ""
+
+on_behalf_of := headers["x-orbital-on-behalf-of"] if {
+	own_edge != ""
+	startswith(path, "/orbital.v1.CryptoService/")
+	startswith(headers["x-orbital-on-behalf-of"], "spiffe://orbital/")
+}
+
+default own_edge := ""
+
+# The name of the edge that calls.
+own_edge := name if {
+	regex.match(`^spiffe://orbital/edge/[a-z0-9][a-z0-9-]{0,62}/[a-z0-9][a-z0-9-]{0,62}$`, certificate)
+	[_, _, _, _, where, name] := split(certificate, "/")
+	where == opa.runtime().config.labels.region
 }
 
 principal := concat("", ["spiffe://orbital/region/", token.region]) if {
@@ -137,6 +164,18 @@ engine_name := name if {
 	[_, name] := regex.find_all_string_submatch_n(`^/(?:logs|status)/([a-z0-9-]+)$`, path, 1)[0]
 }
 
+default edge_call := false
+
+edge_call if {
+	method == "GET"
+	path == "/edge/bundle.tar.gz"
+}
+
+edge_call if {
+	method == "POST"
+	path == concat("/", ["/edge/status", own_edge])
+}
+
 default spoken_for := ""
 
 spoken_for := headers["x-orbital-region"] if data.orbital.rpcs[path].speaks_for == "header"
@@ -166,6 +205,10 @@ http_call if bundle_reader
 
 http_call if engine_name
 
+default edge_path := false
+
+edge_path if startswith(path, "/edge/")
+
 default denied := {"status": 403, "reason": "NOT_ALLOWED", "message": "No rule allows this call."}
 
 refusal := {
@@ -180,6 +223,12 @@ refusal := {
 	"message": sprintf("%s is not allowed: only regions may, each for its own policy engines.", [principal]),
 } if {
 	http_call
+} else := {
+	"status": 403,
+	"reason": "NOT_AN_EDGE",
+	"message": sprintf("%s is not allowed: only edges of this region may, each for itself.", [principal]),
+} if {
+	edge_path
 } else := {
 	"status": 403,
 	"reason": "UNKNOWN_METHOD",

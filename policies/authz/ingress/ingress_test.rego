@@ -236,3 +236,42 @@ test_nobody_delivers_for_another if {
 	refused(at_gateway(http(eu10, "GET", "/bundles/other.tar.gz")), 403, "UNKNOWN_METHOD")
 	refused(at_gateway(http("", "GET", "/bundles/orbital.tar.gz")), 401, "NO_IDENTITY")
 }
+
+edge := "spiffe://orbital/edge/eu10/edge-1"
+
+on_behalf_of(who) := object.union(
+	object.union(grpc(edge, wrap), with_header("x-orbital-on-behalf-of", who)),
+	{"parsed_body": billing},
+)
+
+test_edge_may_do_what_its_caller_may if {
+	every who in [workload, operator] {
+		decided := at_region(on_behalf_of(who))
+		decided.allowed == true
+		decided.headers == {"x-orbital-principal": who}
+	}
+	refused(at_region(on_behalf_of(auditor)), 403, "ROLE_MISSING")
+	refused(at_region(on_behalf_of("spiffe://orbital/workload/acme/core/other")), 403, "WORKLOAD_MISMATCH")
+	refused(at_region(on_behalf_of("https://orbital/person/operator")), 403, "ROLE_MISSING")
+	refused(at_region(object.union(grpc(edge, wrap), {"parsed_body": billing})), 403, "ROLE_MISSING")
+}
+
+test_nobody_else_calls_for_another if {
+	every who in [auditor, "spiffe://orbital/edge/us20/edge-1", "spiffe://orbital/edge/eu10/a/b"] {
+		asked := object.union(on_behalf_of(operator), {"attributes": {"source": {"principal": who}}})
+		refused(at_region(asked), 403, "ROLE_MISSING")
+	}
+	elsewhere := object.union(grpc(edge, declare), with_header("x-orbital-on-behalf-of", operator))
+	refused(at_gateway(elsewhere), 403, "ROLE_MISSING")
+}
+
+test_edges_of_the_region_fetch_and_deliver if {
+	at_region(http(edge, "GET", "/edge/bundle.tar.gz")).headers == {"x-orbital-principal": edge}
+	at_region(http(edge, "POST", "/edge/status/edge-1")).allowed == true
+	refused(at_region(http(edge, "POST", "/edge/status/edge-2")), 403, "NOT_AN_EDGE")
+	refused(at_region(http(edge, "POST", "/edge/bundle.tar.gz")), 403, "NOT_AN_EDGE")
+	refused(at_region(http(operator, "GET", "/edge/bundle.tar.gz")), 403, "NOT_AN_EDGE")
+	refused(at_region(http("spiffe://orbital/edge/us20/edge-1", "GET", "/edge/bundle.tar.gz")), 403, "NOT_AN_EDGE")
+	refused(at_gateway(http(edge, "GET", "/edge/bundle.tar.gz")), 403, "NOT_AN_EDGE")
+	refused(at_region(http("", "GET", "/edge/bundle.tar.gz")), 401, "NO_IDENTITY")
+}

@@ -35,6 +35,19 @@ permitted contains item.id if {
 	data.orbital.outcomes[item.outcome]
 	regex.match(data.orbital.resources[item.kind], item.resource)
 	split(item.resource, "/")[1] == item.tenant
+	item.kind != "SYNC_POLICY"
+	is_number(item.generation)
+	item.generation > 0
+}
+
+# What belongs to no tenant.
+permitted contains item.id if {
+	speaks_for_itself
+	some item in input.reports
+	item.tenant == ""
+	item.kind == "SYNC_POLICY"
+	data.orbital.outcomes[item.outcome]
+	regex.match(data.orbital.resources[item.kind], item.resource)
 	is_number(item.generation)
 	item.generation > 0
 }

@@ -72,3 +72,12 @@ test_empty_input_allows_nothing if {
 		count(found.allowed) == 0
 	}
 }
+
+sync_policy := object.union(item, {"kind": "SYNC_POLICY", "tenant": "", "resource": "edge-policies/baseline"})
+
+test_what_belongs_to_no_tenant_is_allowed_as_such if {
+	decide({"reports": [sync_policy]}).allowed == {"a"}
+	every wrong in [{"tenant": "baseline"}, {"generation": 0}, {"resource": "tenants/acme"}, {"outcome": "PERHAPS"}] {
+		count(decide({"reports": [object.union(sync_policy, wrong)]}).allowed) == 0
+	}
+}

@@ -48,6 +48,13 @@ has_generation(task) if {
 }
 
 about_its_own(task) if {
+	task.kind == "SYNC_POLICY"
+	task.tenant == ""
+	regex.match(data.orbital.resources[task.kind], task.resource)
+}
+
+about_its_own(task) if {
+	task.kind != "SYNC_POLICY"
 	regex.match(data.orbital.resources[task.kind], task.resource)
 	split(task.resource, "/")[1] == task.tenant
 }

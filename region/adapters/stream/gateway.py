@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -11,6 +11,8 @@ import grpc
 from orbital.v1 import (
     dispatch_pb2,
     dispatch_pb2_grpc,
+    edge_pb2,
+    edge_pb2_grpc,
     enrolment_pb2,
     enrolment_pb2_grpc,
     report_pb2,
@@ -106,6 +108,18 @@ class GrpcGateway:
             except grpc.RpcError as error:
                 raise from_rpc_error(error) from error
             return answer
+
+    async def observe(self, edges: Sequence[edge_pb2.Edge], now: float) -> None:
+        """See region.ports.edge.EdgeObserver."""
+        request = edge_pb2.ObserveRequest(region=self._region, edges=edges)
+        request.send_time.FromNanoseconds(int(now * 1e9))
+        async with self._channel() as channel:
+            stub = edge_pb2_grpc.EdgeServiceStub(channel)
+            metadata = (("x-orbital-region", self._region),)
+            try:
+                await stub.Observe(request, metadata=metadata, timeout=CALL_TIMEOUT)
+            except grpc.RpcError as error:
+                raise from_rpc_error(error) from error
 
     async def report(self, lane: int, signed: Signed) -> list[dispatch_pb2.RefusedReport]:
         """See the port."""

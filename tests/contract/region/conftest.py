@@ -17,6 +17,7 @@ import hvac
 import pytest
 import requests
 
+from region.adapters.edge.store import open_edge_store
 from region.adapters.hsm.process import open_hsm
 from region.adapters.openbao.store import KvStore
 from region.adapters.openbao.transit import BaoTransit
@@ -139,7 +140,8 @@ async def parts(request: pytest.FixtureRequest) -> AsyncIterator[Parts]:
         hsm = await stack.enter_async_context(
             open_hsm(where.library, "test", where.pin_file, where.conf, world, generate_missing=True)
         )
-        yield Parts(KvStore(openbao, "keys"), BaoTransit(openbao, "l2", world), hsm, FakeCache(), world)
+        edges = await stack.enter_async_context(open_edge_store(where.conf.with_name("edge.db")))
+        yield Parts(KvStore(openbao, "keys"), BaoTransit(openbao, "l2", world), hsm, FakeCache(), world, edges)
 
 
 @pytest.fixture

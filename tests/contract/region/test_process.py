@@ -41,6 +41,7 @@ class Region:
             "ORBITAL_GATEWAY": f"unix:{run}/gateway.sock",
             "ORBITAL_LISTEN": f"unix:{self.socket}",
             "ORBITAL_JOURNAL": str(place / "journal.db"),
+            "ORBITAL_EDGE__STORE": str(place / "edge.db"),
             "ORBITAL_READY_FILE": str(place / "ready"),
             "ORBITAL_OPA__URL": engine.url,
             "ORBITAL_SIGNING_FILE": str(place / "eu10.signing.json"),

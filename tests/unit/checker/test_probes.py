@@ -17,6 +17,7 @@ from checker.adapters.http.server import Pages, serve_pages
 from checker.adapters.probes.certificates import CertificatesProbe
 from checker.adapters.probes.clock import ClockProbe
 from checker.adapters.probes.disk import DiskProbe
+from checker.adapters.probes.edges import EdgesProbe
 from checker.adapters.probes.opa import OpaProbe
 from checker.adapters.probes.openbao import OpenBaoProbe
 from checker.adapters.probes.region import RegionProbe
@@ -76,6 +77,31 @@ async def test_disk(tmp_path, free, status, reason):
     found = await DiskProbe(tmp_path, 0.05, 0.01, 1.0, lambda _: (100, free)).look()
     assert (found.status, found.reason) == (status, reason)
     assert ("free_bytes", str(free)) in found.values
+
+
+def edge(name, reason="", **more):
+    return {"name": name, "status": "EDGE_STATUS_IN_FORCE", "revision": "1", "reason": reason, **more}
+
+
+@pytest.mark.parametrize(
+    ("edges", "reason", "told"),
+    [
+        ([], "", ""),
+        ([edge("a"), edge("b")], "", ""),
+        ([edge("a"), edge("b", "EDGE_DRIFT", message="b is late.")], "EDGE_DRIFT", "b is late."),
+        ([edge("a", "EDGE_SILENT"), edge("b", "EDGE_BUNDLE_REFUSED")], "EDGE_BUNDLE_REFUSED", "Another 1 of 2"),
+    ],
+)
+async def test_edges(tmp_path, edges, reason, told):
+    async with open_door(tmp_path / "e.sock") as door:
+        probe = EdgesProbe(door, 1.0, 0.5)
+        async with answering(tmp_path / "e.sock", {"/edges": (200, {"edges": edges})}):
+            found = await probe.look()
+        with pytest.raises(Unavailable):
+            await probe.look()
+    assert found.reason == reason
+    assert told in found.message
+    assert found.status is (Status.DEGRADED if reason else Status.HEALTHY)
 
 
 @pytest.mark.parametrize(

@@ -71,3 +71,11 @@ def test_a_slow_part_is_told_and_a_long_stream_is_not():
     assert (found.status, found.reason) == (Status.DEGRADED, "OPENBAO_SLOW")
     assert ("cluster.openbao.upstream_rq_time", "p50=600 ms") in found.values
     assert ("cluster.openbao.upstream_rq_time", "p50=600 p99=900 ms") in read([slow]).values
+
+
+def test_edges_that_wait_are_no_latency_and_their_way_is_the_regions():
+    waiting = Snapshot((), {}, "1", {"edge": Latency(10_000.0, 10_000.0)})
+    assert read([waiting, waiting], 500.0).reason == ""
+    assert (
+        target("cluster.edge.upstream_cx_connect_fail") == target("cluster.edges.upstream_cx_connect_fail") == "REGION"
+    )

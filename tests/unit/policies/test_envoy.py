@@ -18,19 +18,20 @@ ENVOY = ROOT / "envoy"
 GOLDEN = Path(__file__).parent / "golden"
 SIDECARS = sorted((ENVOY / "sidecars").glob("*.yaml"))
 PROBES = ENVOY / "listeners" / "probes.yaml"
-TEMPLATES = [*SIDECARS, PROBES, *sorted((ENVOY / "identity").glob("*.yaml")), ROOT / "policies" / "opa.yaml"]
+ENGINES = [ROOT / "policies" / f"{name}.yaml" for name in ("opa", "edge")]
+TEMPLATES = [*SIDECARS, PROBES, *sorted((ENVOY / "identity").glob("*.yaml")), *ENGINES]
 
 
 def parameters(template, place="/place"):
     values = {name: f"{place}/{name.lower()}" for name in parameters_of(template)}
     ports = {name: 20000 + n for n, name in enumerate(sorted(name for name in values if name.endswith("_PORT")))}
-    words = {"REGION": "eu10", "OIDC_ISSUER": "https://ias.test", "OIDC_JWKS_URI": "https://ias.test/keys"}
+    words = {"REGION": "eu10", "OIDC_ISSUER": "https://ias.test", "OIDC_JWKS_URI": "https://ias.test/keys", "NAME": "n"}
     return values | ports | {name: word for name, word in words.items() if name in values}
 
 
 @pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.stem)
 def test_rendered_template_is_the_golden_one(template, tmp_path):
-    golden = GOLDEN / template.name
+    golden = GOLDEN / f"{template.parent.name}-{template.name}" if template.stem == "edge" else GOLDEN / template.name
     write(render(template, parameters(template)), tmp_path / "rendered.yaml")
     rendered = (tmp_path / "rendered.yaml").read_text()
     if os.environ.get("UPDATE_GOLDEN"):

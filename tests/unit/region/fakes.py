@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.keywrap import aes_key_unwrap_with_padding, aes_key_wrap_with_padding
 
 from region.handlers.parts import Parts
+from region.ports.edge import Kept
 from region.ports.l1 import Refused
 from region.ports.vault import VERSION_REFUSED, Stored, TransitKey
 from region.ports.world import World
@@ -160,6 +161,38 @@ class FakeCache:
         self.dropped.append((tenant, system))
 
 
+class FakeEdges:
+    """The database of edge policy."""
+
+    def __init__(self) -> None:
+        self.policies: dict[str, tuple[int, bytes]] = {}
+        self.tenants: dict[str, tuple[int, bool]] = {}
+
+    async def keep(self, policy: str, generation: int, body: bytes) -> int:
+        await asyncio.sleep(0)
+        if generation > self.policies.get(policy, (0, b""))[0]:
+            self.policies[policy] = (generation, body)
+        return self.policies[policy][0]
+
+    async def kill(self, tenant: str, generation: int) -> None:
+        await self._judge(tenant, generation, killed=True)
+
+    async def revive(self, tenant: str, generation: int) -> None:
+        await self._judge(tenant, generation, killed=False)
+
+    async def _judge(self, tenant: str, generation: int, *, killed: bool) -> None:
+        await asyncio.sleep(0)
+        self.tenants[tenant] = max(self.tenants.get(tenant, (0, False)), (generation, killed))
+
+    async def kept(self) -> Kept:
+        killed = {name: generation for name, (generation, dead) in sorted(self.tenants.items()) if dead}
+        return Kept([body for _, (_, body) in sorted(self.policies.items())], killed)
+
+    async def changed(self, seconds: float) -> bool:
+        await asyncio.sleep(seconds)
+        return False
+
+
 class FakeWorld:
     """A clock that only tests and sleeping move."""
 
@@ -181,7 +214,7 @@ class FakeWorld:
 
 def fake_parts(world: FakeWorld | None = None) -> Parts:
     """Everything in memory."""
-    return Parts(FakeStore(), FakeTransit(), FakeHsm(), FakeCache(), (world or FakeWorld()).world())
+    return Parts(FakeStore(), FakeTransit(), FakeHsm(), FakeCache(), (world or FakeWorld()).world(), FakeEdges())
 
 
 class Crash(BaseException):
@@ -217,5 +250,6 @@ def crashing(parts: Parts, at: int, *, after: bool) -> tuple[Parts, Iterator[int
     """The parts, dying at step `at`; and the counter, which has passed `at` when the crash came."""
     steps = itertools.count()
     store, transit, hsm = (Crashing(part, steps, at, after=after) for part in (parts.store, parts.transit, parts.hsm))
-    crashed: Any = Parts(store, transit, hsm, parts.cache, parts.world)  # type: ignore[arg-type]
+    edges = Crashing(parts.edges, steps, at, after=after)
+    crashed: Any = Parts(store, transit, hsm, parts.cache, parts.world, edges)  # type: ignore[arg-type]
     return crashed, steps

@@ -27,7 +27,7 @@ def task(kind: pb.TaskKind.ValueType, resource: rpb.Resource) -> pb.Task:
         lane=LANES[kind],
         sequence=next(_sequence),
         region="eu10",
-        tenant=resource.name.split("/")[1],
+        tenant=resource.name.split("/")[1] if resource.name.startswith("tenants/") else "",
         resource=resource,
         correlation_id="c1",
     )

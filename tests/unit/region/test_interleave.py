@@ -95,7 +95,7 @@ def gated(parts: Parts, turns: Turns) -> Parts:
 
     world = World(parts.world.now, parts.world.random, parts.world.entropy, sleep)
     store, transit, hsm = (Gated(part, turns, actor) for part in (parts.store, parts.transit, parts.hsm))
-    return Parts(store, transit, hsm, parts.cache, world)  # type: ignore[arg-type]
+    return Parts(store, transit, hsm, parts.cache, world, parts.edges)  # type: ignore[arg-type]
 
 
 async def _until_settled(parts: Parts, tasks: list[pb.Task]) -> None:

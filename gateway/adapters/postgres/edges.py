@@ -1,0 +1,43 @@
+"""What regions say of their edges, in PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from orbital.v1.edge_pb2 import Edge, ObserveRequest
+
+from gateway.adapters.postgres.pool import Pool, translated
+from gateway.adapters.postgres.queries import SQL
+from gateway.domain.edge import SILENT_SECONDS, unheard
+from gateway.ports.edges import Observation
+
+
+class PostgresEdges:
+    """Implements `EdgeStore`."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def store(self, observations: Sequence[Observation]) -> None:
+        """See the port."""
+        ordered = sorted(observations, key=lambda each: each.region)
+        async with translated():
+            await self._pool.execute(
+                SQL["observe_edges"],
+                [each.region for each in ordered],
+                [each.sent_at for each in ordered],
+                [ObserveRequest(edges=each.edges).SerializeToString(deterministic=True) for each in ordered],
+            )
+
+    async def edges(self, region: str) -> list[Edge]:
+        """See the port."""
+        async with translated():
+            rows = await self._pool.fetch(SQL["edges"], region, SILENT_SECONDS)
+        found = []
+        for row in rows:
+            for edge in ObserveRequest.FromString(row["body"]).edges:
+                edge.region = row["region"]
+                if row["silent"]:
+                    unheard(edge, (row["asked_at"] - row["heard_at"]).total_seconds())
+                found.append(edge)
+        return found

@@ -1,0 +1,123 @@
+"""The database of edge policy on SQLite: each process of the region has a connection of its own to the one file."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from region.ports.edge import Kept
+
+T = TypeVar("T")
+SCHEMA = Path(__file__).with_name("schema.sql")
+# How soon a change by another process is seen; the question costs microseconds.
+LOOK = 0.1
+
+KEEP = """
+INSERT INTO policies (name, generation, body) VALUES (?, ?, ?)
+ON CONFLICT (name) DO UPDATE SET generation = excluded.generation, body = excluded.body
+WHERE excluded.generation > policies.generation"""
+JUDGE = """
+INSERT INTO tenants (name, generation, killed) VALUES (?, ?, ?)
+ON CONFLICT (name) DO UPDATE SET generation = excluded.generation, killed = excluded.killed
+WHERE excluded.generation > tenants.generation
+    OR (excluded.generation = tenants.generation AND excluded.killed > tenants.killed)"""
+
+
+class SqliteEdgeStore:
+    """See region.ports.edge.EdgeStore."""
+
+    def __init__(self, connection: sqlite3.Connection, thread: ThreadPoolExecutor) -> None:
+        self._connection = connection
+        self._thread = thread
+        self._own = asyncio.Event()
+        self._seen = -1
+
+    async def _call(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    async def keep(self, policy: str, generation: int, body: bytes) -> int:
+        """See the port."""
+
+        def work() -> int:
+            with self._connection:
+                self._connection.execute("BEGIN IMMEDIATE")
+                self._connection.execute(KEEP, (policy, generation, body))
+                query = "SELECT generation FROM policies WHERE name = ?"
+                held: int = self._connection.execute(query, (policy,)).fetchone()[0]
+                return held
+
+        held = await self._call(work)
+        self._own.set()
+        return held
+
+    async def kill(self, tenant: str, generation: int) -> None:
+        """See the port."""
+        await self._judge(tenant, generation, killed=True)
+
+    async def revive(self, tenant: str, generation: int) -> None:
+        """See the port."""
+        await self._judge(tenant, generation, killed=False)
+
+    async def _judge(self, tenant: str, generation: int, *, killed: bool) -> None:
+        def work() -> None:
+            with self._connection:
+                self._connection.execute("BEGIN IMMEDIATE")
+                self._connection.execute(JUDGE, (tenant, generation, killed))
+
+        await self._call(work)
+        self._own.set()
+
+    async def kept(self) -> Kept:
+        """See the port."""
+
+        def work() -> Kept:
+            with self._connection:
+                self._connection.execute("BEGIN")
+                policies = [row[0] for row in self._connection.execute("SELECT body FROM policies ORDER BY name")]
+                query = "SELECT name, generation FROM tenants WHERE killed = 1 ORDER BY name"
+                return Kept(policies, dict(self._connection.execute(query).fetchall()))
+
+        return await self._call(work)
+
+    async def changed(self, seconds: float) -> bool:
+        """See the port."""
+        left = seconds
+        while left > 0:
+            version = await self._call(lambda: int(self._connection.execute("PRAGMA data_version").fetchone()[0]))
+            if version != self._seen or self._own.is_set():
+                self._seen = version
+                self._own.clear()
+                return True
+            try:
+                async with asyncio.timeout(LOOK):
+                    await self._own.wait()
+            except TimeoutError:
+                left -= LOOK
+        return False
+
+
+@asynccontextmanager
+async def open_edge_store(path: Path) -> AsyncIterator[SqliteEdgeStore]:
+    """Open, or make, the database at `path`, readable by this user alone."""
+    loop = asyncio.get_running_loop()
+    with ThreadPoolExecutor(1, thread_name_prefix="edge") as thread:
+        connection = await loop.run_in_executor(thread, _connect, path)
+        try:
+            yield SqliteEdgeStore(connection, thread)
+        finally:
+            await loop.run_in_executor(thread, connection.close)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path.touch(mode=0o600)
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.executescript(SCHEMA.read_text())
+    return connection

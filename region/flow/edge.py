@@ -1,0 +1,145 @@
+"""The edges: their bundle made anew at every change of what it depends on, and what is heard of them told on."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+from orbital.v1 import edge_pb2
+from orbital.v1 import resource_pb2 as rpb
+
+from region.domain import edge
+from region.domain.edge import Desired, Heard, Limits
+from region.flow.signals import Signal
+from region.ports.edge import Bundle, EdgeObserver, EdgeStore, Pack
+from region.ports.world import World
+from runtime.errors import OrbitalError
+from runtime.lifecycle import Backoff
+from runtime.logs import get_logger
+
+log = get_logger(__name__)
+
+# Looked for even without a change.
+LOOK = 5.0
+# The list is told on this often while nothing changes, and never more often than that.
+BEAT, LINGER = 5.0, 0.05
+# An edge that was not heard for so long is gone.
+FORGET = 24 * 3600.0
+
+
+class Shelf:
+    """The bundle that is served now, and who waits for the next."""
+
+    def __init__(self) -> None:
+        self.bundle: Bundle | None = None
+        self._next = asyncio.Event()
+
+    def put(self, bundle: Bundle) -> None:
+        """Serve this one from now on; whoever waits gets it at once."""
+        self.bundle = bundle
+        self._next.set()
+        self._next = asyncio.Event()
+
+    async def newer(self, etag: str, seconds: float) -> Bundle | None:
+        """The bundle, once it is another than that of `etag` or the time is over; None before the first."""
+        try:
+            async with asyncio.timeout(seconds):
+                while self.bundle is None or self.bundle.etag == etag:
+                    await self._next.wait()
+        except TimeoutError:
+            pass
+        return self.bundle
+
+
+class Distribution:
+    """Keeps the shelf at the level of what is kept."""
+
+    def __init__(self, store: EdgeStore, packer: Pack, shelf: Shelf, fleet: Fleet) -> None:
+        self._store = store
+        self._packer = packer
+        self._shelf = shelf
+        self._fleet = fleet
+
+    async def run(self) -> None:
+        """Make the bundle at the start and whenever something changed."""
+        while True:
+            kept = await self._store.kept()
+            content = edge.compiled([rpb.Resource.FromString(body) for body in kept.policies], kept.killed)
+            bundle = self._packer.pack(content)
+            if self._shelf.bundle is None or self._shelf.bundle.etag != bundle.etag:
+                self._shelf.put(bundle)
+                self._fleet.desire(bundle.revision)
+                log.info("edge_bundle", revision=bundle.revision, policies=len(kept.policies), killed=len(kept.killed))
+            await self._store.changed(LOOK)
+
+
+class Fleet:
+    """What the region knows of its edges."""
+
+    def __init__(self, world: World, limits: Limits) -> None:
+        self._world = world
+        self._limits = limits
+        self._heard: dict[str, Heard] = {}
+        self._desired = Desired("", world.now())
+        self.news = Signal()
+
+    def desire(self, revision: str) -> None:
+        """Another revision is served from now on."""
+        if revision != self._desired.revision:
+            self._desired = Desired(revision, self._world.now())
+            self.news.give()
+
+    def hear(self, heard: Heard) -> None:
+        """An edge said how it stands."""
+        before = self._heard.get(heard.name)
+        self._heard[heard.name] = heard
+        if before is None or replace(before, at=heard.at) != heard:
+            self.news.give()
+
+    def edges(self) -> list[edge_pb2.Edge]:
+        """Every edge as it stands now."""
+        now = self._world.now()
+        self._heard = {name: each for name, each in self._heard.items() if now - each.at < FORGET}
+        return [self._edge(each, now) for _, each in sorted(self._heard.items())]
+
+    def _edge(self, heard: Heard, now: float) -> edge_pb2.Edge:
+        standing = edge.standing(heard, self._desired, now, self._limits)
+        found = edge_pb2.Edge(
+            name=heard.name,
+            revision=heard.revision,
+            desired_revision=self._desired.revision,
+            status=standing.status,
+            reason=standing.reason,
+            message=standing.message,
+        )
+        found.heard_at.FromNanoseconds(int(heard.at * 1e9))
+        if heard.revision:
+            found.since.FromNanoseconds(int(heard.since * 1e9))
+        return found
+
+
+class Observation:
+    """Tells the gateway: at once what changed, and regularly that nothing has. The whole list each time."""
+
+    def __init__(self, fleet: Fleet, observer: EdgeObserver, world: World) -> None:
+        self._fleet = fleet
+        self._observer = observer
+        self._world = world
+
+    async def run(self) -> None:
+        """Observe until cancelled; what was not taken is said again, as it is by then."""
+        backoff = Backoff(self._world.random)
+        away = False
+        while True:
+            try:
+                await self._observer.observe(self._fleet.edges(), self._world.now())
+            except OrbitalError as error:
+                if not away:
+                    log.warning("edges_not_observed", reason=error.reason, error=error.message)
+                away = True
+                await asyncio.sleep(backoff.next())
+                continue
+            away = False
+            backoff.reset()
+            await self._fleet.news.wait(BEAT)
+            await asyncio.sleep(LINGER)
