@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
 
 from orbital.v1 import crypto_pb2, crypto_pb2_grpc, inspect_pb2, inspect_pb2_grpc
@@ -112,14 +112,8 @@ async def main() -> None:
         signals = {lane: LaneSignals() for lane in settings.lanes}
         inspect = InspectRpc(Inspect(_version(), journal, signals, {"hsm": hsm}, world))
         if listen := settings.listen or settings.health:
-            server = Server(listen, [CRYPTO, INSPECT] if settings.listen else [INSPECT])
-            if settings.listen:
-                crypto = CryptoRpc(Serve(parts, keyring, beats))
-                crypto_pb2_grpc.add_CryptoServiceServicer_to_server(crypto, server.grpc)
-            inspect_pb2_grpc.add_InspectServiceServicer_to_server(inspect, server.grpc)
-            await stack.enter_async_context(server.running())
-            await server.serving(True)
-
+            crypto = CryptoRpc(Serve(parts, keyring, beats)) if settings.listen else None
+            await stack.enter_async_context(_serving(listen, inspect, crypto))
         edges = await _serve_edges(stack, settings.edge.serve, parts, gateway) if settings.edge.serve else {}
 
         # What it does: receive and report on each lane's stream, execute beside it.
@@ -144,6 +138,18 @@ async def main() -> None:
             group.create_task(keep("bearer", keeper.run, world))
         await enrol(gateway, _version(), settings.name, world, lambda: _ready(settings))
         contact.made()
+
+
+@asynccontextmanager
+async def _serving(listen: str, inspect: InspectRpc, crypto: CryptoRpc | None) -> AsyncIterator[None]:
+    """The process's gRPC server inside the block."""
+    server = Server(listen, [CRYPTO, INSPECT] if crypto else [INSPECT])
+    if crypto:
+        crypto_pb2_grpc.add_CryptoServiceServicer_to_server(crypto, server.grpc)
+    inspect_pb2_grpc.add_InspectServiceServicer_to_server(inspect, server.grpc)
+    async with server.running():
+        await server.serving(True)
+        yield
 
 
 async def _serve_edges(
