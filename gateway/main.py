@@ -6,6 +6,7 @@ import asyncio
 import random
 import secrets
 import time
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 
@@ -13,6 +14,7 @@ from orbital.v1.dispatch_pb2_grpc import add_DispatchServiceServicer_to_server
 from orbital.v1.edge_pb2_grpc import add_EdgeServiceServicer_to_server
 from orbital.v1.enrolment_pb2_grpc import add_EnrolmentServiceServicer_to_server
 from orbital.v1.flag_pb2_grpc import add_CheckerServiceServicer_to_server
+from orbital.v1.policy_pb2_grpc import add_PolicyServiceServicer_to_server
 from orbital.v1.receipt_pb2_grpc import add_ProofServiceServicer_to_server
 from orbital.v1.registry_pb2_grpc import add_RegistryServiceServicer_to_server
 from orbital.v1.report_pb2_grpc import add_ReportServiceServicer_to_server
@@ -22,6 +24,7 @@ from gateway.adapters.bundles.server import serve_bundles
 from gateway.adapters.openbao.authority import BaoAuthority
 from gateway.adapters.postgres.desired import PostgresDesired
 from gateway.adapters.postgres.edges import PostgresEdges
+from gateway.adapters.postgres.engines import PostgresEngines
 from gateway.adapters.postgres.flags import PostgresFlags
 from gateway.adapters.postgres.pool import Pool, listen, open_pool
 from gateway.adapters.postgres.proofs import PostgresProofs
@@ -35,6 +38,7 @@ from gateway.adapters.rabbitmq.queues import RabbitQueues
 from gateway.adapters.rpc.checker import CheckerRpc
 from gateway.adapters.rpc.dispatch import DispatchRpc, EnrolmentRpc, ReportRpc
 from gateway.adapters.rpc.edge import EdgeRpc
+from gateway.adapters.rpc.policy import PolicyRpc
 from gateway.adapters.rpc.proof import ProofRpc
 from gateway.adapters.rpc.registry import JobNews, RegistryRpc
 from gateway.adapters.rpc.trace import TraceRpc
@@ -62,7 +66,7 @@ log = get_logger(__name__)
 
 SERVICES = tuple(
     f"orbital.v1.{name}Service"
-    for name in ("Checker", "Dispatch", "Edge", "Enrolment", "Proof", "Registry", "Report", "Trace")
+    for name in ("Checker", "Dispatch", "Edge", "Enrolment", "Policy", "Proof", "Registry", "Report", "Trace")
 )
 
 PROOF_KEY = "proofs"
@@ -92,8 +96,8 @@ async def main(settings: GatewaySettings) -> None:
         policy = await stack.enter_async_context(policy_engine(settings.opa.url, settings.opa.seconds))
         sight = PostgresSight(pool)
         tasks = PostgresTasks(pool, settings.name)
-        if settings.http is not None and settings.bundle is not None:
-            await stack.enter_async_context(serve_bundles(settings.http, settings.bundle, tasks))
+        engines = PostgresEngines(pool, settings.flow.decision_days)
+        served = await open_bundles(settings, stack, tasks, engines)
         publishing = Broker(settings.rabbitmq, f"{settings.name} publish", backoff())
         consuming = Broker(settings.rabbitmq, f"{settings.name} consume", backoff())
         reports = ReportFlow(PostgresReports(pool), tasks, policy, settings.name, settings.flow.report_batch)
@@ -116,6 +120,7 @@ async def main(settings: GatewaySettings) -> None:
         add_DispatchServiceServicer_to_server(DispatchRpc(deliver), server.grpc)
         add_EdgeServiceServicer_to_server(EdgeRpc(observed), server.grpc)
         add_EnrolmentServiceServicer_to_server(EnrolmentRpc(sight, proofs, clock), server.grpc)
+        add_PolicyServiceServicer_to_server(PolicyRpc(engines, served), server.grpc)
         add_ProofServiceServicer_to_server(ProofRpc(proofs), server.grpc)
         add_RegistryServiceServicer_to_server(RegistryRpc(desired, sight, flags, edges, news), server.grpc)
         add_ReportServiceServicer_to_server(ReportRpc(intake), server.grpc)
@@ -127,6 +132,7 @@ async def main(settings: GatewaySettings) -> None:
             ("consuming", consuming.run()),
             ("reports", reports.run()),
             ("public keys", public_keys.run()),
+            ("engines", engines.run()),
             ("signals", signals.run()),
             ("edges", observed.run()),
             ("proofs", proofs.run(backoff())),
@@ -143,6 +149,15 @@ async def main(settings: GatewaySettings) -> None:
                 await asyncio.Event().wait()
         finally:
             end_within(20)
+
+
+async def open_bundles(
+    settings: GatewaySettings, stack: AsyncExitStack, tasks: PostgresTasks, engines: PostgresEngines
+) -> Callable[[], str]:
+    """Serve the policy engines, where this process does; gives what tells the revision that is served."""
+    if settings.http is None or settings.bundle is None:
+        return str
+    return (await stack.enter_async_context(serve_bundles(settings.http, settings.bundle, tasks, engines))).revision
 
 
 async def open_proofs(settings: GatewaySettings, stack: AsyncExitStack, pool: Pool, sight: PostgresSight) -> Proofs:

@@ -58,6 +58,7 @@ class FlowSettings(Section):
     claim_batch: int = Field(512, ge=1, le=5000, description="Tasks a claim")
     message_tasks: int = Field(128, ge=1, le=500, description="Tasks a broker message")
     report_batch: int = Field(2000, ge=1, le=20_000, description="Reports a statement")
+    decision_days: float = Field(7.0, gt=0, description="How long decisions are kept")
     beat_seconds: float = Field(2.0, gt=0, description="Period of the proof of life on every lane stream")
     stream_seconds: float = Field(600.0, gt=0, description="Age at which a lane stream has to be authorised anew")
     grace_seconds: float = Field(15.0, ge=0, description="How long a region that comes back may read its queue first")

@@ -12,6 +12,7 @@ import aiohttp
 from opa_client import AsyncOpaClient, create_opa_client
 
 from runtime.errors import Unavailable
+from runtime.freshness import Freshness
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,8 @@ class Refusal:
     message: str
 
 
+# Reasons for which a task is not refused but held: it goes on by itself when they pass.
+HELD = frozenset({"FROZEN", "STALE_POLICY"})
 NO_ANSWER = Refusal("POLICY_UNDEFINED", "The policy gave no answer for it, which counts as a refusal")
 
 
@@ -53,8 +56,13 @@ def read_answer(answer: Mapping[str, Any], identities: Sequence[str]) -> Decisio
 class PolicyEngine:
     """The OPA beside this process."""
 
-    def __init__(self, client: AsyncOpaClient) -> None:
+    def __init__(self, client: AsyncOpaClient, freshness: Freshness) -> None:
         self._client = client
+        self._freshness = freshness
+
+    async def policy_age(self) -> float | None:
+        """Seconds since the engine could confirm its bundle; None when it does not say."""
+        return await self._freshness.age()
 
     async def decide(self, policy: str, question: Mapping[str, Any], identities: Sequence[str]) -> Decisions:
         """Ask `orbital.authz.<policy>.decisions` once; raises Unavailable when OPA does not answer in time."""
@@ -77,7 +85,8 @@ class PolicyEngine:
 async def policy_engine(url: str, seconds: float = 2.0) -> AsyncIterator[PolicyEngine]:
     """The engine at `url` (http://host:port), with a time-out a question."""
     place = urlsplit(url)
-    async with create_opa_client(
-        async_mode=True, host=place.hostname, port=place.port, timeout=seconds, retries=0
-    ) as client:
-        yield PolicyEngine(client)
+    async with (
+        create_opa_client(async_mode=True, host=place.hostname, port=place.port, timeout=seconds, retries=0) as client,
+        aiohttp.ClientSession(trust_env=False) as session,
+    ):
+        yield PolicyEngine(client, Freshness(session, url))

@@ -1,4 +1,4 @@
-"""The command line of the stack: `up`, `down`, `status`, `cut`, `heal`. The console mounts COMMANDS."""
+"""The command line of the stack: `up`, `down`, `status`, `cut`, `heal`, `policy`. The console mounts COMMANDS."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from stack import api
+from stack.policy import policy
 from stack.state import PartState, State
 
 DEFAULT = Path(".orbital")
@@ -114,4 +115,4 @@ def _row(table: Table, name: str, part: PartState) -> None:
     table.add_row(name, shown, str(part.pid or ""), str(part.restarts or ""), part.error)
 
 
-COMMANDS: list[click.Command] = [up, down, status, cut, heal]
+COMMANDS: list[click.Command] = [up, down, status, cut, heal, policy]

@@ -21,6 +21,7 @@ VERBS = {
     "kill": f"{COMMANDS}.kill:kill",
     "retire": f"{COMMANDS}.retire:retire",
     "proof": f"{COMMANDS}.proof:proof",
+    "decisions": f"{COMMANDS}.decisions:decisions",
     "trace": f"{COMMANDS}.trace:trace",
     "wrap": f"{COMMANDS}.crypto:wrap",
     "unwrap": f"{COMMANDS}.crypto:unwrap",
@@ -34,6 +35,7 @@ STACK = {
     "down": "End exactly what `up` started.",
     "status": "Show what runs.",
     "cut": "Cut the path of REGION to the gateway.",
+    "policy": "Test, explain and push policies, and see which engine runs which.",
     "heal": "Open the path of REGION to the gateway again.",
 }
 

@@ -13,6 +13,7 @@ from uuid import uuid4
 
 import grpc
 from orbital.v1.crypto_pb2_grpc import CryptoServiceStub
+from orbital.v1.policy_pb2_grpc import PolicyServiceStub
 from orbital.v1.receipt_pb2_grpc import ProofServiceStub
 from orbital.v1.registry_pb2_grpc import RegistryServiceStub
 from orbital.v1.trace_pb2_grpc import TraceServiceStub
@@ -76,6 +77,11 @@ class Connection:
     def proof(self) -> ProofServiceStub:
         """The gateway's ProofService."""
         return ProofServiceStub(self._channel(self.address))
+
+    @property
+    def policy(self) -> PolicyServiceStub:
+        """The gateway's PolicyService."""
+        return PolicyServiceStub(self._channel(self.address))
 
     def crypto(self, address: str) -> CryptoServiceStub:
         """The CryptoService of a region."""

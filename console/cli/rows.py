@@ -9,6 +9,7 @@ from typing import Any
 
 from orbital.v1 import edge_pb2 as edges
 from orbital.v1 import flag_pb2 as flags
+from orbital.v1 import policy_pb2 as policy
 from orbital.v1 import registry_pb2 as registry
 from orbital.v1 import resource_pb2 as resources
 from orbital.v1 import task_pb2 as tasks
@@ -234,6 +235,22 @@ def denial(one: registry.Denial) -> Row:
         "correlation_id": one.correlation_id,
         "engine": one.engine,
         "created_at": iso(one.create_time),
+    }
+
+
+def decision(one: policy.Decision) -> Row:
+    """What a policy engine decided."""
+    return {
+        "decision_id": one.decision_id,
+        "engine": one.engine,
+        "policy": one.policy,
+        "principal": one.principal,
+        "action": one.action,
+        "allowed": one.allowed,
+        "denied": one.denied,
+        "reason": one.reason,
+        "revision": one.revision,
+        "decided_at": iso(one.decide_time),
     }
 
 

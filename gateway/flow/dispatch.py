@@ -17,6 +17,7 @@ from gateway.ports.policy import Policy
 from gateway.ports.security import Signs
 from gateway.ports.store import ClaimBatch, Claimed, TaskStore
 from runtime.lifecycle import Backoff
+from runtime.policy import HELD
 from runtime.signatures import TASKS
 
 
@@ -59,14 +60,25 @@ class Dispatch:
         return len(batch.tasks) == self._claim
 
     async def _send(self, batch: ClaimBatch, tasks: Sequence[Claimed]) -> None:
-        question = {"tasks": [_question(task) for task in tasks]}
+        # Lane 0 waits for nothing, and no policy asks how old it is there.
+        age = await self._policy.policy_age() if self._lane else None
+        correlations = sorted({task.correlation_id for task in tasks})
+        question = {
+            "policy_age": age,
+            "correlations": correlations,
+            "tasks": [_question(task) for task in tasks],
+        }
         decisions = await self._policy.decide("dispatch", question, [task.identity.hex for task in tasks])
         allowed = [task for task in tasks if decisions.allows(task.identity.hex)]
         refused = [
             (task, decisions.refused[task.identity.hex]) for task in tasks if not decisions.allows(task.identity.hex)
         ]
-        if refused:
-            await batch.denied(refused, decisions.decision_id)
+        held = [(task, refusal) for task, refusal in refused if refusal.reason in HELD]
+        denied = [(task, refusal) for task, refusal in refused if refusal.reason not in HELD]
+        if held:
+            await batch.held(held, decisions.decision_id)
+        if denied:
+            await batch.denied(denied, decisions.decision_id)
         if allowed:
             await self._publisher.publish(list(pack(allowed, self._message, self._signer)))
             await batch.published([task.identity for task in allowed], decisions.decision_id)

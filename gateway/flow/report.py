@@ -46,7 +46,12 @@ class ReportFlow:
         for index, report in enumerate(reports):
             check_report(report, f"reports[{index}]")
             check_receipt(region, report, f"reports[{index}]")
-        question = {"principal": principal, "region": region, "reports": [_question(report) for report in reports]}
+        question = {
+            "principal": principal,
+            "region": region,
+            "correlations": sorted({report.correlation_id for report in reports}),
+            "reports": [_question(report) for report in reports],
+        }
         decisions = await self._policy.decide("report", question, [report.task_id for report in reports])
         allowed = [Regional(region, report) for report in reports if decisions.allows(report.task_id)]
         refused = [report for report in reports if not decisions.allows(report.task_id)]

@@ -13,3 +13,6 @@ class Policy(Protocol):
 
     async def decide(self, policy: str, question: Mapping[str, Any], identities: Sequence[str]) -> Decisions:
         """Decisions for these IDs; raises Unavailable when the engine does not answer."""
+
+    async def policy_age(self) -> float | None:
+        """Seconds since the engine could confirm its policies; None when it does not say."""

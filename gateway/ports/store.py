@@ -168,6 +168,9 @@ class ClaimBatch(Protocol):
     async def superseded(self, tasks: Sequence[uuid.UUID]) -> None:
         """A newer generation takes their place."""
 
+    async def held(self, tasks: Sequence[tuple[Claimed, Refusal]], decision_id: str) -> None:
+        """Policy holds them for now; they are driven again."""
+
     async def denied(self, tasks: Sequence[tuple[Claimed, Refusal]], decision_id: str) -> None:
         """Policy refused them."""
 

@@ -24,6 +24,7 @@ from region.ports.policy import Decisions, Policy
 from runtime.errors import Conflict, Invalid, OrbitalError, Precondition
 from runtime.lifecycle import Backoff, task_group
 from runtime.logs import get_logger
+from runtime.policy import HELD
 
 log = get_logger(__name__)
 
@@ -217,7 +218,8 @@ def _sift(entries: list[Entry], decisions: Decisions) -> tuple[list[tuple[Entry,
         reason, message = decisions.denied.get(
             entry.task.id, ("NO_DECISION", "The region's policy did not decide about this task.")
         )
-        refused.append((entry, result.denied(reason, message)))
+        held = reason in HELD
+        refused.append((entry, result.waiting(reason, message) if held else result.denied(reason, message)))
     return refused, allowed
 
 

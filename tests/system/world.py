@@ -68,6 +68,11 @@ class World:
         command = [sys.executable, "-m", "console.cli", *arguments, "--data", str(self.place)]
         return subprocess.run(command, input=stdin, capture_output=True, cwd=ROOT, timeout=180, check=False)
 
+    def orbital_plain(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+        """A command that needs no stack."""
+        command = [sys.executable, "-m", "console.cli", *arguments]
+        return subprocess.run(command, capture_output=True, cwd=ROOT, timeout=60, check=False)
+
     def declare(self, resources: Sequence[Resource]) -> str:
         """Declare, however long a part is away; returns the correlation ID."""
 

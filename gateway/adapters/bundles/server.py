@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import io
 import re
+import tarfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,10 +15,11 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from gateway.ports.store import Denial, TaskStore
+from gateway.adapters.bundles.events import decided, denials_of, engine_status
+from gateway.ports.engines import EngineStore
+from gateway.ports.store import TaskStore
 from runtime.errors import Unavailable
 from runtime.logs import get_logger
-from runtime.policy import Refusal
 
 log = get_logger(__name__)
 
@@ -30,9 +33,11 @@ _WAIT = re.compile(r"wait=(\d+)")
 class BundleServer:
     """Serves one bundle file; a new file is noticed by its time and size."""
 
-    def __init__(self, bundle: Path, store: TaskStore) -> None:
+    def __init__(self, bundle: Path, store: TaskStore, engines: EngineStore) -> None:
         self._bundle = bundle
         self._store = store
+        self._engines = engines
+        self._revision = ""
         self._stamp: tuple[int, int] | None = None
         self._content = b""
         self._etag = ""
@@ -46,7 +51,13 @@ class BundleServer:
         if stamp != self._stamp:
             self._content = self._bundle.read_bytes()
             self._etag = f'"{hashlib.sha256(self._content).hexdigest()}"'
+            self._revision = _revision(self._content)
             self._stamp = stamp
+
+    def revision(self) -> str:
+        """The revision of the bundle that is served; empty when there is none."""
+        self._look()
+        return self._revision
 
     async def bundle(self, request: web.Request) -> web.Response:
         """The bundle, or 304 after waiting as long as the engine asked for a newer one."""
@@ -65,7 +76,7 @@ class BundleServer:
         return web.Response(body=self._content, headers=headers)
 
     async def logs(self, request: web.Request) -> web.Response:
-        """Keep the denials of a decision log; answered only when they are durable, so that OPA sends them again."""
+        """Keep a decision log; answered only when it is durable, so that OPA sends it again."""
         try:
             events = orjson.loads(await request.read())
         except orjson.JSONDecodeError:
@@ -73,14 +84,19 @@ class BundleServer:
         engine = request.match_info["engine"]
         denials = [item for event in events for item in denials_of(event, engine)]
         try:
+            await self._engines.keep_decisions(engine, instance_of(events), [decided(event) for event in events])
             await self._store.keep_denials(denials)
         except Unavailable as error:
             return web.Response(status=503, text=error.message)
         return web.Response(status=200)
 
     async def status(self, request: web.Request) -> web.Response:
-        """Note an engine whose bundle does not load; the old policy stays in force there."""
+        """Keep what an engine says of itself; where a bundle does not load, the old policy stays in force."""
         report = orjson.loads(await request.read())
+        try:
+            await self._engines.keep_engine(engine_status(request.match_info["engine"], report))
+        except Unavailable as error:
+            return web.Response(status=503, text=error.message)
         for name, bundle in (report.get("bundles") or {}).items():
             if bundle.get("code"):
                 log.warning(
@@ -89,43 +105,23 @@ class BundleServer:
         return web.Response(status=200)
 
 
-def denials_of(event: dict[str, Any], engine: str) -> list[Denial]:
-    """The refusals in one event of a decision log; batch decisions are kept by whoever asked for them."""
-    result = event.get("result")
-    if not isinstance(result, dict) or result.get("allowed") is not False:
-        return []
-    given = event.get("input") or {}
-    request = given.get("attributes", {}).get("request", {}).get("http", {})
-    headers = request.get("headers") or {}
-    answered = result.get("headers") or {}
-    return [
-        Denial(
-            decision_id=str(event.get("decision_id", "")),
-            policy="ingress",
-            principal=principal_of(given),
-            action=str(request.get("path", "")),
-            refusal=Refusal(str(answered.get("x-orbital-reason", "DENIED")), str(result.get("body", ""))),
-            correlation_id=str(headers.get("x-orbital-correlation-id", "")),
-            engine=engine,
-        )
-    ]
+def _revision(packed: bytes) -> str:
+    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+        manifest = archive.extractfile("/.manifest")
+        return str(orjson.loads(manifest.read()).get("revision", "")) if manifest else ""
 
 
-def principal_of(given: dict[str, Any]) -> str:
-    """The identity in an ext_authz input: the certificate's, or the region of the token."""
-    attributes = given.get("attributes", {})
-    certificate = str(attributes.get("source", {}).get("principal", ""))
-    if certificate:
-        return certificate
-    filters = attributes.get("metadataContext", {}).get("filterMetadata", {})
-    token = filters.get("envoy.filters.http.jwt_authn", {}).get("jwt_payload", {})
-    return f"spiffe://orbital/region/{token['region']}" if token.get("region") else ""
+def instance_of(events: list[dict[str, Any]]) -> str:
+    """The running engine that sent a log: all of its events are of one."""
+    return str((events[0].get("labels") or {}).get("id", "")) if events else ""
 
 
 @asynccontextmanager
-async def serve_bundles(socket: Path, bundle: Path, store: TaskStore) -> AsyncIterator[None]:
+async def serve_bundles(
+    socket: Path, bundle: Path, store: TaskStore, engines: EngineStore
+) -> AsyncIterator[BundleServer]:
     """Serve on a Unix socket inside the block."""
-    server = BundleServer(bundle, store)
+    server = BundleServer(bundle, store, engines)
     application = web.Application(client_max_size=MAX_BODY)
     application.router.add_get("/bundles/orbital.tar.gz", server.bundle)
     application.router.add_post("/logs/{engine}", server.logs)
@@ -135,6 +131,6 @@ async def serve_bundles(socket: Path, bundle: Path, store: TaskStore) -> AsyncIt
     socket.unlink(missing_ok=True)  # noqa: ASYNC240  # once, at the start
     await web.UnixSite(runner, str(socket)).start()
     try:
-        yield
+        yield server
     finally:
         await runner.cleanup()

@@ -78,7 +78,7 @@ class _ClaimBatch:
     async def superseded(self, tasks: Sequence[uuid.UUID]) -> None:
         await self._connection.execute(SQL["mark_superseded"], list(tasks))
 
-    async def denied(self, tasks: Sequence[tuple[Claimed, Refusal]], decision_id: str) -> None:
+    async def held(self, tasks: Sequence[tuple[Claimed, Refusal]], decision_id: str) -> None:
         await self._connection.execute(
             SQL["mark_denied"],
             [task.identity for task, _ in tasks],
@@ -86,6 +86,9 @@ class _ClaimBatch:
             [refusal.message for _, refusal in tasks],
             decision_id,
         )
+
+    async def denied(self, tasks: Sequence[tuple[Claimed, Refusal]], decision_id: str) -> None:
+        await self.held(tasks, decision_id)
         await _keep_denials(
             self._connection,
             [

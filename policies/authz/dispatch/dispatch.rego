@@ -2,10 +2,11 @@
 # title: Dispatch
 # description: |
 #   Which tasks the gateway may publish. One query answers a whole batch, because a query a task costs many times as much.
-#   Input: `{"tasks": [{id, kind, lane, region, tenant, resource, generation}]}`.
+#   Input: `{"policy_age": seconds, "tasks": [{id, kind, lane, region, tenant, resource, generation}]}`.
 # scope: package
 package orbital.authz.dispatch
 
+import data.orbital.authz.restraint
 import data.orbital.authz.tasks
 
 # METADATA
@@ -14,11 +15,11 @@ import data.orbital.authz.tasks
 # entrypoint: true
 decisions := {"allowed": permitted, "denied": []} if {
 	count(permitted) == count(input.tasks)
-} else := {"allowed": permitted, "denied": [tasks.refusal(task) | some task in input.tasks; not task.id in permitted]} if {
+} else := {"allowed": permitted, "denied": [refusal(task) | some task in input.tasks; not task.id in permitted]} if {
 	tasks.distinct(input.tasks)
-} else := {"allowed": [], "denied": [refusal |
+} else := {"allowed": [], "denied": [rejected |
 	some task in input.tasks
-	refusal := tasks.reject(task, "DUPLICATE_ID", "Two tasks of this batch have the same ID, or none.")
+	rejected := tasks.reject(task, "DUPLICATE_ID", "Two tasks of this batch have the same ID, or none.")
 ]}
 
 permitted contains task.id if {
@@ -31,6 +32,7 @@ permitted contains task.id if {
 	task.generation > 0
 	is_string(task.region)
 	task.region != ""
+	not task.id in withheld
 }
 
 # What belongs to no tenant.
@@ -44,4 +46,13 @@ permitted contains task.id if {
 	task.generation > 0
 	is_string(task.region)
 	task.region != ""
+	not task.id in withheld
 }
+
+age := object.get(input, "policy_age", "unknown")
+
+withheld := restraint.withheld(input.tasks, age)
+
+refusal(task) := restraint.refusal(task, age) if {
+	task.id in withheld
+} else := tasks.refusal(task)

@@ -2,10 +2,11 @@
 # title: Execute
 # description: |
 #   Which tasks a region may execute: asked by the region of its own engine, because a path through a broker has no Envoy.
-#   Input: `{"region": "eu10", "tasks": [{id, kind, lane, region, tenant, resource, generation}]}`.
+#   Input: `{"region": "eu10", "policy_age": seconds, "tasks": [{id, kind, lane, region, tenant, resource, generation}]}`.
 # scope: package
 package orbital.authz.execute
 
+import data.orbital.authz.restraint
 import data.orbital.authz.tasks
 
 # METADATA
@@ -39,6 +40,7 @@ permitted contains task.id if {
 	task.kind != "SYNC_POLICY"
 	is_number(task.generation)
 	task.generation > 0
+	not task.id in withheld
 }
 
 # What belongs to no tenant.
@@ -52,7 +54,12 @@ permitted contains task.id if {
 	regex.match(data.orbital.resources[task.kind], task.resource)
 	is_number(task.generation)
 	task.generation > 0
+	not task.id in withheld
 }
+
+age := object.get(input, "policy_age", "unknown")
+
+withheld := restraint.withheld(input.tasks, age)
 
 refusal(task) := tasks.reject(task, "REGION_MISMATCH", sprintf("This policy engine answers for region %q, not for %q.", [
 	opa.runtime().config.labels.region,
@@ -64,4 +71,6 @@ refusal(task) := tasks.reject(task, "REGION_MISMATCH", sprintf("This policy engi
 	input.region,
 ])) if {
 	task.region != input.region
+} else := restraint.refusal(task, age) if {
+	task.id in withheld
 } else := tasks.refusal(task)

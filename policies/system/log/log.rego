@@ -1,32 +1,21 @@
 # METADATA
 # title: The decision log
 # description: |
-#   Only denials leave the engine, and nothing that is secret leaves with them. Input: the event that OPA is about to send.
+#   Every decision leaves the engine, and nothing that is secret leaves with it. Input: the event that OPA is about to send.
 # scope: package
 package system.log
 
 # METADATA
 # title: Whether the event stays here
-# description: Only what is known to be a permission; an error, or anything of another shape, is sent.
+# description: Reading the public keys is no decision.
 # entrypoint: true
 default drop := false
 
-# A request whose body cannot be read never reaches a policy; Envoy's access log has it.
-drop if not has_input
-
-drop if {
-	input.path == "orbital/authz/ingress/decision"
-	input.result.allowed == true
-}
-
-drop if {
-	input.path in {concat("/", ["orbital/authz", name, "decisions"]) | some name in {"dispatch", "execute", "report", "probe"}}
-	input.result.denied == []
-}
+drop if input.path == "orbital/signers"
 
 # METADATA
 # title: What is taken out of an event
-# description: Bodies hold plaintext keys, headers hold tokens; of a batch, only what was denied is of interest.
+# description: Bodies hold plaintext keys, headers hold tokens; of a batch, only what was denied is told item by item.
 # entrypoint: true
 mask contains "/input/parsed_body"
 
@@ -39,7 +28,9 @@ mask contains concat("", ["/input/attributes/request/http/headers/", name]) if {
 	input.input.attributes.request.http.headers[name]
 }
 
-mask contains "/result/allowed" if is_array(input.result.denied)
+mask contains {"op": "upsert", "path": "/result/allowed", "value": count(input.result.allowed)} if {
+	is_array(input.result.denied)
+}
 
 mask contains {"op": "upsert", "path": concat("/", ["", "input", items]), "value": refused} if {
 	some items in {"tasks", "reports", "probes"}
@@ -49,5 +40,3 @@ mask contains {"op": "upsert", "path": concat("/", ["", "input", items]), "value
 	denied := {refusal.id | some refusal in input.result.denied}
 	refused := [item | some item in input.input[items]; item.id in denied]
 }
-
-has_input if is_object(input.input)

@@ -14,6 +14,7 @@ from orbital.v1 import task_pb2 as pb
 from region.domain.intent import kind_name
 from region.ports.policy import Decisions
 from runtime.errors import Unavailable
+from runtime.freshness import Freshness
 
 PATH = "/v1/data/orbital/authz/execute/decisions"
 TIMEOUT = 2.0
@@ -26,6 +27,7 @@ class OpaPolicy:
         self._session = session
         self._url = url.rstrip("/") + PATH
         self._region = region
+        self._freshness = Freshness(session, url)
 
     async def decide(self, tasks: Sequence[pb.Task]) -> Decisions:
         """See the port."""
@@ -41,7 +43,11 @@ class OpaPolicy:
             }
             for task in tasks
         ]
-        body = orjson.dumps({"input": {"region": self._region, "tasks": asked}})
+        # Nothing about lane 0 waits for it, and no policy asks.
+        age = await self._freshness.age() if any(task.lane for task in tasks) else None
+        correlations = sorted({task.correlation_id for task in tasks})
+        given = {"region": self._region, "policy_age": age, "correlations": correlations, "tasks": asked}
+        body = orjson.dumps({"input": given})
         try:
             async with asyncio.timeout(TIMEOUT), self._session.post(self._url, data=body) as response:
                 if response.status != 200:

@@ -19,6 +19,7 @@ REFUSED = Refusal("NOT_HERE", "Not here")
 class FakePolicy:
     def __init__(self) -> None:
         self.refuse: set[str] = set()
+        self.refusal = REFUSED
         self.away = False
         self.asked: list[tuple[str, Mapping[str, Any]]] = []
 
@@ -26,7 +27,10 @@ class FakePolicy:
         if self.away:
             raise Unavailable("away")
         self.asked.append((policy, question))
-        return Decisions("decision-1", {name: REFUSED for name in identities if name in self.refuse})
+        return Decisions("decision-1", {name: self.refusal for name in identities if name in self.refuse})
+
+    async def policy_age(self) -> float | None:
+        return 1.0
 
 
 class FakePublisher:
@@ -46,7 +50,7 @@ class FakeTasks:
     def __init__(self) -> None:
         self.drifts: list[Drift] = []
         self.pending: list[Claimed] = []
-        self.marks: dict[str, list[UUID]] = {"published": [], "superseded": [], "denied": []}
+        self.marks: dict[str, list[UUID]] = {"published": [], "superseded": [], "held": [], "denied": []}
         self.driven: list[tuple[UUID, Drift, float]] = []
         self.denials: list[Denial] = []
         self.dead: list[tuple[str, int, str, bytes]] = []
@@ -101,13 +105,16 @@ class FakeDriftBatch:
 class FakeClaimBatch:
     def __init__(self, tasks: Sequence[Claimed]) -> None:
         self.tasks = tasks
-        self.marks: dict[str, list[UUID]] = {"published": [], "superseded": [], "denied": []}
+        self.marks: dict[str, list[UUID]] = {"published": [], "superseded": [], "held": [], "denied": []}
 
     async def published(self, tasks: Sequence[UUID], decision_id: str) -> None:
         self.marks["published"].extend(tasks)
 
     async def superseded(self, tasks: Sequence[UUID]) -> None:
         self.marks["superseded"].extend(tasks)
+
+    async def held(self, tasks: Sequence[tuple[Claimed, Refusal]], decision_id: str) -> None:
+        self.marks["held"].extend(task.identity for task, _ in tasks)
 
     async def denied(self, tasks: Sequence[tuple[Claimed, Refusal]], decision_id: str) -> None:
         self.marks["denied"].extend(task.identity for task, _ in tasks)

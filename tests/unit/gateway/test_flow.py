@@ -20,6 +20,7 @@ from gateway.flow.security import Security, SignedReports
 from gateway.ports.store import Claimed, Drift
 from runtime.errors import Denied, Invalid, Unavailable
 from runtime.lifecycle import Backoff
+from runtime.policy import Refusal
 from runtime.signatures import GATEWAY, REPORTS, TASKS
 from tests.unit.gateway.fakes import FakeLanes, FakePolicy, FakePublisher, FakeReports, FakeTasks
 from tests.unit.runtime.keys import Keys
@@ -90,6 +91,14 @@ async def test_dispatch_publishes_what_policy_allows_in_messages_of_one_region(w
     assert len(world.policy.asked) == 1
 
 
+async def test_what_policy_holds_is_no_denial(world: World) -> None:
+    world.tasks.pending = [claimed(1)]
+    world.policy.refuse, world.policy.refusal = {claimed(1).identity.hex}, Refusal("FROZEN", "Later")
+    await world.dispatch.step()
+    assert (world.tasks.marks["held"], world.tasks.marks["denied"]) == ([claimed(1).identity], [])
+    assert world.publisher.parcels == []
+
+
 async def test_dispatch_skips_what_a_newer_generation_overtook(world: World) -> None:
     world.tasks.pending = [claimed(1, generation=1, current=2), claimed(2)]
     await world.dispatch.step()
@@ -104,7 +113,7 @@ async def test_nothing_is_marked_while_a_part_is_away(world: World, part: str) -
     with pytest.raises(Unavailable):
         await world.dispatch.step()
     assert world.publisher.parcels == []
-    assert world.tasks.marks == {"published": [], "superseded": [], "denied": []}
+    assert world.tasks.marks == {"published": [], "superseded": [], "held": [], "denied": []}
     getattr(world, part).away = False
     await world.dispatch.step()
     assert world.tasks.marks["published"] == [claimed(1).identity]

@@ -24,7 +24,18 @@ def test_bundle_holds_policies_and_tables_but_no_tests_and_no_guard(tmp_path):
     assert manifest["revision"] == bundle.revision
     assert manifest["roots"] == ["orbital", "system/log"]
     assert tables["kinds"]["UNLINK_KEY"] == {"lane": 0}
-    assert tables.keys() == {"roles", "rpcs", "resources", "probes", "kinds", "outcomes", "signers"}
+    assert tables.keys() == {
+        "residency",
+        "freezes",
+        "limits",
+        "roles",
+        "rpcs",
+        "resources",
+        "probes",
+        "kinds",
+        "outcomes",
+        "signers",
+    }
     assert not [name for name in names if name.endswith("_test.rego") or "system/authz" in name]
     assert "/.signatures.json" in names
 

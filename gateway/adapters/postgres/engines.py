@@ -1,0 +1,88 @@
+"""Policy engines and their decisions in PostgreSQL."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from orbital.v1.policy_pb2 import Decision, Engine
+
+from gateway.adapters.postgres.pool import Pool, translated
+from gateway.adapters.postgres.queries import SQL
+from gateway.ports.engines import Decided, EngineStatus
+from runtime.errors import Unavailable
+from runtime.logs import get_logger
+
+log = get_logger(__name__)
+
+PRUNE_SECONDS = 600.0
+
+
+class PostgresEngines:
+    """Implements `EngineStore`."""
+
+    def __init__(self, pool: Pool, keep_days: float) -> None:
+        self._pool = pool
+        self._keep_days = keep_days
+
+    async def run(self) -> None:
+        """Forget what is older than the setting says, until cancelled."""
+        while True:
+            try:
+                async with translated():
+                    await self._pool.execute(SQL["prune_decisions"], self._keep_days)
+            except Unavailable as error:
+                log.warning("decisions not pruned", reason=error.reason)
+            await asyncio.sleep(PRUNE_SECONDS)
+
+    async def keep_decisions(self, engine: str, instance: str, decisions: Sequence[Decided]) -> None:
+        """Keep them in one transaction, and count those that are new."""
+        rows = [
+            (
+                item.decision_id,
+                item.policy,
+                item.principal,
+                item.action,
+                item.allowed,
+                item.denied,
+                item.reason,
+                item.revision,
+                " ".join(item.correlation_ids),
+                item.at,
+            )
+            for item in decisions
+        ]
+        if rows:
+            async with translated():
+                await self._pool.execute(SQL["keep_decisions"], engine, instance, *zip(*rows, strict=True))
+
+    async def keep_engine(self, status: EngineStatus) -> None:
+        """Keep what it said last."""
+        async with translated():
+            await self._pool.execute(
+                SQL["keep_engine"], status.name, status.instance, status.revision, status.error, status.made
+            )
+
+    async def engines(self) -> list[Engine]:
+        """All of them, by name."""
+        async with translated():
+            rows = await self._pool.fetch(SQL["engines"])
+        found: list[Engine] = []
+        for row in rows:
+            engine = Engine(**{name: row[name] for name in ("name", "revision", "error", "made", "received", "lost")})
+            engine.since.FromDatetime(row["revision_at"])
+            engine.heard_time.FromDatetime(row["heard_at"])
+            found.append(engine)
+        return found
+
+    async def decisions(self, correlation_id: str, size: int) -> list[Decision]:
+        """Those of a change (of all, for ""), newest first."""
+        async with translated():
+            rows = await self._pool.fetch(SQL["decisions"], correlation_id, size)
+        names = ("decision_id", "engine", "policy", "principal", "action", "allowed", "denied", "reason", "revision")
+        found: list[Decision] = []
+        for row in rows:
+            decision = Decision(**{name: row[name] for name in names})
+            decision.decide_time.FromDatetime(row["decided_at"])
+            found.append(decision)
+        return found

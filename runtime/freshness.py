@@ -1,0 +1,51 @@
+"""How long ago the policy engine beside a process could last confirm that its bundle is the newest."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from datetime import datetime
+
+import aiohttp
+import orjson
+
+from runtime.logs import get_logger
+
+log = get_logger(__name__)
+
+BUNDLE = "orbital"
+# The status carries all of the engine's metrics: it is read seldom.
+LOOK_SECONDS = 5.0
+ANSWER_SECONDS = 2.0
+
+
+class Freshness:
+    """Reads the time of the last confirmation; a time that is not known counts as too long ago (see policies)."""
+
+    def __init__(self, session: aiohttp.ClientSession, url: str, clock: Callable[[], float] = time.time) -> None:
+        self._session = session
+        self._url = url.rstrip("/") + "/v1/status"
+        self._clock = clock
+        self._looked = float("-inf")
+        self._confirmed: float | None = None
+
+    async def age(self) -> float | None:
+        """Seconds since the last confirmation; None when the engine does not say."""
+        now = self._clock()
+        if now - self._looked >= LOOK_SECONDS:
+            self._looked = now
+            self._confirmed = await self._read()
+        return None if self._confirmed is None else max(0.0, self._clock() - self._confirmed)
+
+    async def _read(self) -> float | None:
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS), self._session.get(self._url) as answer:
+                body = orjson.loads(await answer.read())
+            said = body["result"]["bundles"][BUNDLE]["last_successful_request"]
+            confirmed = datetime.fromisoformat(said).timestamp()
+        except (aiohttp.ClientError, OSError, TimeoutError, orjson.JSONDecodeError, KeyError, TypeError, ValueError):
+            log.warning("the policy engine does not say when its bundle was confirmed")
+            return None
+        # The zero time of an engine that has never had an answer.
+        return confirmed if confirmed > 0 else None

@@ -1,0 +1,203 @@
+"""`orbital policy`: policies are tested, explained and pushed to every engine, and their status is told."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+import grpc
+from orbital.v1.policy_pb2 import Engine, ListEnginesRequest, ListEnginesResponse
+from orbital.v1.policy_pb2_grpc import PolicyServiceStub
+from rich.console import Console
+from rich.table import Table
+
+from runtime.bundle import kinds
+from runtime.errors import Invalid, Stalled
+from runtime.rpc import OPTIONS, from_rpc_error
+from stack import estate, policy_files, state
+from stack.layout import Layout
+from stack.parts.opa import POLICIES
+from stack.settings import load_settings
+from stack.site import Site
+
+ANSWER_SECONDS = 15.0
+LOOK_EVERY = 0.5
+# An engine that was not heard for so long is not counted among those that have to have a bundle.
+GONE_SECONDS = 120.0
+
+_data = click.option(
+    "--data",
+    "place",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path(".orbital"),
+    show_default=True,
+    help="The stack's data directory.",
+)
+_policies = click.argument("policies", type=click.Path(path_type=Path, exists=True), default=POLICIES)
+_output = click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="Form of the output.",
+)
+
+
+@click.group()
+def policy() -> None:
+    """Test, explain and push policies, and see which engine runs which."""
+
+
+@policy.command()
+@_policies
+def test(policies: Path) -> None:
+    """Run the policies' own tests, tables included. POLICIES is a directory like policies/, which is the default."""
+    click.echo(policy_files.run_tests(policies))
+
+
+@policy.command()
+@click.argument("name", metavar="POLICY")
+@click.option("--policies", type=click.Path(path_type=Path, exists=True), default=POLICIES, help="Other policies.")
+@click.option("--input", "given", type=click.File("rb"), help="The question as JSON; - reads standard input.")
+@click.option("--principal", default="", help="Of a call: who asks, as a SPIFFE ID.")
+@click.option("--method", default="", help="Of a call: /orbital.v1.SERVICE/METHOD.")
+@click.option("--kind", default="", help="Of a task: LINK_KEY and so on.")
+@click.option("--resource", default="", help="Of a task: the whole name.")
+@click.option("--region", default="eu10", show_default=True, help="Of a task, and of the engine that is asked.")
+@click.option("--component", default="gateway", show_default=True, help="Of the engine: gateway or region.")
+@_output
+def explain(name: str, policies: Path, given: Any, region: str, component: str, output: str, **said: str) -> None:
+    """Say what POLICY (ingress, dispatch, execute, report, probe) decides about a call or a task, by which rules."""
+    question = _question(name, json.load(given) if given else None, region, said)
+    labels = {"region": region if component == "region" or name == "execute" else "global", "component": component}
+    found = policy_files.explain(policies, name, question, labels)
+    if output == "json":
+        click.echo(json.dumps({"decision": found.decision, "rules": found.rules}, indent=2))
+        return
+    click.echo(json.dumps(found.decision, indent=2))
+    for rule in found.rules:
+        click.echo(f"  {rule}")
+
+
+def _question(name: str, given: Any, region: str, said: dict[str, str]) -> dict[str, Any]:
+    if given is not None:
+        if not isinstance(given, dict):
+            raise Invalid("The question is a JSON object", field="input")
+        return given
+    if said["method"]:
+        http = {"method": "POST", "path": said["method"], "headers": {"content-type": "application/grpc"}}
+        attributes = {"source": {"principal": said["principal"]}, "request": {"http": http}}
+        return {"attributes": attributes, "truncated_body": False, "parsed_body": {"region": region}}
+    if not said["kind"] or not said["resource"]:
+        raise Invalid("Say --kind and --resource of a task, --method of a call, or --input", field="input")
+    parts = said["resource"].split("/")
+    lanes = kinds()
+    task = {
+        "id": "1",
+        "kind": said["kind"],
+        "lane": lanes.get(said["kind"], {}).get("lane", -1),
+        "region": region,
+        "tenant": parts[1] if len(parts) > 1 else "",
+        "resource": said["resource"],
+        "generation": 1,
+    }
+    items = "reports" if name == "report" else "tasks"
+    return {"region": region, "policy_age": 0, items: [task]}
+
+
+@policy.command()
+@_policies
+@click.option("--seconds", type=float, default=60.0, show_default=True, help="How long to wait for every engine.")
+@_data
+def push(policies: Path, seconds: float, place: Path) -> None:
+    """Put POLICIES, a directory or a signed bundle, in force in the whole fleet, and wait until every engine has it.
+
+    Policies whose tests fail, and bundles that our key did not sign, are refused, and nothing changes.
+    """
+    began = time.monotonic()
+    revision = policy_files.install(_site(place), policies)
+    click.echo(f"Revision {revision} is being served")
+    with _service(place) as service:
+        while behind := _behind(_engines(service), revision):
+            if time.monotonic() - began > seconds:
+                told = "; ".join(f"{each.name} runs {each.revision or 'none'} {each.error}".strip() for each in behind)
+                raise Stalled(f"Not everywhere after {seconds:.0f} s: {told}", reason="NOT_EVERYWHERE")
+            time.sleep(LOOK_EVERY)
+        count = len(_engines(service).engines)
+    click.echo(f"In force in all {count} engines after {time.monotonic() - began:.1f} s")
+
+
+def _behind(found: ListEnginesResponse, revision: str) -> list[Engine]:
+    return [
+        each
+        for each in found.engines
+        if each.revision != revision and time.time() - each.heard_time.seconds < GONE_SECONDS
+    ]
+
+
+@policy.command()
+@_output
+@_data
+def status(place: Path, output: str) -> None:
+    """Show each engine's bundle, since when, and how many decisions it made and arrived. Status 8 when they differ."""
+    with _service(place) as service:
+        found = _engines(service)
+    rows = [
+        {
+            "engine": each.name,
+            "revision": each.revision,
+            "current": each.revision == found.served_revision,
+            "since": each.since.ToJsonString(),
+            "heard_at": each.heard_time.ToJsonString(),
+            "error": each.error,
+            "made": each.made,
+            "received": each.received,
+            "lost": each.lost,
+        }
+        for each in found.engines
+    ]
+    if output == "json":
+        click.echo(json.dumps({"served_revision": found.served_revision, "engines": rows}, indent=2))
+    else:
+        _show(rows)
+    sys.exit(0 if all(row["current"] for row in rows) else 8)
+
+
+def _show(rows: list[dict[str, Any]]) -> None:
+    table = Table(box=None, header_style="bold")
+    columns = ("engine", "revision", "current", "since", "made", "received", "lost", "error")
+    for column in columns:
+        table.add_column(column.upper())
+    for row in rows:
+        table.add_row(*(str(row[column]) for column in columns))
+    Console().print(table)
+
+
+def _engines(service: PolicyServiceStub) -> ListEnginesResponse:
+    try:
+        return service.ListEngines(ListEnginesRequest(), timeout=ANSWER_SECONDS)
+    except grpc.RpcError as error:
+        raise from_rpc_error(error) from error
+
+
+def _site(place: Path) -> Site:
+    layout = Layout.of(place)
+    return Site(layout, load_settings(), state.read(layout).ports, estate.REGIONS)
+
+
+@contextmanager
+def _service(place: Path) -> Iterator[PolicyServiceStub]:
+    found = state.load(place)
+    operator = found.identity["operator"]
+    credentials = grpc.ssl_channel_credentials(
+        *(Path(name).read_bytes() for name in (operator.ca, operator.key, operator.cert))
+    )
+    with grpc.secure_channel(found.gateway.mtls, credentials, options=OPTIONS) as channel:
+        yield PolicyServiceStub(channel)
