@@ -7,12 +7,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
 
-from orbital.v1 import crypto_pb2, crypto_pb2_grpc, inspect_pb2, inspect_pb2_grpc
+from orbital.v1 import crypto_pb2, crypto_pb2_grpc, inspect_pb2, inspect_pb2_grpc, verify_pb2, verify_pb2_grpc
 
 from region.adapters.edge.bundle import load_packer
 from region.adapters.edge.server import EdgeServer, serve_edges
 from region.adapters.edge.store import open_edge_store
 from region.adapters.hsm.process import HsmProcess, open_hsm
+from region.adapters.journal.other import OtherJournal
 from region.adapters.journal.sqlite import SqliteJournal, open_journal
 from region.adapters.l1.providers import open_providers
 from region.adapters.opa.policy import open_policy
@@ -22,6 +23,7 @@ from region.adapters.openbao.store import KvStore
 from region.adapters.openbao.transit import BaoTransit
 from region.adapters.rpc.crypto import CryptoRpc
 from region.adapters.rpc.inspect import InspectRpc
+from region.adapters.rpc.verify import VerifyRpc
 from region.adapters.stream.gateway import GrpcGateway
 from region.domain.edge import Limits
 from region.flow.certify import certify
@@ -38,6 +40,7 @@ from region.flow.receipts import Receipts
 from region.flow.serve import Serve
 from region.flow.signals import Contact, LaneSignals
 from region.flow.supervise import keep
+from region.flow.verify import Verify
 from region.handlers.parts import Parts
 from region.handlers.table import HANDLERS
 from region.ports import world as worlds
@@ -51,6 +54,7 @@ from runtime.signatures import PublicKeys, Signer
 from runtime.signers import open_public_keys
 from runtime.signing import BaoSigner
 
+VERIFY = verify_pb2.DESCRIPTOR.services_by_name["VerifyService"].full_name
 INSPECT = inspect_pb2.DESCRIPTOR.services_by_name["InspectService"].full_name
 CRYPTO = crypto_pb2.DESCRIPTOR.services_by_name["CryptoService"].full_name
 BEAT_KEPT_EVERY = 10.0
@@ -113,7 +117,8 @@ async def main() -> None:
         inspect = InspectRpc(Inspect(_version(), journal, signals, {"hsm": hsm}, world))
         if listen := settings.listen or settings.health:
             crypto = CryptoRpc(Serve(parts, keyring, beats)) if settings.listen else None
-            await stack.enter_async_context(_serving(listen, inspect, crypto))
+            verify = VerifyRpc(Verify(parts, [journal, *map(OtherJournal, settings.journals)]))
+            await stack.enter_async_context(_serving(listen, inspect, crypto, verify))
         edges = await _serve_edges(stack, settings.edge.serve, parts, gateway) if settings.edge.serve else {}
 
         # What it does: receive and report on each lane's stream, execute beside it.
@@ -141,11 +146,14 @@ async def main() -> None:
 
 
 @asynccontextmanager
-async def _serving(listen: str, inspect: InspectRpc, crypto: CryptoRpc | None) -> AsyncIterator[None]:
+async def _serving(
+    listen: str, inspect: InspectRpc, crypto: CryptoRpc | None, verify: VerifyRpc
+) -> AsyncIterator[None]:
     """The process's gRPC server inside the block."""
-    server = Server(listen, [CRYPTO, INSPECT] if crypto else [INSPECT])
+    server = Server(listen, [CRYPTO, INSPECT, VERIFY] if crypto else [INSPECT])
     if crypto:
         crypto_pb2_grpc.add_CryptoServiceServicer_to_server(crypto, server.grpc)
+        verify_pb2_grpc.add_VerifyServiceServicer_to_server(verify, server.grpc)
     inspect_pb2_grpc.add_InspectServiceServicer_to_server(inspect, server.grpc)
     async with server.running():
         await server.serving(True)

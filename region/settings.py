@@ -105,6 +105,10 @@ class RegionSettings(Settings):
     gateway: str = Field(description="Socket of the region's Envoy that leads to the gateway, unix:PATH")
     journal: Path = Field(description="The SQLite database of this process")
     signing_file: Path = Field(description="File with the region's signing keys")
+    journals: frozenset[Path] = Field(
+        frozenset(),
+        description="Journals of the region's other processes, a JSON list; only read, to verify the region",
+    )
     listen: str | None = Field(None, description="Where the Crypto service listens, unix:PATH; none without")
     health: str | None = Field(None, description="Where a process that serves nothing else tells its health, unix:PATH")
     ready_file: Path | None = Field(None, description="Written once the process works, enrolled or isolated")

@@ -22,6 +22,7 @@ VERBS = {
     "retire": f"{COMMANDS}.retire:retire",
     "proof": f"{COMMANDS}.proof:proof",
     "decisions": f"{COMMANDS}.decisions:decisions",
+    "region": f"{COMMANDS}.region:region",
     "trace": f"{COMMANDS}.trace:trace",
     "wrap": f"{COMMANDS}.crypto:wrap",
     "unwrap": f"{COMMANDS}.crypto:unwrap",

@@ -17,6 +17,7 @@ from orbital.v1.policy_pb2_grpc import PolicyServiceStub
 from orbital.v1.receipt_pb2_grpc import ProofServiceStub
 from orbital.v1.registry_pb2_grpc import RegistryServiceStub
 from orbital.v1.trace_pb2_grpc import TraceServiceStub
+from orbital.v1.verify_pb2_grpc import VerifyServiceStub
 
 from console.cli.failure import Exit, Failure
 from console.cli.options import Target
@@ -86,6 +87,10 @@ class Connection:
     def crypto(self, address: str) -> CryptoServiceStub:
         """The CryptoService of a region."""
         return CryptoServiceStub(self._channel(address))
+
+    def verify(self, address: str) -> VerifyServiceStub:
+        """The VerifyService of a region."""
+        return VerifyServiceStub(self._channel(address))
 
     def call(self, method: Callable[..., Answer], request: Any, *, where: str = "", tries: int = TRIES) -> Answer:
         """Call a unary method; a server that cannot be reached is tried again, which every request here allows."""

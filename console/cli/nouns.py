@@ -107,7 +107,7 @@ def _resources(word: str, connection: Connection, wanted: Wanted) -> Iterator[Ro
     request = api.ListResourcesRequest(
         kind=api.ResourceKind.Value(f"RESOURCE_KIND_{word.upper()}"), tenant=wanted.tenant, page_size=PAGE
     )
-    for answer in _pages(connection, connection.registry.ListResources, request):
+    for answer in pages(connection, connection.registry.ListResources, request):
         yield from map(getattr(rows, word), answer.resources)
 
 
@@ -117,7 +117,7 @@ def _placements(connection: Connection, wanted: Wanted) -> Iterator[Row]:
     from console.cli import rows
 
     request = api.ListPlacementsRequest(filter=placement_filter(wanted), page_size=PAGE)
-    for answer in _pages(connection, connection.registry.ListPlacements, request):
+    for answer in pages(connection, connection.registry.ListPlacements, request):
         yield from map(rows.placement, answer.placements)
 
 
@@ -136,7 +136,7 @@ def _tasks(connection: Connection, wanted: Wanted) -> Iterator[Row]:
     request = api.ListTasksRequest(
         tenant=wanted.tenant, region=wanted.region, correlation_id=wanted.correlation_id, page_size=PAGE
     )
-    for answer in _pages(connection, connection.registry.ListTasks, request):
+    for answer in pages(connection, connection.registry.ListTasks, request):
         yield from map(rows.task, answer.tasks)
 
 
@@ -167,7 +167,8 @@ def _denials(connection: Connection, wanted: Wanted) -> Iterator[Row]:
     yield from map(rows.denial, connection.call(connection.registry.ListDenials, request).denials)
 
 
-def _pages(connection: Connection, method: Callable[..., Any], request: Any) -> Iterator[Any]:
+def pages(connection: Connection, method: Callable[..., Any], request: Any) -> Iterator[Any]:
+    """Every page of a listing."""
     while True:
         answer = connection.call(method, request)
         yield answer

@@ -59,6 +59,11 @@ class Name:
                 return f"edge-policies/{self.leaf}"
 
     @property
+    def services(self) -> str:
+        """The folder with the records of a System's Services."""
+        return f"services/{self.tenant}/{self.system}"
+
+    @property
     def transit(self) -> str:
         """The name of the System's L2 key in transit."""
         return f"{self.tenant}.{self.system}"

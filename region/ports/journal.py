@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from orbital.v1 import task_pb2 as pb
 
 from region.domain.work import Entry, Settled
 from region.ports.inspecting import Census
+
+
+class Ledger(Protocol):
+    """What a journal holds, for whoever only reads."""
+
+    async def held(self) -> Mapping[str, int]:
+        """The generation that was done last of each resource."""
 
 
 class Journal(Protocol):

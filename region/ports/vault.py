@@ -63,6 +63,9 @@ class Transit(Protocol):
     async def key(self, name: str) -> TransitKey | None:
         """The key's versions, or None when there is no such key."""
 
+    async def names(self) -> list[str]:
+        """The names of all keys."""
+
     async def prepare_import(self) -> None:
         """Have what every import needs, which can take long the first time; to be called before `import_version`."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -181,6 +182,7 @@ class RegionWorker(Server):
         }
         if self._role == "immediate":
             settings["LISTEN"] = f"unix:{self._socket}"
+            settings["JOURNALS"] = json.dumps([str(place / "bulk.db")])
             return settings | edge.served(site, region)
         settings["HEALTH"] = f"unix:{self._socket}"
         if self._region.auth == JWT:

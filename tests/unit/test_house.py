@@ -14,6 +14,7 @@ from orbital.v1 import (
     registry_pb2,
     report_pb2,
     trace_pb2,
+    verify_pb2,
 )
 
 from runtime import errors
@@ -34,6 +35,7 @@ CONTRACTS = (
     registry_pb2,
     report_pb2,
     trace_pb2,
+    verify_pb2,
 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -142,6 +142,11 @@ class SqliteJournal:
                 sql.executemany("INSERT INTO reports (lane, report) VALUES (?, ?)", [(lane, one) for one in reports])
 
         await self._call(work)
+
+    async def held(self) -> Mapping[str, int]:
+        """See region.ports.journal.Ledger."""
+        query = "SELECT resource, generation FROM held"
+        return dict(await self._call(lambda: self._connection.execute(query).fetchall()))
 
     async def receipt(self, task_id: str) -> bytes:
         """See the port."""

@@ -56,6 +56,14 @@ class BaoTransit:
             int(found["latest_version"]), bool(found.get("imported_key")), int(found["min_decryption_version"])
         )
 
+    async def names(self) -> list[str]:
+        """See the port."""
+        answer = await self._openbao.call("LIST", f"{self._mount}/keys")
+        if answer.status == 404:
+            return []
+        _check(answer, "keys")
+        return list(answer.body["data"]["keys"])
+
     async def prepare_import(self) -> None:
         """See the port."""
         async with self._once:

@@ -72,6 +72,10 @@ class FakeTransit:
             return None
         return TransitKey(len(self.keys[name]), imported=True, least=self.least.get(name, 1))
 
+    async def names(self) -> list[str]:
+        await asyncio.sleep(0)
+        return list(self.keys)
+
     async def restrict(self, name: str, least: int) -> None:
         await asyncio.sleep(0)
         self._key(name)

@@ -1,0 +1,31 @@
+"""The journal of another process of the region, opened only to be read."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+
+from runtime.errors import Unavailable
+
+
+class OtherJournal:
+    """See region.ports.journal.Ledger."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    async def held(self) -> Mapping[str, int]:
+        """See the port."""
+        return await asyncio.to_thread(self._held)
+
+    def _held(self) -> Mapping[str, int]:
+        try:
+            with closing(sqlite3.connect(f"{self._path.as_uri()}?mode=ro", uri=True, timeout=5.0)) as connection:
+                return dict(connection.execute("SELECT resource, generation FROM held").fetchall())
+        except sqlite3.Error as error:
+            raise Unavailable(
+                f"The journal {self._path.name} cannot be read: {type(error).__name__}", reason="JOURNAL_UNREADABLE"
+            ) from error
