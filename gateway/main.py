@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 
+from orbital.v1.audit_pb2_grpc import add_AuditServiceServicer_to_server
 from orbital.v1.dispatch_pb2_grpc import add_DispatchServiceServicer_to_server
 from orbital.v1.edge_pb2_grpc import add_EdgeServiceServicer_to_server
 from orbital.v1.enrolment_pb2_grpc import add_EnrolmentServiceServicer_to_server
@@ -22,6 +23,7 @@ from orbital.v1.trace_pb2_grpc import add_TraceServiceServicer_to_server
 
 from gateway.adapters.bundles.server import serve_bundles
 from gateway.adapters.openbao.authority import BaoAuthority
+from gateway.adapters.postgres.audit import PostgresAudit
 from gateway.adapters.postgres.desired import PostgresDesired
 from gateway.adapters.postgres.edges import PostgresEdges
 from gateway.adapters.postgres.engines import PostgresEngines
@@ -35,6 +37,7 @@ from gateway.adapters.postgres.tasks import PostgresTasks
 from gateway.adapters.rabbitmq.connection import Broker
 from gateway.adapters.rabbitmq.lanes import LanePublisher, RabbitLanes
 from gateway.adapters.rabbitmq.queues import RabbitQueues
+from gateway.adapters.rpc.audit import AuditRpc
 from gateway.adapters.rpc.checker import CheckerRpc
 from gateway.adapters.rpc.dispatch import DispatchRpc, EnrolmentRpc, ReportRpc
 from gateway.adapters.rpc.edge import EdgeRpc
@@ -42,6 +45,7 @@ from gateway.adapters.rpc.policy import PolicyRpc
 from gateway.adapters.rpc.proof import ProofRpc
 from gateway.adapters.rpc.registry import JobNews, RegistryRpc
 from gateway.adapters.rpc.trace import TraceRpc
+from gateway.flow.audit import Audit
 from gateway.flow.converge import Converge
 from gateway.flow.deliver import Contacts, Deliver, LaneTiming
 from gateway.flow.desired import Desired
@@ -66,7 +70,9 @@ log = get_logger(__name__)
 
 SERVICES = tuple(
     f"orbital.v1.{name}Service"
-    for name in ("Checker", "Dispatch", "Edge", "Enrolment", "Policy", "Proof", "Registry", "Report", "Trace")
+    for name in (
+        "Audit", "Checker", "Dispatch", "Edge", "Enrolment", "Policy", "Proof", "Registry", "Report", "Trace",
+    )
 )
 
 PROOF_KEY = "proofs"
@@ -106,16 +112,18 @@ async def main(settings: GatewaySettings) -> None:
         intake = SignedReports(reports, public_keys, security)
         contacts = Contacts(tasks)
         lanes = RabbitLanes(consuming, settings.rabbitmq.queue_type)
-        deliver = make_deliver(settings, lanes, tasks, intake, security, contacts)
         news = JobNews()
         flags = PostgresFlags(pool)
         signals = SignalFlow(flags)
         edges = PostgresEdges(pool)
         observed = ObserveFlow(edges)
         proofs = await open_proofs(settings, stack, pool, sight)
+        audit = Audit(PostgresAudit(pool), proofs, clock, settings.flow.head_seconds)
+        deliver = make_deliver(settings, lanes, tasks, intake, security, contacts, audit)
         desired = Desired(PostgresDesired(pool, settings.name), new_correlation_id)
 
         server = Server(settings.listen, SERVICES)
+        add_AuditServiceServicer_to_server(AuditRpc(audit), server.grpc)
         add_CheckerServiceServicer_to_server(CheckerRpc(signals, RabbitQueues(consuming), clock), server.grpc)
         add_DispatchServiceServicer_to_server(DispatchRpc(deliver), server.grpc)
         add_EdgeServiceServicer_to_server(EdgeRpc(observed), server.grpc)
@@ -136,6 +144,7 @@ async def main(settings: GatewaySettings) -> None:
             ("signals", signals.run()),
             ("edges", observed.run()),
             ("proofs", proofs.run(backoff())),
+            ("audit", audit.run(backoff)),
             ("contacts", contacts.run(settings.flow.beat_seconds)),
             ("converge", Converge(PostgresReports(pool)).run(settings.flow.detect_seconds, backoff())),
             ("job news", listen(pool, "orbital_job", news.heard)),
@@ -178,10 +187,11 @@ def make_deliver(
     reports: SignedReports,
     security: Security,
     contacts: Contacts,
+    audit: Audit,
 ) -> Deliver:
     """The lane streams of this process."""
     timing = LaneTiming(settings.flow.beat_seconds, settings.flow.stream_seconds, settings.flow.grace_seconds)
-    return Deliver(lanes, tasks, reports, security, contacts, timing, settings.lanes, clock, backoff)
+    return Deliver(lanes, tasks, reports, security, contacts, timing, settings.lanes, clock, backoff, audit.newest_head)
 
 
 def start_lanes(

@@ -23,6 +23,7 @@ VERBS = {
     "proof": f"{COMMANDS}.proof:proof",
     "decisions": f"{COMMANDS}.decisions:decisions",
     "region": f"{COMMANDS}.region:region",
+    "audit": f"{COMMANDS}.audit:audit",
     "trace": f"{COMMANDS}.trace:trace",
     "wrap": f"{COMMANDS}.crypto:wrap",
     "unwrap": f"{COMMANDS}.crypto:unwrap",

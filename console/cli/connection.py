@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 import grpc
+from orbital.v1.audit_pb2_grpc import AuditServiceStub
 from orbital.v1.crypto_pb2_grpc import CryptoServiceStub
 from orbital.v1.policy_pb2_grpc import PolicyServiceStub
 from orbital.v1.receipt_pb2_grpc import ProofServiceStub
@@ -83,6 +84,11 @@ class Connection:
     def policy(self) -> PolicyServiceStub:
         """The gateway's PolicyService."""
         return PolicyServiceStub(self._channel(self.address))
+
+    @property
+    def audit(self) -> AuditServiceStub:
+        """The gateway's AuditService."""
+        return AuditServiceStub(self._channel(self.address))
 
     def crypto(self, address: str) -> CryptoServiceStub:
         """The CryptoService of a region."""

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from orbital.v1.audit_pb2 import SignedAuditHead
 from orbital.v1.dispatch_pb2 import (
     Beat,
     Delivery,
@@ -100,6 +101,7 @@ class Deliver:
         served: frozenset[int],
         clock: Callable[[], datetime],
         backoff: Callable[[], Backoff],
+        audit_head: Callable[[], SignedAuditHead | None],
     ) -> None:
         self._lanes = lanes
         self._store = store
@@ -110,6 +112,7 @@ class Deliver:
         self._served = served
         self._clock = clock
         self._backoff = backoff
+        self._audit_head = audit_head
 
     async def serve(
         self,
@@ -141,9 +144,11 @@ class Deliver:
         """When a stream that opens now has to be opened again."""
         return self._clock() + timedelta(seconds=self._timing.stream)
 
-    def now(self) -> datetime:
-        """The time."""
-        return self._clock()
+    def beat(self) -> Beat:
+        """A proof of life."""
+        beat = Beat(audit_head=self._audit_head())
+        beat.sent_at.FromDatetime(self._clock())
+        return beat
 
     async def keep_dead_letter(self, opening: Open, reason: str, body: bytes) -> None:
         """Keep a message that the region refused; the reason is a word, a colon and a sentence."""
@@ -212,8 +217,7 @@ class _Stream:
     async def _beat(self) -> None:
         while True:
             await asyncio.sleep(self._deliver.timing.beat)
-            beat = Beat()
-            beat.sent_at.FromDatetime(self._deliver.now())
+            beat = self._deliver.beat()
             await self._down.put(SubscribeResponse(beat=beat))
 
     async def _listen(self, group: asyncio.TaskGroup) -> None:

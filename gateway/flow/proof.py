@@ -11,6 +11,7 @@ from orbital.v1.receipt_pb2 import Proof, ProofStatement
 
 from gateway.domain.proof import Certified, collect
 from gateway.flow.wake import work
+from gateway.ports.audit import Signature
 from gateway.ports.proof import Authority, ProofStore, Signer
 from gateway.ports.serving import Sight
 from runtime.errors import NotFound, Stalled, Unavailable
@@ -60,15 +61,9 @@ class Proofs:
                 reason="UNKNOWN_CORRELATION_ID",
                 field="correlation_id",
             )
-        if self._signer is None:
-            raise Unavailable("This gateway has no key to sign a proof by", reason="NO_SIGNER")
-        own = key_id(await self._signer.public_key())
+        signer, certified = await self._own()
         shares = await self._store.shares(correlation_id)
-        known = await self._store.certificates([own, *{one.signed.key_id for one in shares if one.receipt}])
-        now = self._clock()
-        certified = next((one for one in reversed(known.get(own, ())) if one.ends_at > now), None)
-        if certified is None:
-            raise Unavailable("The gateway's signing key is not certified yet", reason="NOT_CERTIFIED")
+        known = await self._store.certificates([*{one.signed.key_id for one in shares if one.receipt}])
         found = collect(shares, known, certified)
         statement = ProofStatement(
             correlation_id=correlation_id,
@@ -77,12 +72,32 @@ class Proofs:
             detail=job.detail,
             entries=found.entries,
             certificates_sha256=[sha256(one).digest() for one in found.certificates],
-            key_id=own,
+            key_id=certified.key_id,
         )
-        statement.make_time.FromDatetime(now)
+        statement.make_time.FromDatetime(self._clock())
         packed = statement.SerializeToString(deterministic=True)
-        signature = await self._signer.sign(packed)
+        signature = await signer.sign(packed)
         return Proof(statement=packed, signature=signature, receipts=found.receipts, certificates=found.certificates)
+
+    @property
+    def can_sign(self) -> bool:
+        """Whether this process has the gateway's key."""
+        return self._signer is not None
+
+    async def sign(self, message: bytes) -> Signature:
+        """Sign by the gateway's key; raises Unavailable while it cannot be used or is not certified."""
+        signer, certified = await self._own()
+        return Signature(certified.key_id, await signer.sign(message), [certified.certificate, *certified.chain])
+
+    async def _own(self) -> tuple[Signer, Certified]:
+        if self._signer is None:
+            raise Unavailable("This gateway has no key to sign by", reason="NO_SIGNER")
+        own = key_id(await self._signer.public_key())
+        known = (await self._store.certificates([own])).get(own, ())
+        certified = next((one for one in reversed(known) if one.ends_at > self._clock()), None)
+        if certified is None:
+            raise Unavailable("The gateway's signing key is not certified yet", reason="NOT_CERTIFIED")
+        return self._signer, certified
 
     async def run(self, backoff: Backoff) -> None:
         """Keep the gateway's own key certified, until cancelled."""

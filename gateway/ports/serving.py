@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from orbital.v1 import registry_pb2 as registry
+from orbital.v1.audit_pb2 import ListAuditResponse
 from orbital.v1.dispatch_pb2 import RefusedReport, SubscribeRequest, SubscribeResponse
 from orbital.v1.receipt_pb2 import Proof
 from orbital.v1.resource_pb2 import Resource
@@ -72,6 +73,13 @@ class Prover(Protocol):
 
     async def proof(self, correlation_id: str) -> Proof:
         """The proof of a change as it stands now; raises NotFound when there is no such change."""
+
+
+class AuditReading(Protocol):
+    """The audit trail, for whoever verifies it."""
+
+    async def list(self, after: int, most: int) -> ListAuditResponse:
+        """A page of the trail with its heads."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,7 +137,7 @@ class Lane:
                     await reporter.accepted(message.accepted)
                     self._signals.accepted = self._world.now()
                 case "beat":
-                    self._beats.heard()
+                    await self._beats.beat(message.beat)
                 case "opened":
                     log.info("stream_opened", lane=self._lane)
                     self._backoff.reset()

@@ -1,8 +1,15 @@
-"""Keeps when the control plane was last heard, in memory for serving and now and then on disk for a restart."""
+"""Keeps when the control plane was last heard, in memory for serving and now and then on disk for a restart.
+
+With its proofs of life it hands over the heads of its audit trail: the region keeps them against it.
+"""
 
 from __future__ import annotations
 
 import asyncio
+
+from google.protobuf.message import DecodeError
+from orbital.v1.audit_pb2 import AuditHead
+from orbital.v1.dispatch_pb2 import Beat
 
 from region.ports.journal import Journal
 from region.ports.world import World
@@ -16,6 +23,7 @@ class Beats:
         self._world = world
         self._every = every
         self._last = 0.0
+        self._head = b""
 
     @property
     def last(self) -> float:
@@ -25,6 +33,14 @@ class Beats:
     def heard(self) -> None:
         """A beat arrived on any lane."""
         self._last = self._world.now()
+
+    async def beat(self, beat: Beat) -> None:
+        """A beat arrived; a head that is new in it is durable afterwards."""
+        self.heard()
+        packed = beat.audit_head.SerializeToString(deterministic=True)
+        if packed and packed != self._head:
+            await self._journal.keep_audit_head(_sequence(beat.audit_head.head), packed)
+            self._head = packed
 
     async def load(self) -> None:
         """Take up what the last run knew."""
@@ -38,3 +54,11 @@ class Beats:
             if self._last > stored:
                 stored = self._last
                 await self._journal.beat(stored)
+
+
+def _sequence(head: bytes) -> int:
+    """0 of what cannot be read: kept all the same, since an auditor will want to see it."""
+    try:
+        return AuditHead.FromString(head).sequence
+    except DecodeError:
+        return 0

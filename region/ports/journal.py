@@ -57,6 +57,12 @@ class Journal(Protocol):
     async def beat(self, at: float) -> None:
         """Keep when the control plane was last heard."""
 
+    async def keep_audit_head(self, sequence: int, head: bytes) -> None:
+        """Keep a signed head of the gateway's audit trail; a second of the same sequence stays beside the first."""
+
+    async def audit_heads(self, limit: int) -> list[bytes]:
+        """The newest signed heads, the newest first."""
+
     async def census(self, lane: int) -> Census:
         """What the lane holds, without reading it all."""
 

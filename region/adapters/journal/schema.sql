@@ -45,3 +45,10 @@ CREATE TABLE IF NOT EXISTS facts (
     name  TEXT PRIMARY KEY,
     value REAL NOT NULL
 ) WITHOUT ROWID;
+
+-- Heads of the gateway's audit trail, as they were handed over. Two of one sequence would be evidence, so both stay.
+CREATE TABLE IF NOT EXISTS audit_heads (
+    sequence INTEGER NOT NULL,
+    head     BLOB    NOT NULL,
+    PRIMARY KEY (sequence, head)
+) WITHOUT ROWID;

@@ -20,6 +20,8 @@ T = TypeVar("T")
 SCHEMA = Path(__file__).with_name("schema.sql")
 LAST_BEAT = "last_beat"
 PRUNE_CHUNK = 5000
+# Two weeks of a head a minute.
+HEADS_KEPT = 20_000
 
 INSERT = "INSERT OR IGNORE INTO tasks (id, lane, sequence, resource, body, received_at) VALUES (?, ?, ?, ?, ?, ?)"
 REPORT_AGAIN = """
@@ -35,6 +37,8 @@ DUE = """
 SELECT t.row, t.resource, t.body, t.received_at, t.attempts, t.reason, h.generation, h.kind, h.state, h.version, h.body
 FROM tasks t LEFT JOIN held h ON h.resource = t.resource
 WHERE t.lane = ? AND t.settled = 0 AND t.due_at <= ? ORDER BY t.sequence LIMIT ?"""
+FORGET_HEADS = """
+DELETE FROM audit_heads WHERE sequence <= (SELECT sequence FROM audit_heads ORDER BY sequence DESC LIMIT 1 OFFSET ?)"""
 HOLD = """
 INSERT INTO held (resource, generation, kind, state, version, body) VALUES (?, ?, ?, ?, ?, ?)
 ON CONFLICT (resource) DO UPDATE SET generation = excluded.generation, kind = excluded.kind, state = excluded.state,
@@ -187,6 +191,22 @@ class SqliteJournal:
                 sql.execute("INSERT OR REPLACE INTO facts (name, value) VALUES (?, ?)", (LAST_BEAT, at))
 
         await self._call(work)
+
+    async def keep_audit_head(self, sequence: int, head: bytes) -> None:
+        """See the port."""
+
+        def work() -> None:
+            with self._transaction() as sql:
+                sql.execute("INSERT OR IGNORE INTO audit_heads (sequence, head) VALUES (?, ?)", (sequence, head))
+                sql.execute(FORGET_HEADS, (HEADS_KEPT,))
+
+        await self._call(work)
+
+    async def audit_heads(self, limit: int) -> list[bytes]:
+        """See the port."""
+        query = "SELECT head FROM audit_heads ORDER BY sequence DESC LIMIT ?"
+        rows = await self._call(lambda: self._connection.execute(query, (limit,)).fetchall())
+        return [row[0] for row in rows]
 
     async def census(self, lane: int) -> Census:
         """See the port."""

@@ -1,0 +1,143 @@
+"""`orbital audit`: the trail of what was accepted, refused and done; checked online or from an export."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from console.cli.failure import Exit, Failure
+from console.cli.options import Target, connection_options, output_option
+from console.cli.render import say, write
+
+if TYPE_CHECKING:
+    from orbital.v1.audit_pb2 import AuditRecord
+
+    from console.cli.connection import Connection
+    from runtime.trail import Held
+
+PAGE = 2000
+
+
+@click.group()
+def audit() -> None:
+    """Show that history is whole: every record chained to the one before, with heads that the regions hold."""
+
+
+@audit.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@connection_options
+def export(file: Path, target: Target) -> None:
+    """Write the trail to FILE, with the heads that every region holds; check it by `audit verify --export FILE`."""
+    from console.cli.connection import connect
+    from runtime.trail import write_line
+
+    lines = 0
+    with connect(target) as connection:
+        try:
+            with file.open("wb") as out:
+                for item in _online(connection):
+                    out.write(write_line(item))
+                    lines += 1
+        except OSError as error:
+            raise Failure(f"{file} cannot be written: {error.strerror}") from error
+    say(f"{lines} lines in {file}. Anyone can check it: orbital audit verify --export {file} --ca CA")
+
+
+@audit.command()
+@click.option("--export", "file", type=click.Path(path_type=Path, dir_okay=False), help="An export, instead of online.")
+@click.option("--ca", type=click.Path(path_type=Path), help="The platform's authority (PEM); online: the stack's.")
+@output_option("table", "json", "yaml")
+@connection_options
+def verify(file: Path | None, ca: Path | None, output: str, target: Target) -> None:
+    """Check the chain, the signed heads, and the copies of the heads that the regions hold.
+
+    The exit status is 0 if all of it holds, 10 if a record was altered, removed or reordered, or the end is cut off;
+    the message names the record.
+    """
+    if file is None:
+        from console.cli.connection import connect
+
+        with connect(target) as connection:
+            found = _follow(_online(connection), ca.read_bytes() if ca else connection.authority)
+    elif ca is None:
+        raise click.UsageError("--export needs --ca: the authority that the signatures must lead to.")
+    else:
+        found = _offline(file, ca)
+    if output != "table":
+        write(found, output)
+        return
+    holders = ", ".join(found["regions"]) or "no region"
+    click.echo(f"Verified to #{found['records']}: {found['heads']} signed heads hold, copies held by {holders}.")
+
+
+def _offline(file: Path, ca: Path) -> dict[str, Any]:
+    from runtime.trail import read_lines
+
+    try:
+        with file.open("rb") as lines:
+            return _follow(read_lines(lines), ca.read_bytes())
+    except OSError as error:
+        raise Failure(f"{error.filename} cannot be read: {error.strerror}") from error
+
+
+def _follow(items: Iterable[AuditRecord | Held], authority: bytes) -> dict[str, Any]:
+    """What holds, as plain values; raises Failure with what does not."""
+    from runtime.errors import Invalid
+    from runtime.trail import Held, Trail
+
+    holders = set()
+    try:
+        trail = Trail(authority)
+        for item in items:
+            if isinstance(item, Held):
+                trail.expect(item)
+                holders.add(item.holder)
+            else:
+                trail.follow(item)
+        trail.end()
+    except Invalid as error:
+        raise Failure(f"Audit: {error.message}", Exit.UNVERIFIED) from error
+    return {"verified": True, "records": trail.sequence, "heads": trail.heads, "regions": sorted(holders - {""})}
+
+
+def _online(connection: Connection) -> Iterator[AuditRecord | Held]:
+    """The regions' heads first: whatever they are of must then be found in the trail."""
+    from orbital.v1.audit_pb2 import ListAuditRequest
+
+    from runtime.trail import Held
+
+    yield from _regional(connection)
+    after, newest = 0, b""
+    while True:
+        page = connection.call(connection.audit.ListAudit, ListAuditRequest(after=after, page_size=PAGE))
+        if not after and page.HasField("newest"):
+            newest = page.newest.head
+            yield Held(page.newest)
+        yield from (Held(head) for head in page.heads if head.head != newest)
+        yield from page.records
+        if not page.records:
+            return
+        after = page.records[-1].sequence
+
+
+def _regional(connection: Connection) -> Iterator[Held]:
+    from orbital.v1.registry_pb2 import ListRegionsRequest
+    from orbital.v1.verify_pb2 import ListAuditHeadsRequest
+
+    from console.cli.commands.crypto import endpoint
+    from runtime.errors import OrbitalError
+    from runtime.trail import Held
+
+    for region in connection.call(connection.registry.ListRegions, ListRegionsRequest()).regions:
+        name = region.resource.name.rpartition("/")[2]
+        try:
+            stub = connection.verify(endpoint(connection, name))
+            heads = connection.call(stub.ListAuditHeads, ListAuditHeadsRequest(), tries=1).heads
+        except (OrbitalError, Failure) as error:
+            # A region that is away holds its copies for the next time.
+            say(f"Region {name} was not asked for the heads that it holds: {error.message}")
+            continue
+        yield from (Held(head, name) for head in heads)

@@ -1,0 +1,29 @@
+"""AuditService: the audit trail, for whoever verifies it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import grpc
+from orbital.v1.audit_pb2 import ListAuditRequest, ListAuditResponse
+from orbital.v1.audit_pb2_grpc import AuditServiceServicer
+
+from gateway.adapters.rpc.registry import page_size
+from gateway.ports.serving import AuditReading
+
+MAX_PAGE = 2000
+
+
+class AuditRpc(AuditServiceServicer):
+    """See audit.proto."""
+
+    def __init__(self, audit: AuditReading) -> None:
+        self._audit = audit
+
+    async def ListAudit(  # noqa: N802
+        self,
+        request: ListAuditRequest,
+        context: grpc.aio.ServicerContext[Any, Any],  # noqa: ARG002
+    ) -> ListAuditResponse:
+        """See audit.proto."""
+        return await self._audit.list(request.after, page_size(request.page_size, MAX_PAGE))

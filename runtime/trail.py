@@ -1,0 +1,168 @@
+"""The audit trail's chain: how records are linked, and how an altered, removed or reordered one is found and named.
+
+Each hash covers the hash before it. Signed heads, copies of which the regions hold, fix how far the chain went and what
+it was; without them whoever can write the database could make a new chain, or cut its end off.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+from base64 import b64decode, b64encode
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from cryptography import x509
+from google.protobuf.message import DecodeError
+from orbital.v1.audit_pb2 import AuditHead, AuditRecord, SignedAuditHead
+
+from runtime.errors import Invalid
+from runtime.proof import GATEWAY_SIGNER, Signers, unverified
+
+FORMAT = "orbital-audit/1"
+# What stands before the first record.
+BEGINNING = bytes(32)
+
+
+def link(previous: bytes, sequence: int, micros: int, kind: str, body: str) -> bytes:
+    """The hash of a record: SHA-256 of `previous`, sequence, time and lengths (big-endian), kind and body (UTF-8)."""
+    packed_kind, packed_body = kind.encode(), body.encode()
+    numbers = struct.pack(">QqII", sequence, micros, len(packed_kind), len(packed_body))
+    return hashlib.sha256(previous + numbers + packed_kind + packed_body).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A signed head, and who holds it: the trail itself, or a region."""
+
+    signed: SignedAuditHead
+    holder: str = ""
+
+    @property
+    def head(self) -> AuditHead:
+        """What was signed; raises Invalid when it cannot be read."""
+        try:
+            return AuditHead.FromString(self.signed.head)
+        except DecodeError as error:
+            raise unverified(f"A head{self.where} cannot be read.") from error
+
+    @property
+    def where(self) -> str:
+        """` (held by region eu10)`, or nothing."""
+        return f" (held by region {self.holder})" if self.holder else ""
+
+
+class Trail:
+    """Follows the chain record by record; every method raises Invalid with what does not hold, and where."""
+
+    def __init__(self, authority: bytes) -> None:
+        try:
+            self._root = x509.load_pem_x509_certificate(authority)
+        except ValueError as error:
+            raise Invalid("The authority's file holds no certificate (PEM).", field="ca") from error
+        self._signers: dict[tuple[bytes, ...], Signers] = {}
+        self._heads: dict[int, list[tuple[Held, AuditHead]]] = {}
+        self.sequence = 0
+        self.heads = 0
+        self._hash = BEGINNING
+
+    def expect(self, held: Held) -> None:
+        """Take a head, before the record that it is of."""
+        head, signed = held.head, held.signed
+        packed = tuple(signed.certificates)
+        if packed not in self._signers:
+            self._signers[packed] = Signers(self._root, packed, head.sign_time.ToDatetime(tzinfo=UTC))
+        self._signers[packed].check(GATEWAY_SIGNER, signed.key_id, signed.signature, signed.head, head.sign_time)
+        if head.sequence <= self.sequence:
+            raise unverified(f"The head of #{head.sequence}{held.where} comes after its record.")
+        self._heads.setdefault(head.sequence, []).append((held, head))
+        self.heads += 1
+
+    def follow(self, record: AuditRecord) -> None:
+        """Take the next record."""
+        good = f"; the chain is good to #{self.sequence}"
+        wanted = self.sequence + 1
+        if record.sequence > wanted:
+            last = record.sequence - 1
+            gone = f"#{wanted}" if last == wanted else f"#{wanted} to #{last}"
+            raise unverified(f"Record {gone} removed: #{record.sequence} follows #{self.sequence}{good}.")
+        if record.sequence < wanted:
+            raise unverified(f"Record #{record.sequence} stands where #{wanted} belongs: reordered{good}.")
+        micros = record.record_time.ToMicroseconds()
+        if link(self._hash, wanted, micros, record.kind, record.body) != record.hash:
+            raise unverified(f"Record #{wanted} altered (hash mismatch){good}.")
+        self.sequence, self._hash = wanted, record.hash
+        for held, head in self._heads.pop(wanted, ()):
+            if head.hash != self._hash:
+                raise unverified(
+                    f"The head of #{wanted}{held.where} signed at {_told(head)} is another: history up to #{wanted} was"
+                    " altered, and its chain made anew."
+                )
+
+    def end(self) -> None:
+        """There are no more records: no head may speak of later ones."""
+        if self._heads:
+            last = max(self._heads)
+            held, head = self._heads[last][0]
+            raise unverified(
+                f"Records #{self.sequence + 1} to #{last} cut off: the head of #{last}{held.where} was signed at"
+                f" {_told(head)}."
+            )
+
+
+def _told(head: AuditHead) -> str:
+    return head.sign_time.ToDatetime(tzinfo=UTC).isoformat(timespec="seconds")
+
+
+def micros(at: datetime) -> int:
+    """Microseconds since the epoch."""
+    return round(at.timestamp() * 1_000_000)
+
+
+def write_line(item: AuditRecord | Held) -> bytes:
+    """A line of an export."""
+    if isinstance(item, AuditRecord):
+        fields: dict[str, Any] = {
+            "sequence": item.sequence,
+            "time": item.record_time.ToJsonString(),
+            "kind": item.kind,
+            "body": item.body,
+            "hash": item.hash.hex(),
+        }
+    else:
+        fields = {
+            "holder": item.holder,
+            "head": _text(item.signed.head),
+            "key_id": _text(item.signed.key_id),
+            "signature": _text(item.signed.signature),
+            "certificates": [_text(one) for one in item.signed.certificates],
+        }
+    return json.dumps(fields, ensure_ascii=True).encode() + b"\n"
+
+
+def read_lines(lines: Iterable[bytes]) -> Iterator[AuditRecord | Held]:
+    """What the lines of an export hold; raises Invalid naming the line that cannot be read."""
+    for number, line in enumerate(lines, 1):
+        try:
+            yield _read(json.loads(line))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise unverified(f"Line {number} of the export cannot be read.") from error
+
+
+def _read(fields: dict[str, Any]) -> AuditRecord | Held:
+    if "head" in fields:
+        parts = {name: b64decode(fields[name], validate=True) for name in ("head", "key_id", "signature")}
+        certificates = [b64decode(one, validate=True) for one in fields["certificates"]]
+        return Held(SignedAuditHead(**parts, certificates=certificates), fields["holder"])
+    record = AuditRecord(
+        sequence=fields["sequence"], kind=fields["kind"], body=fields["body"], hash=bytes.fromhex(fields["hash"])
+    )
+    record.record_time.FromJsonString(fields["time"])
+    return record
+
+
+def _text(content: bytes) -> str:
+    return b64encode(content).decode()
