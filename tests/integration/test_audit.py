@@ -88,7 +88,7 @@ async def test_whatever_happens_is_recorded_once_and_chained(audit: Audit) -> No
     assert counted["action"] == 3
     assert counted["denial"] == 1
     bodies = [orjson.loads(one.body) for one in records]
-    assert any(body.get("action") == "kill" and "breach" in body["detail"] for body in bodies)
+    assert any(body.get("action") == "kill acme" and body["detail"] == "breach" for body in bodies)
     states: dict[str, set[int]] = {}
     for one, body in zip(records, bodies, strict=True):
         if one.kind == "hop":
