@@ -48,10 +48,9 @@ def export(file: Path, target: Target) -> None:
 
 @audit.command()
 @click.option("--export", "file", type=click.Path(path_type=Path, dir_okay=False), help="An export, instead of online.")
-@click.option("--ca", type=click.Path(path_type=Path), help="The platform's authority (PEM); online: the stack's.")
 @output_option("table", "json", "yaml")
 @connection_options
-def verify(file: Path | None, ca: Path | None, output: str, target: Target) -> None:
+def verify(file: Path | None, output: str, target: Target) -> None:
     """Check the chain, the signed heads, and the copies of the heads that the regions hold.
 
     The exit status is 0 if all of it holds, 10 if a record was altered, removed or reordered, or the end is cut off;
@@ -61,11 +60,11 @@ def verify(file: Path | None, ca: Path | None, output: str, target: Target) -> N
         from console.cli.connection import connect
 
         with connect(target) as connection:
-            found = _follow(_online(connection), ca.read_bytes() if ca else connection.authority)
-    elif ca is None:
+            found = _follow(_online(connection), connection.authority)
+    elif target.ca is None:
         raise click.UsageError("--export needs --ca: the authority that the signatures must lead to.")
     else:
-        found = _offline(file, ca)
+        found = _offline(file, target.ca)
     if output != "table":
         write(found, output)
         return
