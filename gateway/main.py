@@ -10,17 +10,6 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 
-from orbital.v1.audit_pb2_grpc import add_AuditServiceServicer_to_server
-from orbital.v1.dispatch_pb2_grpc import add_DispatchServiceServicer_to_server
-from orbital.v1.edge_pb2_grpc import add_EdgeServiceServicer_to_server
-from orbital.v1.enrolment_pb2_grpc import add_EnrolmentServiceServicer_to_server
-from orbital.v1.flag_pb2_grpc import add_CheckerServiceServicer_to_server
-from orbital.v1.policy_pb2_grpc import add_PolicyServiceServicer_to_server
-from orbital.v1.receipt_pb2_grpc import add_ProofServiceServicer_to_server
-from orbital.v1.registry_pb2_grpc import add_RegistryServiceServicer_to_server
-from orbital.v1.report_pb2_grpc import add_ReportServiceServicer_to_server
-from orbital.v1.trace_pb2_grpc import add_TraceServiceServicer_to_server
-
 from gateway.adapters.bundles.server import serve_bundles
 from gateway.adapters.openbao.authority import BaoAuthority
 from gateway.adapters.postgres.audit import PostgresAudit
@@ -44,6 +33,7 @@ from gateway.adapters.rpc.edge import EdgeRpc
 from gateway.adapters.rpc.policy import PolicyRpc
 from gateway.adapters.rpc.proof import ProofRpc
 from gateway.adapters.rpc.registry import JobNews, RegistryRpc
+from gateway.adapters.rpc.services import serve
 from gateway.adapters.rpc.trace import TraceRpc
 from gateway.flow.audit import Audit
 from gateway.flow.converge import Converge
@@ -61,19 +51,11 @@ from runtime.lifecycle import Backoff, end_within, part, run
 from runtime.logs import get_logger, setup_logs
 from runtime.openbao import Login, open_openbao
 from runtime.policy import PolicyEngine, policy_engine
-from runtime.rpc import Server
 from runtime.signatures import Signer
 from runtime.signers import open_public_keys
 from runtime.signing import BaoSigner
 
 log = get_logger(__name__)
-
-SERVICES = tuple(
-    f"orbital.v1.{name}Service"
-    for name in (
-        "Audit", "Checker", "Dispatch", "Edge", "Enrolment", "Policy", "Proof", "Registry", "Report", "Trace",
-    )
-)
 
 PROOF_KEY = "proofs"
 
@@ -111,29 +93,26 @@ async def main(settings: GatewaySettings) -> None:
         security = Security(PostgresSecurity(pool), tasks)
         intake = SignedReports(reports, public_keys, security)
         contacts = Contacts(tasks)
-        lanes = RabbitLanes(consuming, settings.rabbitmq.queue_type)
         news = JobNews()
-        flags = PostgresFlags(pool)
-        signals = SignalFlow(flags)
-        edges = PostgresEdges(pool)
-        observed = ObserveFlow(edges)
+        flags, edges = PostgresFlags(pool), PostgresEdges(pool)
+        signals, observed = SignalFlow(flags), ObserveFlow(edges)
         proofs = await open_proofs(settings, stack, pool, sight)
         audit = Audit(PostgresAudit(pool), proofs, clock, settings.flow.head_seconds)
-        deliver = make_deliver(settings, lanes, tasks, intake, security, contacts, audit)
+        deliver = make_deliver(settings, consuming, tasks, intake, security, contacts, audit)
         desired = Desired(PostgresDesired(pool, settings.name), new_correlation_id)
 
-        server = Server(settings.listen, SERVICES)
-        add_AuditServiceServicer_to_server(AuditRpc(audit), server.grpc)
-        add_CheckerServiceServicer_to_server(CheckerRpc(signals, RabbitQueues(consuming), clock), server.grpc)
-        add_DispatchServiceServicer_to_server(DispatchRpc(deliver), server.grpc)
-        add_EdgeServiceServicer_to_server(EdgeRpc(observed), server.grpc)
-        add_EnrolmentServiceServicer_to_server(EnrolmentRpc(sight, proofs, clock), server.grpc)
-        add_PolicyServiceServicer_to_server(PolicyRpc(engines, served), server.grpc)
-        add_ProofServiceServicer_to_server(ProofRpc(proofs), server.grpc)
-        add_RegistryServiceServicer_to_server(RegistryRpc(desired, sight, flags, edges, news), server.grpc)
-        add_ReportServiceServicer_to_server(ReportRpc(intake), server.grpc)
-        add_TraceServiceServicer_to_server(TraceRpc(sight), server.grpc)
-
+        servicers = {
+            "Audit": AuditRpc(audit),
+            "Checker": CheckerRpc(signals, RabbitQueues(consuming), clock),
+            "Dispatch": DispatchRpc(deliver),
+            "Edge": EdgeRpc(observed),
+            "Enrolment": EnrolmentRpc(sight, proofs, clock),
+            "Policy": PolicyRpc(engines, served),
+            "Proof": ProofRpc(proofs),
+            "Registry": RegistryRpc(desired, sight, flags, edges, news),
+            "Report": ReportRpc(intake),
+            "Trace": TraceRpc(sight),
+        }
         group = await stack.enter_async_context(asyncio.TaskGroup())
         for name, work in (
             ("publishing", publishing.run()),
@@ -152,7 +131,7 @@ async def main(settings: GatewaySettings) -> None:
             group.create_task(part(name, work))
         start_lanes(settings, group, pool, tasks, policy, publishing)
         try:
-            async with server.running():
+            async with serve(settings.listen, servicers) as server:
                 await server.serving(True)
                 log.info("serving", lanes=sorted(settings.lanes))
                 await asyncio.Event().wait()
@@ -182,7 +161,7 @@ async def open_proofs(settings: GatewaySettings, stack: AsyncExitStack, pool: Po
 
 def make_deliver(
     settings: GatewaySettings,
-    lanes: RabbitLanes,
+    broker: Broker,
     tasks: PostgresTasks,
     reports: SignedReports,
     security: Security,
@@ -190,6 +169,7 @@ def make_deliver(
     audit: Audit,
 ) -> Deliver:
     """The lane streams of this process."""
+    lanes = RabbitLanes(broker, settings.rabbitmq.queue_type)
     timing = LaneTiming(settings.flow.beat_seconds, settings.flow.stream_seconds, settings.flow.grace_seconds)
     return Deliver(lanes, tasks, reports, security, contacts, timing, settings.lanes, clock, backoff, audit.newest_head)
 
