@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from orbital.v1.audit_pb2 import SignedAuditHead
 from orbital.v1.dispatch_pb2 import Acknowledge, Open, Reject, ReportBatch, SubscribeRequest, SubscribeResponse
 from orbital.v1.resource_pb2 import Resource, TenantSpec
 from orbital.v1.signed_pb2 import Signed
@@ -60,7 +61,7 @@ class World:
     def deliver(self, lanes: FakeLanes, seconds: float = 60) -> Deliver:
         return Deliver(
             lanes, self.tasks, self.intake, self.security, Contacts(self.tasks), LaneTiming(60, seconds, 15),
-            frozenset({1}), lambda: NOW, lambda: Backoff(lambda: 0, 0.001, 0.001),
+            frozenset({1}), lambda: NOW, lambda: Backoff(lambda: 0, 0.001, 0.001), SignedAuditHead,
         )  # fmt: skip
 
 
