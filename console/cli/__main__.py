@@ -8,7 +8,8 @@ from pathlib import Path
 
 import click
 
-from console.cli.failure import Failure
+from console.cli.failure import Exit, Failure
+from console.cli.options import Target, connection_options, output_option
 from console.cli.shell import Verbs, run
 
 COMMANDS = "console.cli.commands"
@@ -65,6 +66,26 @@ def demo(keep: bool, directory: Path) -> int:
     return play(LocalStack(directory), directory, keep=keep)
 
 
+@click.command()
+@output_option("table", "json", "yaml")
+@connection_options
+def doctor(output: str, target: Target) -> int:
+    """Say what is wrong with this machine, the stack or its regions, and what to do; exit status 1 if anything is."""
+    from console.cli.connection import connect
+    from console.cli.doctor import Finding, fleet, tell, unreachable
+    from runtime.errors import OrbitalError
+    from stack.doctor import examine
+
+    findings: list[Finding] = list(examine(target.directory))
+    if target.gateway or any(one.subject == "stack" and not one.advice and one.said != "none" for one in findings):
+        try:
+            with connect(target) as connection:
+                findings += fleet(connection)
+        except (OrbitalError, Failure) as error:
+            findings.append(unreachable(error.message))
+    return Exit.DONE if tell(findings, output) else Exit.FAILED
+
+
 class LocalStack:
     """The stack under a data directory, as the demonstration wants it."""
 
@@ -112,6 +133,7 @@ def main(args: Sequence[str] | None = None) -> int:
     text = "Orbital carries governance intent to autonomous key-management regions, and proves what each did."
     group = Verbs("orbital", VERBS, stack_commands, STACK, help=text)
     group.add_command(demo)
+    group.add_command(doctor)
     return run(group, args)
 
 

@@ -1,0 +1,93 @@
+"""`orbital doctor`: what is wrong with this machine, this stack or this fleet, and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Protocol
+
+import click
+
+from console.cli.render import Column, count, say, table, write
+
+if TYPE_CHECKING:
+    from console.cli.connection import Connection
+
+COLUMNS = (Column("", "mark"), Column("LOOKED AT", "subject"), Column("FOUND", "said"), Column("WHAT TO DO", "advice"))
+POLICIES = "See: orbital policy status"
+
+
+class Finding(Protocol):
+    """One thing that was looked at; `advice` is empty when nothing has to be done."""
+
+    @property
+    def subject(self) -> str:
+        """What was looked at."""
+
+    @property
+    def said(self) -> str:
+        """What was found."""
+
+    @property
+    def advice(self) -> str:
+        """What to do."""
+
+
+class Seen:
+    """A finding of the fleet."""
+
+    def __init__(self, subject: str, said: str, advice: str = "") -> None:
+        self.subject, self.said, self.advice = subject, said, advice
+
+
+def fleet(connection: Connection) -> Iterator[Finding]:
+    """What the control plane knows of regions, policies and refused messages; raises OrbitalError when it is away."""
+    from orbital.v1.policy_pb2 import ListEnginesRequest
+    from orbital.v1.registry_pb2 import ListDeadLettersRequest, ListRegionsRequest, ListSecurityEventsRequest
+
+    registry = connection.registry
+    for region in connection.call(registry.ListRegions, ListRegionsRequest()).regions:
+        yield _region(region)
+    answer = connection.call(connection.policy.ListEngines, ListEnginesRequest())
+    for engine in answer.engines:
+        if engine.error:
+            yield Seen(engine.name, f"refuses the newest bundle: {engine.error}", POLICIES)
+        elif engine.revision != answer.served_revision:
+            yield Seen(engine.name, f"has the policy {engine.revision or 'of nobody'} still", POLICIES)
+        elif engine.lost:
+            yield Seen(engine.name, f"{count(engine.lost, 'decision')} did not arrive", POLICIES)
+    letters = connection.call(registry.ListDeadLetters, ListDeadLettersRequest(page_size=1)).total
+    yield Seen("dead letters", str(letters), "See: orbital get deadletters" if letters else "")
+    events = connection.call(registry.ListSecurityEvents, ListSecurityEventsRequest(page_size=1)).events
+    yield Seen("security events", "some" if events else "none", "See: orbital get securityevents" if events else "")
+
+
+def _region(region: Any) -> Finding:
+    from orbital.v1.flag_pb2 import HealthStatus
+
+    name = region.resource.name.rpartition("/")[2]
+    status = HealthStatus.Name(region.status).removeprefix("HEALTH_STATUS_").replace("_", " ").lower()
+    said = f"{status}, {region.placements - region.drifting} of {region.placements} placements converged"
+    if not region.connected:
+        return Seen(f"region {name}", f"no stream open, {said}", "Its path or its processes: orbital get regions")
+    if status != "healthy":
+        return Seen(f"region {name}", f"{said}: {region.status_reason}", f"See: orbital get flags --region {name}")
+    if region.drifting:
+        return Seen(f"region {name}", said, f"See: orbital get placements --region {name}")
+    return Seen(f"region {name}", said)
+
+
+def tell(findings: Iterable[Finding], output: str) -> bool:
+    """Print the findings; False when something has to be done."""
+    rows = [{"subject": one.subject, "said": one.said, "advice": one.advice} for one in findings]
+    wrong = sum(bool(row["advice"]) for row in rows)
+    if output == "table":
+        table([{**row, "mark": "!" if row["advice"] else ""} for row in rows], COLUMNS)
+        say(f"{count(wrong, 'thing')} to do." if wrong else "Nothing has to be done.")
+    else:
+        write(rows, output)
+    return not wrong
+
+
+def unreachable(message: str) -> Finding:
+    """The control plane does not answer."""
+    return Seen("gateway", click.unstyle(message), "See above; if all of it runs: orbital status")

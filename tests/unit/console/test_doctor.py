@@ -1,0 +1,88 @@
+"""What the doctor says of a fleet."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, cast
+
+import pytest
+from orbital.v1 import policy_pb2 as policy
+from orbital.v1 import registry_pb2 as registry
+from orbital.v1.flag_pb2 import HealthStatus
+from orbital.v1.resource_pb2 import Resource
+
+from console.cli.connection import Connection
+from console.cli.doctor import Seen, fleet, tell
+
+
+class Fleet:
+    """Two regions and two engines, of which one each is as `changes` say; the rest is as it should be."""
+
+    def __init__(self, **changes: Any) -> None:
+        self.changes = changes
+        self.registry = self.policy = self
+        self.ListRegions, self.ListEngines = "regions", "engines"
+        self.ListDeadLetters, self.ListSecurityEvents = "letters", "events"
+
+    def call(self, method: str, _request: object) -> object:
+        return getattr(self, f"_{method}")()
+
+    def _regions(self) -> registry.ListRegionsResponse:
+        usual = {"connected": True, "status": HealthStatus.HEALTH_STATUS_HEALTHY, "placements": 8, "drifting": 0}
+        told = {key: value for key, value in self.changes.items() if key in usual}
+        return registry.ListRegionsResponse(
+            regions=[
+                registry.Region(resource=Resource(name="regions/eu10"), **usual),  # type: ignore[arg-type]
+                registry.Region(resource=Resource(name="regions/us20"), **{**usual, **told}),  # type: ignore[arg-type]
+            ]
+        )
+
+    def _engines(self) -> policy.ListEnginesResponse:
+        told = {key: value for key, value in self.changes.items() if key in {"revision", "error", "lost"}}
+        engines = [
+            policy.Engine(name="opa-a", revision="r2"),
+            policy.Engine(**{"name": "opa-b", "revision": "r2", **told}),
+        ]
+        return policy.ListEnginesResponse(engines=engines, served_revision="r2")
+
+    def _letters(self) -> registry.ListDeadLettersResponse:
+        return registry.ListDeadLettersResponse(total=self.changes.get("letters", 0))
+
+    def _events(self) -> registry.ListSecurityEventsResponse:
+        return registry.ListSecurityEventsResponse(events=[registry.SecurityEvent()] * self.changes.get("events", 0))
+
+
+def wrong(**changes: Any) -> list[tuple[str, str]]:
+    findings = fleet(cast("Connection", Fleet(**changes)))
+    return [(one.subject, one.said) for one in findings if one.advice]
+
+
+def test_a_fleet_as_it_should_be_needs_nothing() -> None:
+    assert wrong() == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "subject", "said"),
+    [
+        ({"connected": False}, "region us20", "no stream open, healthy, 8 of 8 placements converged"),
+        ({"status": HealthStatus.HEALTH_STATUS_OUT_OF_SYNC}, "region us20", "out of sync, 8 of 8"),
+        ({"drifting": 3}, "region us20", "healthy, 5 of 8 placements converged"),
+        ({"revision": "r1"}, "opa-b", "has the policy r1 still"),
+        ({"error": "no signature"}, "opa-b", "refuses the newest bundle: no signature"),
+        ({"lost": 2}, "opa-b", "2 decisions did not arrive"),
+        ({"letters": 4}, "dead letters", "4"),
+        ({"events": 1}, "security events", "some"),
+    ],
+)
+def test_what_is_wrong_is_named_alone(changes: dict[str, Any], subject: str, said: str) -> None:
+    found = wrong(**changes)
+    assert [one[0] for one in found] == [subject]
+    assert found[0][1].startswith(said)
+
+
+def test_the_answer_is_right_when_nothing_has_to_be_done(capsys: pytest.CaptureFixture[str]) -> None:
+    assert tell([Seen("a", "good")], "json")
+    assert not tell([Seen("a", "good"), Seen("b", "bad", "Mend it.")], "table")
+    told = capsys.readouterr()
+    assert json.loads(told.out[: told.out.index("]") + 1]) == [{"subject": "a", "said": "good", "advice": ""}]
+    assert "1 thing to do." in told.err
