@@ -1,7 +1,7 @@
 """What one region serves, through its Envoy and its policy: wraps a second, single and batched, and their latency.
 
-Beside each other in one run: an empty call (the health check) by the same path, single wraps, batches, and single wraps
-while the region executes a backlog of tasks.
+Beside each other in one run: an empty handler by the same path, with the same policy and a body of the same size;
+single wraps; batches; single wraps while the region executes a backlog of tasks; and links (bench/links.py).
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 from orbital.v1 import crypto_pb2 as crypto
 from orbital.v1 import crypto_pb2_grpc
 from orbital.v1 import registry_pb2 as registry
 from orbital.v1.resource_pb2 import LinkSpec, Resource, Selector, ServiceSpec, SystemSpec, TenantSpec
 
+from bench.links import measure_links
 from bench.throughput import Say, change_labels, converged, open_registry
 from runtime.rpc import OPTIONS
 
@@ -31,6 +31,7 @@ SERVICE: dict[str, Any] = {"tenant": TENANT, "system": "core", "service": "pay"}
 WIDTH = 16
 BATCH_WIDTH = 2
 BATCH = 100
+TURNS = 4
 BACKLOG = 4000
 
 
@@ -41,7 +42,8 @@ def measure(directory: Path, region: str, seconds: float, say: Say) -> dict[str,
         answer = stub.Declare(registry.DeclareRequest(resources=_estate(region)), timeout=60)
         if answer.correlation_id:
             converged(stub, answer.correlation_id)
-    return asyncio.run(_measure(state, region, seconds, say))
+    figures = asyncio.run(_measure(state, region, seconds, say))
+    return {**figures, "links": measure_links(directory, state, region, say)}
 
 
 def _estate(region: str) -> list[Resource]:
@@ -63,18 +65,25 @@ async def _measure(state: dict[str, Any], region: str, seconds: float, say: Say)
     credentials = await asyncio.to_thread(_credentials, state)
     async with grpc.aio.secure_channel(state["regions"][region]["crypto"], credentials, options=OPTIONS) as channel:
         stub: Any = crypto_pb2_grpc.CryptoServiceStub(channel)
-        health: Any = health_pb2_grpc.HealthStub(channel)
         single = crypto.WrapRequest(**SERVICE, plaintext=secrets.token_bytes(32))
         items = [crypto.PlainItem(plaintext=secrets.token_bytes(32)) for _ in range(BATCH)]
-        batch = crypto.BatchWrapRequest(**SERVICE, items=items)
+        packed = crypto.PlainItems(items=items).SerializeToString()
+        batch = crypto.BatchWrapRequest(**SERVICE, packed=packed)
+        loose = crypto.BatchWrapRequest(**SERVICE, items=items)
+        made = crypto.BatchGenerateDataKeyRequest(**SERVICE, count=BATCH)
+        nothing = crypto.ReachRequest(**SERVICE, padding=single.plaintext)
         await stub.Wrap(single, timeout=30)
 
-        say("empty calls …")
-        empty, _ = await _rate(lambda: health.Check(health_pb2.HealthCheckRequest(), timeout=30), WIDTH, seconds)
-        say("single wraps …")
-        wraps, _ = await _rate(lambda: stub.Wrap(single, timeout=30), WIDTH, seconds)
+        say("empty calls and single wraps …")
+        # In turns, so that both meet the same machine.
+        empty = wraps = 0.0
+        for _ in range(TURNS):
+            empty += (await _rate(lambda: stub.Reach(nothing, timeout=30), WIDTH, seconds / TURNS))[0] / TURNS
+            wraps += (await _rate(lambda: stub.Wrap(single, timeout=30), WIDTH, seconds / TURNS))[0] / TURNS
         say(f"batches of {BATCH} …")
         batches, _ = await _rate(lambda: stub.BatchWrap(batch, timeout=30), BATCH_WIDTH, seconds)
+        unpacked, _ = await _rate(lambda: stub.BatchWrap(loose, timeout=30), BATCH_WIDTH, seconds)
+        keys, _ = await _rate(lambda: stub.BatchGenerateDataKey(made, timeout=30), BATCH_WIDTH, seconds)
         say("idle latency …")
         _, idle = await _rate(lambda: stub.Wrap(single, timeout=30), 1, seconds)
         say(f"latency beside {BACKLOG} tasks …")
@@ -85,6 +94,8 @@ async def _measure(state: dict[str, Any], region: str, seconds: float, say: Say)
         "wraps_per_second": round(wraps, 1),
         "share_of_empty": round(wraps / empty, 3),
         "batched_wraps_per_second": round(batches * BATCH, 1),
+        "batched_unpacked_wraps_per_second": round(unpacked * BATCH, 1),
+        "batched_data_keys_per_second": round(keys * BATCH, 1),
         "latency_ms": {"idle": _spread(idle), "backlog": _spread(loaded)},
     }
 

@@ -11,6 +11,7 @@ FORMAT = 1
 NONCE = 12
 TAG = 16
 _HEADER = struct.Struct(">BI12s")
+_PREFIX = struct.Struct(">BI")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,17 @@ def unpack(ciphertext: bytes) -> Envelope:
     return Envelope(version, nonce, ciphertext[_HEADER.size :])
 
 
+def prefix(version: int) -> bytes:
+    """How every envelope of that version begins; its nonce follows."""
+    return _PREFIX.pack(FORMAT, version)
+
+
+def bound(resource: str) -> bytes:
+    """What every L4 of a Service is bound to: its name. The header and what the caller gave follow."""
+    name = resource.encode()
+    return b"".join((b"orbital/l4/1", struct.pack(">I", len(name)), name))
+
+
 def associated(resource: str, header: bytes, caller: bytes) -> bytes:
     """What is authenticated beside the key: the Service's name, the header, and what the caller gave."""
-    name = resource.encode()
-    return b"".join((b"orbital/l4/1", struct.pack(">I", len(name)), name, header, caller))
+    return b"".join((bound(resource), header, caller))

@@ -34,10 +34,19 @@ class Cipher:
 
     def seal(self, item: Item) -> bytes:
         """The L4 wrapped by the newest version."""
-        nonce = self._entropy(envelope.NONCE)
-        header = envelope.Envelope(self.newest, nonce, b"").header()
-        bound = envelope.associated(self._service.resource, header, item.associated_data)
-        return header + self._cipher(self.newest).encrypt(nonce, item.content, bound)
+        return self.seal_all([item])[0]
+
+    def seal_all(self, items: Sequence[Item]) -> list[bytes]:
+        """Each L4 wrapped by the newest version; one draw of entropy for all, because a draw costs more than a key."""
+        encrypt = self._cipher(self.newest).encrypt
+        prefix, bound = envelope.prefix(self.newest), envelope.bound(self._service.resource)
+        nonces = self._entropy(envelope.NONCE * len(items))
+        sealed = []
+        for index, (content, associated_data) in enumerate(items):
+            nonce = nonces[index * envelope.NONCE : (index + 1) * envelope.NONCE]
+            header = prefix + nonce
+            sealed.append(header + encrypt(nonce, content, bound + header + associated_data))
+        return sealed
 
     def open(self, item: Item) -> tuple[bytes, int]:
         """The L4 and the version that wrapped it; raises Invalid, NotFound or Precondition."""
@@ -112,7 +121,7 @@ class Serve:
     async def wrap_all(self, service: Name, items: Sequence[Item]) -> tuple[list[bytes], int]:
         """See the port."""
         cipher = await self._cipher(service)
-        return [cipher.seal(item) for item in items], cipher.newest
+        return cipher.seal_all(items), cipher.newest
 
     async def unwrap_all(self, service: Name, items: Sequence[Item]) -> list[bytes]:
         """See the port."""
@@ -129,6 +138,18 @@ class Serve:
         cipher = await self._cipher(service)
         plaintext = self._parts.world.entropy(size)
         return plaintext, cipher.seal(Item(plaintext, associated_data)), cipher.newest
+
+    async def reach(self, service: Name) -> None:
+        """See the port."""
+
+    async def generate_all(
+        self, service: Name, size: int, count: int, associated_data: bytes
+    ) -> tuple[list[bytes], list[bytes], int]:
+        """See the port."""
+        cipher = await self._cipher(service)
+        drawn = self._parts.world.entropy(size * count)
+        plaintexts = [drawn[at : at + size] for at in range(0, size * count, size)]
+        return plaintexts, cipher.seal_all([Item(one, associated_data) for one in plaintexts]), cipher.newest
 
     async def _cipher(self, service: Name) -> Cipher:
         return Cipher(service, await self._keys(service), self._parts.world.entropy)

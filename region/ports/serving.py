@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from region.domain.names import Name
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Item:
-    """An L4, plain or wrapped, and what is bound to it."""
+class Item(NamedTuple):
+    """An L4, plain or wrapped, and what is bound to it. A tuple, because thousands are made a second."""
 
     content: bytes
     associated_data: bytes
+
+    def __repr__(self) -> str:
+        """Never what it holds."""
+        return "Item"
 
 
 class Serving(Protocol):
@@ -37,6 +39,14 @@ class Serving(Protocol):
 
     async def rewrap_all(self, service: Name, items: Sequence[Item]) -> tuple[list[bytes], int]:
         """The ciphertexts made anew by the newest L3 version, and that version; an error's field names the item."""
+
+    async def reach(self, service: Name) -> None:
+        """Nothing: the call got this far."""
+
+    async def generate_all(
+        self, service: Name, size: int, count: int, associated_data: bytes
+    ) -> tuple[list[bytes], list[bytes], int]:
+        """So many new L4: plaintexts, ciphertexts, L3 version."""
 
     async def generate(self, service: Name, size: int, associated_data: bytes) -> tuple[bytes, bytes, int]:
         """A new L4 of so many bytes: plaintext, ciphertext, L3 version."""

@@ -57,5 +57,7 @@ def crypto(region: str, seconds: float, output: str, target: Target) -> None:
         return
     click.echo(f"single  {answer['wraps_per_second']:>9,.0f} wraps/s, {answer['share_of_empty']:.0%} of empty calls")
     click.echo(f"batched {answer['batched_wraps_per_second']:>9,.0f} wraps/s")
+    links = answer["links"]
+    click.echo(f"links   {links['tasks_per_second']:>9,.0f} tasks/s, {links['share_of_direct']:.0%} of direct calls")
     for when, latency in answer["latency_ms"].items():
         click.echo(f"{when:<8} p50 {latency['p50']:.1f} ms, p99 {latency['p99']:.1f} ms")

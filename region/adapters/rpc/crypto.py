@@ -6,19 +6,20 @@ from collections.abc import Sequence
 from typing import Any
 
 import grpc
+from google.protobuf.message import DecodeError, Message
 from orbital.v1 import crypto_pb2 as crypto
 from orbital.v1 import crypto_pb2_grpc
 
 from region.domain.names import Kind, Name
 from region.ports.serving import Item, Serving
-from runtime.fields import check_length, check_name
+from runtime.errors import Invalid
+from runtime.fields import check_known, check_length, check_name
 
 MOST_BYTES = 1024
 MOST_CIPHERTEXT = 2048
 MOST_ITEMS = 1000
 LEAST_KEY, MOST_KEY, USUAL_KEY = 16, 64, 32
 Context = grpc.aio.ServicerContext[Any, Any]
-Wrapped = crypto.UnwrapRequest | crypto.RewrapRequest | crypto.WrappedItem
 
 
 class CryptoRpc(crypto_pb2_grpc.CryptoServiceServicer):
@@ -57,40 +58,83 @@ class CryptoRpc(crypto_pb2_grpc.CryptoServiceServicer):
         made = await self._serving.generate(_service(request), size, request.associated_data)
         return crypto.GenerateDataKeyResponse(plaintext=made[0], ciphertext=made[1], key_version=made[2])
 
+    async def Reach(self, request: crypto.ReachRequest, context: Context) -> crypto.ReachResponse:  # noqa: N802, ARG002
+        """See the proto."""
+        check_length(len(request.padding), 0, MOST_BYTES, "padding", "bytes")
+        await self._serving.reach(_service(request))
+        return crypto.ReachResponse()
+
+    async def BatchGenerateDataKey(  # noqa: N802
+        self,
+        request: crypto.BatchGenerateDataKeyRequest,
+        context: Context,  # noqa: ARG002
+    ) -> crypto.BatchGenerateDataKeyResponse:
+        """See the proto."""
+        size = request.size_bytes or USUAL_KEY
+        check_length(size, LEAST_KEY, MOST_KEY, "size_bytes", "bytes")
+        check_length(request.count, 1, MOST_ITEMS, "count", "keys")
+        check_length(len(request.associated_data), 0, MOST_BYTES, "associated_data", "bytes")
+        made = await self._serving.generate_all(_service(request), size, request.count, request.associated_data)
+        return crypto.BatchGenerateDataKeyResponse(plaintexts=made[0], ciphertexts=made[1], key_version=made[2])
+
     async def BatchWrap(self, request: crypto.BatchWrapRequest, context: Context) -> crypto.BatchWrapResponse:  # noqa: N802, ARG002
         """See the proto."""
-        _check_count(request.items)
-        items = [_plain(item, f"items[{index}].") for index, item in enumerate(request.items)]
+        packed = _items(request, crypto.PlainItems)
+        items = [Item(item.plaintext, item.associated_data) for item in packed]
+        _check_items(items, MOST_BYTES, "plaintext")
         ciphertexts, version = await self._serving.wrap_all(_service(request), items)
         return crypto.BatchWrapResponse(ciphertexts=ciphertexts, key_version=version)
 
     async def BatchUnwrap(self, request: crypto.BatchUnwrapRequest, context: Context) -> crypto.BatchUnwrapResponse:  # noqa: N802, ARG002
         """See the proto."""
-        _check_count(request.items)
-        items = [_wrapped(item, f"items[{index}].") for index, item in enumerate(request.items)]
+        items = _wrapped_items(request)
         return crypto.BatchUnwrapResponse(plaintexts=await self._serving.unwrap_all(_service(request), items))
 
     async def BatchRewrap(self, request: crypto.BatchRewrapRequest, context: Context) -> crypto.BatchRewrapResponse:  # noqa: N802, ARG002
         """See the proto."""
-        _check_count(request.items)
-        items = [_wrapped(item, f"items[{index}].") for index, item in enumerate(request.items)]
+        items = _wrapped_items(request)
         ciphertexts, version = await self._serving.rewrap_all(_service(request), items)
         return crypto.BatchRewrapResponse(ciphertexts=ciphertexts, key_version=version)
 
 
-def _check_count(items: Sequence[object]) -> None:
+def _wrapped_items(request: crypto.BatchUnwrapRequest | crypto.BatchRewrapRequest) -> list[Item]:
+    items = [Item(item.ciphertext, item.associated_data) for item in _items(request, crypto.WrappedItems)]
+    _check_items(items, MOST_CIPHERTEXT, "ciphertext")
+    return items
+
+
+def _items(request: Any, kind: type[Message]) -> Any:
+    """The items of a batch, in whichever of the two forms they came."""
+    if not request.packed:
+        return request.items
+    if len(request.items):
+        raise Invalid("items and packed cannot both be given", reason="MALFORMED", field="packed")
+    try:
+        unpacked: Any = kind.FromString(request.packed)
+    except DecodeError as error:
+        raise Invalid(f"packed is no {kind.DESCRIPTOR.name}", reason="MALFORMED", field="packed") from error
+    check_known(unpacked, "packed")
+    return unpacked.items
+
+
+def _check_items(items: Sequence[Item], most: int, content: str) -> None:
+    """Raise Invalid naming the first item that is too long, or empty."""
     check_length(len(items), 1, MOST_ITEMS, "items", "items")
+    for index, item in enumerate(items):
+        if not 0 < len(item.content) <= most or len(item.associated_data) > MOST_BYTES:
+            check_length(len(item.content), 1, most, f"items[{index}].{content}", "bytes")
+            check_length(len(item.associated_data), 0, MOST_BYTES, f"items[{index}].associated_data", "bytes")
 
 
-def _plain(item: crypto.WrapRequest | crypto.PlainItem, where: str = "") -> Item:
-    check_length(len(item.plaintext), 1, MOST_BYTES, f"{where}plaintext", "bytes")
-    check_length(len(item.associated_data), 0, MOST_BYTES, f"{where}associated_data", "bytes")
+def _plain(item: crypto.WrapRequest) -> Item:
+    check_length(len(item.plaintext), 1, MOST_BYTES, "plaintext", "bytes")
+    check_length(len(item.associated_data), 0, MOST_BYTES, "associated_data", "bytes")
     return Item(item.plaintext, item.associated_data)
 
 
-def _wrapped(item: Wrapped, where: str = "") -> Item:
-    check_length(len(item.ciphertext), 1, MOST_CIPHERTEXT, f"{where}ciphertext", "bytes")
-    check_length(len(item.associated_data), 0, MOST_BYTES, f"{where}associated_data", "bytes")
+def _wrapped(item: crypto.UnwrapRequest | crypto.RewrapRequest) -> Item:
+    check_length(len(item.ciphertext), 1, MOST_CIPHERTEXT, "ciphertext", "bytes")
+    check_length(len(item.associated_data), 0, MOST_BYTES, "associated_data", "bytes")
     return Item(item.ciphertext, item.associated_data)
 
 
