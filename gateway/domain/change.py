@@ -12,6 +12,10 @@ from gateway.domain.edge import written
 from gateway.domain.placement import Atlas
 from gateway.domain.resource import normalize, parent_of, parse_name, tenant_of
 from runtime.errors import Conflict, Invalid, OrbitalError, Precondition
+from runtime.keystates import follows, state_name, state_of
+
+# Changes of these have an effect on key material or on the permission to use it; others are metadata.
+EFFECTS = (".key_version", "link.state", "link.provider", "link.key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,12 +128,16 @@ def _check_compromised(below: int, version: int, after: SystemSpec | ServiceSpec
     if after.key_compromised_below == 0:
         # Left out, it stays: what is compromised is never good again.
         after.key_compromised_below = below
-    if after.key_compromised_below < below:
-        raise Invalid(
-            f"{field} is {after.key_compromised_below}, but it was {below}; it only grows",
-            reason="VERSION_SHRINKS",
-            field=field,
-        )
+    for number in range(1, version + 1):
+        old = state_of(number, version, below, linked=True)
+        new = state_of(number, after.key_version, after.key_compromised_below, linked=True)
+        if not follows(old, new):
+            raise Invalid(
+                f"{field} is {after.key_compromised_below}, but it was {below}; it only grows: version {number} cannot "
+                f"go from {state_name(old)} to {state_name(new)}",
+                reason="VERSION_SHRINKS",
+                field=field,
+            )
     raised = after.key_version > version and after.key_compromised_below == after.key_version
     if after.key_compromised_below > below and not raised:
         raise Invalid(
@@ -140,13 +148,13 @@ def _check_compromised(below: int, version: int, after: SystemSpec | ServiceSpec
 
 
 def _check_link(before: Resource, after: Resource, where: str) -> None:
-    for name in ("system", "provider", "key"):
-        if getattr(before.link, name) != getattr(after.link, name):
-            raise Precondition(
-                f"{where}.link.{name}: a link keeps its {name}; {after.name} has {getattr(before.link, name)!r}",
-                reason="IMMUTABLE",
-                field=f"{where}.link.{name}",
-            )
+    # Another L1, or another provider, rotates the L1: the material stays, and is wrapped anew.
+    if before.link.system != after.link.system:
+        raise Precondition(
+            f"{where}.link.system: a link keeps its system; {after.name} has {before.link.system!r}",
+            reason="IMMUTABLE",
+            field=f"{where}.link.system",
+        )
 
 
 def _check_links(declared: Sequence[Resource], estate: Mapping[str, Resource]) -> None:
@@ -194,7 +202,7 @@ def _compare(after: Resource, before: Stored | None, regions: int) -> tuple[Chan
         return change, None
     change.action = ChangeAction.CHANGE_ACTION_UPDATE
     change.to_generation = before.generation + 1
-    effective = any(item.path.endswith((".key_version", "link.state")) for item in change.fields)
+    effective = any(item.path.endswith(EFFECTS) for item in change.fields)
     return change, Wanted(after, change.to_generation, change.to_generation if effective else before.effect_generation)
 
 

@@ -42,6 +42,7 @@ class Keyring:
         self._size = size
         self._entries: OrderedDict[Name, ServiceKeys] = OrderedDict()
         self._loading: dict[Name, asyncio.Lock] = {}
+        self._open: dict[Name, asyncio.Task[ServiceKeys]] = {}
         self._drops = 0
 
     async def get(self, service: Name, load: Callable[[], Awaitable[ServiceKeys]]) -> ServiceKeys:
@@ -64,7 +65,9 @@ class Keyring:
     async def _load(self, service: Name, load: Callable[[], Awaitable[ServiceKeys]]) -> ServiceKeys:
         for _ in range(3):
             drops = self._drops
-            loaded = await load()
+            loaded = await self._cuttable(service, load)
+            if loaded is None:
+                continue
             if drops == self._drops:
                 loaded.expires = self._world.now() + self._seconds
                 self._forget(service)
@@ -75,12 +78,32 @@ class Keyring:
             loaded.wipe()
         raise Precondition("The key was revoked while it was loaded", reason="KEY_REVOKED")
 
+    async def _cuttable(self, service: Name, load: Callable[[], Awaitable[ServiceKeys]]) -> ServiceKeys | None:
+        """What was loaded; None when a drop cut the load off, however long it still would have taken."""
+        loading = self._open[service] = asyncio.ensure_future(_run(load))
+        try:
+            return await loading
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            return None
+        finally:
+            loading.cancel()
+            self._open.pop(service, None)
+
     def drop(self, tenant: str, system: str = "") -> None:
         """See the port."""
         self._drops += 1
-        gone = [name for name in self._entries if name.tenant == tenant and (not system or name.system == system)]
-        for name in gone:
+
+        def meant(name: Name) -> bool:
+            return name.tenant == tenant and (not system or name.system == system)
+
+        for name in filter(meant, list(self._entries)):
             self._forget(name)
+        # Calls that wait for a key of it are cut off, and ask anew whether they may have one.
+        for name in filter(meant, list(self._open)):
+            self._open[name].cancel()
 
     def _forget(self, service: Name) -> None:
         held = self._entries.pop(service, None)
@@ -102,3 +125,7 @@ class Keyring:
                     self._forget(service)
         finally:
             self.clear()
+
+
+async def _run(load: Callable[[], Awaitable[ServiceKeys]]) -> ServiceKeys:
+    return await load()

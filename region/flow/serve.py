@@ -11,13 +11,13 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from region.domain import envelope, keys, lease
 from region.domain.names import Name
-from region.domain.states import STATES, state_of
 from region.flow.keyring import Keyring, ServiceKeys
 from region.flow.lease import Beats
 from region.handlers.parts import Parts, read_service, read_system, read_tenant
 from region.ports.l1 import REFUSED
 from region.ports.serving import Item
 from runtime.errors import Invalid, NotFound, OrbitalError, Precondition
+from runtime.keystates import STATES, state_of
 
 T = TypeVar("T")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from orbital.v1 import task_pb2 as pb
 
 from region.domain import keys
@@ -42,12 +44,11 @@ async def link_key(parts: Parts, task: pb.Task, name: Name) -> Result:
 async def _fenced(parts: Parts, task: pb.Task, name: Name, record: keys.SystemRecord) -> Result | None:
     """Set the Link's fence to this generation; what forbids it instead, if anything does."""
     spec, generation = task.resource.link, task.resource.generation
-    tenant, _ = await read_tenant(parts, name)
+    (tenant, _), (held, revision) = await asyncio.gather(read_tenant(parts, name), read_link(parts, name))
     if tenant is None:
         return undefined(name.parent_tenant())
     if tenant.killed:
         return failed("TENANT_KILLED", f"{name.parent_tenant().resource} was killed; nothing of it is linked again.")
-    held, revision = await read_link(parts, name)
     newest = max(held.generation if held else 0, record.links.get(name.leaf, 0))
     if newest > generation:
         return stale(newest)

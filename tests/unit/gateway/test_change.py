@@ -14,7 +14,7 @@ from orbital.v1.resource_pb2 import (
 from orbital.v1.task_pb2 import TaskKind
 
 from gateway.domain.change import Plan, Stored, check_shrink, plan
-from gateway.domain.task import LANES, drive_kind, task_id
+from gateway.domain.task import LANES, drive_kind, effect_kind, task_id
 from runtime.errors import Conflict, Invalid, NotFound, OrbitalError, Precondition
 
 REGIONS = {"eu10": {"area": "eu"}, "us20": {"area": "us"}}
@@ -157,11 +157,17 @@ def test_a_killed_tenant_stays_unlinked(declared: Resource) -> None:
     assert raised.value.reason == "TENANT_KILLED"
 
 
-def test_a_link_keeps_its_key() -> None:
+def test_a_link_keeps_its_system_and_may_change_its_l1() -> None:
     moved = link()
-    moved.link.key = "other-root"
-    with pytest.raises(Precondition, match="keeps its key"):
-        declare(moved, before=stored(*ESTATE))
+    moved.link.system = "other"
+    with pytest.raises(Precondition, match="keeps its system"):
+        declare(moved, system("other"), before=stored(*ESTATE))
+    for name in ("key", "provider"):
+        rotated = link()
+        setattr(rotated.link, name, "other-root")
+        (wanted,) = declare(rotated, before=stored(*ESTATE)).wanted
+        assert (wanted.generation, wanted.effect_generation) == (2, 2)
+        assert effect_kind(wanted.resource, new=False) == TaskKind.TASK_KIND_LINK_KEY
 
 
 def test_absence_never_deletes() -> None:

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import pytest
 from orbital.v1 import crypto_pb2
+from orbital.v1 import task_pb2 as pb
 
 from region.adapters.rpc.crypto import CryptoRpc
 from region.domain.names import Kind, Name
@@ -15,6 +16,7 @@ from region.flow.keyring import Keyring, ServiceKeys
 from region.flow.lease import Beats
 from region.flow.serve import Serve
 from region.handlers.parts import Parts
+from region.handlers.turn import PROBE
 from region.ports.serving import Item
 from runtime.errors import Invalid, NotFound, OrbitalError, Precondition
 from tests.unit.region.fakes import FakeWorld, fake_parts
@@ -103,23 +105,66 @@ async def test_a_dropped_key_is_overwritten(served: Served) -> None:
 
 
 async def test_a_load_that_a_drop_overtook_is_thrown_away(served: Served) -> None:
-    loaded: list[bytearray] = []
-    go = asyncio.Event()
+    loads: list[str] = []
 
     async def load() -> ServiceKeys:
-        loaded.append(bytearray(b"k" * 32))
-        if len(loaded) == 1:
-            await go.wait()
-            return ServiceKeys({1: loaded[0]}, 0.0)
-        raise Precondition("unlinked", reason="KEY_REVOKED")
+        loads.append("begun")
+        if len(loads) > 1:
+            raise Precondition("unlinked", reason="KEY_REVOKED")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            loads.append("cut")
+        raise AssertionError
+
+    getting = asyncio.ensure_future(served.keyring.get(PAY, load))
+    while not loads:  # noqa: ASYNC110  (the load tells nobody)
+        await asyncio.sleep(0)
+    served.keyring.drop("acme", "other")
+    await asyncio.sleep(0)
+    assert loads == ["begun"]
+    served.keyring.drop("acme")
+    with pytest.raises(Precondition):
+        await getting
+    assert loads == ["begun", "cut", "begun"]
+
+
+async def test_open_calls_are_cut_by_a_revocation_though_openbao_never_answers(served: Served) -> None:
+    await work_all(served.parts, *ESTATE.foundation(), ESTATE.link())
+    sealed, _ = await served.serve.wrap(PAY, b"L4", b"")
+    served.keyring.drop("acme")
+    asked, never = asyncio.Event(), asyncio.Event()
+    transit = served.parts.transit
+    decrypt = transit.decrypt
+
+    async def stuck(name: str, texts: list[str]) -> list[bytearray]:
+        if texts == [PROBE]:
+            return await decrypt(name, texts)
+        asked.set()
+        await never.wait()
+        return await decrypt(name, texts)
+
+    transit.decrypt = stuck  # type: ignore[method-assign,assignment]
+    calls = [asyncio.ensure_future(served.serve.unwrap(PAY, sealed, b"")) for _ in range(20)]
+    calls += [asyncio.ensure_future(served.serve.wrap(PAY, b"L4", b"")) for _ in range(20)]
+    await asked.wait()
+    assert (await work_all(served.parts, ESTATE.unlink(2)))[0].outcome == pb.OUTCOME_DONE
+    async with asyncio.timeout(5):
+        ended = await asyncio.gather(*calls, return_exceptions=True)
+    assert {one.reason if isinstance(one, Precondition) else one for one in ended} == {"KEY_REVOKED"}
+    assert not never.is_set()
+
+
+async def test_a_call_that_is_cancelled_stays_so(served: Served) -> None:
+    async def load() -> ServiceKeys:
+        await asyncio.Event().wait()
+        raise AssertionError
 
     getting = asyncio.ensure_future(served.keyring.get(PAY, load))
     await asyncio.sleep(0)
-    served.keyring.drop("acme")
-    go.set()
-    with pytest.raises(Precondition):
+    getting.cancel()
+    with pytest.raises(asyncio.CancelledError):
         await getting
-    assert loaded[0] == bytes(32)
 
 
 async def test_the_cache_is_bounded_loads_once_and_forgets_in_time(served: Served) -> None:

@@ -1,4 +1,6 @@
-"""The states of one version of a key, and what each allows: the one table that serving and reports go by.
+"""The states of one version of a key, and what each allows: the one table of desired state and of serving.
+
+The gateway and the regions share nothing but the contract and `runtime`, so that it stands here.
 
 Described for people in docs/reference/keys.md.
 """
@@ -54,3 +56,8 @@ def state_of(version: int, newest: int, compromised_below: int, *, linked: bool)
 def follows(before: pb.KeyState.ValueType, after: pb.KeyState.ValueType) -> bool:
     """Whether a version may go from one state to the other; staying is always allowed."""
     return before == after or after in STATES[before].then
+
+
+def state_name(state: pb.KeyState.ValueType) -> str:
+    """DEPRECATED for KEY_STATE_DEPRECATED, as people write it."""
+    return pb.KeyState.Name(state).removeprefix("KEY_STATE_")

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from orbital.v1 import task_pb2 as pb
 
-from region.domain.states import STATES, follows, state_of
+from runtime.keystates import STATES, follows, state_of
 
 
 def test_every_state_of_the_contract_is_in_the_table_and_only_active_wraps() -> None:
