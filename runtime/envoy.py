@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import subprocess
+import threading
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
@@ -14,6 +15,8 @@ from typing import Any
 from runtime.errors import Invalid
 from runtime.templates import Parameter, parameters_of, render, write
 
+# The types are made as they are first used, which two threads must not do at once.
+_TYPES = threading.Lock()
 _CLUSTER_FIELDS = ("cluster", "cluster_name")
 
 
@@ -52,7 +55,7 @@ def prepare(
 
 def check_types(document: Mapping[str, Any]) -> None:
     """Parse the bootstrap strictly into envoy-data-plane's messages; raises Invalid on an unknown field or type."""
-    with warnings.catch_warnings():
+    with _TYPES, warnings.catch_warnings():
         # The generated messages use validators in a style that pydantic is about to drop.
         warnings.simplefilter("ignore", DeprecationWarning)
         for type_url in sorted(set(_type_urls(document))):

@@ -11,6 +11,7 @@ from uuid import uuid4
 from orbital.v1.registry_pb2 import CHANGE_ACTION_NONE, KillRequest
 
 from console.cli.moments import elapsed
+from console.demo.edge import edge, first_refusal
 from console.demo.replay import in_sequence
 from console.demo.world import PATIENCE, POLL, NotHeld, World, expect, until
 from runtime.errors import OrbitalError, Unavailable
@@ -143,17 +144,21 @@ def kill(world: World) -> str:
         world.wrap(world.victim, region)
         world.unwrap(world.victim, region)
     begun = time.monotonic()
-    with ThreadPoolExecutor(len(regions)) as pool:
+    with ThreadPoolExecutor(2 * len(regions)) as pool:
+        edges = [pool.submit(first_refusal, world, world.victim, region) for region in regions]
         refusals = [pool.submit(_refused, world, region, begun) for region in regions]
         request = KillRequest(
             tenant=world.victim.split("/")[0], reason="Shown by the demonstration", request_id=uuid4().hex
         )
         response = world.connection.call(world.connection.registry.Kill, request)
+        confirmed = time.monotonic()
         took = [refusal.result() for refusal in refusals]
+        at_edges = [max(0.0, refusal.result() - confirmed) for refusal in edges]
     world.converge(response.correlation_id)
     world.traced = response.correlation_id
     told = ", ".join(f"{region} {elapsed(seconds)}" for region, seconds in zip(regions, took, strict=True))
-    return f"{request.tenant} refused in every region after: {told}"
+    beyond = ", ".join(f"{region} {elapsed(seconds)}" for region, seconds in zip(regions, at_edges, strict=True))
+    return f"{request.tenant} refused in every region after: {told}; at the edges, from the confirmation: {beyond}"
 
 
 def _refused(world: World, region: str, begun: float) -> float:
@@ -189,6 +194,7 @@ STEPS = (
     Step("Cut a region off", cut),
     Step("Change things meanwhile", change_meanwhile),
     Step("Heal it", heal),
+    Step("Freeze a tenant at an edge", edge),
     Step("Kill a tenant", kill),
     Step("Everybody else", others_live),
 )

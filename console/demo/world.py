@@ -105,6 +105,14 @@ class World:
         version: int = answer.key_version
         return version
 
+    def unwrap_at_edge(self, service: str, region: str) -> None:
+        """Unwrap the ciphertext that was kept, through the region's edge."""
+        request = UnwrapRequest(**_names(service), ciphertext=self.ciphertexts[service, region])
+        address = str(self.connection.state["regions"][region]["edge"])
+        stub = self.connection.crypto(address)
+        answer = self.connection.call(stub.Unwrap, request, where=f"The edge of {region} unreachable")
+        expect(answer.plaintext == KEY, f"{region}'s edge gave something else")
+
     def _crypto(self, method: str, region: str, request: Any) -> Any:
         stub = self.connection.crypto(endpoint(self.connection, region))
         return self.connection.call(getattr(stub, method), request, where=f"Region {region} unreachable")

@@ -47,14 +47,15 @@ class RegionSide:
         self.shelf, self.fleet = Shelf(), Fleet(real(), Limits(drift=5.0, silence=30.0))
         self.server = Server(self.shelf, self.fleet, time.time)
         self._listen = listen
-        self._loop = asyncio.new_event_loop()
+        self._runner = asyncio.Runner()
+        self._loop = self._runner.get_loop()
         self._stop = asyncio.Event()
         self._up = threading.Event()
 
     @contextmanager
     def running(self) -> Iterator[RegionSide]:
         """Serve inside the block."""
-        thread = threading.Thread(target=self._loop.run_until_complete, args=(self._serve(),), daemon=True)
+        thread = threading.Thread(target=self._live, daemon=True)
         thread.start()
         assert self._up.wait(10)
         try:
@@ -62,6 +63,10 @@ class RegionSide:
         finally:
             self._loop.call_soon_threadsafe(self._stop.set)
             thread.join(10)
+
+    def _live(self) -> None:
+        with self._runner:
+            self._runner.run(self._serve())
 
     async def _serve(self) -> None:
         async with serve_edges(self._listen, self.server):
