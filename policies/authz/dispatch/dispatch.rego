@@ -22,7 +22,7 @@ decisions := {"allowed": permitted, "denied": []} if {
 	rejected := tasks.reject(task, "DUPLICATE_ID", "Two tasks of this batch have the same ID, or none.")
 ]}
 
-permitted contains task.id if {
+lawful contains task.id if {
 	some task in input.tasks
 	data.orbital.kinds[task.kind].lane == task.lane
 	regex.match(data.orbital.resources[task.kind], task.resource)
@@ -32,11 +32,10 @@ permitted contains task.id if {
 	task.generation > 0
 	is_string(task.region)
 	task.region != ""
-	not task.id in withheld
 }
 
 # What belongs to no tenant.
-permitted contains task.id if {
+lawful contains task.id if {
 	some task in input.tasks
 	task.tenant == ""
 	task.kind == "SYNC_POLICY"
@@ -46,8 +45,10 @@ permitted contains task.id if {
 	task.generation > 0
 	is_string(task.region)
 	task.region != ""
-	not task.id in withheld
 }
+
+# Once for the batch: asked of each task it would cost a fifth of the query.
+permitted := lawful - withheld
 
 age := object.get(input, "policy_age", "unknown")
 

@@ -30,7 +30,7 @@ own_region if {
 	input.region == opa.runtime().config.labels.region
 }
 
-permitted contains task.id if {
+lawful contains task.id if {
 	own_region
 	some task in input.tasks
 	data.orbital.kinds[task.kind].lane == task.lane
@@ -40,11 +40,10 @@ permitted contains task.id if {
 	task.kind != "SYNC_POLICY"
 	is_number(task.generation)
 	task.generation > 0
-	not task.id in withheld
 }
 
 # What belongs to no tenant.
-permitted contains task.id if {
+lawful contains task.id if {
 	own_region
 	some task in input.tasks
 	task.tenant == ""
@@ -54,8 +53,10 @@ permitted contains task.id if {
 	regex.match(data.orbital.resources[task.kind], task.resource)
 	is_number(task.generation)
 	task.generation > 0
-	not task.id in withheld
 }
+
+# Once for the batch: asked of each task it would cost a fifth of the query.
+permitted := lawful - withheld
 
 age := object.get(input, "policy_age", "unknown")
 
