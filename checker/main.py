@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack
 from checker.adapters.envoy.admin import open_admin
 from checker.adapters.envoy.door import open_door
 from checker.adapters.http.server import Pages, serve_pages
+from checker.adapters.outbox import FileOutbox
 from checker.adapters.probes.table import Means, probes
 from checker.adapters.rpc.control import GrpcControl
 from checker.domain.flag import Flag
@@ -23,6 +24,7 @@ from checker.settings import CheckerSettings, LimitSettings
 from runtime.lifecycle import part, run
 from runtime.logs import setup_logs
 from runtime.policy import policy_engine
+from runtime.signatures import Signer
 
 # A round takes at most the time-out of a question to the policy.
 STUCK_SECONDS = 5.0
@@ -77,7 +79,10 @@ async def main() -> None:
         admin = await stack.enter_async_context(open_admin(settings.envoy.admin))
         parts = await stack.enter_async_context(open_door(settings.envoy.parts))
         out = await stack.enter_async_context(open_door(settings.envoy.gateway))
-        control = GrpcControl(f"unix:{settings.envoy.gateway}", settings.region, settings.beat_seconds, world.now)
+        signer = Signer(settings.signing_file, world.now)
+        control = GrpcControl(
+            f"unix:{settings.envoy.gateway}", settings.region, settings.beat_seconds, signer, world.now
+        )
         stack.push_async_callback(control.close)
         table = probes(settings, Means(parts, out, admin, control, world))
         for probe in table:
@@ -85,7 +90,7 @@ async def main() -> None:
 
         board = Board([probe.about.component for probe in table], _rule(settings.limits), world)
         rounds = Rounds(settings.region, table, policy, board, world)
-        signaller = Signaller(board, control, world, settings.beat_seconds)
+        signaller = Signaller(board, control, FileOutbox(settings.outbox), world, settings.beat_seconds)
         await stack.enter_async_context(
             serve_pages(settings.listen, Pages(settings.region, Local(board, rounds, signaller, world)))
         )

@@ -51,6 +51,8 @@ class CheckerSettings(Settings):
     name: str = Field(description="The process, for instance checker-eu10")
     region: str = Field(description="The region, for instance eu10")
     listen: Path = Field(description="Unix socket of /livez, /readyz, /healthz, /checks and /metrics")
+    signing_file: Path = Field(description="File with the region's signing keys")
+    outbox: Path = Field(description="File of the signals that the control plane has not taken yet")
     disk: Path = Field(description="A directory on the disk that is watched")
     beat_seconds: float = Field(1.0, gt=0, le=60, description="Seconds between signals while nothing changes")
     period_seconds: float = Field(0.5, ge=0.2, description="Seconds between two looks at a part")
@@ -58,6 +60,7 @@ class CheckerSettings(Settings):
     log_level: str = Field("INFO", pattern="DEBUG|INFO|WARNING|ERROR", description="Least level that is logged")
     providers: tuple[str, ...] = Field(("hsm",), description="L1 providers of the region's processes, a JSON list")
     openbao_version: str = Field("", description="The version of OpenBao that is expected; empty: any")
+    openbao_audit: Path | None = Field(None, description="OpenBao's audit log, where it can be read here")
     opa: OpaSettings
     envoy: EnvoySettings
     limits: LimitSettings = LimitSettings()

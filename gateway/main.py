@@ -41,10 +41,11 @@ from gateway.flow.deliver import Contacts, Deliver, LaneTiming
 from gateway.flow.desired import Desired
 from gateway.flow.detect import Detect
 from gateway.flow.dispatch import Dispatch
+from gateway.flow.effects import Effects
 from gateway.flow.observe import ObserveFlow
 from gateway.flow.proof import Proofs
 from gateway.flow.report import ReportFlow
-from gateway.flow.security import Security, SignedReports
+from gateway.flow.security import Security, SignedReports, SignedSignals
 from gateway.flow.signal import SignalFlow
 from gateway.settings import GatewaySettings
 from runtime.lifecycle import Backoff, end_within, part, run
@@ -95,7 +96,7 @@ async def main(settings: GatewaySettings) -> None:
         contacts = Contacts(tasks)
         news = JobNews()
         flags, edges = PostgresFlags(pool), PostgresEdges(pool)
-        signals, observed = SignalFlow(flags), ObserveFlow(edges)
+        signals, observed = SignalFlow(flags, Effects(policy, flags)), ObserveFlow(edges)
         proofs = await open_proofs(settings, stack, pool, sight)
         audit = Audit(PostgresAudit(pool), proofs, clock, settings.flow.head_seconds)
         deliver = make_deliver(settings, consuming, tasks, intake, security, contacts, audit)
@@ -103,7 +104,7 @@ async def main(settings: GatewaySettings) -> None:
 
         servicers = {
             "Audit": AuditRpc(audit),
-            "Checker": CheckerRpc(signals, RabbitQueues(consuming), clock),
+            "Checker": CheckerRpc(SignedSignals(signals, public_keys, security), RabbitQueues(consuming), clock),
             "Dispatch": DispatchRpc(deliver),
             "Edge": EdgeRpc(observed),
             "Enrolment": EnrolmentRpc(sight, proofs, clock),
@@ -186,14 +187,20 @@ def start_lanes(
     flow = settings.flow
     signer = Signer(settings.signing_file, time.time)
     detects: dict[str, Detect] = {}
+    dispatches: dict[str, Dispatch] = {}
     for lane in sorted(settings.lanes):
         publisher = LanePublisher(broker, settings.rabbitmq.queue_type)
         dispatch = Dispatch(tasks, policy, publisher, signer, lane, claim=flow.claim_batch, message=flow.message_tasks)
+        dispatches[str(lane)] = dispatch
         detects[str(lane)] = Detect(tasks, lane, flow.detect_batch, dispatch.wake.set)
         group.create_task(part(f"dispatch {lane}", dispatch.run(flow.detect_seconds, backoff())))
         group.create_task(part(f"detect {lane}", detects[str(lane)].run(flow.detect_seconds, backoff())))
 
-    def heard(lane: str) -> None:
+    def heard(said: str) -> None:
+        lane, _, released = said.partition(" ")
+        if released and lane in dispatches:
+            dispatches[lane].wake.set()
+            return
         for name, detect in detects.items():
             if lane in ("", name):
                 detect.wake.set()

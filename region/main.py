@@ -30,7 +30,7 @@ from region.flow.certify import certify
 from region.flow.edge import Distribution, Fleet, Observation, Shelf
 from region.flow.enrol import enrol
 from region.flow.execute import ExecuteSettings, Executor, Scopes
-from region.flow.inspect import Inspect
+from region.flow.inspect import Asked, Inspect
 from region.flow.keyring import Keyring
 from region.flow.lane import Lane, LaneSettings
 from region.flow.lease import Beats
@@ -44,6 +44,7 @@ from region.flow.verify import Verify
 from region.handlers.parts import Parts
 from region.handlers.table import HANDLERS
 from region.ports import world as worlds
+from region.ports.inspecting import Provider
 from region.ports.policy import Policy
 from region.settings import EdgeServeSettings, HsmSettings, IasSettings, OpenBaoSettings, RegionSettings
 from runtime.lifecycle import run
@@ -114,7 +115,9 @@ async def main() -> None:
 
         # What it serves.
         signals = {lane: LaneSignals() for lane in settings.lanes}
-        inspect = InspectRpc(Inspect(_version(), journal, signals, {"hsm": hsm}, world))
+        owners = Owners(settings.region, journal, parts, receipts, signals[min(signals)].reports, settings.l1_seconds)
+        providers: dict[str, Provider] = {"hsm": hsm, **{name: Asked(name, owners) for name in settings.l1}}
+        inspect = InspectRpc(Inspect(_version(), journal, signals, providers, world))
         if listen := settings.listen or settings.health:
             crypto = CryptoRpc(Serve(parts, keyring, beats)) if settings.listen else None
             verify = VerifyRpc(Verify(parts, [journal, *map(OtherJournal, settings.journals)]), journal)
@@ -131,7 +134,6 @@ async def main() -> None:
             group.create_task(keep("certify", lambda: certify(gateway, signer, settings.region, world), world))
         group.create_task(keep("public-keys", public_keys.run, world))
         if IMMEDIATE in settings.lanes:
-            owners = Owners(settings.region, journal, parts, receipts, signals[IMMEDIATE].reports, settings.l1_seconds)
             group.create_task(keep("owners", owners.run, world))
         group.create_task(keep("lease", beats.run, world))
         group.create_task(keep("keyring", keyring.run, world))

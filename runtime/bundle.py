@@ -23,7 +23,7 @@ ALGORITHM = "ES256"
 KEY_NAME = "orbital"
 # system/authz is not in it: it guards the engine's own API from the start, before there is a bundle.
 ROOTS = ("orbital", "system/log")
-TABLES = ("roles", "rpcs", "resources", "probes", "residency", "freezes", "limits")
+TABLES = ("roles", "rpcs", "resources", "probes", "effects", "residency", "freezes", "limits")
 
 
 @dataclass(frozen=True)

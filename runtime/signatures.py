@@ -27,6 +27,7 @@ log = get_logger(__name__)
 GATEWAY = "spiffe://orbital/gateway"
 TASKS = "tasks"
 REPORTS = "reports"
+FLAGS = "flags"
 
 _DOMAIN = b"orbital/signed/1\n"
 # A rotated key reaches a verifier with its next bundle: so long is an unknown key waited for, and so seldom.

@@ -1,4 +1,4 @@
-"""The command line of the stack: `up`, `down`, `status`, `cut`, `heal`, `policy`. The console mounts COMMANDS."""
+"""The command line of the stack: `up`, `down`, `status`, and what befalls a region. The console mounts COMMANDS."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
-from stack import api
+from stack import api, sealing
 from stack.policy import policy
 from stack.state import PartState, State
 
@@ -97,6 +97,23 @@ def heal(place: Path, region: str) -> None:
     click.echo(f"Cut off: {', '.join(api.heal(place, region)) or 'nobody'}")
 
 
+@click.command()
+@_data
+@click.argument("region")
+def seal(place: Path, region: str) -> None:
+    """Seal the OpenBao of REGION."""
+    click.echo(f"Sealed; correlation ID {sealing.seal(place, region)}")
+
+
+@click.command()
+@_data
+@click.argument("region")
+def unseal(place: Path, region: str) -> None:
+    """Open the OpenBao of REGION again."""
+    sealing.unseal(place, region)
+    click.echo("Open")
+
+
 def _table(found: State) -> Table:
     table = Table(box=None, header_style="bold")
     for column in ("PART", "STATUS", "PID", "RESTARTS", "SAID"):
@@ -115,4 +132,4 @@ def _row(table: Table, name: str, part: PartState) -> None:
     table.add_row(name, shown, str(part.pid or ""), str(part.restarts or ""), part.error)
 
 
-COMMANDS: list[click.Command] = [up, down, status, cut, heal, policy]
+COMMANDS: list[click.Command] = [up, down, status, cut, heal, seal, unseal, policy]

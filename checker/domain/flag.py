@@ -76,9 +76,10 @@ def _seen_by_envoy(upstream: str) -> frozenset[str]:
     return frozenset(f"{upstream}_{reason}" for reason in reasons)
 
 
+PROVIDERS = ("hsm", "kms")
 PROCESSES = ("region-immediate", "region-bulk")
 # What is looked at through Envoy, or through what Envoy leads to.
-BEHIND_ENVOY = ("openbao", *ENGINES, *PROCESSES, "hsm", "gateway", "rabbitmq", "edges")
+BEHIND_ENVOY = ("openbao", *ENGINES, *PROCESSES, *PROVIDERS, "gateway", "rabbitmq", "edges")
 BEHIND_GATEWAY = ("envoy", "gateway")
 
 FOLDS: tuple[Fold, ...] = (
@@ -86,7 +87,7 @@ FOLDS: tuple[Fold, ...] = (
     Fold("envoy", "certificates", frozenset({"CERTIFICATES_UNREADABLE"})),
     # OpenBao's unseal key is wrapped by the HSM.
     Fold("hsm", "openbao", frozenset({"OPENBAO_SEALED"})),
-    Fold("region-immediate", "hsm", frozenset({"PROVIDER_NOT_TRIED"})),
+    *(Fold("region-immediate", provider, frozenset({"PROVIDER_NOT_TRIED"})) for provider in PROVIDERS),
     Fold("gateway", "rabbitmq", frozenset({"QUEUES_UNKNOWN"})),
     Fold("region-immediate", "rabbitmq", frozenset({"QUEUE_UNREAD_IMMEDIATE"})),
     Fold("region-bulk", "rabbitmq", frozenset({"QUEUE_UNREAD_BULK"})),

@@ -12,8 +12,24 @@ from checker.domain.flag import Flag
 class Control(Protocol):
     """Where flags go."""
 
-    async def signal(self, flags: Sequence[Flag], versions: Mapping[str, str], now: float) -> None:
-        """Return once the control plane has stored the complete list; raises Unavailable when it has not."""
+    def pack(self, flags: Sequence[Flag], versions: Mapping[str, str], now: float) -> bytes:
+        """The complete list, as it is to be sent."""
+
+    async def send(self, content: bytes) -> None:
+        """Sign it, and return once the control plane has stored it; raises Unavailable when it has not."""
+
+
+class Outbox(Protocol):
+    """What is still to be sent; it outlives the process."""
+
+    async def waiting(self) -> Sequence[bytes]:
+        """The oldest first."""
+
+    async def keep(self, content: bytes) -> None:
+        """Keep one more."""
+
+    async def sent(self, count: int) -> None:
+        """Forget the first so many."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,8 @@ STACK = {
     "cut": "Cut the path of REGION to the gateway.",
     "policy": "Test, explain and push policies, and see which engine runs which.",
     "heal": "Open the path of REGION to the gateway again.",
+    "seal": "Seal the OpenBao of REGION.",
+    "unseal": "Open the OpenBao of REGION again.",
 }
 
 
@@ -126,6 +128,18 @@ class LocalStack:
         from stack import api
 
         api.heal(self._directory, region)
+
+    def seal(self, region: str) -> str:
+        """Seal a region's OpenBao; returns the action's correlation ID."""
+        from stack import sealing
+
+        return sealing.seal(self._directory, region)
+
+    def unseal(self, region: str) -> None:
+        """Open it again."""
+        from stack import sealing
+
+        sealing.unseal(self._directory, region)
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -189,7 +189,7 @@ _VERSION = Column("KEY VERSION", "key_version", form="number")
 NOUNS = (
     Noun("regions", "region", "name", (
         Column("NAME", "name"), Column("AREA", "area"), Column("STATUS", "status"),
-        Column("REASON", "status_reason"), Column("CONNECTED", "connected"),
+        Column("REASON", "status_reason"), Column("HELD LANES", "held_lanes"), Column("CONNECTED", "connected"),
         Column("LAST CONTACT", "last_contact_at", form="age"), Column("PLACEMENTS", "placements", form="number"),
         Column("DRIFTING", "drifting", form="number"), Column("CRYPTO", "crypto_endpoint", wide=True),
         *(Column(one.title, one.field, wide=True, form=one.form) for one in _GENERATION),
@@ -236,7 +236,8 @@ NOUNS = (
     Noun("flags", "flag", "component", (
         Column("REGION", "region"), Column("COMPONENT", "component"), Column("STATUS", "status"),
         Column("SEVERITY", "severity"), Column("REASON", "reason"), Column("SINCE", "since", form="age"),
-        Column("MESSAGE", "message"), Column("NEXT CHECK", "next_check", wide=True, form="age"),
+        Column("MESSAGE", "message"), Column("EFFECTS", "effects"),
+        Column("NEXT CHECK", "next_check", wide=True, form="age"),
         Column("EVIDENCE", "evidence", wide=True), Column("CONSEQUENCES", "consequences", wide=True),
         Column("CORRELATION ID", "correlation_id", wide=True),
     ), _flags, ("region",)),

@@ -63,6 +63,8 @@ def region(one: registry.Region) -> Row:
         drifting=one.drifting,
         status=word(flags.HealthStatus, one.status, "HEALTH_STATUS"),
         status_reason=one.status_reason,
+        held_lanes=[each.lane for each in one.holds],
+        holds=[{"lane": each.lane, "reason": each.reason, "since": iso(each.since)} for each in one.holds],
         crypto_endpoint=spec.crypto_endpoint,
     )
 
@@ -81,6 +83,7 @@ def flag(one: flags.Flag) -> Row:
         "next_check": iso(one.next_check),
         "correlation_id": one.correlation_id,
         "consequences": list(one.consequences),
+        "effects": list(one.effects),
     }
 
 

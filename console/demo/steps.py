@@ -11,6 +11,7 @@ from uuid import uuid4
 from orbital.v1.registry_pb2 import CHANGE_ACTION_NONE, KillRequest
 
 from console.cli.moments import elapsed
+from console.cli.rows import Row
 from console.demo.edge import edge, first_refusal
 from console.demo.replay import in_sequence
 from console.demo.world import PATIENCE, POLL, NotHeld, World, expect, until
@@ -173,6 +174,37 @@ def _refused(world: World, region: str, begun: float) -> float:
     raise NotHeld(f"{region} still unwraps after {PATIENCE:.0f} s")
 
 
+def seal(world: World) -> str:
+    """Seal a region's OpenBao: its checker flags it, policy holds what can wait; open it, and both are gone."""
+    region = world.away
+    begun = time.monotonic()
+    correlation_id = world.stack.seal(region)
+    raised = until(lambda: bool(_flags(world, region)), lambda: f"no flag of {region}")
+    flag = _flags(world, region)[0]
+    expect(flag["reason"] == "OPENBAO_SEALED", f"the flag of {region} says {flag['reason']}")
+    expect(flag["correlation_id"] == correlation_id, "the flag does not name the action that sealed it")
+    until(lambda: bool(_region(world, region)["held_lanes"]), lambda: f"no lane of {region} is held")
+    status = _region(world, region)["status"]
+    expect(status == "out_of_sync", f"{region} is shown as {status}")
+    shown = time.monotonic() - begun
+    world.stack.unseal(region)
+    opened = time.monotonic()
+    until(lambda: not world.rows("flags", region=region), lambda: f"{region} keeps a flag")
+    cleared = time.monotonic() - opened
+    until(lambda: not _region(world, region)["held_lanes"], lambda: f"a lane of {region} is still held")
+    world.unwrap(world.service, region)
+    told = f"flagged {flag['reason']} after {elapsed(raised)}, lane 2 held ({elapsed(shown)})"
+    return f"{region}: {told}; open again, cleared after {elapsed(cleared)}"
+
+
+def _flags(world: World, region: str) -> list[Row]:
+    return [row for row in world.rows("flags", region=region) if row["component"] == "openbao"]
+
+
+def _region(world: World, name: str) -> Row:
+    return next(row for row in world.rows("regions") if row["name"] == name)
+
+
 def others_live(world: World) -> str:
     """Everybody else is untouched by the kill."""
     regions = world.regions_of(world.service)
@@ -197,4 +229,5 @@ STEPS = (
     Step("Freeze a tenant at an edge", edge),
     Step("Kill a tenant", kill),
     Step("Everybody else", others_live),
+    Step("Seal a region's OpenBao", seal),
 )

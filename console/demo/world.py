@@ -46,6 +46,12 @@ class Stack(Protocol):
     def heal(self, region: str) -> None:
         """Open the path again."""
 
+    def seal(self, region: str) -> str:
+        """Seal a region's OpenBao; returns the action's correlation ID."""
+
+    def unseal(self, region: str) -> None:
+        """Open it again."""
+
 
 @dataclass(slots=True)
 class World:

@@ -10,13 +10,14 @@ from orbital.v1.signed_pb2 import Signed
 from orbital.v1.task_pb2 import Report, Reports
 
 from gateway.flow.report import ReportFlow
+from gateway.flow.signal import SignalFlow, read_signal
 from gateway.ports.security import SecurityEvent, SecurityStore, Verifies
 from gateway.ports.serving import MAX_REPORTS
 from gateway.ports.store import TaskStore
 from runtime.errors import Denied, Invalid
 from runtime.fields import check_length
 from runtime.logs import get_logger
-from runtime.signatures import REPORTS, SECURITY, WRONG_REGION, region_identity
+from runtime.signatures import FLAGS, REPORTS, SECURITY, WRONG_REGION, region_identity
 
 log = get_logger(__name__)
 
@@ -69,6 +70,24 @@ class SignedReports:
             await self._security.refuse(event, lane, signed.content)
             raise
         return await self._reports.submit(principal, region, reports)
+
+
+class SignedSignals:
+    """Takes flags only from the region that signed them. See gateway.ports.flags.FlagIntake."""
+
+    def __init__(self, signals: SignalFlow, keys: Verifies, security: Security) -> None:
+        self._signals = signals
+        self._keys = keys
+        self._security = security
+
+    async def submit(self, principal: str, region: str, signed: Signed) -> None:
+        """See the port."""
+        try:
+            signal = read_signal(await self._keys.verify(signed, FLAGS, region_identity(region)), region)
+        except Denied as error:
+            await self._security.alarm(SecurityEvent(region, "flags", error.reason, error.message, principal))
+            raise
+        await self._signals.submit(signal)
 
 
 def _read(content: bytes, region: str) -> Sequence[Report]:

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-from orbital.v1.flag_pb2 import Flag, FlagSeverity, HealthStatus
+from collections.abc import Sequence
 
+from google.protobuf.message import DecodeError
+from orbital.v1.flag_pb2 import Flag, FlagSeverity, HealthStatus, SignalRequest
+
+from gateway.flow.effects import Effects
 from gateway.flow.latest import Latest
 from gateway.ports.flags import FlagStore, Signal
-from runtime.errors import Invalid
-from runtime.fields import check_length, check_name
+from runtime.errors import Denied, Invalid
+from runtime.fields import check_known, check_length, check_name
+from runtime.signatures import WRONG_REGION
 
 MOST_FLAGS = 64
 MOST_SIGNALS = 500
 LONGEST_PERIOD = 60.0
+# Of a checker that does not say.
+USUAL_PERIOD = 2.0
 
 
 class SignalFlow:
     """Collects signals while the store is busy with those before."""
 
-    def __init__(self, store: FlagStore) -> None:
-        self._latest = Latest[Signal](store.store, MOST_SIGNALS)
+    def __init__(self, store: FlagStore, effects: Effects) -> None:
+        self._store = store
+        self._effects = effects
+        self._latest = Latest[Signal](self._keep, MOST_SIGNALS)
 
     async def submit(self, signal: Signal) -> None:
         """Return once it is durable; raises Invalid naming the field, or Unavailable when the store is away."""
@@ -28,6 +37,24 @@ class SignalFlow:
     async def run(self) -> None:
         """Store what was submitted, until cancelled."""
         await self._latest.run()
+
+    async def _keep(self, signals: Sequence[Signal]) -> None:
+        await self._store.store(signals)
+        await self._effects.follow(signals)
+
+
+def read_signal(content: bytes, region: str) -> Signal:
+    """The signal in what a region signed; raises Invalid on something else, Denied on one of another region."""
+    try:
+        said = SignalRequest.FromString(content)
+    except DecodeError as error:
+        raise Invalid("What is signed is no SignalRequest", reason="MALFORMED", field="signed.content") from error
+    check_known(said)
+    if said.region != region:
+        raise Denied(f"The flags are of region {said.region[:64]!r}, and this is {region}", reason=WRONG_REGION)
+    sent_at = said.send_time.seconds + said.send_time.nanos * 1e-9
+    period = said.period.ToNanoseconds() * 1e-9 if said.HasField("period") else USUAL_PERIOD
+    return Signal(region, said.flags, sent_at, said.versions, period)
 
 
 def check_signal(signal: Signal) -> None:
@@ -58,6 +85,7 @@ def _check_flag(flag: Flag, where: str) -> None:
     if flag.severity not in FlagSeverity.values() or not flag.severity:
         raise Invalid(f"{where}.severity is {flag.severity}; expected 1 to 3", field=f"{where}.severity")
     check_length(len(flag.region), 0, 0, f"{where}.region")
+    check_length(len(flag.effects), 0, 0, f"{where}.effects", "items")
     check_length(len(flag.reason), 1, 100, f"{where}.reason")
     check_length(len(flag.message), 0, 2000, f"{where}.message")
     check_length(len(flag.correlation_id), 0, 64, f"{where}.correlation_id")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from orbital.v1.flag_pb2 import Flag
+from orbital.v1.signed_pb2 import Signed
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,29 @@ class Signal:
     period: float = 2.0
 
 
-class FlagStore(Protocol):
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A lane of a region that is not dispatched to, with the policy's reason."""
+
+    region: str
+    lane: int
+    reason: str
+    message: str
+    decision_id: str = ""
+    since: datetime | None = None
+
+
+class HoldStore(Protocol):
+    """Keeps what is held."""
+
+    async def hold(self, regions: Sequence[str], holds: Sequence[Hold]) -> None:
+        """Hold these lanes, and release every other one of these regions."""
+
+    async def holds(self) -> dict[str, list[Hold]]:
+        """What is held, by region."""
+
+
+class FlagStore(HoldStore, Protocol):
     """Keeps them."""
 
     async def store(self, signals: Sequence[Signal]) -> None:
@@ -60,5 +84,8 @@ class QueueSight(Protocol):
 class FlagIntake(Protocol):
     """What the Checker service hands signals to."""
 
-    async def submit(self, signal: Signal) -> None:
-        """Return once the signal is durable; raises Invalid on a malformed one and Unavailable without a store."""
+    async def submit(self, principal: str, region: str, signed: Signed) -> None:
+        """Return once the signal is durable.
+
+        Raises Denied on one that its region has not signed, Invalid on a malformed one, Unavailable without a store.
+        """

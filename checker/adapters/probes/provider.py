@@ -16,6 +16,8 @@ from checker.ports.probe import SIDECAR_UNREACHABLE, About, Look
 from runtime.errors import OrbitalError, Unavailable
 
 PART = "region-immediate"
+# The region's own; every other one is a customer's, and its absence is no fault of the region.
+OWN = "hsm"
 
 
 class ProviderProbe(Look):
@@ -36,10 +38,13 @@ class ProviderProbe(Look):
             if not isinstance(error, Unavailable) or error.reason == Unavailable.default_reason:
                 text = f"The process that uses {name} does not answer for it: {error.message}"
                 return Finding(Status.UNKNOWN, "PROVIDER_NOT_TRIED", text, (("provider", name),))
+            values = (("provider", name), ("self_test", error.message))
+            if name != OWN:
+                text = f"{error.message}. What its owners allowed is served on."
+                return Finding(Status.DEGRADED, error.reason, text, values)
             text = f"{error.message}. Nothing can be linked or restored, and OpenBao cannot be unsealed."
-            return Finding(Status.OUT_OF_SYNC, error.reason, text, (("provider", name), ("self_test", error.message)))
-        values = tuple(sorted(said.values.items()))
-        return healthy(("provider", name), *values, ("self_test", "passed"), version=said.version)
+            return Finding(Status.OUT_OF_SYNC, error.reason, text, values)
+        return healthy(("provider", name), *sorted(said.values.items()), version=said.version)
 
     async def _try(self, channel: grpc.aio.Channel) -> inspect_pb2.TryProviderResponse:
         stub: Any = inspect_pb2_grpc.InspectServiceStub(channel)

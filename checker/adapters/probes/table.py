@@ -43,7 +43,7 @@ def probes(settings: CheckerSettings, means: Means) -> list[Probe]:
     period, timeout, limits, now = settings.period_seconds, settings.timeout_seconds, settings.limits, means.world.now
     lanes = Limits(limits.journal_seconds, limits.hop_seconds, limits.attempts)
     return [
-        OpenBaoProbe(means.parts, settings.openbao_version, period, timeout),
+        OpenBaoProbe(means.parts, settings.openbao_version, settings.openbao_audit, period, timeout),
         *(ProviderProbe(name, means.parts, period, timeout) for name in settings.providers),
         *(OpaProbe(means.parts, role, now, period, timeout) for role in ("immediate", "bulk")),
         *(

@@ -14,6 +14,7 @@ from orbital.v1 import flag_pb2, flag_pb2_grpc
 from checker.adapters.rpc.channel import open_channel
 from checker.domain.flag import Flag
 from runtime.rpc import from_rpc_error
+from runtime.signatures import FLAGS, Signer
 
 TIMEOUT = 2.0
 
@@ -21,16 +22,17 @@ TIMEOUT = 2.0
 class GrpcControl:
     """See checker.ports.control.Control."""
 
-    def __init__(self, target: str, region: str, beat: float, clock: Callable[[], float]) -> None:
+    def __init__(self, target: str, region: str, beat: float, signer: Signer, clock: Callable[[], float]) -> None:
         self._channel = open_channel(target)
         self._region = region
+        self._signer = signer
         self._period = Duration()
         self._period.FromNanoseconds(int(beat * 1e9))
         self._clock = clock
         # (seconds that the control plane's clock is ahead, when that was measured); None before the first answer.
         self.offset: tuple[float, float] | None = None
 
-    async def signal(self, flags: Sequence[Flag], versions: Mapping[str, str], now: float) -> None:
+    def pack(self, flags: Sequence[Flag], versions: Mapping[str, str], now: float) -> bytes:
         """See the port."""
         request = flag_pb2.SignalRequest(
             region=self._region,
@@ -39,6 +41,11 @@ class GrpcControl:
             versions=versions,
             period=self._period,
         )
+        return request.SerializeToString()
+
+    async def send(self, content: bytes) -> None:
+        """See the port."""
+        request = flag_pb2.SignalRequest(region=self._region, signed=self._signer.sign(FLAGS, content))
         stub: Any = flag_pb2_grpc.CheckerServiceStub(self._channel)
         began = self._clock()
         try:

@@ -11,7 +11,7 @@ from orbital.v1.flag_pb2 import Flag
 from gateway.adapters.postgres.pool import Pool, translated
 from gateway.adapters.postgres.queries import SQL
 from gateway.domain.health import GRACE_SECONDS, MISSED, Listening, severity, silent_flag
-from gateway.ports.flags import Signal
+from gateway.ports.flags import Hold, Signal
 from runtime.errors import OrbitalError
 
 
@@ -74,6 +74,24 @@ class PostgresFlags:
                     silent_flag(row["region"], row["heard_at"], row["period"], before, row["asked_at"])
                 ]
         return {name: sorted(flags, key=severity) for name, flags in found.items()}
+
+    async def hold(self, regions: Sequence[str], holds: Sequence[Hold]) -> None:
+        """See the port."""
+        lanes = [each.region for each in holds], [each.lane for each in holds]
+        why = [each.reason for each in holds], [each.message for each in holds], [each.decision_id for each in holds]
+        async with translated(), self._pool.acquire() as connection, connection.transaction():
+            await connection.execute(SQL["hold_lanes"], *lanes, *why)
+            await connection.execute(SQL["release_lanes"], list(regions), *lanes)
+
+    async def holds(self) -> dict[str, list[Hold]]:
+        """See the port."""
+        async with translated():
+            rows = await self._pool.fetch(SQL["holds"])
+        found: dict[str, list[Hold]] = {}
+        for row in rows:
+            hold = Hold(row["region"], row["lane"], row["reason"], row["message"], since=row["since"])
+            found.setdefault(hold.region, []).append(hold)
+        return found
 
     async def versions(self) -> dict[str, dict[str, str]]:
         """See the port."""

@@ -11,10 +11,7 @@ from orbital.v1.flag_pb2 import ListQueuesRequest, ListQueuesResponse, Queue, Si
 from orbital.v1.flag_pb2_grpc import CheckerServiceServicer
 
 from gateway.adapters.rpc.caller import calling_region
-from gateway.ports.flags import FlagIntake, QueueSight, Signal
-
-# Of a checker that does not say.
-USUAL_PERIOD = 2.0
+from gateway.ports.flags import FlagIntake, QueueSight
 
 
 class CheckerRpc(CheckerServiceServicer):
@@ -29,11 +26,9 @@ class CheckerRpc(CheckerServiceServicer):
         self, request: SignalRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> SignalResponse:
         """See flag.proto."""
-        _, region = calling_region(context, request.region)
+        principal, region = calling_region(context, request.region)
         answer = SignalResponse()
-        sent_at = request.send_time.seconds + request.send_time.nanos * 1e-9
-        period = request.period.ToNanoseconds() * 1e-9 if request.HasField("period") else USUAL_PERIOD
-        await self._intake.submit(Signal(region, request.flags, sent_at, request.versions, period))
+        await self._intake.submit(principal, region, request.signed)
         answer.time.FromDatetime(self._clock())
         return answer
 

@@ -9,7 +9,7 @@ from weakref import WeakValueDictionary
 
 import grpc
 from orbital.v1 import registry_pb2 as registry
-from orbital.v1.flag_pb2 import HEALTH_STATUS_UNKNOWN
+from orbital.v1.flag_pb2 import HEALTH_STATUS_OUT_OF_SYNC, HEALTH_STATUS_UNKNOWN
 from orbital.v1.registry_pb2_grpc import RegistryServiceServicer
 from orbital.v1.resource_pb2 import Resource
 
@@ -100,7 +100,7 @@ class RegistryRpc(RegistryServiceServicer):
     ) -> registry.ListRegionsResponse:
         """See registry.proto."""
         answer = await self._sight.regions()
-        flags, versions = await self._flags.flags(""), await self._flags.versions()
+        flags, versions, held = await self._flags.flags(""), await self._flags.versions(), await self._flags.holds()
         for region in answer.regions:
             name = region.resource.name.rpartition("/")[2]
             # A region that was declared a moment ago may not be among the flags yet: it has not been heard either.
@@ -109,6 +109,10 @@ class RegistryRpc(RegistryServiceServicer):
             else:
                 region.status, region.status_reason = HEALTH_STATUS_UNKNOWN, "CHECKER_NEVER_HEARD"
             region.versions.update(versions.get(name, {}))
+            for hold in held.get(name, ()):
+                told = region.holds.add(lane=hold.lane, reason=hold.reason, message=hold.message)
+                if hold.since is not None:
+                    told.since.FromDatetime(hold.since)
         return answer
 
     async def ListFlags(  # noqa: N802
@@ -119,6 +123,11 @@ class RegistryRpc(RegistryServiceServicer):
         """See registry.proto."""
         size = page_size(request.page_size, MAX_PAGE)
         found = [flag for flags in (await self._flags.flags(request.region)).values() for flag in flags]
+        held = await self._flags.holds()
+        for flag in found:
+            # What is held is held because of the worst there is.
+            if flag.status == HEALTH_STATUS_OUT_OF_SYNC:
+                flag.effects.extend(f"lane {hold.lane} is held: {hold.reason}" for hold in held.get(flag.region, ()))
         return registry.ListFlagsResponse(flags=sorted(found, key=severity)[:size])
 
     async def ListEdges(  # noqa: N802

@@ -15,6 +15,7 @@ allow if {
 		["v1", "data", "orbital", "authz", "execute", "decisions"],
 		["v1", "data", "orbital", "authz", "report", "decisions"],
 		["v1", "data", "orbital", "authz", "probe", "decisions"],
+		["v1", "data", "orbital", "authz", "effects", "decisions"],
 	}
 }
 

@@ -140,7 +140,12 @@ class Token:
         if blob == sample or self._unwrap(label, blob) != sample:
             raise TokenError(Outcome.TRIAL_FAILED, "The HSM does not give back what it was given")
         major, minor = self._loaded.library_version
-        return {"token": self._label, "model": str(token.model).strip(), "version": f"{major}.{minor}"}
+        return {
+            "self_test": "passed",
+            "token": self._label,
+            "model": str(token.model).strip(),
+            "version": f"{major}.{minor}",
+        }
 
     def _ask(self, label: str) -> None:
         session = self._open()

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
+import orjson
 import pytest
 import yaml
 from aiohttp import web
@@ -183,14 +184,34 @@ async def test_a_sidecar_that_is_away_is_unavailable(tmp_path):
 async def test_openbao(tmp_path, said, reason):
     pages = {"/v1/sys/health": (200, said), "/v1/auth/token/lookup-self": (403, {})}
     async with answering(tmp_path / "bao.sock", pages), open_door(tmp_path / "bao.sock") as door:
-        assert (await OpenBaoProbe(door, "2.7.2", 1.0, 1.0).look()).reason == reason
+        assert (await OpenBaoProbe(door, "2.7.2", None, 1.0, 1.0).look()).reason == reason
+
+
+@pytest.mark.parametrize(
+    ("lines", "wanted"),
+    [
+        ([{"request": {"path": "sys/seal", "headers": {"x-orbital-correlation-id": ["c1"]}}}, {"request": {}}], "c1"),
+        ([{"request": {"path": "sys/seal"}}], ""),
+        ([{"request": {"path": "l2/keys"}}], ""),
+        ([], ""),
+        (None, ""),
+    ],
+)
+async def test_a_seal_names_the_action_that_it_came_of(tmp_path, lines, wanted):
+    log = tmp_path / "audit.jsonl"
+    if lines is not None:
+        log.write_bytes(b"".join(orjson.dumps(line) + b"\n" for line in lines))
+    said = {"initialized": True, "sealed": True, "standby": True, "version": "2.7.2"}
+    async with answering(tmp_path / "b", {"/v1/sys/health": (200, said)}), open_door(tmp_path / "b") as door:
+        found = await OpenBaoProbe(door, "", log, 1.0, 1.0).look()
+    assert (found.reason, found.correlation_id) == ("OPENBAO_SEALED", wanted)
 
 
 async def test_openbao_that_cannot_audit(tmp_path):
     healthy_bao = {"initialized": True, "sealed": False, "standby": False, "version": "2.7.2"}
     pages = {"/v1/sys/health": (200, healthy_bao), "/v1/auth/token/lookup-self": (500, {})}
     async with answering(tmp_path / "bao.sock", pages), open_door(tmp_path / "bao.sock") as door:
-        probe = OpenBaoProbe(door, "", 1.0, 1.0)
+        probe = OpenBaoProbe(door, "", None, 1.0, 1.0)
         found = await probe.look()
         assert (found.status, found.reason) == (Status.OUT_OF_SYNC, "OPENBAO_AUDIT_FAILING")
         pages["/v1/auth/token/lookup-self"] = (403, {})
@@ -246,6 +267,7 @@ async def test_what_an_engine_says_of_its_own_parts(tmp_path, said, reason):
 def test_every_probe_has_a_rule_and_every_rule_a_probe(tmp_path):
     settings = CheckerSettings(
         name="checker-eu10", region="eu10", listen=tmp_path / "s", disk=tmp_path,
+        signing_file=tmp_path, outbox=tmp_path, providers=["hsm", "kms"],
         opa={"url": "http://b"}, envoy={"admin": tmp_path, "parts": tmp_path, "gateway": tmp_path},
     )  # fmt: skip
     table = [probe.about for probe in probes(settings, Means(None, None, None, None, WORLD))]

@@ -1,12 +1,15 @@
 """Rounds, board and signals, on fakes of the policy, the probes and the control plane."""
 
+import ast
 import asyncio
 import random
 import time
+from base64 import b64decode
 from contextlib import asynccontextmanager
 
 import pytest
 
+from checker.adapters.outbox import FileOutbox
 from checker.domain.sample import Finding, Status, healthy
 from checker.domain.window import Rule
 from checker.flow.aggregate import Board
@@ -14,7 +17,7 @@ from checker.flow.probe import Rounds
 from checker.flow.signal import Signaller
 from checker.ports.control import World
 from checker.ports.probe import About, Look
-from runtime.errors import Unavailable
+from runtime.errors import Invalid, Unavailable
 from runtime.policy import Decisions, Refusal
 
 WORLD = World(time.time, time.monotonic, random.Random(1).random)
@@ -53,12 +56,18 @@ class FakePolicy:
 class FakeControl:
     def __init__(self):
         self.away = False
+        self.refused = b""
         self.lists = []
 
-    async def signal(self, flags, versions, now):
+    def pack(self, flags, versions, now):
+        return repr([(flag.component, flag.reason) for flag in flags]).encode()
+
+    async def send(self, content):
         if self.away:
             raise Unavailable("away")
-        self.lists.append([(flag.component, flag.reason) for flag in flags])
+        if content == self.refused:
+            raise Invalid("no")
+        self.lists.append(ast.literal_eval(content.decode()))
 
 
 @asynccontextmanager
@@ -79,11 +88,18 @@ async def until(look, seconds=5.0):
 
 
 @pytest.fixture
-def parts():
+def parts(tmp_path):
     probe, policy, control = FakeProbe(), FakePolicy(), FakeControl()
     board = Board(["hsm"], Rule(), WORLD)
     rounds = Rounds("eu10", [probe], policy, board, WORLD)
-    return probe, policy, control, board, rounds, Signaller(board, control, WORLD, 0.05)
+    return (
+        probe,
+        policy,
+        control,
+        board,
+        rounds,
+        Signaller(board, control, FileOutbox(tmp_path / "outbox"), WORLD, 0.05),
+    )
 
 
 def reasons(board):
@@ -145,4 +161,48 @@ async def test_flags_are_signalled_at_once_and_kept_while_the_control_plane_is_a
         await until(lambda: not signaller.heard and reasons(board))
         control.away = False
         await until(lambda: control.lists[-1] == [("hsm", "HSM_LOGIN_REFUSED")])
-        assert signaller.heard
+        await until(lambda: signaller.heard)
+
+
+async def test_what_changed_while_the_control_plane_was_away_is_sent_after_in_order_even_by_a_new_process(
+    parts, tmp_path
+):
+    probe, _, control, _, rounds, signaller = parts
+    path = tmp_path / "outbox"
+    control.away = True
+
+    def kept(last):
+        lines = path.read_bytes().splitlines() if path.exists() else []
+        return lines and b64decode(lines[-1]).decode() == repr(last)
+
+    async with running(rounds, signaller):
+        await until(lambda: kept([]))
+        probe.answer = Finding(Status.OUT_OF_SYNC, "HSM_LOGIN_REFUSED", "No.")
+        await until(lambda: kept([("hsm", "HSM_LOGIN_REFUSED")]))
+        probe.answer = healthy()
+        await until(lambda: kept([]))
+    assert path.stat().st_mode & 0o777 == 0o600
+    control.away = False
+    fresh = Board(["hsm"], Rule(), WORLD)
+    async with running(Signaller(fresh, control, FileOutbox(path), WORLD, 0.05)):
+        await until(lambda: path.read_bytes() == b"" and len(control.lists) > 4)
+    told = [one for one in control.lists if one not in ([], [("hsm", "NOT_CHECKED_YET")])]
+    assert told == [[("hsm", "HSM_LOGIN_REFUSED")]]
+
+
+async def test_a_kept_signal_that_is_refused_does_not_stop_the_next(parts, tmp_path):
+    _, _, control, board, _, _ = parts
+    outbox = FileOutbox(tmp_path / "outbox")
+    await outbox.keep(b"[]")
+    control.refused = b"[]"
+    async with running(Signaller(board, control, outbox, WORLD, 0.05)):
+        await until(lambda: control.lists)
+    assert await outbox.waiting() == ()
+
+
+async def test_an_outbox_that_cannot_be_read_or_written_stops_nothing(tmp_path):
+    (tmp_path / "broken").write_bytes(b"not base64!")
+    assert await FileOutbox(tmp_path / "broken").waiting() == ()
+    outbox = FileOutbox(tmp_path / "nowhere" / "outbox")
+    await outbox.keep(b"x")
+    assert await outbox.waiting() == (b"x",)

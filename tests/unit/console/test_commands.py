@@ -156,6 +156,7 @@ def test_flags_show_what_why_since_when_and_what_next(gateway: FakeGateway, orbi
         "next_check": moment,
         "correlation_id": "",
         "consequences": ["disk: DISK_LOW"],
+        "effects": [],
     }
 
 

@@ -6,9 +6,11 @@ import pytest
 from orbital.v1 import flag_pb2 as pb
 
 from gateway.domain.health import Listening, silence
+from gateway.flow.effects import Effects
 from gateway.flow.signal import SignalFlow, check_signal
-from gateway.ports.flags import Signal
+from gateway.ports.flags import Hold, Signal
 from runtime.errors import Invalid, Unavailable
+from runtime.policy import Decisions, Refusal
 
 
 def flag(**changes: object) -> pb.Flag:
@@ -55,9 +57,58 @@ class FakeStore:
         self.stored.append(signals)
 
 
+class FakeEffects:
+    def __init__(self) -> None:
+        self.away = False
+        self.asked: list[list[dict[str, object]]] = []
+
+    async def decide(self, policy: str, question: dict[str, list[dict[str, object]]], _ids: list[str]) -> Decisions:
+        assert policy == "effects"
+        if self.away:
+            raise Unavailable("away")
+        self.asked.append(question["lanes"])
+        held = [lane for lane in question["lanes"] if lane["lane"] == 2 and lane["status"] == "out_of_sync"]
+        return Decisions("d1", {str(lane["id"]): Refusal("REGION_OUT_OF_SYNC", "Held.") for lane in held})
+
+
+class FakeHolds:
+    def __init__(self) -> None:
+        self.held: dict[str, list[int]] = {}
+
+    async def hold(self, regions: list[str], holds: list[Hold]) -> None:
+        for region in regions:
+            self.held[region] = [hold.lane for hold in holds if hold.region == region]
+
+
+async def test_lanes_are_held_and_released_as_policy_says_and_it_is_asked_only_about_changes() -> None:
+    policy, holds = FakeEffects(), FakeHolds()
+    effects = Effects(policy, holds)  # type: ignore[arg-type]
+    for _ in range(3):
+        await effects.follow([signal(flag()), signal(region="us20")])
+    assert holds.held == {"eu10": [2], "us20": []}
+    assert len(policy.asked) == 1
+    assert policy.asked[0][2] == {
+        "id": "eu10/2", "region": "eu10", "lane": 2, "status": "out_of_sync", "reasons": ("hsm AWAY",),
+    }  # fmt: skip
+    await effects.follow([signal()])
+    assert holds.held["eu10"] == []
+
+
+async def test_while_policy_is_away_nothing_is_held_or_released_and_it_is_asked_again() -> None:
+    policy, holds = FakeEffects(), FakeHolds()
+    effects = Effects(policy, holds)  # type: ignore[arg-type]
+    await effects.follow([signal(flag())])
+    policy.away = True
+    await effects.follow([signal()])
+    assert holds.held == {"eu10": [2]}
+    policy.away = False
+    await effects.follow([signal()])
+    assert holds.held == {"eu10": []}
+
+
 async def test_of_one_region_the_last_signal_counts_and_a_store_that_is_away_is_told() -> None:
     store = FakeStore()
-    flow = SignalFlow(store)  # type: ignore[arg-type]
+    flow = SignalFlow(store, Effects(FakeEffects(), FakeHolds()))  # type: ignore[arg-type]
     submitted = [asyncio.ensure_future(flow.submit(signal(at=at))) for at in (1.0, 2.0)]
     await asyncio.sleep(0)
     running = asyncio.ensure_future(flow.run())

@@ -32,6 +32,7 @@ def test_bundle_holds_policies_and_tables_but_no_tests_and_no_guard(tmp_path):
         "rpcs",
         "resources",
         "probes",
+        "effects",
         "kinds",
         "outcomes",
         "signers",

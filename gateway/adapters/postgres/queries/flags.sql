@@ -40,3 +40,25 @@ ORDER BY r.name, f.component;
 
 -- name: checker_versions
 SELECT region, versions FROM checker;
+
+-- name: hold_lanes
+INSERT INTO hold (region, lane, reason, message, decision_id)
+SELECT * FROM unnest($1::text[], $2::smallint[], $3::text[], $4::text[], $5::text[])
+ON CONFLICT (region, lane) DO UPDATE SET
+    reason = excluded.reason, message = excluded.message, decision_id = excluded.decision_id;
+
+-- name: release_lanes
+-- Whoever dispatches what waited is woken.
+WITH released AS (
+    DELETE FROM hold AS h
+    WHERE h.region = ANY($1::text[])
+        AND NOT EXISTS (
+            SELECT FROM unnest($2::text[], $3::smallint[]) AS u (region, lane)
+            WHERE u.region = h.region AND u.lane = h.lane
+        )
+    RETURNING h.lane
+)
+SELECT pg_notify('orbital_lane', lane::text || ' released') FROM (SELECT DISTINCT lane FROM released) AS r;
+
+-- name: holds
+SELECT region, lane, reason, message, since FROM hold ORDER BY region, lane;
