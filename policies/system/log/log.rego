@@ -38,5 +38,5 @@ mask contains {"op": "upsert", "path": concat("/", ["", "input", items]), "value
 	# OPA 1.15 dies of an upsert into an event that has no input.
 	is_array(input.input[items])
 	denied := {refusal.id | some refusal in input.result.denied}
-	refused := [item | some item in input.input[items]; item.id in denied]
+	refused := [item | count(denied) > 0; some item in input.input[items]; item.id in denied]
 }
