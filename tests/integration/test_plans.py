@@ -24,3 +24,31 @@ async def test_reports_are_never_compared_with_every_task(pool: Pool, random_pag
     plan = "\n".join(line[0] for line in lines)
     assert "Function Scan on u" in plan
     assert "Join Filter" not in plan, plan
+
+
+async def test_an_outcome_writes_no_index_again(pool: Pool) -> None:
+    identities = [uuid.uuid4() for _ in range(10)]
+    words, times = ["eu10"] * 10, [1.0] * 10
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute(
+            "INSERT INTO task (id, resource_id, region, tenant, kind, lane, generation, correlation_id, state)"
+            " SELECT id, 1, 'eu10', 'acme', 1, 2, 1, 'c', 2 FROM unnest($1::uuid[]) AS u (id)",
+            identities,
+        )
+        reports = (identities, words, [3] * 10, words, words, words, times, times, times)
+        await connection.execute(SQL["finish_tasks"], *reports)
+        counted = await connection.fetchrow(
+            "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_xact_user_tables WHERE relname = 'task'"
+        )
+    assert tuple(counted) == (10, 10)
+
+
+async def test_pending_tasks_are_found_by_their_index(pool: Pool) -> None:
+    await pool.execute(
+        "INSERT INTO task (id, resource_id, region, tenant, kind, lane, generation, correlation_id, state)"
+        " SELECT gen_random_uuid(), 1, 'eu10', 'acme', 1, 2, 1, 'c', CASE WHEN i % 100 = 0 THEN 1 ELSE 3 END"
+        " FROM generate_series(1, 40000) AS i"
+    )
+    await pool.execute("ANALYZE task")
+    lines = await pool.fetch(f"EXPLAIN (COSTS OFF) {SQL['claim']}", 2, 100)
+    assert "Index Scan using task_pending" in "\n".join(line[0] for line in lines)

@@ -3,10 +3,10 @@
 SELECT t.id, t.sequence, t.kind, t.region, t.tenant, t.generation, t.correlation_id, t.created_at,
        t.resource_id, r.name, r.body, r.generation AS current_generation
 FROM (
-    SELECT * FROM task AS pending
-    WHERE state = 1 AND lane = $1::smallint
-        AND NOT EXISTS (SELECT FROM hold AS h WHERE h.region = pending.region AND h.lane = $1::smallint)
-    ORDER BY sequence LIMIT $2 FOR NO KEY UPDATE OF pending SKIP LOCKED
+    SELECT * FROM task AS w
+    WHERE w.pending AND w.lane = $1::smallint
+        AND NOT EXISTS (SELECT FROM hold AS h WHERE h.region = w.region AND h.lane = $1::smallint)
+    ORDER BY w.sequence LIMIT $2 FOR NO KEY UPDATE OF w SKIP LOCKED
 ) AS t
 INNER JOIN resource AS r ON r.id = t.resource_id
 ORDER BY t.sequence;
