@@ -34,22 +34,22 @@ def prepare(
     The listeners and clusters of the template `more` are added; each of the two may want some of the parameters.
 
     Checked are: parameters, types of every field, clusters that are named exist and, when `envoy` (the binary) is
-    given, what Envoy itself says. The types and clusters are checked once for one template: `stamps` is the directory
-    that remembers it, because loading Envoy's types takes seconds.
+    given, what Envoy itself says. All but the parameters is checked once for one template and one binary: `stamps` is
+    the directory that remembers it, because it takes seconds, and Envoy refuses a wrong value at its start as well.
     """
     templates = [template, more] if more else [template]
     document = _joined(templates, parameters)
-    stamp = stamps / f"envoy-{_shape(templates, parameters)}" if stamps else None
+    stamp = stamps / f"envoy-{_shape(templates, parameters, envoy)}" if stamps else None
+    candidate = target.with_name(f"{target.stem}.candidate{target.suffix}")
+    write(document, candidate)
     if stamp is None or not stamp.exists():
         check_types(document)
         check_clusters(document)
+        if envoy:
+            validate(envoy, candidate)
         if stamp:
             stamp.parent.mkdir(parents=True, exist_ok=True)
             stamp.touch()
-    candidate = target.with_name(f"{target.stem}.candidate{target.suffix}")
-    write(document, candidate)
-    if envoy:
-        validate(envoy, candidate)
     candidate.replace(target)
 
 
@@ -109,10 +109,12 @@ def _joined(templates: Sequence[Path], parameters: Mapping[str, Parameter]) -> d
     return document
 
 
-def _shape(templates: Sequence[Path], parameters: Mapping[str, Parameter]) -> str:
-    """What the types and clusters depend on: values differ with each stack, and change nothing of that."""
+def _shape(templates: Sequence[Path], parameters: Mapping[str, Parameter], envoy: Path | None) -> str:
+    """What the checks depend on: values differ with each stack, and change nothing of that."""
     kinds = sorted((name, type(value).__name__) for name, value in parameters.items())
-    known = f"{kinds} {version('envoy-data-plane')} ".encode()
+    binary = envoy.stat() if envoy else None
+    made = (binary.st_size, binary.st_mtime_ns) if binary else ()
+    known = f"{kinds} {version('envoy-data-plane')} {made} ".encode()
     return hashlib.sha256(known + b"".join(template.read_bytes() for template in templates)).hexdigest()[:24]
 
 
