@@ -119,7 +119,7 @@ async def main() -> None:
         providers: dict[str, Provider] = {"hsm": hsm, **{name: Asked(name, owners) for name in settings.l1}}
         inspect = InspectRpc(Inspect(_version(), journal, signals, providers, world))
         if listen := settings.listen or settings.health:
-            crypto = CryptoRpc(Serve(parts, keyring, beats)) if settings.listen else None
+            crypto = CryptoRpc(Serve(parts, keyring, beats, owners.seen)) if settings.listen else None
             verify = VerifyRpc(Verify(parts, [journal, *map(OtherJournal, settings.journals)]), journal)
             await stack.enter_async_context(_serving(listen, inspect, crypto, verify))
         edges = await _serve_edges(stack, settings.edge.serve, parts, gateway) if settings.edge.serve else {}

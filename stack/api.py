@@ -16,6 +16,7 @@ from runtime.errors import NotFound, Precondition, Unavailable
 from stack import estate, order, process, state
 from stack.acquire import PARTS, acquire
 from stack.layout import Layout
+from stack.openbao import customer
 from stack.parts.relay import command
 from stack.settings import load_settings
 from stack.site import Site
@@ -240,3 +241,8 @@ def _units(found: State | None) -> Iterator[tuple[str, PartState]]:
     if found:
         yield from found.steps.items()
         yield from found.parts.items()
+
+
+def allow_l1(place: Path, *, allowed: bool) -> None:
+    """As the customer of the stack at `place`: let the regions use the L1 keys in its own KMS, or no longer."""
+    customer.allow(place, allowed=allowed)

@@ -141,6 +141,12 @@ class LocalStack:
 
         sealing.unseal(self._directory, region)
 
+    def allow_l1(self, allowed: bool) -> None:
+        """As the customer: let the regions use the L1 in its own KMS, or no longer."""
+        from stack import api
+
+        api.allow_l1(self._directory, allowed=allowed)
+
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run one command line; returns its exit status."""

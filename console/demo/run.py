@@ -23,6 +23,7 @@ from runtime.errors import OrbitalError
 
 ESTATE = Path(__file__).resolve().parents[2] / "examples" / "estate.yaml"
 SERVICE, VICTIM, AWAY = "aurora-bank/core/payments", "meridian-health/records/patients", "us20"
+GUEST = "northwind-energy/grid/dispatch"
 RESULT = (Column("STEP", "title"), Column("HELD", "held"), Column("TOOK", "took"), Column("SHOWN", "shown"))
 
 
@@ -87,7 +88,7 @@ def _steps(stack: Stack, directory: Path) -> list[Result]:
     results: list[Result] = []
     estate = [one.resource for one in load([str(ESTATE)])]
     with connect(Target(directory, "operator", None, None, None, None)) as connection:
-        world = World(stack, connection, estate, SERVICE, VICTIM, AWAY)
+        world = World(stack, connection, estate, SERVICE, VICTIM, GUEST, AWAY, directory=directory)
         for number, step in enumerate(STEPS, 1):
             say(f"[{number}/{len(STEPS)}] {step.title} …")
             results.append(_timed(step.title, partial(step.show, world)))

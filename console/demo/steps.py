@@ -13,6 +13,7 @@ from orbital.v1.registry_pb2 import CHANGE_ACTION_NONE, KillRequest
 from console.cli.moments import elapsed
 from console.cli.rows import Row
 from console.demo.edge import edge, first_refusal
+from console.demo.keys import disabled, prove, two_providers
 from console.demo.replay import in_sequence
 from console.demo.world import PATIENCE, POLL, NotHeld, World, expect, until
 from runtime.errors import OrbitalError, Unavailable
@@ -222,12 +223,15 @@ STEPS = (
     Step("Apply the estate", apply_estate),
     Step("Apply it again", apply_again),
     Step("Wrap and unwrap", wrap_and_unwrap),
+    Step("Two L1 providers", two_providers),
+    Step("A customer disables its L1", disabled),
     Step("Rotate a key", rotate),
     Step("Cut a region off", cut),
     Step("Change things meanwhile", change_meanwhile),
     Step("Heal it", heal),
     Step("Freeze a tenant at an edge", edge),
     Step("Kill a tenant", kill),
+    Step("Prove it", prove),
     Step("Everybody else", others_live),
     Step("Seal a region's OpenBao", seal),
 )

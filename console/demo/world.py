@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 from uuid import uuid4
 
@@ -52,6 +53,9 @@ class Stack(Protocol):
     def unseal(self, region: str) -> None:
         """Open it again."""
 
+    def allow_l1(self, allowed: bool) -> None:
+        """As the customer: let the regions use the L1 in its own KMS, or no longer."""
+
 
 @dataclass(slots=True)
 class World:
@@ -62,10 +66,13 @@ class World:
     estate: list[Resource]
     service: str
     victim: str
+    # Of a customer with a KMS of its own.
+    guest: str
     away: str
     ciphertexts: dict[tuple[str, str], bytes] = field(default_factory=dict)
     missed: list[str] = field(default_factory=list)
     traced: str = ""
+    directory: Path = Path()
 
     def rows(self, noun: str, **wanted: str) -> list[Row]:
         """Rows of a noun, as `orbital get` has them."""

@@ -100,16 +100,28 @@ class Owners:
 
     async def _read(self) -> None:
         """Learn which L1 are in use, or would be if their owner allowed it."""
-        found: dict[keys.L1, Root] = {}
+        names: list[Name] = []
         for tenant in await self._parts.store.folders("systems"):
-            for each in await self._parts.store.names(f"systems/{tenant}"):
-                name = Name(Kind.SYSTEM, tenant, each)
-                record, _ = await read_system(self._parts, name)
-                if record and record.key and (record.open or record.refused_at):
-                    before = self._roots.get(record.l1) or Root(unknown(record.l1))
-                    root = found.setdefault(record.l1, Root(before.away_since, before.refused))
-                    root.systems.add(name)
-        self._roots = found
+            names += [Name(Kind.SYSTEM, tenant, each) for each in await self._parts.store.names(f"systems/{tenant}")]
+        gate = asyncio.Semaphore(WIDTH)
+
+        async def read(name: Name) -> tuple[Name, keys.SystemRecord | None]:
+            async with gate:
+                return name, (await read_system(self._parts, name))[0]
+
+        before, self._roots = self._roots, {}
+        for name, record in await asyncio.gather(*map(read, names)):
+            if record is not None:
+                self._note(name, record, before)
+
+    def seen(self, name: Name, record: keys.SystemRecord) -> None:
+        """A System is served: its L1 is asked about from now on, not from the next reading on."""
+        self._note(name, record, self._roots)
+
+    def _note(self, name: Name, record: keys.SystemRecord, before: Mapping[keys.L1, Root]) -> None:
+        if record.key and (record.open or record.refused_at):
+            known = before.get(record.l1) or Root(unknown(record.l1))
+            self._roots.setdefault(record.l1, Root(known.away_since, known.refused)).systems.add(name)
 
     async def _ask(self, l1: keys.L1, root: Root) -> None:
         try:

@@ -96,11 +96,20 @@ def _at(index: int, call: Callable[[Item], T], item: Item) -> T:
         raise
 
 
+# Told of each System that is served, when its keys are loaded.
+Seen = Callable[[Name, keys.SystemRecord], None]
+
+
+def _unseen(_name: Name, _record: keys.SystemRecord) -> None:
+    """Nobody is told."""
+
+
 class Serve:
     """See region.ports.serving.Serving."""
 
-    def __init__(self, parts: Parts, keyring: Keyring, beats: Beats) -> None:
+    def __init__(self, parts: Parts, keyring: Keyring, beats: Beats, seen: Seen = _unseen) -> None:
         self._parts = parts
+        self._seen = seen
         self._keyring = keyring
         self._beats = beats
 
@@ -196,5 +205,6 @@ class Serve:
             materials = await self._parts.transit.decrypt(system_name.transit, [blob.text for blob in usable])
         except NotFound as error:
             raise Precondition(f"{system_name.resource} was unlinked", reason="KEY_REVOKED") from error
+        self._seen(system_name, system)
         versions = {blob.version: material for blob, material in zip(usable, materials, strict=True)}
         return ServiceKeys(versions, tenant.lease, record.compromised_below)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import hvac
 
-from stack.openbao.client import ensure_mount
+from stack.openbao.client import ensure_mount, make_client
 from stack.openbao.server import OpenBao
 from stack.secret_files import write_private
 from stack.site import Site
+from stack.state import load
 
 NAME = "openbao-customer"
 # What Links call it in every region of the stack, and the L1 key that the customer made in it.
@@ -45,3 +48,13 @@ def _valid(client: hvac.Client, token: str) -> bool:
         return bool(client.auth.token.lookup(token))
     except hvac.exceptions.VaultError:
         return False
+
+
+def allow(place: Path, *, allowed: bool) -> None:
+    """As the customer of the stack at `place`: let the regions use its L1 keys, or no longer."""
+    root = (place / "secrets" / f"{NAME}-root-token").read_text()
+    client = make_client(f"https://127.0.0.1:{load(place).ports[NAME]}", place / "identity" / "ca.pem", root)
+    if allowed:
+        client.sys.create_or_update_policy(GRANT, POLICY)
+    else:
+        client.sys.delete_policy(GRANT)

@@ -1,0 +1,89 @@
+"""Steps about whose key it is: two L1 providers, an L1 that its customer disables, and the proof of a revocation."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+
+from orbital.v1.receipt_pb2 import GetProofRequest
+
+from console.cli.commands.proof import headline
+from console.cli.moments import elapsed
+from console.demo.world import World, expect, until
+from runtime.errors import Invalid, OrbitalError, Unavailable
+from runtime.proof import page, read_file, verify, write_file
+
+REFUSED = "L1_REFUSED"
+
+
+def two_providers(world: World) -> str:
+    """A Service whose L1 is in the region's HSM, and one whose L1 is in the customer's own KMS."""
+    told = []
+    for service in (world.service, world.guest):
+        tenant, system, _ = service.split("/")
+        (link,) = [row for row in world.rows("links", tenant=tenant) if row["system"] == system]
+        for region in world.regions_of(service):
+            world.wrap(service, region)
+            world.unwrap(service, region)
+        told.append(f"{tenant} by {link['provider']}")
+    expect(len({one.rpartition(" ")[2] for one in told}) > 1, f"both use the same provider: {', '.join(told)}")
+    return ", ".join(told)
+
+
+def disabled(world: World) -> str:
+    """The customer disables its L1: every region refuses within seconds, without a task, until it is allowed again."""
+    regions = world.regions_of(world.guest)
+    world.stack.allow_l1(False)
+    begun = time.monotonic()
+    try:
+        for region in regions:
+            until(partial(_ended, world, region, REFUSED), partial(_still, region, REFUSED))
+        took = time.monotonic() - begun
+        tenant = world.guest.split("/")[0]
+        until(
+            lambda: [row["reason"] for row in world.rows("placements", tenant=tenant)].count(REFUSED) == len(regions),
+            lambda: "not every region said why",
+        )
+    finally:
+        world.stack.allow_l1(True)
+    for region in regions:
+        until(partial(_ended, world, region, ""), partial(_still, region, "nothing"))
+    return (
+        f"refused in {len(regions)} regions after {elapsed(took)}, reported as {REFUSED}; allowed again, it came back"
+    )
+
+
+def _ended(world: World, region: str, reason: str) -> bool:
+    return _reason(world, region) == reason
+
+
+def _still(region: str, wanted: str) -> str:
+    return f"{region} does not answer with {wanted}"
+
+
+def _reason(world: World, region: str) -> str:
+    try:
+        world.unwrap(world.guest, region)
+    except Unavailable:
+        return "UNAVAILABLE"
+    except OrbitalError as error:
+        return error.reason
+    return ""
+
+
+def prove(world: World) -> str:
+    """What each region signed about the kill, in a file that is checked without the system; a changed byte is found."""
+    request = GetProofRequest(correlation_id=world.traced)
+    answer = world.connection.call(world.connection.proof.GetProof, request)
+    file = world.directory / "proof.json"
+    file.write_bytes(write_file(answer))
+    content = file.read_bytes()
+    said = page(verify(read_file(content), world.connection.authority))
+    expect(not said["missing"], headline(said))
+    half = len(content) // 2
+    try:
+        verify(read_file(content[:half] + bytes([content[half] ^ 1]) + content[half + 1 :]), world.connection.authority)
+    except Invalid:
+        return f"{headline(said)}; {len(said['receipts'])} receipts in {file}, a changed byte is found"
+    expect(False, "a changed byte was not found")
+    return ""
