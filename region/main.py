@@ -8,7 +8,9 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from importlib.metadata import PackageNotFoundError, version
 
 from orbital.v1 import crypto_pb2, crypto_pb2_grpc, inspect_pb2, inspect_pb2_grpc, verify_pb2, verify_pb2_grpc
+from orbital.v1.resource_pb2 import Transport
 
+from region.adapters.amqp.inbound import AmqpInbound, Broker
 from region.adapters.edge.bundle import load_packer
 from region.adapters.edge.server import EdgeServer, serve_edges
 from region.adapters.edge.store import open_edge_store
@@ -40,13 +42,14 @@ from region.flow.receipts import Receipts
 from region.flow.serve import Serve
 from region.flow.signals import Contact, LaneSignals
 from region.flow.supervise import keep
+from region.flow.transport import Choice, Inflow, Refusals, load_choice
 from region.flow.verify import Verify
 from region.handlers.parts import Parts
 from region.handlers.table import HANDLERS
 from region.ports import world as worlds
 from region.ports.inspecting import Provider
 from region.ports.policy import Policy
-from region.settings import EdgeServeSettings, HsmSettings, IasSettings, OpenBaoSettings, RegionSettings
+from region.settings import BrokerSettings, EdgeServeSettings, HsmSettings, IasSettings, OpenBaoSettings, RegionSettings
 from runtime.lifecycle import run
 from runtime.logs import setup_logs
 from runtime.openbao import Login, open_openbao
@@ -126,18 +129,18 @@ async def main() -> None:
 
         # What it does: receive and report on each lane's stream, execute beside it.
         contact = Contact()
+        choice = await load_choice(journal, frozenset({Transport.TRANSPORT_AMQP} if settings.broker else ()))
         group = await stack.enter_async_context(asyncio.TaskGroup())
-        _start_lanes(group, settings, gateway, journal, policy, public_keys, parts, receipts, beats, signals, contact)
+        ends = (gateway, journal, policy, public_keys)
+        _start_lanes(group, settings, *ends, parts, receipts, beats, signals, contact, choice)
         # OpenBao takes seconds to answer this the first time; the first Link should not wait for it.
         if settings.lanes - {IMMEDIATE}:
             group.create_task(keep("prepare", parts.transit.prepare_import, world))
             group.create_task(keep("certify", lambda: certify(gateway, signer, settings.region, world), world))
-        group.create_task(keep("public-keys", public_keys.run, world))
         if IMMEDIATE in settings.lanes:
             group.create_task(keep("owners", owners.run, world))
-        group.create_task(keep("lease", beats.run, world))
-        group.create_task(keep("keyring", keyring.run, world))
-        for name, part in edges.items():
+        running = {"public-keys": public_keys.run, "lease": beats.run, "keyring": keyring.run, **edges}
+        for name, part in running.items():
             group.create_task(keep(name, part, world))
         group.create_task(keep("prune", lambda: prune(journal, world, settings.keep_hours), world))
         if settings.ias:
@@ -145,6 +148,10 @@ async def main() -> None:
             group.create_task(keep("bearer", keeper.run, world))
         await enrol(gateway, _version(), settings.name, world, lambda: _ready(settings))
         contact.made()
+
+
+def _broker(settings: BrokerSettings) -> Broker:
+    return Broker(settings.address, settings.ca_file, settings.cert_file, settings.key_file, settings.virtual_host)
 
 
 @asynccontextmanager
@@ -185,6 +192,7 @@ def _start_lanes(
     beats: Beats,
     signals: dict[int, LaneSignals],
     contact: Contact,
+    choice: Choice,
 ) -> None:
     stream, pace = settings.stream, settings.execute
     scopes = Scopes()
@@ -192,10 +200,20 @@ def _start_lanes(
     lane_settings = LaneSettings(stream.credit, stream.merge, stream.linger, stream.beat * stream.missed_beats)
     execute_settings = ExecuteSettings(pace.batch, pace.width, pace.patience)
     for number in sorted(settings.lanes):
+        refusals = Refusals()
+        signal, world = signals[number], parts.world
         lane = Lane(
             *(settings.region, number, gateway, journal, signer, public_keys),
-            *(beats, signals[number], contact, parts.world, lane_settings),
+            *(beats, signal, contact, choice),
+            *(refusals, world, lane_settings),
         )
+        if settings.broker:
+            inbound = AmqpInbound(_broker(settings.broker), settings.region)
+            inflow = Inflow(
+                *(number, inbound, Transport.TRANSPORT_AMQP, choice),
+                *(lane.receiver(), refusals, stream.credit, parts.world),
+            )
+            group.create_task(keep(f"amqp-{number}", inflow.run, parts.world))
         executor = Executor(number, journal, policy, HANDLERS, parts, scopes, signals, receipts, execute_settings)
         group.create_task(keep(f"lane-{number}", lane.run, parts.world))
         group.create_task(keep(f"execute-{number}", executor.run, parts.world))

@@ -64,6 +64,16 @@ class StreamSettings(Section):
     missed_beats: int = Field(3, ge=1, description="Beats missed after which a stream counts as dead")
 
 
+class BrokerSettings(Section):
+    """The way to the broker itself, for a region that is declared with `transport: amqp`."""
+
+    address: str = Field(description="host:port of its AMQP listener with TLS")
+    ca_file: Path = Field(description="Authority of its certificate, PEM")
+    cert_file: Path = Field(description="The region's certificate, PEM; read again at every connection")
+    key_file: Path = Field(description="The key of that certificate")
+    virtual_host: str = Field("/", description="Virtual host")
+
+
 class ExecuteSettings(Section):
     """The execution of tasks."""
 
@@ -126,6 +136,7 @@ class RegionSettings(Settings):
     hsm: HsmSettings
     edge: EdgeSettings
     ias: IasSettings | None = None
+    broker: BrokerSettings | None = None
     stream: StreamSettings = StreamSettings()
     execute: ExecuteSettings = ExecuteSettings()
     serve: ServeSettings = ServeSettings()

@@ -28,7 +28,7 @@ REGIONS = (Region("eu10", MTLS), Region("us20", JWT))
 
 # The slowest part comes first: it is being started while the others are prepared.
 GLOBAL_PORTS = (
-    *("epmd", "amqp", "mqtt", "management", "prometheus", "rabbitmq-dist"),
+    *("epmd", "amqp", "amqps", "mqtt", "management", "prometheus", "rabbitmq-dist"),
     *(
         "openbao-global",
         "openbao-global-cluster",
@@ -46,7 +46,12 @@ def port_names(regions: Sequence[Region]) -> list[str]:
     """Every port of a stack."""
     names = list(GLOBAL_PORTS)
     for region in regions:
-        names += [f"openbao-{region.name}", f"openbao-{region.name}-cluster", f"paths-{region.name}-gateway"]
+        names += [
+            f"openbao-{region.name}",
+            f"openbao-{region.name}-cluster",
+            f"paths-{region.name}-gateway",
+            f"paths-{region.name}-amqp",
+        ]
         names += [f"region-{region.name}-crypto", f"region-{region.name}-bundles"]
         names += [f"opa-{region.name}-immediate", f"opa-{region.name}-bulk"]
         names += [f"edge-{region.name}-crypto", f"edge-{region.name}-bundles"]

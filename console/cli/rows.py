@@ -66,6 +66,7 @@ def region(one: registry.Region) -> Row:
         held_lanes=[each.lane for each in one.holds],
         holds=[{"lane": each.lane, "reason": each.reason, "since": iso(each.since)} for each in one.holds],
         crypto_endpoint=spec.crypto_endpoint,
+        transport=word(resources.Transport, spec.transport, "TRANSPORT") or "stream",
     )
 
 

@@ -227,7 +227,7 @@ def _flat(resource: Resource) -> dict[str, str]:
         elif field_descriptor.name == "rules":
             flat |= {f"{path}[{name}]": text for name, text in written(value).items()}
         elif field_descriptor.enum_type is not None:
-            flat[path] = field_descriptor.enum_type.values_by_number[value].name.rpartition("_STATE_")[2].lower()
+            flat[path] = field_descriptor.enum_type.values_by_number[value].name.rpartition("_")[2].lower()
         elif field_descriptor.name == "lease":
             flat[path] = f"{value.seconds}s"
         else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from orbital.v1.registry_pb2 import ResourceKind
-from orbital.v1.resource_pb2 import LinkState, Resource, Selector
+from orbital.v1.resource_pb2 import LinkState, Resource, Selector, Transport
 
 from gateway.domain.edge import check_rules
 from runtime.errors import Invalid
@@ -128,6 +128,10 @@ def _check_labels(labels: dict[str, str], field: str) -> None:
 def _region(resource: Resource, field: str) -> None:
     check_length(len(resource.region.area), 0, 63, f"{field}.area")
     check_length(len(resource.region.crypto_endpoint), 0, 255, f"{field}.crypto_endpoint")
+    if resource.region.transport not in Transport.values():
+        raise Invalid(f"{field}.transport is {resource.region.transport}", field=f"{field}.transport")
+    if resource.region.transport == Transport.TRANSPORT_STREAM:
+        resource.region.ClearField("transport")
 
 
 def _tenant(resource: Resource, field: str) -> None:

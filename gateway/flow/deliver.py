@@ -6,8 +6,8 @@ A message leaves the broker only after the region said that it is in its journal
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -22,6 +22,7 @@ from orbital.v1.dispatch_pb2 import (
     SubscribeRequest,
     SubscribeResponse,
 )
+from orbital.v1.resource_pb2 import Transport
 
 from gateway.flow.security import Security
 from gateway.ports.lanes import Consumer, Lanes
@@ -54,6 +55,11 @@ class Contacts:
     def __init__(self, store: TaskStore) -> None:
         self._store = store
         self._open: dict[tuple[str, int], int] = {}
+        self._transports: Mapping[str, Transport.ValueType] = {}
+
+    def transport(self, region: str) -> Transport.ValueType:
+        """The path that is declared for the region's tasks; unspecified when it is not known."""
+        return self._transports.get(region, Transport.TRANSPORT_UNSPECIFIED)
 
     @asynccontextmanager
     async def opened(self, region: str, lane: int) -> AsyncIterator[None]:
@@ -82,6 +88,7 @@ class Contacts:
             if self._open:
                 try:
                     await self._store.contacted(sorted(self._open))
+                    self._transports = await self._store.transports(sorted({region for region, _ in self._open}))
                 except Unavailable as error:
                     log.warning("contact not recorded", reason=error.reason)
             await asyncio.sleep(seconds)
@@ -128,12 +135,21 @@ class Deliver:
             async with (
                 self._contacts.opened(region, opening.lane),
                 asyncio.timeout(self._timing.stream) as age,
-                self._lanes.consume(region, opening.lane, opening.credit) as consumer,
+                self._consumer(opening) as consumer,
             ):
                 await _Stream(self, principal, opening, consumer, requests, send).run()
         except TimeoutError:
             if not age.expired():
                 raise
+
+    def _consumer(self, opening: Open) -> AbstractAsyncContextManager[Consumer]:
+        if opening.apart:
+            return self._lanes.ready(opening.region, opening.lane)
+        return self._lanes.consume(opening.region, opening.lane, opening.credit)
+
+    def transport(self, region: str) -> Transport.ValueType:
+        """The path that is declared for the region's tasks; unspecified when it is not known."""
+        return self._contacts.transport(region)
 
     @property
     def timing(self) -> LaneTiming:
@@ -218,6 +234,7 @@ class _Stream:
         while True:
             await asyncio.sleep(self._deliver.timing.beat)
             beat = self._deliver.beat()
+            beat.transport = self._deliver.transport(self._opening.region)
             await self._down.put(SubscribeResponse(beat=beat))
 
     async def _listen(self, group: asyncio.TaskGroup) -> None:
@@ -227,6 +244,8 @@ class _Stream:
                 await self._acknowledge(request.acknowledge.delivery_id)
             elif what == "reject":
                 await self._reject(request.reject.delivery_id, request.reject.reason)
+            elif what == "refusal":
+                await self._deliver.keep_dead_letter(self._opening, request.refusal.reason, request.refusal.body)
             elif what == "reports":
                 # Beside the acknowledgements: a slow store must not keep messages from being forgotten.
                 group.create_task(self._report(request.reports))

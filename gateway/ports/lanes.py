@@ -51,3 +51,6 @@ class Lanes(Protocol):
 
     def consume(self, region: str, lane: int, credit: int) -> AbstractAsyncContextManager[Consumer]:
         """A consumer that holds at most `credit` unacknowledged messages."""
+
+    def ready(self, region: str, lane: int) -> AbstractAsyncContextManager[Consumer]:
+        """The lane's queue, made if need be, for somebody else to read: this consumer never has a message."""

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Protocol
 
 from orbital.v1.registry_pb2 import DeclareResponse, KillResponse, RetireResponse
+from orbital.v1.resource_pb2 import Transport
 
 from gateway.domain.change import Plan, Stored, Wanted
 from gateway.domain.report import Regional
@@ -143,6 +144,9 @@ class TaskStore(Protocol):
 
     async def lost(self, region: str, lane: int) -> None:
         """The stream of this lane has ended."""
+
+    async def transports(self, regions: Sequence[str]) -> Mapping[str, Transport.ValueType]:
+        """The path that is declared for each of these regions' tasks."""
 
     async def contacted(self, lanes: Sequence[tuple[str, int]]) -> None:
         """These regions were heard of now, on these lanes."""

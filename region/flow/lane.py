@@ -12,6 +12,7 @@ from region.flow.lease import Beats
 from region.flow.receive import Receiver
 from region.flow.report import Reporter, report_apart
 from region.flow.signals import Contact, LaneSignals
+from region.flow.transport import Choice, Refusals
 from region.ports.gateway import Gateway, Stream
 from region.ports.journal import Journal
 from region.ports.signing import Signs, Verifies
@@ -56,6 +57,8 @@ class Lane:
         beats: Beats,
         signals: LaneSignals,
         contact: Contact,
+        choice: Choice,
+        refusals: Refusals,
         world: World,
         settings: LaneSettings,
     ) -> None:
@@ -68,9 +71,18 @@ class Lane:
         self._beats = beats
         self._signals = signals
         self._contact = contact
+        self._choice = choice
+        self._refusals = refusals
         self._world = world
         self._settings = settings
         self._backoff = Backoff(world.random, most=RECONNECT_MOST)
+
+    def receiver(self) -> Receiver:
+        """A receiver of this lane's messages, by whatever path they come."""
+        return Receiver(
+            *(self._region, self._lane, self._journal, self._keys, self._world),
+            *(self._signals.work, self._signals.reports, self._settings.merge),
+        )
 
     async def run(self) -> None:
         """Open the stream again whenever it ends, at once after its age, with a growing wait after a failure."""
@@ -103,26 +115,20 @@ class Lane:
 
     async def _live(self, stream: Stream) -> None:
         outbox: asyncio.Queue[dispatch_pb2.SubscribeRequest] = asyncio.Queue(maxsize=64)
-        receiver = Receiver(
-            self._region,
-            self._lane,
-            self._journal,
-            self._keys,
-            self._world,
-            self._signals.work,
-            self._signals.reports,
-            self._settings.merge,
-        )
+        receiver = self.receiver()
         reporter = Reporter(
             self._region, self._lane, self._journal, self._signer, self._signals.reports, self._settings.linger
         )
-        opening = dispatch_pb2.Open(region=self._region, lane=self._lane, credit=self._settings.credit)
+        apart = self._choice.apart
+        opening = dispatch_pb2.Open(region=self._region, lane=self._lane, credit=self._settings.credit, apart=apart)
         await stream.send(dispatch_pb2.SubscribeRequest(open=opening))
         async with task_group() as group:
             group.create_task(self._read(stream, receiver, reporter))
             group.create_task(receiver.run(outbox.put))
             group.create_task(reporter.run(outbox.put))
+            group.create_task(self._refuse(outbox))
             group.create_task(_write(stream, outbox))
+            group.create_task(self._until_changed(apart))
 
     async def _read(self, stream: Stream, receiver: Receiver, reporter: Reporter) -> None:
         messages = stream.messages()
@@ -138,6 +144,7 @@ class Lane:
                     self._signals.accepted = self._world.now()
                 case "beat":
                     await self._beats.beat(message.beat)
+                    await self._choice.told(message.beat.transport)
                 case "opened":
                     log.info("stream_opened", lane=self._lane)
                     self._backoff.reset()
@@ -145,6 +152,19 @@ class Lane:
                     self._beats.heard()
                     if message.opened.HasField("expire_time"):
                         expires = message.opened.expire_time.ToNanoseconds() / 1e9
+
+    async def _refuse(self, outbox: asyncio.Queue[dispatch_pb2.SubscribeRequest]) -> None:
+        """Tell what was refused on another path."""
+        while True:
+            refusal = await self._refusals.next()
+            await outbox.put(dispatch_pb2.SubscribeRequest(refusal=refusal))
+            self._refusals.told()
+
+    async def _until_changed(self, apart: bool) -> None:
+        """End the stream when it should, or should no longer, carry tasks: what is unacknowledged goes back."""
+        while self._choice.apart == apart:
+            await self._choice.changed()
+        raise _Expired
 
     async def _next(
         self, messages: AsyncIterator[dispatch_pb2.SubscribeResponse], left: float

@@ -65,6 +65,12 @@ class Receiver:
         self._merge = merge
         self._inbox: asyncio.Queue[dispatch_pb2.Delivery] = asyncio.Queue()
 
+    def afresh(self) -> Receiver:
+        """The same, without what has arrived."""
+        return Receiver(
+            *(self._region, self._lane, self._journal, self._keys, self._world, self._work, self._reports, self._merge)
+        )
+
     def take(self, delivery: dispatch_pb2.Delivery) -> None:
         """A delivery arrived; credit bounds how many can wait here."""
         self._inbox.put_nowait(delivery)

@@ -68,3 +68,9 @@ class Journal(Protocol):
 
     async def prune(self, before: float) -> int:
         """Forget what was settled and accepted before that time."""
+
+    async def fact(self, name: str, default: float) -> float:
+        """A number that was kept by that name."""
+
+    async def keep_fact(self, name: str, value: float) -> None:
+        """Keep a number by that name."""

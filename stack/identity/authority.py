@@ -17,7 +17,7 @@ from stack.site import Site
 from stack.unit import Step
 
 ROOT_DAYS = 3650
-SERVERS = ("openbao-global", "openbao-customer")
+SERVERS = ("rabbitmq", "openbao-global", "openbao-customer")
 SERVER_DAYS = 365
 RENEW_BELOW_DAYS = 120
 

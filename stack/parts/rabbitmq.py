@@ -6,24 +6,40 @@ import asyncio
 import base64
 import hashlib
 import os
+import re
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 
 import aio_pika
 import orjson
 
+from runtime.signatures import region_identity
 from stack.secret_files import kept_secret, write_private
 from stack.site import Site
 from stack.unit import Launch, Server
 
 USER = "gateway"
-PLUGINS = ("rabbitmq_management", "rabbitmq_mqtt", "rabbitmq_prometheus")
+PLUGINS = ("rabbitmq_auth_mechanism_ssl", "rabbitmq_management", "rabbitmq_mqtt", "rabbitmq_prometheus")
 
 # Busy waiting of idle schedulers would take the cores from the other parts.
 ERLANG_ARGUMENTS = "-kernel inet_dist_use_interface {127,0,0,1} +S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none"
 
 CONFIGURATION = """
 listeners.tcp.1 = 127.0.0.1:{amqp}
+listeners.ssl.1 = 127.0.0.1:{amqps}
+ssl_options.cacertfile = {authority}
+ssl_options.certfile = {place}/cert.pem
+ssl_options.keyfile = {place}/key.pem
+ssl_options.verify = verify_peer
+ssl_options.fail_if_no_peer_cert = true
+ssl_options.depth = 2
+ssl_options.versions.1 = tlsv1.3
+auth_mechanisms.1 = PLAIN
+auth_mechanisms.2 = EXTERNAL
+ssl_cert_login_from = subject_alternative_name
+ssl_cert_login_san_type = uri
+ssl_cert_login_san_index = 0
 management.tcp.ip = 127.0.0.1
 management.tcp.port = {management}
 prometheus.tcp.ip = 127.0.0.1
@@ -78,7 +94,7 @@ class RabbitMQ(Server):
     """The broker."""
 
     name = "rabbitmq"
-    requires = ("epmd",)
+    requires = ("epmd", "authority")
 
     def __init__(self, site: Site) -> None:
         super().__init__(site)
@@ -101,10 +117,11 @@ class RabbitMQ(Server):
         for folder in ("home", "mnesia", "log", "gen"):
             (place / folder).mkdir(mode=0o700, exist_ok=True)
         definitions = place / "definitions.json"
-        if not definitions.exists():
-            write_private(definitions, orjson.dumps(_definitions(kept_secret(self.password))))
-        ports = {name: self.site.ports[name] for name in ("amqp", "management", "prometheus", "mqtt")}
-        (place / "rabbitmq.conf").write_text(CONFIGURATION.format(definitions=definitions, **ports))
+        regions = [region.name for region in self.site.regions]
+        write_private(definitions, orjson.dumps(_definitions(kept_secret(self.password), regions)))
+        ports = {name: self.site.ports[name] for name in ("amqp", "amqps", "management", "prometheus", "mqtt")}
+        places = {"definitions": definitions, "place": place, "authority": self.site.authority()}
+        (place / "rabbitmq.conf").write_text(CONFIGURATION.format(**places, **ports))
         (place / "enabled_plugins").write_text(f"[{','.join(PLUGINS)}].\n")
         erlang, home = _tree(self.site)
         return Launch(
@@ -145,14 +162,21 @@ class RabbitMQ(Server):
         }
 
 
-def _definitions(password: str) -> dict[str, object]:
-    """What the broker takes in at its first start: the gateway's account and nobody else's, guest least of all."""
+def _definitions(password: str, regions: Sequence[str]) -> dict[str, object]:
+    """What the broker takes in at its start: the gateway's account, and each region's by its certificate. No guest.
+
+    A region may read its own lanes, and nothing else: it makes nothing and writes nowhere.
+    """
     salt = secrets.token_bytes(4)
     hashed = base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
+    hashing = {"hashing_algorithm": "rabbit_password_hashing_sha256"}
+    users = [{"name": USER, "password_hash": hashed, "tags": "monitoring", **hashing}]
     everything = {"configure": ".*", "write": ".*", "read": ".*"}
-    user = {"name": USER, "password_hash": hashed, "hashing_algorithm": "rabbit_password_hashing_sha256"}
-    return {
-        "vhosts": [{"name": "/"}],
-        "users": [{**user, "tags": "monitoring"}],
-        "permissions": [{"user": USER, "vhost": "/", **everything}],
-    }
+    permissions = [{"user": USER, "vhost": "/", **everything}]
+    for region in regions:
+        account = region_identity(region)
+        # An empty hash lets no password in.
+        users.append({"name": account, "password_hash": "", "tags": "", **hashing})
+        own = rf"^orbital\.lane\.[0-2]\.{re.escape(region)}$"
+        permissions.append({"user": account, "vhost": "/", "configure": "^$", "write": "^$", "read": own})
+    return {"vhosts": [{"name": "/"}], "users": users, "permissions": permissions}

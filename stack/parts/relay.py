@@ -36,7 +36,7 @@ def command(run: Path, what: dict[str, str]) -> list[str]:
 
 
 class Paths(Server):
-    """Each region's way to the gateway, and a JWT region's way to the token issuer."""
+    """Each region's ways to the gateway and to the broker, and a JWT region's way to the token issuer."""
 
     name = "paths"
 
@@ -58,6 +58,8 @@ class Paths(Server):
             target = "gateway-jwt" if region.auth == JWT else "gateway-mtls"
             listen = ports[f"paths-{region.name}-gateway"]
             routes.append({"region": region.name, "listen": listen, "target": ports[target]})
+            listen = ports[f"paths-{region.name}-amqp"]
+            routes.append({"region": region.name, "listen": listen, "target": ports["amqps"]})
             if region.auth == JWT:
                 listen = ports[f"paths-{region.name}-ias"]
                 routes.append({"region": region.name, "listen": listen, "target": ports["openbao-global"]})

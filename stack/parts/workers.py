@@ -180,6 +180,8 @@ class RegionWorker(Server):
             **self._customer(),
             "EDGE__STORE": place / "edge.db",
         }
+        if site.settings.rabbitmq_server is None:
+            settings |= self._broker()
         if self._role == "immediate":
             settings["LISTEN"] = f"unix:{self._socket}"
             settings["JOURNALS"] = json.dumps([str(place / "bulk.db")])
@@ -199,6 +201,17 @@ class RegionWorker(Server):
         }
         prefix = f"L1__{customer.PROVIDER.upper()}__"
         return {"L1_SECONDS": L1_SECONDS, **{f"{prefix}{name}": value for name, value in settings.items()}}
+
+    def _broker(self) -> dict[str, object]:
+        """Where the region finds the broker itself: through its path too."""
+        site, region = self.site, self._region.name
+        current = site.layout.identity(region) / "current"
+        return {
+            "BROKER__ADDRESS": site.address(f"paths-{region}-amqp"),
+            "BROKER__CA_FILE": site.authority(),
+            "BROKER__CERT_FILE": current / "cert.pem",
+            "BROKER__KEY_FILE": current / "key.pem",
+        }
 
     def _issuer(self) -> dict[str, object]:
         """Where the region gets its tokens: through its path, so that a cut cuts this too."""

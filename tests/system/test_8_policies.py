@@ -108,7 +108,7 @@ def test_engines_that_cannot_confirm_their_bundle_pass_lane_0_alone(world: World
     eventually(held, 30, "lane 1 is held")
     done = world.orbital("kill", "stale", "--reason", "test", "--yes")
     assert done.returncode == 0, done.stderr.decode()
-    assert not world.key_material("eu10", "stale")["transit"]
+    eventually(lambda: not world.key_material("eu10", "stale")["transit"] or None, 30, "revoked")
 
 
 def test_decisions_of_every_hop_come_back_and_none_is_lost(world: World) -> None:

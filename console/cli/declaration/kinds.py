@@ -22,6 +22,7 @@ from orbital.v1.resource_pb2 import (
     ServiceSpec,
     SystemSpec,
     TenantSpec,
+    Transport,
 )
 
 from console.cli.declaration.section import Section
@@ -31,6 +32,7 @@ MAX_KEY = 128
 LEAST_LEASE, MOST_LEASE = 1.0, 366 * 86_400.0
 ENDPOINT = re.compile(r"[A-Za-z0-9_.-]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5}")
 LINK_STATES = {"linked": LINK_STATE_LINKED, "unlinked": LINK_STATE_UNLINKED}
+TRANSPORTS = {"stream": Transport.TRANSPORT_UNSPECIFIED, "amqp": Transport.TRANSPORT_AMQP}
 EFFECTS = {"allow": EDGE_EFFECT_ALLOW, "deny": EDGE_EFFECT_DENY}
 OPERATIONS = {
     name.removeprefix("EDGE_OPERATION_").lower().replace("_", "-"): number
@@ -65,7 +67,13 @@ def _region(resource: Resource, spec: Section) -> None:
     endpoint = spec.text("cryptoEndpoint", expected="host:port")
     if endpoint and not ENDPOINT.fullmatch(endpoint):
         spec.complain(spec.node("cryptoEndpoint"), "cryptoEndpoint", f'is "{endpoint}"; expected host:port')
-    resource.region.CopyFrom(RegionSpec(area=spec.name("area", what="a word for grouping"), crypto_endpoint=endpoint))
+    resource.region.CopyFrom(
+        RegionSpec(
+            area=spec.name("area", what="a word for grouping"),
+            crypto_endpoint=endpoint,
+            transport=TRANSPORTS[spec.choice("transport", tuple(TRANSPORTS), "stream")],
+        )
+    )
 
 
 def _tenant(resource: Resource, spec: Section) -> None:
@@ -153,7 +161,7 @@ def _service_name(metadata: Section, spec: Section) -> str:
 
 
 KINDS = {
-    "Region": Kind(("area", "cryptoEndpoint"), False, False, lambda m, _: f"regions/{_named(m)}", _region),
+    "Region": Kind(("area", "cryptoEndpoint", "transport"), False, False, lambda m, _: f"regions/{_named(m)}", _region),
     "Tenant": Kind(("displayName", "placement", "lease"), True, False, lambda m, _: f"tenants/{_named(m)}", _tenant),
     "System": Kind(
         ("keyVersion", "compromisedBelow", "placement"),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
+
+from orbital.v1.resource_pb2 import Resource, Transport
 
 from gateway.adapters.postgres.pool import Connection, Pool, translated
 from gateway.adapters.postgres.queries import SQL
@@ -179,6 +181,13 @@ class PostgresTasks:
         """The stream of this lane has ended."""
         async with translated():
             await self._pool.execute(SQL["lose_contact"], region, lane, self._process)
+
+    async def transports(self, regions: Sequence[str]) -> Mapping[str, Transport.ValueType]:
+        """The path that is declared for each of these regions' tasks."""
+        async with translated():
+            rows = await self._pool.fetch(SQL["region_bodies"], [f"regions/{region}" for region in regions])
+        declared = {row["name"].rpartition("/")[2]: Resource.FromString(row["body"]).region for row in rows}
+        return {name: spec.transport or Transport.TRANSPORT_STREAM for name, spec in declared.items()}
 
     async def contacted(self, lanes: Sequence[tuple[str, int]]) -> None:
         """These regions were heard of now, on these lanes."""

@@ -155,3 +155,11 @@ class RabbitLanes:
                 if not channel.is_closed:
                     async with translated(), asyncio.timeout(5):
                         await queue.cancel(tag)
+
+    @asynccontextmanager
+    async def ready(self, region: str, lane: int) -> AsyncIterator[Consumer]:
+        """The lane's queue for somebody else to read; this consumer never has a message."""
+        async with self._broker.channel(confirms=False) as channel:
+            async with translated(), asyncio.timeout(10):
+                await declare_queue(channel, region, lane, self._queue_type)
+            yield _LaneConsumer(channel)

@@ -221,6 +221,21 @@ class SqliteJournal:
 
         return await self._call(work)
 
+    async def fact(self, name: str, default: float) -> float:
+        """See the port."""
+        query = "SELECT value FROM facts WHERE name = ?"
+        found = await self._call(lambda: self._connection.execute(query, (name,)).fetchone())
+        return float(found[0]) if found else default
+
+    async def keep_fact(self, name: str, value: float) -> None:
+        """See the port."""
+
+        def work() -> None:
+            with self._transaction() as sql:
+                sql.execute("INSERT OR REPLACE INTO facts (name, value) VALUES (?, ?)", (name, value))
+
+        await self._call(work)
+
     async def prune(self, before: float) -> int:
         """See the port."""
         cursor, gone = 0, 0

@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
+from orbital.v1.resource_pb2 import Transport
+
 from gateway.domain.report import Regional
 from gateway.ports.lanes import Delivered, Parcel
 from gateway.ports.security import SecurityEvent
@@ -88,6 +90,9 @@ class FakeTasks:
 
     async def lost(self, region: str, lane: int) -> None:
         self.contacts.remove((region, lane))
+
+    async def transports(self, regions: Sequence[str]) -> Mapping[str, Transport.ValueType]:
+        return dict.fromkeys(regions, Transport.TRANSPORT_STREAM)
 
     async def contacted(self, lanes: Sequence[tuple[str, int]]) -> None:
         self.contacts.extend(lanes)

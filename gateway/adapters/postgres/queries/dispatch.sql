@@ -48,3 +48,6 @@ ON CONFLICT (region, lane) DO UPDATE SET
 
 -- name: lose_contact
 UPDATE contact SET open = false WHERE region = $1 AND lane = $2::smallint AND process = $3;
+
+-- name: region_bodies
+SELECT name, body FROM resource WHERE name = ANY($1::text[]);

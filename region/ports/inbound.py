@@ -1,0 +1,36 @@
+"""The paths by which tasks reach a region, other than the lane stream."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A message as it came; `tag` grows within one inlet."""
+
+    tag: int
+    body: bytes
+
+
+class Inlet(Protocol):
+    """One open way in for one lane."""
+
+    def arrivals(self) -> AsyncIterator[Arrival]:
+        """Messages as they come; raises Unavailable when the path is lost."""
+
+    async def acknowledge(self, tag: int) -> None:
+        """Everything up to and including `tag` is durable here and may be forgotten there."""
+
+    async def reject(self, tag: int) -> None:
+        """Leave this message to the broker as a dead letter."""
+
+
+class Inbound(Protocol):
+    """A path."""
+
+    def open(self, lane: int, credit: int) -> AbstractAsyncContextManager[Inlet]:
+        """A way in that holds at most `credit` unacknowledged messages; raises Unavailable when there is none."""

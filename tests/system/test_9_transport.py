@@ -1,0 +1,216 @@
+"""Tasks by every path: the same guarantees by the stream and by AMQP, changed live, cut, and the broker killed."""
+
+import asyncio
+import json
+import ssl
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import aiormq
+import pytest
+from orbital.v1.registry_pb2 import Placement
+from orbital.v1.resource_pb2 import Resource, Transport
+
+from gateway.adapters.rabbitmq.lanes import EXCHANGE, queue_name, routing_key
+from stack import api
+from tests.system.conftest import region as declared_region
+from tests.system.world import REGIONS, World, eventually, tenancy
+
+TRANSPORTS = {"stream": Transport.TRANSPORT_STREAM, "amqp": Transport.TRANSPORT_AMQP}
+PROCESSES = ("immediate", "bulk")
+
+
+def events(world: World, region: str, event: str) -> int:
+    """How often the region's processes have said this."""
+    logs = [(world.place / "log" / f"region-{region}-{role}.log").read_text() for role in PROCESSES]
+    return sum(log.count(f'"event": "{event}"') for log in logs)
+
+
+def switch(world: World, transport: str) -> None:
+    """Declare the path of both regions, and return when all of their lanes use it."""
+    event = "inlet_opened" if transport == "amqp" else "transport_changed"
+    before = {region: events(world, region, event) for region in REGIONS}
+    resources: list[Resource] = [declared_region(name) for name in REGIONS]
+    for resource in resources:
+        resource.region.transport = TRANSPORTS[transport]
+    done = world.declare(resources)
+    if not done:
+        return
+    lanes = 3 if transport == "amqp" else len(PROCESSES)
+    for region in REGIONS:
+        eventually(
+            lambda region=region: events(world, region, event) >= before[region] + lanes or None,  # type: ignore[misc]
+            30,
+            f"{region} goes by {transport}",
+        )
+
+
+@contextmanager
+def by(world: World, transport: str) -> Iterator[None]:
+    if transport != "stream":
+        switch(world, transport)
+    try:
+        yield
+    finally:
+        if transport != "stream":
+            switch(world, "stream")
+
+
+def effects_once(world: World, tenant: str) -> None:
+    """Every key was made exactly once, in every region."""
+    for region in REGIONS:
+        vault = world.vault(region)
+        for name in world.key_material(region, tenant)["transit"]:
+            assert vault.secrets.transit.read_key(name, mount_point="l2")["data"]["latest_version"] == 1
+
+
+def declare_many(world: World, prefix: str, count: int, pause: float = 0.0) -> None:
+    for number in range(count):
+        world.declare(tenancy(f"{prefix}-{number}", services=1))
+        time.sleep(pause)
+
+
+def all_converged(world: World, prefix: str, count: int) -> list[Placement]:
+    found: list[Placement] = []
+    for number in range(count):
+        found += world.converged(tenant=f"{prefix}-{number}", seconds=180)
+        effects_once(world, f"{prefix}-{number}")
+    return found
+
+
+def unread(world: World) -> list[str]:
+    """Dead letters, of which an honest run makes none."""
+    found = json.loads(world.orbital("get", "deadletters", "-o", "json").stdout)
+    return [str(row["id"]) for row in found]
+
+
+def revoked(world: World, region: str, tenant: str) -> None:
+    eventually(lambda: not world.key_material(region, tenant)["transit"] or None, 30, f"revoked in {region}")
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_an_estate_converges_and_a_kill_reaches_every_region(world: World, transport: str) -> None:
+    with by(world, transport):
+        before = unread(world)
+        declare_many(world, f"by-{transport}", 3)
+        all_converged(world, f"by-{transport}", 3)
+        assert world.orbital("kill", f"by-{transport}-0", "--reason", "test", "--yes").returncode == 0
+        for region in REGIONS:
+            revoked(world, region, f"by-{transport}-0")
+        assert unread(world) == before
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_a_path_that_is_cut_under_load_loses_and_repeats_nothing(world: World, transport: str) -> None:
+    with by(world, transport):
+        declare_many(world, f"cut-{transport}", 2)
+        api.cut(world.place, "eu10")
+        try:
+            declare_many(world, f"cut-more-{transport}", 10, pause=2.0)
+        finally:
+            api.heal(world.place, "eu10")
+        all_converged(world, f"cut-{transport}", 2)
+        all_converged(world, f"cut-more-{transport}", 10)
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_a_broker_that_is_killed_under_load_loses_and_repeats_nothing(world: World, transport: str) -> None:
+    with by(world, transport):
+        declare_many(world, f"killed-{transport}", 3)
+        pid = api.kill(world.place, "rabbitmq")
+        declare_many(world, f"killed-more-{transport}", 3)
+        api.wait_ready(world.place, "rabbitmq", after=pid, seconds=90)
+        all_converged(world, f"killed-{transport}", 3)
+        all_converged(world, f"killed-more-{transport}", 3)
+
+
+def test_the_path_is_changed_live_under_load(world: World) -> None:
+    before = unread(world)
+    declare_many(world, "live-a", 3)
+    switch(world, "amqp")
+    declare_many(world, "live-b", 3)
+    switch(world, "stream")
+    declare_many(world, "live-c", 3)
+    for prefix in ("live-a", "live-b", "live-c"):
+        all_converged(world, prefix, 3)
+    assert unread(world) == before
+
+
+def test_a_message_that_is_forged_at_the_broker_is_told_by_this_path_too(world: World) -> None:
+    from tests.system.test_7_signatures import assert_not_executed, made_badly, publish
+    from tests.system.test_7_signatures import events as security_events
+
+    with by(world, "amqp"):
+        message, reason = made_badly(world, "altered")
+        before = security_events(world, "eu10", reason)
+        asyncio.run(publish(world, "eu10", message))
+        eventually(lambda: security_events(world, "eu10", reason) > before or None, 20, "the event")
+        assert_not_executed(world)
+
+
+def broker_context(world: World, identity: str | None) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=str(world.place / "identity" / "ca.pem"))
+    if identity:
+        current = world.place / "identity" / identity / "current"
+        context.load_cert_chain(current / "cert.pem", current / "key.pem")
+    return context
+
+
+def url(world: World, port: str = "amqps") -> str:
+    return f"amqps://127.0.0.1:{world.state.ports[port]}/%2F?auth=EXTERNAL"
+
+
+OWN, OTHER = queue_name("eu10", 1), queue_name("us20", 1)
+
+
+async def ignore(_: object) -> None: ...
+
+
+# What eu10 must not do. Each closes its channel.
+ATTEMPTS: dict[str, Callable[[Any], Awaitable[object]]] = {
+    "consume another's lane": lambda channel: channel.basic_consume(OTHER, ignore),
+    "get from another's lane": lambda channel: channel.basic_get(OTHER),
+    "publish a task": lambda channel: channel.basic_publish(
+        b"x", exchange=EXCHANGE, routing_key=routing_key("eu10", 1)
+    ),
+    "publish to a queue": lambda channel: channel.basic_publish(b"x", exchange="", routing_key=OWN),
+    "publish to MQTT's exchange": lambda channel: channel.basic_publish(b"x", exchange="amq.topic", routing_key="x"),
+    "declare a queue": lambda channel: channel.queue_declare("mine"),
+    "declare a lane": lambda channel: channel.queue_declare(queue_name("eu10", 7), durable=True),
+    "bind another's lane": lambda channel: channel.queue_bind(OWN, EXCHANGE, routing_key("us20", 1)),
+    "delete its own lane": lambda channel: channel.queue_delete(OWN),
+    "read dead letters": lambda channel: channel.basic_get("orbital.dead"),
+    "declare an exchange": lambda channel: channel.exchange_declare(exchange="mine"),
+}
+
+
+@pytest.mark.parametrize("attempt", ATTEMPTS)
+def test_a_region_may_do_nothing_at_the_broker_but_read_its_own_lanes(world: World, attempt: str) -> None:
+    async def tried() -> None:
+        connection = await aiormq.connect(url(world), context=broker_context(world, "eu10"))
+        try:
+            # Confirmed, so that a refused publication is known.
+            await ATTEMPTS[attempt](await connection.channel(publisher_confirms=True))
+        finally:
+            await connection.close()
+
+    world.declare(tenancy("at-the-broker", services=0))
+    world.converged(tenant="at-the-broker")
+    with pytest.raises(aiormq.exceptions.ChannelAccessRefused):
+        asyncio.run(tried())
+
+
+def test_the_broker_knows_nobody_else(world: World) -> None:
+    async def enters(identity: str | None) -> bool:
+        try:
+            connection = await aiormq.connect(url(world), context=broker_context(world, identity))
+        except (aiormq.exceptions.AMQPError, OSError):
+            return False
+        await connection.close()
+        return True
+
+    assert asyncio.run(enters("eu10"))
+    assert not asyncio.run(enters(None))
+    assert not asyncio.run(enters("operator"))
