@@ -32,7 +32,15 @@ mask contains {"op": "upsert", "path": "/result/allowed", "value": count(input.r
 	is_array(input.result.denied)
 }
 
+# The common case, in which no item has to be looked at.
+mask contains {"op": "upsert", "path": concat("/", ["", "input", items]), "value": []} if {
+	input.result.denied == []
+	some items in {"tasks", "reports", "probes"}
+	is_array(input.input[items])
+}
+
 mask contains {"op": "upsert", "path": concat("/", ["", "input", items]), "value": refused} if {
+	count(input.result.denied) > 0
 	some items in {"tasks", "reports", "probes"}
 
 	# OPA 1.15 dies of an upsert into an event that has no input.

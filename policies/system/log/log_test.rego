@@ -40,6 +40,15 @@ test_only_the_denied_tasks_are_sent_and_the_others_counted if {
 	{"op": "upsert", "path": "/input/tasks", "value": [{"id": "b"}]} in found
 }
 
+test_of_a_batch_without_denials_no_task_is_sent if {
+	allowed := object.union(batch, {"result": {"allowed": ["a", "b"], "denied": []}})
+	found := log.mask with input as allowed
+	found & {rule | some rule in found; is_object(rule)} == {
+		{"op": "upsert", "path": "/result/allowed", "value": 2},
+		{"op": "upsert", "path": "/input/tasks", "value": []},
+	}
+}
+
 # OPA 1.15 dies of an upsert into an event without an input.
 test_nothing_is_put_where_nothing_was if {
 	every event in [{}, {"input": null}, {"input": "x", "result": {"denied": null}}, call] {
