@@ -268,3 +268,58 @@ async def test_the_service_checks_every_field_of_every_item(served: Served) -> N
     with pytest.raises(Invalid) as refused:
         await rpc.BatchWrap(crypto_pb2.BatchWrapRequest(**where, items=[*plain, crypto_pb2.PlainItem()]), context)
     assert refused.value.field == "items[3].plaintext"
+
+
+async def test_a_batch_may_come_packed_and_is_checked_all_the_same(served: Served) -> None:
+    await work_all(served.parts, *ESTATE.foundation(), ESTATE.link())
+    rpc: Any = CryptoRpc(served.serve)
+    where = {"tenant": "acme", "system": "core", "service": "pay"}
+    plain = [crypto_pb2.PlainItem(plaintext=bytes([number + 1]) * 16, associated_data=b"a") for number in range(3)]
+    packed = crypto_pb2.PlainItems(items=plain).SerializeToString()
+    sealed = await rpc.BatchWrap(crypto_pb2.BatchWrapRequest(**where, packed=packed), None)
+    wrapped = [crypto_pb2.WrappedItem(ciphertext=one, associated_data=b"a") for one in sealed.ciphertexts]
+    again = crypto_pb2.WrappedItems(items=wrapped).SerializeToString()
+    opened = await rpc.BatchUnwrap(crypto_pb2.BatchUnwrapRequest(**where, packed=again), None)
+    assert list(opened.plaintexts) == [one.plaintext for one in plain]
+    moved = await rpc.BatchRewrap(crypto_pb2.BatchRewrapRequest(**where, packed=again), None)
+    assert len(set(moved.ciphertexts) | set(sealed.ciphertexts)) == 6
+    unknown = crypto_pb2.PlainItem(plaintext=b"x")
+    unknown.MergeFromString(b"\x98\x06\x01")
+    empty = crypto_pb2.PlainItems(items=[*plain, crypto_pb2.PlainItem()])
+    for request, field in (
+        (crypto_pb2.BatchWrapRequest(**where, packed=packed, items=plain), "packed"),
+        (crypto_pb2.BatchWrapRequest(**where, packed=b"\xff"), "packed"),
+        (crypto_pb2.BatchWrapRequest(**where, packed=empty.SerializeToString()), "items[3].plaintext"),
+        (crypto_pb2.BatchWrapRequest(**where), "items"),
+        (
+            crypto_pb2.BatchWrapRequest(**where, packed=crypto_pb2.PlainItems(items=[unknown]).SerializeToString()),
+            "packed.items[0][99]",
+        ),
+    ):
+        with pytest.raises(Invalid) as wrong:
+            await rpc.BatchWrap(request, None)
+        assert wrong.value.field == field
+
+
+async def test_data_keys_are_made_in_batches(served: Served) -> None:
+    await work_all(served.parts, *ESTATE.foundation(), ESTATE.link())
+    rpc: Any = CryptoRpc(served.serve)
+    where = {"tenant": "acme", "system": "core", "service": "pay", "associated_data": b"a"}
+    made = await rpc.BatchGenerateDataKey(
+        crypto_pb2.BatchGenerateDataKeyRequest(**where, count=50, size_bytes=24), None
+    )
+    assert len(set(made.plaintexts)) == len(set(made.ciphertexts)) == 50
+    assert {len(one) for one in made.plaintexts} == {24}
+    opened = await served.serve.unwrap_all(PAY, [Item(one, b"a") for one in made.ciphertexts])
+    assert opened == list(made.plaintexts)
+    for wrong in ({"count": 0}, {"count": 1001}, {"count": 1, "size_bytes": 65}):
+        with pytest.raises(Invalid):
+            await rpc.BatchGenerateDataKey(crypto_pb2.BatchGenerateDataKeyRequest(**where, **wrong), None)
+
+
+async def test_reaching_a_service_touches_no_key(served: Served) -> None:
+    rpc: Any = CryptoRpc(served.serve)
+    where = {"tenant": "acme", "system": "core", "service": "pay"}
+    assert await rpc.Reach(crypto_pb2.ReachRequest(**where, padding=b"x"), None) == crypto_pb2.ReachResponse()
+    with pytest.raises(Invalid):
+        await rpc.Reach(crypto_pb2.ReachRequest(tenant="acme", system="core", service="No"), None)

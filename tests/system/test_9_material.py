@@ -1,0 +1,148 @@
+"""Everything that a whole stack wrote is searched for the key material of a tenant: nothing holds any of it.
+
+Logs of every process, journals, OPA's logs, PostgreSQL, RabbitMQ, audit records, OpenBao's and SoftHSM's own files.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import mmap
+import secrets
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+import hvac
+from orbital.v1 import crypto_pb2 as crypto
+from orbital.v1 import registry_pb2 as registry
+from orbital.v1.resource_pb2 import Resource
+
+from region.adapters.hsm.process import open_hsm
+from region.ports.world import real
+from stack.acquire import path as binary
+from stack.openbao.client import make_client
+from stack.openbao.customer import KEY, NAME, PROVIDER
+from stack.parts.softhsm import token_label
+from tests.contract.region.test_material import _forms
+from tests.system.world import REGIONS, World, refused, tenancy
+
+TENANT = f"material-{uuid.uuid4().hex[:8]}"
+
+
+def use(world: World, region: str, system: str) -> list[bytes]:
+    """Every kind of call, right and wrong; gives the L4 that went through them."""
+    where = {"tenant": TENANT, "system": system, "service": "v0"}
+    plain = [secrets.token_bytes(32) for _ in range(3)]
+    with world.crypto(region) as stub:
+        sealed = stub.Wrap(crypto.WrapRequest(**where, plaintext=plain[0]), timeout=20).ciphertext
+        assert stub.Unwrap(crypto.UnwrapRequest(**where, ciphertext=sealed), timeout=20).plaintext == plain[0]
+        stub.Rewrap(crypto.RewrapRequest(**where, ciphertext=sealed), timeout=20)
+        made = stub.GenerateDataKey(crypto.GenerateDataKeyRequest(**where), timeout=20).plaintext
+        many = stub.BatchGenerateDataKey(crypto.BatchGenerateDataKeyRequest(**where, count=2), timeout=20).plaintexts
+        items = [crypto.PlainItem(plaintext=one) for one in plain[1:]]
+        packed = crypto.PlainItems(items=items).SerializeToString()
+        stub.BatchWrap(crypto.BatchWrapRequest(**where, items=items), timeout=20)
+        stub.BatchWrap(crypto.BatchWrapRequest(**where, packed=packed), timeout=20)
+        # Refused with the material in the request: by the region, and by the policy.
+        wrong = crypto.BatchWrapRequest(**where, items=[*items, crypto.PlainItem()])
+        assert refused(lambda: stub.BatchWrap(wrong, timeout=20)).code() is grpc.StatusCode.INVALID_ARGUMENT
+    with world.crypto(region, "auditor") as stub:
+        request = crypto.WrapRequest(**where, plaintext=plain[0])
+        assert refused(lambda: stub.Wrap(request, timeout=20)).code() is grpc.StatusCode.PERMISSION_DENIED
+    return [*plain, made, *many]
+
+
+def record(vault: hvac.Client, path: str) -> dict[str, list[dict[str, str]]]:
+    found: dict[str, list[dict[str, str]]] = vault.read(f"keys/data/{path}")["data"]["data"]
+    return found
+
+
+def l3(vault: hvac.Client, system: str) -> list[bytes]:
+    """The material of every L3 version, as transit opens it."""
+    blobs = [blob for name in ("v0", "v1") for blob in record(vault, f"services/{TENANT}/{system}/{name}")["blobs"]]
+    opened = [vault.write(f"l2/decrypt/{TENANT}.{system}", ciphertext=blob["text"]) for blob in blobs]
+    return [base64.b64decode(one["data"]["plaintext"]) for one in opened]
+
+
+async def l2_by_hsm(world: World, region: str, blobs: list[dict[str, str]]) -> list[bytes]:
+    """The material of every L2 version, as the customer's L1 in the HSM opens it."""
+    library = next(binary("softhsm").glob("usr/lib/**/libsofthsm2.so"))
+    pin, conf = world.place / "secrets" / f"hsm-{region}-pin", world.place / f"softhsm-{region}" / "softhsm2.conf"
+    async with open_hsm(library, token_label(region), pin, conf, real(), generate_missing=False) as hsm:
+        label = f"{TENANT}-root"
+        return [bytes(await hsm.unwrap(label, base64.b64decode(blob["text"]))) for blob in blobs]
+
+
+def l2_by_kms(world: World, blobs: list[dict[str, str]]) -> list[bytes]:
+    """The same, as the customer's KMS opens it."""
+    token = (world.place / "secrets" / f"{NAME}-root-token").read_text()
+    kms = make_client(f"https://127.0.0.1:{world.state.ports[NAME]}", world.place / "identity" / "ca.pem", token)
+    texts = [base64.b64decode(blob["text"]).decode() for blob in blobs]
+    opened = [kms.write(f"transit/decrypt/{KEY}", ciphertext=text) for text in texts]
+    return [base64.b64decode(one["data"]["plaintext"]) for one in opened]
+
+
+def files(*places: Path) -> Iterator[Path]:
+    for place in places:
+        yield from (
+            path for path in place.rglob("*") if path.is_file() and not path.is_symlink() and path.stat().st_size
+        )
+
+
+def estate(version: int) -> list[Resource]:
+    """A System by the HSM and one by the customer's KMS, every key at that version."""
+    resources = tenancy(TENANT, systems=2)
+    for resource in resources:
+        if resource.name.endswith("/links/s1"):
+            resource.link.provider, resource.link.key = PROVIDER, KEY
+        elif resource.HasField("system"):
+            resource.system.key_version = version
+        elif resource.HasField("service"):
+            resource.service.key_version = version
+    return resources
+
+
+def material(world: World) -> set[bytes]:
+    """What is behind every key of the tenant, in every region."""
+    found: set[bytes] = set()
+    for region in REGIONS:
+        vault = world.vault(region)
+        for system in ("s0", "s1"):
+            found |= set(l3(vault, system))
+        found |= set(asyncio.run(l2_by_hsm(world, region, record(vault, f"systems/{TENANT}/s0")["blobs"])))
+        found |= set(l2_by_kms(world, record(vault, f"systems/{TENANT}/s1")["blobs"]))
+    return found
+
+
+def search(world: World, found: set[bytes]) -> tuple[set[str], list[str]]:
+    """The parts whose files mention the tenant, and the files that hold any of it in any form."""
+    patterns = {form for one in found for form in _forms(one)}
+    mentioning: set[str] = set()
+    holding: list[str] = []
+    for path in files(world.place, Path(world.state.run)):
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            if content.find(TENANT.encode()) >= 0:
+                mentioning.add(path.relative_to(world.place).parts[0] if path.is_relative_to(world.place) else "run")
+            holding += [str(path) for pattern in patterns if content.find(pattern) >= 0]
+    return mentioning, holding
+
+
+def test_nothing_that_the_stack_wrote_holds_key_material(world: World) -> None:
+    found: set[bytes] = set()
+    for version in (1, 2):
+        world.declare(estate(version))
+        world.converged(tenant=TENANT)
+        for region in REGIONS:
+            found |= {one for system in ("s0", "s1") for one in use(world, region, system)}
+    found |= material(world)
+    with world.registry() as stub:
+        stub.Kill(registry.KillRequest(tenant=TENANT, reason="found nothing", request_id=uuid.uuid4().hex), timeout=15)
+    world.converged(tenant=TENANT)
+    # In each region: 6 L4 of each of 4 uses, and 2 versions of each of 4 L3 and 2 L2.
+    assert len(found) == 2 * (4 * 6 + 2 * 4 + 2 * 2)
+    mentioning, holding = search(world, found)
+    # The search does see what is written: the name of the tenant is all over the place.
+    assert {"log", "postgres", "region-eu10", "region-us20"} <= mentioning
+    assert holding == []
