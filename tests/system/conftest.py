@@ -1,13 +1,17 @@
 """One whole stack for all tests of this folder: every part is real."""
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from orbital.v1.resource_pb2 import RegionSpec, Resource
 
 from stack import api
+from tests.system.flags import Record
 from tests.system.world import REGIONS, World
+
+log = logging.getLogger(__name__)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -33,3 +37,14 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     finally:
         if not running:
             api.remove(place)
+
+
+@pytest.fixture
+def measured(record_property: Callable[[str, object], None], request: pytest.FixtureRequest) -> Record:
+    """Keeps a time with the test's result, and shows it under `pytest --log-cli-level=INFO`."""
+
+    def record(what: str, seconds: float) -> None:
+        record_property(what, round(seconds, 2))
+        log.info("%s: %s after %.2f s", request.node.name, what, seconds)
+
+    return record

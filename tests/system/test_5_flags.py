@@ -1,113 +1,36 @@
 """Real faults, the flag that each of them gives, and how soon it is there and gone again."""
 
-import http.client
 import json
-import logging
 import resource
 import secrets
-import signal
-import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 from orbital.v1 import flag_pb2 as pb
 from orbital.v1 import registry_pb2 as registry
 
 from stack import api, sealing
-from tests.system.world import REGIONS, SECONDS, World, eventually, tenancy
-
-log = logging.getLogger(__name__)
-REGION = "eu10"
-# What is aimed at is 3 s; other work on the machine must not fail the test.
-SOON = 6.0
-CLEAR = 30.0
-OUT, UNKNOWN = pb.HEALTH_STATUS_OUT_OF_SYNC, pb.HEALTH_STATUS_UNKNOWN
-WARNING, CRITICAL = pb.FLAG_SEVERITY_WARNING, pb.FLAG_SEVERITY_CRITICAL
-Record = Callable[[str, float], None]
-
-
-def flags(world: World, region: str = REGION) -> dict[str, pb.Flag]:
-    with world.registry() as stub:
-        found = stub.ListFlags(registry.ListFlagsRequest(region=region), timeout=SECONDS).flags
-    return {flag.component: flag for flag in found}
-
-
-def told(found: dict[str, pb.Flag]) -> list[str]:
-    return [f"{flag.component} {flag.reason}: {flag.message}" for flag in found.values()]
-
-
-def status(world: World, region: str = REGION) -> int:
-    with world.registry() as stub:
-        regions = stub.ListRegions(registry.ListRegionsRequest(), timeout=SECONDS).regions
-    return next(one.status for one in regions if one.resource.name == f"regions/{region}")
-
-
-def healthy(world: World, seconds: float = CLEAR) -> None:
-    def look() -> bool | None:
-        statuses = {status(world, region) for region in REGIONS}
-        return True if flags(world, "") == {} and statuses == {pb.HEALTH_STATUS_HEALTHY} else None
-
-    eventually(look, seconds, "every region is healthy")
-
-
-def raised(world: World, component: str, reasons: set[str], seconds: float = SOON) -> pb.Flag:
-    def look() -> pb.Flag | None:
-        flag = flags(world).get(component)
-        return flag if flag is not None and flag.reason in reasons else None
-
-    return eventually(look, seconds, f"{component} {reasons}; flags: {told(flags(world))}")
-
-
-def local(world: World, path: str, region: str = REGION) -> tuple[int, dict]:
-    connection = http.client.HTTPConnection("checker", timeout=5)
-    connection.sock = socket.socket(socket.AF_UNIX)
-    connection.sock.connect(f"{world.state.run}/checker-{region}.sock")
-    connection.request("GET", path)
-    answer = connection.getresponse()
-    return answer.status, json.loads(answer.read())
-
-
-@pytest.fixture
-def measured(record_property: Callable[[str, object], None], request: pytest.FixtureRequest) -> Record:
-    """Keeps a time with the test's result, and shows it under `pytest --log-cli-level=INFO`."""
-
-    def record(what: str, seconds: float) -> None:
-        record_property(what, round(seconds, 2))
-        log.info("%s: %s after %.2f s", request.node.name, what, seconds)
-
-    return record
-
-
-@contextmanager
-def held(world: World, part: str) -> Iterator[None]:
-    api.hold(world.place, part)
-    try:
-        yield
-    finally:
-        api.release(world.place, part)
-
-
-@contextmanager
-def frozen(world: World, part: str) -> Iterator[None]:
-    api.kill(world.place, part, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        api.kill(world.place, part, signal.SIGCONT)
-
-
-@contextmanager
-def token_away(world: World, region: str) -> Iterator[None]:
-    tokens = Path(world.place) / f"softhsm-{region}" / "tokens"
-    away = tokens.with_name("tokens-away")
-    tokens.rename(away)
-    try:
-        yield
-    finally:
-        away.rename(tokens)
+from tests.system.flags import (
+    CRITICAL,
+    OUT,
+    REGION,
+    SOON,
+    UNKNOWN,
+    WARNING,
+    Record,
+    flags,
+    frozen,
+    healthy,
+    held,
+    local,
+    raised,
+    status,
+    token_away,
+    told,
+)
+from tests.system.world import SECONDS, World, eventually, tenancy
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,6 @@ from orbital.v1 import inspect_pb2, inspect_pb2_grpc
 from checker.adapters.envoy.door import Door
 from checker.domain.lanes import Lane, Limits, Stuck, read
 from checker.domain.sample import Finding, Status
-from checker.ports.control import World
 from checker.ports.probe import About, Look
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -22,11 +21,10 @@ SERVING = health_pb2.HealthCheckResponse.SERVING
 class RegionProbe(Look):
     """See checker.ports.probe.Probe."""
 
-    def __init__(self, name: str, door: Door, limits: Limits, world: World, period: float, timeout: float) -> None:
+    def __init__(self, name: str, door: Door, limits: Limits, period: float, timeout: float) -> None:
         self.about = About(name, name, "health", "REGION_UNREACHABLE", period, timeout)
         self._door = door
         self._limits = limits
-        self._now = world.now
         self._first: float | None = None
 
     async def look(self) -> Finding:
@@ -39,7 +37,8 @@ class RegionProbe(Look):
             self._first = None
             return Finding(Status.OUT_OF_SYNC, "NOT_SERVING", text, (("health", state),))
         said = await self._door.call(self.about.name, _inspect)
-        now = self._now()
+        # By the process's own clock, like the times that it tells: the two need not agree.
+        now = _seconds(said.time) or 0.0
         self._first = self._first or now
         return read(list(_lanes(said)), now, self._first, self._limits, said.version)
 

@@ -223,7 +223,7 @@ async def test_what_envoy_cannot_reach_is_away_and_without_envoy_nothing_is_know
         with pytest.raises(Unavailable) as blind:
             await door.get("openbao", "/")
         with pytest.raises(Unavailable) as blind_too:
-            await RegionProbe("region-bulk", door, Limits(60, 10, 4), WORLD, 1.0, 1.0).look()
+            await RegionProbe("region-bulk", door, Limits(60, 10, 4), 1.0, 1.0).look()
     assert {blind.value.reason, blind_too.value.reason} == {SIDECAR_UNREACHABLE}
     refusing = {"x-orbital-reason": "UPSTREAM_UNREACHABLE"}
     async with answering(tmp_path / "e.sock", {"/": (503, {})}, refusing), open_door(tmp_path / "e.sock") as door:
