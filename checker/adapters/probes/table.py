@@ -46,10 +46,7 @@ def probes(settings: CheckerSettings, means: Means) -> list[Probe]:
         OpenBaoProbe(means.parts, settings.openbao_version, settings.openbao_audit, period, timeout),
         *(ProviderProbe(name, means.parts, period, timeout) for name in settings.providers),
         *(OpaProbe(means.parts, role, now, period, timeout) for role in ("immediate", "bulk")),
-        *(
-            RegionProbe(name, means.parts, lanes, period, timeout)
-            for name in ("region-immediate", "region-bulk")
-        ),
+        *(RegionProbe(name, means.parts, lanes, period, timeout) for name in ("region-immediate", "region-bulk")),
         GatewayProbe(means.out, period, timeout),
         RabbitMQProbe(
             settings.region,
