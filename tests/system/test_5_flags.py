@@ -153,8 +153,12 @@ def test_a_process_of_the_region_is_down(world: World, measured: Record, role: s
     found = check_one(
         world, held(world, part), (f"region-{role}", {"REGION_UNREACHABLE"}, OUT, CRITICAL), measured, part
     )
-    # What the process of lane 0 is asked for, its L1 providers, is not known without it.
-    expected = {"hsm: PROVIDER_NOT_TRIED", "kms: PROVIDER_NOT_TRIED"} if role == "immediate" else set()
+    # What the process of lane 0 is asked for, its L1 providers and the edges, is not known without it.
+    expected = (
+        {"hsm: PROVIDER_NOT_TRIED", "kms: PROVIDER_NOT_TRIED", "edges: EDGES_UNREACHABLE"}
+        if role == "immediate"
+        else set()
+    )
     assert {line for line in found.consequences if not line.startswith("envoy: REGION_")} <= expected
 
 
