@@ -28,14 +28,16 @@ class Freshness:
         self._url = url.rstrip("/") + "/v1/status"
         self._clock = clock
         self._looked = float("-inf")
+        self._looking = asyncio.Lock()
         self._confirmed: float | None = None
 
     async def age(self) -> float | None:
         """Seconds since the last confirmation; None when the engine does not say."""
-        now = self._clock()
-        if now - self._looked >= LOOK_SECONDS:
-            self._looked = now
-            self._confirmed = await self._read()
+        # Whoever asks while somebody looks waits for the answer: an old one, or none yet, would hold its tasks back.
+        async with self._looking:
+            if self._confirmed is None or self._clock() - self._looked >= LOOK_SECONDS:
+                self._confirmed = await self._read()
+                self._looked = self._clock()
         return None if self._confirmed is None else max(0.0, self._clock() - self._confirmed)
 
     async def _read(self) -> float | None:

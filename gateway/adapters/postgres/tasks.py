@@ -37,6 +37,10 @@ async def _keep_denials(connection: Connection | Pool, denials: Sequence[Denial]
         await connection.execute(SQL["insert_denials"], *zip(*rows, strict=True))
 
 
+# When what policy held back, or refused, is asked about again.
+HELD_SECONDS, DENIED_SECONDS = 5.0, 30.0
+
+
 class _DriftBatch:
     def __init__(self, connection: Connection, drifts: Sequence[Drift]) -> None:
         self._connection = connection
@@ -81,16 +85,20 @@ class _ClaimBatch:
         await self._connection.execute(SQL["mark_superseded"], list(tasks))
 
     async def held(self, tasks: Sequence[tuple[Claimed, Refusal]], decision_id: str) -> None:
+        await self._refused(tasks, decision_id, HELD_SECONDS)
+
+    async def _refused(self, tasks: Sequence[tuple[Claimed, Refusal]], decision_id: str, seconds: float) -> None:
         await self._connection.execute(
             SQL["mark_denied"],
             [task.identity for task, _ in tasks],
             [refusal.reason for _, refusal in tasks],
             [refusal.message for _, refusal in tasks],
             decision_id,
+            seconds,
         )
 
     async def denied(self, tasks: Sequence[tuple[Claimed, Refusal]], decision_id: str) -> None:
-        await self.held(tasks, decision_id)
+        await self._refused(tasks, decision_id, DENIED_SECONDS)
         await _keep_denials(
             self._connection,
             [

@@ -27,7 +27,7 @@ WITH denied AS (
     RETURNING t.resource_id, t.region, t.generation, t.reason, t.message
 )
 UPDATE placement AS p SET
-    reason = d.reason, message = d.message, due_at = now() + interval '30 seconds', updated_at = now()
+    reason = d.reason, message = d.message, due_at = now() + $5 * interval '1 second', updated_at = now()
 FROM denied AS d
 WHERE p.resource_id = d.resource_id AND p.region = d.region AND p.desired_generation = d.generation;
 
