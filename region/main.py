@@ -29,7 +29,7 @@ from region.adapters.rpc.verify import VerifyRpc
 from region.adapters.stream.gateway import GrpcGateway
 from region.domain.edge import Limits
 from region.flow.certify import certify
-from region.flow.edge import Distribution, Fleet, Observation, Shelf
+from region.flow.edge import Distribution, Fleet, Observation, Shelf, recall_kills
 from region.flow.enrol import enrol
 from region.flow.execute import ExecuteSettings, Executor, Scopes
 from region.flow.inspect import Asked, Inspect
@@ -177,7 +177,11 @@ async def _serve_edges(
     shelf, fleet = Shelf(), Fleet(parts.world, Limits(settings.drift_seconds, settings.silent_seconds))
     distribution = Distribution(parts.edges, packer, shelf, fleet)
     await stack.enter_async_context(serve_edges(settings.listen, EdgeServer(shelf, fleet, parts.world.now)))
-    return {"edge-bundle": distribution.run, "edge-observation": Observation(fleet, gateway, parts.world).run}
+    return {
+        "edge-bundle": distribution.run,
+        "edge-kills": lambda: recall_kills(parts),
+        "edge-observation": Observation(fleet, gateway, parts.world).run,
+    }
 
 
 def _start_lanes(

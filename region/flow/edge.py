@@ -10,7 +10,9 @@ from orbital.v1 import resource_pb2 as rpb
 
 from region.domain import edge
 from region.domain.edge import Desired, Heard, Limits
+from region.domain.names import Kind, Name
 from region.flow.signals import Signal
+from region.handlers.parts import Parts, read_tenant
 from region.ports.edge import Bundle, EdgeObserver, EdgeStore, Pack
 from region.ports.world import World
 from runtime.errors import OrbitalError
@@ -25,6 +27,8 @@ LOOK = 5.0
 BEAT, LINGER = 5.0, 0.05
 # An edge that was not heard for so long is gone.
 FORGET = 24 * 3600.0
+# Records read at once.
+WIDTH = 8
 
 
 class Shelf:
@@ -71,6 +75,19 @@ class Distribution:
                 self._fleet.desire(bundle.revision)
                 log.info("edge_bundle", revision=bundle.revision, policies=len(kept.policies), killed=len(kept.killed))
             await self._store.changed(LOOK)
+
+
+async def recall_kills(parts: Parts) -> None:
+    """Mark every killed tenant for the edges, by the tenants' own records: the edges' database may be a new one."""
+    gate = asyncio.Semaphore(WIDTH)
+
+    async def recall(tenant: str) -> None:
+        async with gate:
+            record, _ = await read_tenant(parts, Name(Kind.TENANT, tenant))
+        if record is not None and record.killed:
+            await parts.edges.kill(tenant, record.generation)
+
+    await asyncio.gather(*(recall(tenant) for tenant in await parts.store.names("tenants")))
 
 
 class Fleet:

@@ -23,6 +23,9 @@ async def define_tenant(parts: Parts, task: pb.Task, name: Name) -> Result:
     if held and held.generation > generation:
         return stale(held.generation)
     if held and held.generation == generation:
+        if held.state == "ACTIVE":
+            # What a crash may have left out after the record was written.
+            await parts.edges.revive(name.tenant, generation)
         return done(generation, held.state)
     kept = held.state if held and spec.state == rpb.TENANT_STATE_UNSPECIFIED else "ACTIVE"
     lease = spec.lease.seconds + spec.lease.nanos / 1e9

@@ -21,11 +21,14 @@ KEEP = """
 INSERT INTO policies (name, generation, body) VALUES (?, ?, ?)
 ON CONFLICT (name) DO UPDATE SET generation = excluded.generation, body = excluded.body
 WHERE excluded.generation > policies.generation"""
-JUDGE = """
-INSERT INTO tenants (name, generation, killed) VALUES (?, ?, ?)
-ON CONFLICT (name) DO UPDATE SET generation = excluded.generation, killed = excluded.killed
-WHERE excluded.generation > tenants.generation
-    OR (excluded.generation = tenants.generation AND excluded.killed > tenants.killed)"""
+KILL = """
+INSERT INTO tenants (name, generation, killed) VALUES (?, ?, 1)
+ON CONFLICT (name) DO UPDATE SET generation = excluded.generation, killed = 1
+WHERE excluded.generation > tenants.generation"""
+REVIVE = """
+INSERT INTO tenants (name, generation, killed) VALUES (?, ?, 0)
+ON CONFLICT (name) DO UPDATE SET generation = excluded.generation, killed = 0
+WHERE excluded.generation > tenants.generation"""
 
 
 class SqliteEdgeStore:
@@ -57,20 +60,20 @@ class SqliteEdgeStore:
 
     async def kill(self, tenant: str, generation: int) -> None:
         """See the port."""
-        await self._judge(tenant, generation, killed=True)
+        await self._write(KILL, (tenant, generation))
 
     async def revive(self, tenant: str, generation: int) -> None:
         """See the port."""
-        await self._judge(tenant, generation, killed=False)
+        await self._write(REVIVE, (tenant, generation))
 
-    async def _judge(self, tenant: str, generation: int, *, killed: bool) -> None:
-        def work() -> None:
+    async def _write(self, statement: str, values: tuple[str, int]) -> None:
+        def work() -> int:
             with self._connection:
                 self._connection.execute("BEGIN IMMEDIATE")
-                self._connection.execute(JUDGE, (tenant, generation, killed))
+                return self._connection.execute(statement, values).rowcount
 
-        await self._call(work)
-        self._own.set()
+        if await self._call(work):
+            self._own.set()
 
     async def kept(self) -> Kept:
         """See the port."""

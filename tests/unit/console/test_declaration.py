@@ -37,6 +37,19 @@ kind: Link
 metadata: {name: core, tenant: acme}
 spec: {system: core, key: acme-root, state: unlinked}
 """
+EDGE_POLICY = """\
+apiVersion: orbital/v1
+kind: EdgePolicy
+metadata: {name: banks}
+spec:
+  placement: {matchLabels: {area: eu}}
+  rules:
+  - name: own
+    effect: allow
+    callers: ["spiffe://orbital/workload/acme/*"]
+    operations: [wrap, generate-data-key]
+  - {name: none, effect: deny, tenants: [globex]}
+"""
 
 
 def mistakes(text: str | bytes) -> list[str]:
@@ -113,6 +126,16 @@ def test_mistake_has_its_line(old: str, new: str, told: str) -> None:
     assert any(told in one for one in found), found
 
 
+def test_an_edge_policy_becomes_a_resource() -> None:
+    (policy,) = resources(EDGE_POLICY)
+    assert policy.name == "edge-policies/banks"
+    own, none = policy.edge_policy.rules
+    assert (own.name, own.effect, list(own.callers)) == ("own", 1, ["spiffe://orbital/workload/acme/*"])
+    assert list(own.operations) == [1, 4]
+    assert (none.effect, list(none.tenants)) == (2, ["globex"])
+    assert dict(policy.edge_policy.placement.match_labels) == {"area": "eu"}
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
@@ -125,6 +148,24 @@ def test_mistake_has_its_line(old: str, new: str, told: str) -> None:
         (LINK.replace("unlinked", "unlink"), 'is "unlink"; expected one of linked, unlinked. Did you mean unlinked?'),
         (LINK.replace("key: acme-root, ", ""), "spec.key: is missing; expected the label of the L1 key"),
         (TENANT.partition("spec:")[0], "f.yaml:1 spec: is missing; expected a mapping with displayName, placement,"),
+        (
+            EDGE_POLICY.replace("effect: allow", "effect: alow"),
+            'rules[0].effect: is "alow"; expected one of allow, deny.',
+        ),
+        (
+            EDGE_POLICY.replace("    effect: allow\n", ""),
+            "spec.rules[0].effect: is missing; expected one of allow, deny",
+        ),
+        (
+            EDGE_POLICY.replace("[wrap, ", "[wrapp, "),
+            'f.yaml:10 spec.rules[0].operations[0]: is "wrapp"; expected one of',
+        ),
+        (EDGE_POLICY.replace("[wrap, ", "[wrap, wrap, "), 'operations[1]: "wrap" is there twice'),
+        (EDGE_POLICY.replace("acme/*", "acme*"), 'spec.rules[0].callers[0]: is "spiffe://orbital/workload/acme*"'),
+        (EDGE_POLICY.replace("callers:", "caller:"), "spec.rules[0].caller: unknown field"),
+        (EDGE_POLICY.replace("name: own", "name: Own"), 'spec.rules[0].name: "Own" is no name'),
+        (EDGE_POLICY.partition("  rules:")[0], "spec.rules: is missing; expected a list of mappings with name, effect"),
+        (EDGE_POLICY.replace("  placement: {matchLabels: {area: eu}}\n", ""), "spec.placement: is missing"),
         ("[a, b]", "f.yaml:1: the document is a list; expected a mapping with apiVersion"),
         ("# nothing\n", "f.yaml: holds no document"),
         (b"a: \xff\n", "f.yaml:1: not UTF-8"),

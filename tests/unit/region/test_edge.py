@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -17,11 +18,11 @@ from orbital.v1 import task_pb2 as pb
 from region.adapters.edge.server import read_status
 from region.domain import edge
 from region.domain.edge import Desired, Heard, Limits
-from region.flow.edge import Fleet, Shelf
+from region.flow.edge import Fleet, Shelf, recall_kills
 from region.ports.edge import Bundle
 from runtime.errors import Invalid
-from tests.unit.region.fakes import Crash, FakeWorld, crashing, fake_parts
-from tests.unit.region.make import task, work
+from tests.unit.region.fakes import Crash, FakeEdges, FakeWorld, crashing, fake_parts
+from tests.unit.region.make import Estate, task, work, work_all
 
 NAMES = st.sampled_from(["acme", "acme-two", "globex"])
 CALLERS = st.sampled_from(
@@ -140,6 +141,29 @@ async def test_a_crash_at_any_call_is_mended_by_the_next_delivery(step: int, aft
     late = await work(parts, policy(1, retired=True))
     assert late.outcome == pb.OUTCOME_STALE
     assert not rpb.Resource.FromString((await parts.edges.kept()).policies[0]).retired
+
+
+async def test_a_kill_is_known_to_the_edges_and_a_revival_too() -> None:
+    parts, estate = fake_parts(), Estate()
+    await work(parts, estate.define_tenant())
+    await work(parts, estate.kill(2))
+    assert (await parts.edges.kept()).killed == {"acme": 2}
+    revived = estate.define_tenant(3, state=rpb.TENANT_STATE_ACTIVE)
+    dying, _ = crashing(parts, 2, after=False)
+    with contextlib.suppress(Crash):
+        await work(dying, revived)
+    await work(parts, revived)
+    assert (await parts.edges.kept()).killed == {}
+    await work(parts, estate.kill(2))
+    assert (await parts.edges.kept()).killed == {}
+
+
+async def test_kills_are_recalled_from_the_tenants_own_records() -> None:
+    parts, estate = fake_parts(), Estate()
+    await work_all(parts, estate.define_tenant(), estate.kill(2), Estate("globex").define_tenant())
+    parts = replace(parts, edges=FakeEdges())
+    await recall_kills(parts)
+    assert (await parts.edges.kept()).killed == {"acme": 2}
 
 
 DESIRED, LIMITS = Desired("new", 100.0), Limits(drift=10.0, silence=30.0)
