@@ -15,7 +15,8 @@ PARTS = (
     "opa-gateway-immediate", "opa-gateway-bulk", "envoy-gateway", "gateway-immediate", "gateway-bulk",
     "opa-eu10-immediate", "opa-eu10-bulk", "envoy-eu10", "region-eu10-immediate", "region-eu10-bulk",
     "opa-us20-immediate", "opa-us20-bulk", "envoy-us20", "region-us20-immediate", "region-us20-bulk",
-    "checker-eu10", "checker-us20",
+    "checker-eu10", "checker-us20", "openbao-customer",
+    "envoy-edge-eu10", "opa-edge-eu10", "envoy-edge-us20", "opa-edge-us20",
 )  # fmt: skip
 DOWN_SECONDS = 30
 
