@@ -72,7 +72,7 @@ def look(connection: Connection, region: str) -> list[Finding]:
         one for answer in pages(connection, connection.registry.ListPlacements, wanted) for one in answer.placements
     ]
     resources = []
-    for kind in ("TENANT", "SYSTEM", "SERVICE", "LINK"):
+    for kind in ("TENANT", "SYSTEM", "SERVICE", "LINK", "EDGE_POLICY"):
         number = ResourceKind.Value(f"RESOURCE_KIND_{kind}")
         request = ListResourcesRequest(kind=number, page_size=PAGE, include_retired=True)
         for answer in pages(connection, connection.registry.ListResources, request):
