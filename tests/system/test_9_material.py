@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import asyncpg
 import grpc
 import hvac
 from orbital.v1 import crypto_pb2 as crypto
@@ -29,6 +30,16 @@ from tests.contract.region.test_material import _forms
 from tests.system.world import REGIONS, World, refused, tenancy
 
 TENANT = f"material-{uuid.uuid4().hex[:8]}"
+
+
+async def written(world: World) -> None:
+    """PostgreSQL has put into its files whatever it has in memory alone."""
+    password = (world.place / "secrets" / "postgres-superuser").read_text().strip()
+    connection = await asyncpg.connect(
+        host=f"{world.state.run}-pg", user="postgres", password=password, database="orbital"
+    )
+    await connection.execute("CHECKPOINT")
+    await connection.close()
 
 
 def use(world: World, region: str, system: str) -> list[bytes]:
@@ -142,6 +153,7 @@ def test_nothing_that_the_stack_wrote_holds_key_material(world: World) -> None:
     world.converged(tenant=TENANT)
     # In each region: 6 L4 of each of 4 uses, and 2 versions of each of 4 L3 and 2 L2.
     assert len(found) == 2 * (4 * 6 + 2 * 4 + 2 * 2)
+    asyncio.run(written(world))
     mentioning, holding = search(world, found)
     # The search does see what is written: the name of the tenant is all over the place.
     assert {"log", "postgres", "region-eu10", "region-us20"} <= mentioning

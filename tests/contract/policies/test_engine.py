@@ -76,7 +76,7 @@ def test_engine_answers_only_what_is_needed(site, method, target, status):
 
 def test_batch_is_answered_with_a_decision_id(site):
     tasks = [TASK | {"id": "a"}, TASK | {"id": "b", "region": "us20"}]
-    question = json.dumps({"input": {"region": "eu10", "tasks": tasks}}).encode()
+    question = json.dumps({"input": {"region": "eu10", "policy_age": 0, "tasks": tasks}}).encode()
     status, answer = site.engines["opa-eu10-immediate"].ask(
         "POST", "/v1/data/orbital/authz/execute/decisions", question
     )
@@ -108,7 +108,8 @@ def test_two_hundred_tasks_cost_no_more_than_a_few_single_ones(site, name):
             TASK | {"id": f"{n:032x}", "resource": f"tenants/acme/systems/s{n}", "outcome": "DONE"}
             for n in range(count)
         ]
-        question = {"principal": "spiffe://orbital/region/eu10", "region": "eu10", field: items}
+        caller = {"principal": "spiffe://orbital/region/eu10", "region": "eu10", "policy_age": 0}
+        question = caller | {field: items}
         packed = json.dumps({"input": question}).encode()
         seconds = []
         for _ in range(60):
