@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import mmap
 import secrets
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import asyncpg
@@ -95,11 +95,13 @@ def l2_by_kms(world: World, blobs: list[dict[str, str]]) -> list[bytes]:
     return [base64.b64decode(one["data"]["plaintext"]) for one in opened]
 
 
-def files(*places: Path) -> Iterator[Path]:
+def files(*places: Path) -> Iterator[tuple[Path, bytes]]:
+    """Every file and its content; the stack goes on running, so a file may be gone before it is read."""
     for place in places:
-        yield from (
-            path for path in place.rglob("*") if path.is_file() and not path.is_symlink() and path.stat().st_size
-        )
+        for path in place.rglob("*"):
+            with suppress(FileNotFoundError):
+                if path.is_file() and not path.is_symlink():
+                    yield path, path.read_bytes()
 
 
 def estate(version: int) -> list[Resource]:
@@ -132,11 +134,10 @@ def search(world: World, found: set[bytes]) -> tuple[set[str], list[str]]:
     patterns = {form for one in found for form in _forms(one)}
     mentioning: set[str] = set()
     holding: list[str] = []
-    for path in files(world.place, Path(world.state.run)):
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            if content.find(TENANT.encode()) >= 0:
-                mentioning.add(path.relative_to(world.place).parts[0] if path.is_relative_to(world.place) else "run")
-            holding += [str(path) for pattern in patterns if content.find(pattern) >= 0]
+    for path, content in files(world.place, Path(world.state.run)):
+        if TENANT.encode() in content:
+            mentioning.add(path.relative_to(world.place).parts[0] if path.is_relative_to(world.place) else "run")
+        holding += [str(path) for pattern in patterns if pattern in content]
     return mentioning, holding
 
 
