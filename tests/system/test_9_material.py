@@ -23,6 +23,7 @@ from orbital.v1.resource_pb2 import Resource
 from region.adapters.hsm.process import open_hsm
 from region.ports.world import real
 from stack.acquire import path as binary
+from stack.layout import Layout
 from stack.openbao.client import make_client
 from stack.openbao.customer import KEY, NAME, PROVIDER
 from stack.parts.softhsm import token_label
@@ -95,13 +96,21 @@ def l2_by_kms(world: World, blobs: list[dict[str, str]]) -> list[bytes]:
     return [base64.b64decode(one["data"]["plaintext"]) for one in opened]
 
 
-def files(*places: Path) -> Iterator[tuple[Path, bytes]]:
+def places(world: World) -> dict[str, Path]:
+    """Everywhere that the stack writes, by part."""
+    layout = Layout(world.place)
+    found = {path.name: path for path in world.place.iterdir()} | {"run": layout.run}
+    if layout.postgres_pointer.exists():
+        found["postgres"] = Path(layout.postgres_pointer.read_text().strip())
+    return found
+
+
+def files(place: Path) -> Iterator[tuple[Path, bytes]]:
     """Every file and its content; the stack goes on running, so a file may be gone before it is read."""
-    for place in places:
-        for path in place.rglob("*"):
-            with suppress(FileNotFoundError):
-                if path.is_file() and not path.is_symlink():
-                    yield path, path.read_bytes()
+    for path in (place, *place.rglob("*")):
+        with suppress(FileNotFoundError):
+            if path.is_file() and not path.is_symlink():
+                yield path, path.read_bytes()
 
 
 def estate(version: int) -> list[Resource]:
@@ -134,10 +143,11 @@ def search(world: World, found: set[bytes]) -> tuple[set[str], list[str]]:
     patterns = {form for one in found for form in _forms(one)}
     mentioning: set[str] = set()
     holding: list[str] = []
-    for path, content in files(world.place, Path(world.state.run)):
-        if TENANT.encode() in content:
-            mentioning.add(path.relative_to(world.place).parts[0] if path.is_relative_to(world.place) else "run")
-        holding += [str(path) for pattern in patterns if pattern in content]
+    for part, place in places(world).items():
+        for path, content in files(place):
+            if TENANT.encode() in content:
+                mentioning.add(part)
+            holding += [str(path) for pattern in patterns if pattern in content]
     return mentioning, holding
 
 
