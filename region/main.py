@@ -10,7 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 from orbital.v1 import crypto_pb2, crypto_pb2_grpc, inspect_pb2, inspect_pb2_grpc, verify_pb2, verify_pb2_grpc
 from orbital.v1.resource_pb2 import Transport
 
-from region.adapters.amqp.inbound import AmqpInbound, Broker
+from region.adapters.amqp.inbound import AmqpInbound
+from region.adapters.broker import Broker
 from region.adapters.edge.bundle import load_packer
 from region.adapters.edge.server import EdgeServer, serve_edges
 from region.adapters.edge.store import open_edge_store
@@ -18,6 +19,7 @@ from region.adapters.hsm.process import HsmProcess, open_hsm
 from region.adapters.journal.other import OtherJournal
 from region.adapters.journal.sqlite import SqliteJournal, open_journal
 from region.adapters.l1.providers import open_providers
+from region.adapters.mqtt.inbound import MqttInbound
 from region.adapters.opa.policy import open_policy
 from region.adapters.openbao.audit import AuditFile
 from region.adapters.openbao.ias import TokenKeeper
@@ -42,14 +44,15 @@ from region.flow.receipts import Receipts
 from region.flow.serve import Serve
 from region.flow.signals import Contact, LaneSignals
 from region.flow.supervise import keep
-from region.flow.transport import Choice, Inflow, Refusals, load_choice
+from region.flow.transport import Choice, Inflow, News, load_choice
 from region.flow.verify import Verify
 from region.handlers.parts import Parts
 from region.handlers.table import HANDLERS
 from region.ports import world as worlds
+from region.ports.inbound import Inbound
 from region.ports.inspecting import Provider
 from region.ports.policy import Policy
-from region.settings import BrokerSettings, EdgeServeSettings, HsmSettings, IasSettings, OpenBaoSettings, RegionSettings
+from region.settings import EdgeServeSettings, HsmSettings, IasSettings, OpenBaoSettings, RegionSettings
 from runtime.lifecycle import run
 from runtime.logs import setup_logs
 from runtime.openbao import Login, open_openbao
@@ -129,7 +132,7 @@ async def main() -> None:
 
         # What it does: receive and report on each lane's stream, execute beside it.
         contact = Contact()
-        choice = await load_choice(journal, frozenset({Transport.TRANSPORT_AMQP} if settings.broker else ()))
+        choice = await load_choice(journal, frozenset(_inbounds(settings)))
         group = await stack.enter_async_context(asyncio.TaskGroup())
         ends = (gateway, journal, policy, public_keys)
         _start_lanes(group, settings, *ends, parts, receipts, beats, signals, contact, choice)
@@ -150,8 +153,20 @@ async def main() -> None:
         contact.made()
 
 
-def _broker(settings: BrokerSettings) -> Broker:
-    return Broker(settings.address, settings.ca_file, settings.cert_file, settings.key_file, settings.virtual_host)
+def _inbounds(settings: RegionSettings) -> dict[Transport.ValueType, Inbound]:
+    """The paths beside the lane stream that are set up here."""
+    broker = settings.broker
+    if broker is None:
+        return {}
+    identity = (broker.ca_file, broker.cert_file, broker.key_file, broker.virtual_host)
+    found: dict[Transport.ValueType, Inbound] = {
+        Transport.TRANSPORT_AMQP: AmqpInbound(Broker(broker.address, *identity), settings.region)
+    }
+    if broker.mqtt:
+        found[Transport.TRANSPORT_MQTT] = MqttInbound(
+            Broker(broker.mqtt, *identity), settings.region, broker.mqtt_version
+        )
+    return found
 
 
 @asynccontextmanager
@@ -204,20 +219,16 @@ def _start_lanes(
     lane_settings = LaneSettings(stream.credit, stream.merge, stream.linger, stream.beat * stream.missed_beats)
     execute_settings = ExecuteSettings(pace.batch, pace.width, pace.patience)
     for number in sorted(settings.lanes):
-        refusals = Refusals()
+        news = News()
         signal, world = signals[number], parts.world
         lane = Lane(
             *(settings.region, number, gateway, journal, signer, public_keys),
             *(beats, signal, contact, choice),
-            *(refusals, world, lane_settings),
+            *(news, world, lane_settings),
         )
-        if settings.broker:
-            inbound = AmqpInbound(_broker(settings.broker), settings.region)
-            inflow = Inflow(
-                *(number, inbound, Transport.TRANSPORT_AMQP, choice),
-                *(lane.receiver(), refusals, stream.credit, parts.world),
-            )
-            group.create_task(keep(f"amqp-{number}", inflow.run, parts.world))
+        for transport, inbound in _inbounds(settings).items():
+            inflow = Inflow(number, inbound, transport, choice, lane.receiver(), news, stream.credit, world)
+            group.create_task(keep(f"{Transport.Name(transport)}-{number}", inflow.run, world))
         executor = Executor(number, journal, policy, HANDLERS, parts, scopes, signals, receipts, execute_settings)
         group.create_task(keep(f"lane-{number}", lane.run, parts.world))
         group.create_task(keep(f"execute-{number}", executor.run, parts.world))

@@ -65,9 +65,13 @@ class StreamSettings(Section):
 
 
 class BrokerSettings(Section):
-    """The way to the broker itself, for a region that is declared with `transport: amqp`."""
+    """The way to the broker itself: for `transport: amqp` and `mqtt`, and for what is to come by every path at once."""
 
     address: str = Field(description="host:port of its AMQP listener with TLS")
+    mqtt: str | None = Field(None, description="host:port of its MQTT listener with TLS; none: not by this path")
+    mqtt_version: str = Field(
+        "3.1.1", pattern=r"3\.1\.1|5", description="5 where the broker speaks it: RabbitMQ 4 does"
+    )
     ca_file: Path = Field(description="Authority of its certificate, PEM")
     cert_file: Path = Field(description="The region's certificate, PEM; read again at every connection")
     key_file: Path = Field(description="The key of that certificate")

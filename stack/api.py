@@ -97,14 +97,14 @@ def status(place: Path | str) -> State:
     return found
 
 
-def cut(place: Path | str, region: str) -> list[str]:
-    """Close the region's path to the global side and refuse new connections; returns the regions that are cut."""
-    return command(Layout.of(place).run, {"cut": region})
+def cut(place: Path | str, region: str, path: str = "") -> list[str]:
+    """Close the region's ways to the global side, or one `path` of gateway, amqp and mqtt; returns what is cut."""
+    return command(Layout.of(place).run, {"cut": region, "path": path})
 
 
-def heal(place: Path | str, region: str) -> list[str]:
-    """Open the region's path again; returns the regions that are still cut."""
-    return command(Layout.of(place).run, {"heal": region})
+def heal(place: Path | str, region: str, path: str = "") -> list[str]:
+    """Open the region's ways again, or one of them; returns what is still cut."""
+    return command(Layout.of(place).run, {"heal": region, "path": path})
 
 
 def kill(place: Path | str, part: str, number: signal.Signals = signal.SIGKILL) -> int:

@@ -26,6 +26,10 @@ _data = click.option(
     help="The stack's data directory.",
 )
 
+_path = click.option(
+    "--path", type=click.Choice(["gateway", "amqp", "mqtt"]), default="", help="One way alone; without, all of them."
+)
+
 
 class Narrator:
     """Tells on standard error what becomes ready, with the time since the start and the time that it took."""
@@ -84,17 +88,19 @@ def status(place: Path, output: str) -> None:
 @click.command()
 @_data
 @click.argument("region")
-def cut(place: Path, region: str) -> None:
-    """Cut the path of REGION to the gateway. Its processes go on."""
-    click.echo(f"Cut off: {', '.join(api.cut(place, region))}")
+@_path
+def cut(place: Path, region: str, path: str) -> None:
+    """Cut the ways of REGION to the global side, or one of them. Its processes go on."""
+    click.echo(f"Cut off: {', '.join(api.cut(place, region, path))}")
 
 
 @click.command()
 @_data
 @click.argument("region")
-def heal(place: Path, region: str) -> None:
-    """Open the path of REGION to the gateway again."""
-    click.echo(f"Cut off: {', '.join(api.heal(place, region)) or 'nobody'}")
+@_path
+def heal(place: Path, region: str, path: str) -> None:
+    """Open the ways of REGION to the global side again, or one of them."""
+    click.echo(f"Cut off: {', '.join(api.heal(place, region, path)) or 'nobody'}")
 
 
 @click.command()

@@ -51,6 +51,7 @@ def port_names(regions: Sequence[Region]) -> list[str]:
             f"openbao-{region.name}-cluster",
             f"paths-{region.name}-gateway",
             f"paths-{region.name}-amqp",
+            f"paths-{region.name}-mqtt",
         ]
         names += [f"region-{region.name}-crypto", f"region-{region.name}-bundles"]
         names += [f"opa-{region.name}-immediate", f"opa-{region.name}-bulk"]

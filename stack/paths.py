@@ -1,8 +1,9 @@
 """The paths by which regions reach the global side: a TCP relay that can be cut and healed, region by region.
 
 `python -m stack.paths --routes FILE --control SOCKET --memory FILE`. One JSON line to the control socket, one back:
-`{"cut": "us20"}`, `{"heal": "us20"}` or `{}`; the answer names the regions that are cut. A cut closes what is open
-and stops listening, so that a new connection is refused; it survives a restart of the relay.
+`{"cut": "us20"}`, `{"heal": "us20"}` or `{}`, the first two also with `"path": "gateway"`, `"amqp"` or `"mqtt"` for one
+of its ways alone; the answer names what is cut, a single way as `us20/amqp`. A cut closes what is open and stops
+listening, so that a new connection is refused; it survives a restart of the relay.
 """
 
 from __future__ import annotations
@@ -29,49 +30,57 @@ CONTROL_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Route:
-    """What is heard on `listen` of the loopback goes to `target` of the loopback, for `region`."""
+    """What is heard on `listen` of the loopback goes to `target` of the loopback, for `region` on its way `path`."""
 
     region: str
     listen: int
     target: int
+    path: str = "gateway"
+
+    @property
+    def names(self) -> set[str]:
+        """What a cut may call it."""
+        return {self.region, f"{self.region}/{self.path}"}
 
 
 class Relay:
-    """All the routes; `memory` remembers which regions are cut."""
+    """All the routes; `memory` remembers what is cut: regions, and single ways of them."""
 
     def __init__(self, routes: Iterable[Route], memory: Path) -> None:
         self._routes = tuple(routes)
         self._memory = memory
         self._servers: dict[Route, asyncio.Server] = {}
-        self._open: dict[str, set[asyncio.Task[None]]] = {route.region: set() for route in self._routes}
-        self.cut_regions: set[str] = set(json.loads(memory.read_text())) if memory.exists() else set()
+        self._open: dict[Route, set[asyncio.Task[None]]] = {route: set() for route in self._routes}
+        self._names = {name for route in self._routes for name in route.names}
+        self.cuts: set[str] = set(json.loads(memory.read_text())) if memory.exists() else set()
 
     async def open(self) -> None:
-        """Listen for every region that is not cut."""
-        for region in self._open:
-            if region not in self.cut_regions:
-                await self._listen(region)
+        """Listen on every way that is not cut."""
+        for route in self._routes:
+            if not route.names & self.cuts and route not in self._servers:
+                accept = self._acceptor(route)
+                self._servers[route] = await asyncio.start_server(accept, "127.0.0.1", route.listen, backlog=512)
 
-    async def cut(self, region: str) -> None:
-        """Close the region's connections and refuse new ones."""
-        self._remember(self.cut_regions | {region})
-        for route in [route for route in self._servers if route.region == region]:
+    async def cut(self, name: str) -> None:
+        """Close the connections of a region, or of one of its ways, and refuse new ones."""
+        self._remember(self.cuts | {name})
+        for route in [route for route in self._servers if name in route.names]:
             self._servers.pop(route).close()
-        for task in list(self._open[region]):
-            task.cancel()
-        log.info("path cut", region=region)
+            for task in list(self._open[route]):
+                task.cancel()
+        log.info("path cut", path=name)
 
-    async def heal(self, region: str) -> None:
-        """Accept the region's connections again."""
-        self._remember(self.cut_regions - {region})
-        await self._listen(region)
-        log.info("path healed", region=region)
+    async def heal(self, name: str) -> None:
+        """Accept the connections of a region again, on all of its ways, or on one."""
+        self._remember({each for each in self.cuts if each != name and not each.startswith(f"{name}/")})
+        await self.open()
+        log.info("path healed", path=name)
 
     async def close(self) -> None:
         """Stop listening and end every connection."""
         for server in self._servers.values():
             server.close()
-        tasks = [task for region in self._open.values() for task in region]
+        tasks = [task for route in self._open.values() for task in route]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -92,36 +101,31 @@ class Relay:
         for verb, act in (("cut", self.cut), ("heal", self.heal)):
             region = command.get(verb)
             if region is not None:
-                if region not in self._open:
-                    return {"error": f'No region "{region}"; expected one of {", ".join(sorted(self._open))}'}
-                await act(region)
-        return {"cut": sorted(self.cut_regions)}
-
-    async def _listen(self, region: str) -> None:
-        for route in self._routes:
-            if route.region == region and route not in self._servers:
-                accept = self._acceptor(route)
-                self._servers[route] = await asyncio.start_server(accept, "127.0.0.1", route.listen, backlog=512)
+                name = f"{region}/{command['path']}" if command.get("path") else region
+                if name not in self._names:
+                    return {"error": f'No way "{name}"; expected one of {", ".join(sorted(self._names))}'}
+                await act(name)
+        return {"cut": sorted(self.cuts)}
 
     def _acceptor(self, route: Route) -> Accept:
         async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             task = asyncio.current_task()
-            if task is None or route.region in self.cut_regions:
+            if task is None or route.names & self.cuts:
                 writer.transport.abort()
                 return
-            self._open[route.region].add(task)
+            self._open[route].add(task)
             try:
                 await _carry(route.target, reader, writer)
             finally:
-                self._open[route.region].discard(task)
+                self._open[route].discard(task)
                 writer.transport.abort()
 
         return accept
 
-    def _remember(self, regions: set[str]) -> None:
-        self.cut_regions = regions
+    def _remember(self, cuts: set[str]) -> None:
+        self.cuts = cuts
         temporary = self._memory.with_name(f".{self._memory.name}.new")
-        temporary.write_text(json.dumps(sorted(regions)))
+        temporary.write_text(json.dumps(sorted(cuts)))
         temporary.rename(self._memory)
 
 

@@ -37,9 +37,9 @@ STACK = {
     "up": "Start the stack and wait until all of it is ready.",
     "down": "End exactly what `up` started.",
     "status": "Show what runs.",
-    "cut": "Cut the path of REGION to the gateway.",
+    "cut": "Cut the ways of REGION to the global side, or one of them.",
     "policy": "Test, explain and push policies, and see which engine runs which.",
-    "heal": "Open the path of REGION to the gateway again.",
+    "heal": "Open the ways of REGION to the global side again, or one of them.",
     "seal": "Seal the OpenBao of REGION.",
     "unseal": "Open the OpenBao of REGION again.",
 }

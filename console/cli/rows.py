@@ -316,6 +316,7 @@ def trace(one: Trace) -> Row:
                 "decision_id": hop.decision_id,
                 "outcome": hop.outcome.removeprefix("OUTCOME_").lower(),
                 "message": hop.message,
+                "path": hop.path,
             }
             for hop in one.hops
         ],

@@ -38,6 +38,7 @@ from runtime.signatures import region_identity
 log = get_logger(__name__)
 
 MAX_CREDIT = 256
+IMMEDIATE = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +132,9 @@ class Deliver:
         """Serve one stream until it is too old or an end of it is lost; `region` is what the sidecar authorised."""
         opening = await _open(requests, region, self._served)
         await self._store.give_grace(region, opening.lane, self._timing.grace)
+        if opening.lane != IMMEDIATE and opening.transport != Transport.TRANSPORT_MQTT:
+            # A region that could not give its MQTT session back would never see what goes there.
+            await self._lanes.withdraw(region, opening.lane)
         try:
             async with (
                 self._contacts.opened(region, opening.lane),
@@ -171,6 +175,10 @@ class Deliver:
         word, _, sentence = reason.partition(": ")
         event = SecurityEvent(opening.region, "tasks", word, sentence, region_identity(opening.region))
         await self._security.refuse(event, opening.lane, body)
+
+    async def rehydrate(self, opening: Open) -> None:
+        """The region's lane lost what the broker had for it."""
+        await self._store.rehydrate(opening.region, opening.lane)
 
     async def submit(self, principal: str, opening: Open, batch: ReportBatch) -> ReportsAccepted:
         """Make a batch durable, however long the store or the policy engine are away."""
@@ -246,6 +254,9 @@ class _Stream:
                 await self._reject(request.reject.delivery_id, request.reject.reason)
             elif what == "refusal":
                 await self._deliver.keep_dead_letter(self._opening, request.refusal.reason, request.refusal.body)
+            elif what == "rehydrate":
+                log.warning("session lost", region=self._opening.region, lane=self._opening.lane)
+                await self._deliver.rehydrate(self._opening)
             elif what == "reports":
                 # Beside the acknowledgements: a slow store must not keep messages from being forgotten.
                 group.create_task(self._report(request.reports))

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from orbital.v1.dispatch_pb2 import RefusedReport
+from orbital.v1.resource_pb2 import Transport
 from orbital.v1.task_pb2 import Outcome, Report
 
 from gateway.domain.proof import check_receipt
@@ -149,3 +150,6 @@ def check_report(report: Report, where: str) -> None:
     check_length(len(report.reason), 0, 100, f"{where}.reason")
     check_length(len(report.message), 0, 2000, f"{where}.message")
     check_length(len(report.receipt), 0, MAX_RECEIPT, f"{where}.receipt", "bytes")
+    check_length(len(report.arrivals), 0, len(Transport.values()), f"{where}.arrivals", "items")
+    if any(each.transport not in Transport.values() or not each.time.seconds for each in report.arrivals):
+        raise Invalid(f"{where}.arrivals name no path or no time", field=f"{where}.arrivals")

@@ -52,5 +52,8 @@ class Lanes(Protocol):
     def consume(self, region: str, lane: int, credit: int) -> AbstractAsyncContextManager[Consumer]:
         """A consumer that holds at most `credit` unacknowledged messages."""
 
+    async def withdraw(self, region: str, lane: int) -> None:
+        """Let the lane's messages no longer go to an MQTT session: the region says that it reads elsewhere."""
+
     def ready(self, region: str, lane: int) -> AbstractAsyncContextManager[Consumer]:
         """The lane's queue, made if need be, for somebody else to read: this consumer never has a message."""

@@ -133,6 +133,9 @@ class TaskStore(Protocol):
     def claiming(self, lane: int, limit: int) -> AbstractAsyncContextManager[ClaimBatch]:
         """Pending tasks of a lane, locked until the block ends."""
 
+    async def rehydrate(self, region: str, lane: int) -> None:
+        """Have what is silent in this region driven again at once: what the broker had for it is lost."""
+
     async def give_grace(self, region: str, lane: int, seconds: float) -> None:
         """Put off driving what is silent in this region."""
 

@@ -7,12 +7,13 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from orbital.v1 import dispatch_pb2
+from orbital.v1.resource_pb2 import Transport
 
 from region.flow.lease import Beats
 from region.flow.receive import Receiver
 from region.flow.report import Reporter, report_apart
 from region.flow.signals import Contact, LaneSignals
-from region.flow.transport import Choice, Refusals
+from region.flow.transport import IMMEDIATE, Choice, News
 from region.ports.gateway import Gateway, Stream
 from region.ports.journal import Journal
 from region.ports.signing import Signs, Verifies
@@ -58,7 +59,7 @@ class Lane:
         signals: LaneSignals,
         contact: Contact,
         choice: Choice,
-        refusals: Refusals,
+        news: News,
         world: World,
         settings: LaneSettings,
     ) -> None:
@@ -72,7 +73,7 @@ class Lane:
         self._signals = signals
         self._contact = contact
         self._choice = choice
-        self._refusals = refusals
+        self._news = news
         self._world = world
         self._settings = settings
         self._backoff = Backoff(world.random, most=RECONNECT_MOST)
@@ -119,16 +120,18 @@ class Lane:
         reporter = Reporter(
             self._region, self._lane, self._journal, self._signer, self._signals.reports, self._settings.linger
         )
-        apart = self._choice.apart
-        opening = dispatch_pb2.Open(region=self._region, lane=self._lane, credit=self._settings.credit, apart=apart)
+        transport, apart = self._choice.transport, not self._choice.by_stream(self._lane)
+        opening = dispatch_pb2.Open(
+            region=self._region, lane=self._lane, credit=self._settings.credit, apart=apart, transport=transport
+        )
         await stream.send(dispatch_pb2.SubscribeRequest(open=opening))
         async with task_group() as group:
             group.create_task(self._read(stream, receiver, reporter))
             group.create_task(receiver.run(outbox.put))
             group.create_task(reporter.run(outbox.put))
-            group.create_task(self._refuse(outbox))
+            group.create_task(self._tell_news(outbox))
             group.create_task(_write(stream, outbox))
-            group.create_task(self._until_changed(apart))
+            group.create_task(self._until_changed(transport))
 
     async def _read(self, stream: Stream, receiver: Receiver, reporter: Reporter) -> None:
         messages = stream.messages()
@@ -153,16 +156,15 @@ class Lane:
                     if message.opened.HasField("expire_time"):
                         expires = message.opened.expire_time.ToNanoseconds() / 1e9
 
-    async def _refuse(self, outbox: asyncio.Queue[dispatch_pb2.SubscribeRequest]) -> None:
-        """Tell what was refused on another path."""
+    async def _tell_news(self, outbox: asyncio.Queue[dispatch_pb2.SubscribeRequest]) -> None:
+        """Tell what happened on other paths."""
         while True:
-            refusal = await self._refusals.next()
-            await outbox.put(dispatch_pb2.SubscribeRequest(refusal=refusal))
-            self._refusals.told()
+            await outbox.put(await self._news.next())
+            self._news.told()
 
-    async def _until_changed(self, apart: bool) -> None:
-        """End the stream when it should, or should no longer, carry tasks: what is unacknowledged goes back."""
-        while self._choice.apart == apart:
+    async def _until_changed(self, transport: Transport.ValueType) -> None:
+        """End the stream when the path changes, of which lane 0 has all: what is unacknowledged goes back."""
+        while self._lane == IMMEDIATE or self._choice.transport == transport:
             await self._choice.changed()
         raise _Expired
 

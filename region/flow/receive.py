@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from google.protobuf.message import DecodeError
 from orbital.v1 import dispatch_pb2
 from orbital.v1 import task_pb2 as pb
+from orbital.v1.resource_pb2 import Transport
 from orbital.v1.signed_pb2 import Signed
 
 from region.flow.signals import Signal
@@ -54,6 +55,7 @@ class Receiver:
         work: Signal,
         reports: Signal,
         merge: int,
+        path: Transport.ValueType = Transport.TRANSPORT_STREAM,
     ) -> None:
         self._region = region
         self._lane = lane
@@ -63,12 +65,14 @@ class Receiver:
         self._work = work
         self._reports = reports
         self._merge = merge
+        self._path = path
         self._inbox: asyncio.Queue[dispatch_pb2.Delivery] = asyncio.Queue()
 
-    def afresh(self) -> Receiver:
-        """The same, without what has arrived."""
+    def afresh(self, path: Transport.ValueType) -> Receiver:
+        """The same for another path, without what has arrived."""
         return Receiver(
-            *(self._region, self._lane, self._journal, self._keys, self._world, self._work, self._reports, self._merge)
+            *(self._region, self._lane, self._journal, self._keys, self._world),
+            *(self._work, self._reports, self._merge, path),
         )
 
     def take(self, delivery: dispatch_pb2.Delivery) -> None:
@@ -94,7 +98,7 @@ class Receiver:
                 reason = f"{error.reason}: {error.message}"
                 rejects.append(dispatch_pb2.Reject(delivery_id=delivery.delivery_id, reason=reason))
         if tasks:
-            await self._journal.receive(self._lane, tasks, self._world.now())
+            await self._journal.receive(self._lane, tasks, self._world.now(), self._path)
             self._work.give()
             self._reports.give()
         # Acknowledgements are cumulative: a rejection must precede the one that would cover it.

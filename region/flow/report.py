@@ -18,6 +18,7 @@ from runtime.signatures import REPORTS
 
 log = get_logger(__name__)
 
+IMMEDIATE = 0
 # The contract's limit of a batch.
 BATCH = 500
 # Batches that may be under way without an answer.
@@ -62,7 +63,7 @@ class Reporter:
             batch_id += 1
             cursor = reports[-1][0]
             self._sent[batch_id] = Sent(reports[0][0], cursor)
-            signed = signed_reports(self._region, [report for _, report in reports], self._signer)
+            signed = await signed_reports(self._region, self._lane, self._journal, reports, self._signer)
             batch = dispatch_pb2.ReportBatch(batch_id=batch_id, signed=signed)
             await send(dispatch_pb2.SubscribeRequest(reports=batch))
 
@@ -80,16 +81,22 @@ async def report_apart(region: str, lane: int, journal: Journal, signer: Signs, 
     """Report what is waiting by a call of its own, for when the lane's stream is down; gives how many."""
     reports = await journal.unsent(lane, 0, BATCH)
     if reports:
-        signed = signed_reports(region, [report for _, report in reports], signer)
+        signed = await signed_reports(region, lane, journal, reports, signer)
         log_refused(lane, await gateway.report(lane, signed))
         await journal.accepted(lane, reports[0][0], reports[-1][0])
     return len(reports)
 
 
-def signed_reports(region: str, reports: Sequence[bytes], signer: Signs) -> Signed:
-    """Serialized reports in one message with the region's signature; several about one task are one."""
-    packed = task_pb2.Reports(region=region, reports=packed_reports(reports))
-    return signer.sign(REPORTS, packed.SerializeToString())
+async def signed_reports(
+    region: str, lane: int, journal: Journal, reports: Sequence[tuple[int, bytes]], signer: Signs
+) -> Signed:
+    """The journal's reports in one message with the region's signature; several about one task are one."""
+    packed = packed_reports([report for _, report in reports])
+    if lane == IMMEDIATE:
+        arrivals = await journal.arrivals([report.task_id for report in packed])
+        for report in packed:
+            report.arrivals.extend(arrivals.get(report.task_id, ()))
+    return signer.sign(REPORTS, task_pb2.Reports(region=region, reports=packed).SerializeToString())
 
 
 def log_refused(lane: int, refused: Iterable[dispatch_pb2.RefusedReport]) -> None:

@@ -18,15 +18,21 @@ from runtime.logs import get_logger
 
 log = get_logger(__name__)
 
+IMMEDIATE = 0
 MOST_KEPT = 65_536
-# Refusals that wait for the stream; what is beyond is in the region's log alone.
-MOST_REFUSALS = 100
+# What waits for the stream; what is beyond is in the region's log alone.
+MOST_NEWS = 100
 RECONNECT_MOST = 2.0
+# After a path was left, so long without a message means that it is empty.
+QUIET_SECONDS = 1.0
 FACT = "transport"
 
 
 class Choice:
-    """The path that is declared for this region's tasks, shared by its lanes and kept over a restart."""
+    """The path that is declared for this region's tasks, shared by its lanes and kept over a restart.
+
+    Lane 0 takes every path at once, whatever is declared.
+    """
 
     def __init__(self, journal: Journal, others: frozenset[Transport.ValueType]) -> None:
         self._journal = journal
@@ -34,10 +40,16 @@ class Choice:
         self._changed = asyncio.Event()
         self.transport: Transport.ValueType = Transport.TRANSPORT_STREAM
 
-    @property
-    def apart(self) -> bool:
-        """Whether tasks come by another path than the stream."""
-        return self.transport != Transport.TRANSPORT_STREAM
+    def takes(self, lane: int, transport: Transport.ValueType) -> bool:
+        """Whether tasks of the lane come by this path."""
+        return lane == IMMEDIATE or self.transport == transport
+
+    def by_stream(self, lane: int) -> bool:
+        """Whether the lane's stream carries tasks.
+
+        Beside MQTT it does: what came before the session began, or after it was lost, is in the lane's queue.
+        """
+        return lane == IMMEDIATE or self.transport != Transport.TRANSPORT_AMQP
 
     async def told(self, declared: Transport.ValueType) -> bool:
         """The control plane said which path it is; True when that is news. What is not set up here is the stream."""
@@ -49,7 +61,8 @@ class Choice:
 
     def take(self, declared: int) -> bool:
         """Go by this path from now on; True when that is another."""
-        chosen = Transport.ValueType(declared) if declared in self._others else Transport.TRANSPORT_STREAM
+        known = declared if declared in self._others else Transport.TRANSPORT_STREAM
+        chosen = Transport.ValueType(known)
         if chosen == self.transport:
             return False
         self.transport = chosen
@@ -69,19 +82,27 @@ async def load_choice(journal: Journal, others: frozenset[Transport.ValueType]) 
     return choice
 
 
-class Refusals:
-    """What was refused on another path, for the stream to tell."""
+class News:
+    """What happened on other paths, for the stream to tell."""
 
     def __init__(self) -> None:
-        self._waiting: deque[dispatch_pb2.Refusal] = deque(maxlen=MOST_REFUSALS)
+        self._waiting: deque[dispatch_pb2.SubscribeRequest] = deque(maxlen=MOST_NEWS)
         self._some = asyncio.Event()
 
-    def add(self, reason: str, body: bytes) -> None:
-        """One more."""
-        self._waiting.append(dispatch_pb2.Refusal(reason=reason, body=body[:MOST_KEPT]))
+    def refused(self, reason: str, body: bytes) -> None:
+        """A message was refused."""
+        refusal = dispatch_pb2.Refusal(reason=reason, body=body[:MOST_KEPT])
+        self._add(dispatch_pb2.SubscribeRequest(refusal=refusal))
+
+    def lost(self) -> None:
+        """What the broker kept for the lane is lost."""
+        self._add(dispatch_pb2.SubscribeRequest(rehydrate=dispatch_pb2.Rehydrate()))
+
+    def _add(self, news: dispatch_pb2.SubscribeRequest) -> None:
+        self._waiting.append(news)
         self._some.set()
 
-    async def next(self) -> dispatch_pb2.Refusal:
+    async def next(self) -> dispatch_pb2.SubscribeRequest:
         """The oldest; it stays until `told`."""
         while not self._waiting:
             self._some.clear()
@@ -94,7 +115,7 @@ class Refusals:
 
 
 class Inflow:
-    """Takes one lane's tasks from another path whenever that is the one declared."""
+    """Takes one lane's tasks from another path whenever they come by it."""
 
     def __init__(
         self,
@@ -103,7 +124,7 @@ class Inflow:
         transport: Transport.ValueType,
         choice: Choice,
         receiver: Receiver,
-        refusals: Refusals,
+        news: News,
         credit: int,
         world: World,
     ) -> None:
@@ -112,52 +133,77 @@ class Inflow:
         self._transport = transport
         self._choice = choice
         self._receiver = receiver
-        self._refusals = refusals
+        self._news = news
         self._credit = credit
         self._backoff = Backoff(world.random, most=RECONNECT_MOST)
 
     async def run(self) -> None:
-        """Keep the path open while it is declared, with a growing wait after each failure."""
+        """Keep the path open while tasks come by it, with a growing wait after each failure."""
         while True:
-            if self._choice.transport != self._transport:
+            if not self._wanted():
                 await self._choice.changed()
                 continue
             try:
                 async with self._inbound.open(self._lane, self._credit) as inlet:
                     log.info("inlet_opened", lane=self._lane, transport=Transport.Name(self._transport))
                     self._backoff.reset()
-                    await self._until_changed(inlet)
+                    if inlet.fresh:
+                        self._news.lost()
+                    await self._live(inlet)
             except* OrbitalError as group:
                 log.warning("inlet_lost", lane=self._lane, error=str(group.exceptions[0]))
                 await asyncio.sleep(self._backoff.next())
 
-    async def _until_changed(self, inlet: Inlet) -> None:
-        receiver = self._receiver.afresh()
-        bodies: dict[int, bytes] = {}
+    def _wanted(self) -> bool:
+        return self._choice.takes(self._lane, self._transport)
 
-        async def send(request: dispatch_pb2.SubscribeRequest) -> None:
-            if request.WhichOneof("message") == "reject":
-                tag = request.reject.delivery_id
-                self._refusals.add(request.reject.reason, bodies.pop(tag, b""))
-                await inlet.reject(tag)
-                return
-            tag = request.acknowledge.delivery_id
-            # A rejected message has left already: the broker must not be told of it twice.
-            known = [each for each in bodies if each <= tag]
-            if known:
-                await inlet.acknowledge(max(known))
-            for each in known:
-                del bodies[each]
-
-        async def take() -> None:
-            async for arrival in inlet.arrivals():
-                bodies[arrival.tag] = arrival.body
-                receiver.take(dispatch_pb2.Delivery(delivery_id=arrival.tag, batch=arrival.body))
-
+    async def _live(self, inlet: Inlet) -> None:
+        intake = _Intake(inlet, self._receiver.afresh(self._transport), self._news)
         async with task_group() as group:
-            parts = [group.create_task(take()), group.create_task(receiver.run(send))]
+            parts = [group.create_task(part) for part in (intake.take(), intake.receiver.run(intake.send))]
             # It may have changed while the path was being opened.
-            while self._choice.transport == self._transport:
+            while self._wanted():
                 await self._choice.changed()
+            if await inlet.leave():
+                await intake.quiet()
             for part in parts:
                 part.cancel()
+
+
+class _Intake:
+    """The messages of one inlet, from their arrival to their acknowledgement."""
+
+    def __init__(self, inlet: Inlet, receiver: Receiver, news: News) -> None:
+        self._inlet = inlet
+        self._news = news
+        self._bodies: dict[int, bytes] = {}
+        self._newest = 0
+        self.receiver = receiver
+
+    async def take(self) -> None:
+        """Take what arrives, until cancelled."""
+        async for arrival in self._inlet.arrivals():
+            self._newest = arrival.tag
+            self._bodies[arrival.tag] = arrival.body
+            self.receiver.take(dispatch_pb2.Delivery(delivery_id=arrival.tag, batch=arrival.body))
+
+    async def send(self, request: dispatch_pb2.SubscribeRequest) -> None:
+        """What the receiver says of messages, told to whom they came from."""
+        if request.WhichOneof("message") == "reject":
+            tag = request.reject.delivery_id
+            self._news.refused(request.reject.reason, self._bodies.pop(tag, b""))
+            await self._inlet.reject(tag)
+            return
+        # A rejected message has left already: the broker must not be told of it twice.
+        known = [each for each in self._bodies if each <= request.acknowledge.delivery_id]
+        if known:
+            await self._inlet.acknowledge(max(known))
+        for each in known:
+            del self._bodies[each]
+
+    async def quiet(self) -> None:
+        """Wait until nothing has come for a while and all that came is acknowledged."""
+        seen = -1
+        while self._bodies or seen != self._newest:
+            seen = self._newest
+            await asyncio.sleep(QUIET_SECONDS)

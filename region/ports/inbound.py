@@ -19,6 +19,10 @@ class Arrival:
 class Inlet(Protocol):
     """One open way in for one lane."""
 
+    @property
+    def fresh(self) -> bool:
+        """Whether the broker kept nothing of before, where it should have: what it had is lost."""
+
     def arrivals(self) -> AsyncIterator[Arrival]:
         """Messages as they come; raises Unavailable when the path is lost."""
 
@@ -27,6 +31,9 @@ class Inlet(Protocol):
 
     async def reject(self, tag: int) -> None:
         """Leave this message to the broker as a dead letter."""
+
+    async def leave(self) -> bool:
+        """Have what is still to come go by another path; True when what has come already is still handed over here."""
 
 
 class Inbound(Protocol):

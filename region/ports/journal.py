@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from orbital.v1 import task_pb2 as pb
+from orbital.v1.resource_pb2 import Transport
 
 from region.domain.work import Entry, Settled
 from region.ports.inspecting import Census
@@ -21,11 +22,21 @@ class Ledger(Protocol):
 class Journal(Protocol):
     """One database of one process; several lanes share it."""
 
-    async def receive(self, lane: int, tasks: Sequence[pb.Task], now: float) -> int:
+    async def receive(
+        self,
+        lane: int,
+        tasks: Sequence[pb.Task],
+        now: float,
+        path: Transport.ValueType = Transport.TRANSPORT_UNSPECIFIED,
+    ) -> int:
         """Keep the tasks in one transaction and give the number of new ones.
 
-        A task that was reported done is reported again; one that was reported denied or failed is tried again.
+        A task that was reported done is reported again; one that was reported denied or failed is tried again. Of lane
+        0 the first arrival by each path is kept: a copy by another path is only reported, not tried.
         """
+
+    async def arrivals(self, tasks: Sequence[str]) -> Mapping[str, Sequence[pb.Arrival]]:
+        """When these tasks came by each path, where that was kept."""
 
     async def due(self, lane: int, now: float, limit: int) -> list[Entry]:
         """The pending tasks of a lane that are due, in sequence."""

@@ -20,6 +20,9 @@ from stack.site import Site
 from stack.unit import Launch, Server
 
 USER = "gateway"
+# As the gateway declares them (gateway/adapters/rabbitmq/lanes.py): MQTT wants them to be there before.
+EXCHANGE = "orbital.tasks"
+KEPT = "orbital.kept"
 PLUGINS = ("rabbitmq_auth_mechanism_ssl", "rabbitmq_management", "rabbitmq_mqtt", "rabbitmq_prometheus")
 
 # Busy waiting of idle schedulers would take the cores from the other parts.
@@ -44,10 +47,12 @@ management.tcp.ip = 127.0.0.1
 management.tcp.port = {management}
 prometheus.tcp.ip = 127.0.0.1
 prometheus.tcp.port = {prometheus}
-mqtt.listeners.tcp.1 = 127.0.0.1:{mqtt}
+mqtt.listeners.tcp = none
+mqtt.listeners.ssl.1 = 127.0.0.1:{mqtt}
 mqtt.allow_anonymous = false
+mqtt.ssl_cert_login = true
 mqtt.vhost = /
-mqtt.exchange = amq.topic
+mqtt.exchange = {exchange}
 mqtt.prefetch = 50
 mqtt.subscription_ttl = 604800000
 load_definitions = {definitions}
@@ -57,6 +62,10 @@ log.console = true
 log.console.level = info
 log.file = false
 collect_statistics_interval = 10000
+"""
+
+# What the broker takes in this older form alone. A SPIFFE ID has a colon, which would end a virtual host's name.
+ADVANCED = """[{rabbitmq_mqtt, [{ignore_colons_in_username, true}]}].
 """
 
 
@@ -120,8 +129,9 @@ class RabbitMQ(Server):
         regions = [region.name for region in self.site.regions]
         write_private(definitions, orjson.dumps(_definitions(kept_secret(self.password), regions)))
         ports = {name: self.site.ports[name] for name in ("amqp", "amqps", "management", "prometheus", "mqtt")}
-        places = {"definitions": definitions, "place": place, "authority": self.site.authority()}
+        places = {"definitions": definitions, "place": place, "authority": self.site.authority(), "exchange": EXCHANGE}
         (place / "rabbitmq.conf").write_text(CONFIGURATION.format(**places, **ports))
+        (place / "advanced.config").write_text(ADVANCED)
         (place / "enabled_plugins").write_text(f"[{','.join(PLUGINS)}].\n")
         erlang, home = _tree(self.site)
         return Launch(
@@ -165,18 +175,34 @@ class RabbitMQ(Server):
 def _definitions(password: str, regions: Sequence[str]) -> dict[str, object]:
     """What the broker takes in at its start: the gateway's account, and each region's by its certificate. No guest.
 
-    A region may read its own lanes, and nothing else: it makes nothing and writes nowhere.
+    A region may read its own lanes, and nothing else: it publishes nowhere, and makes its own MQTT sessions alone.
     """
     salt = secrets.token_bytes(4)
     hashed = base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
     hashing = {"hashing_algorithm": "rabbit_password_hashing_sha256"}
     users = [{"name": USER, "password_hash": hashed, "tags": "monitoring", **hashing}]
     everything = {"configure": ".*", "write": ".*", "read": ".*"}
+    topics: list[dict[str, str]] = []
     permissions = [{"user": USER, "vhost": "/", **everything}]
     for region in regions:
         account = region_identity(region)
         # An empty hash lets no password in.
         users.append({"name": account, "password_hash": "", "tags": "", **hashing})
-        own = rf"^orbital\.lane\.[0-2]\.{re.escape(region)}$"
-        permissions.append({"user": account, "vhost": "/", "configure": "^$", "write": "^$", "read": own})
-    return {"vhosts": [{"name": "/"}], "users": users, "permissions": permissions}
+        lane = rf"orbital\.lane\.[0-2]\.{re.escape(region)}"
+        session, queue = rf"mqtt-subscription-{lane}qos[01]", rf"{lane}(\.amqp)?"
+        own = {"configure": f"^{session}$", "write": f"^{session}$"}
+        read = f"^({session}|{queue}|{re.escape(EXCHANGE)})$"
+        permissions.append({"user": account, "vhost": "/", **own, "read": read})
+        keys = rf"^lane\.[0-2]\.{re.escape(region)}$"
+        topics.append({"user": account, "vhost": "/", "exchange": EXCHANGE, "write": "^$", "read": keys})
+    exchange = {"vhost": "/", "type": "topic", "durable": True, "auto_delete": False, "internal": False}
+    return {
+        "vhosts": [{"name": "/"}],
+        "users": users,
+        "permissions": permissions,
+        "topic_permissions": topics,
+        "exchanges": [
+            {"name": KEPT, "arguments": {}, **exchange},
+            {"name": EXCHANGE, "arguments": {"alternate-exchange": KEPT}, **exchange},
+        ],
+    }

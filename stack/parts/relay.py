@@ -58,8 +58,9 @@ class Paths(Server):
             target = "gateway-jwt" if region.auth == JWT else "gateway-mtls"
             listen = ports[f"paths-{region.name}-gateway"]
             routes.append({"region": region.name, "listen": listen, "target": ports[target]})
-            listen = ports[f"paths-{region.name}-amqp"]
-            routes.append({"region": region.name, "listen": listen, "target": ports["amqps"]})
+            for path, target in (("amqp", "amqps"), ("mqtt", "mqtt")):
+                listen = ports[f"paths-{region.name}-{path}"]
+                routes.append({"region": region.name, "listen": listen, "target": ports[target], "path": path})
             if region.auth == JWT:
                 listen = ports[f"paths-{region.name}-ias"]
                 routes.append({"region": region.name, "listen": listen, "target": ports["openbao-global"]})

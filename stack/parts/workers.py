@@ -208,6 +208,7 @@ class RegionWorker(Server):
         current = site.layout.identity(region) / "current"
         return {
             "BROKER__ADDRESS": site.address(f"paths-{region}-amqp"),
+            "BROKER__MQTT": site.address(f"paths-{region}-mqtt"),
             "BROKER__CA_FILE": site.authority(),
             "BROKER__CERT_FILE": current / "cert.pem",
             "BROKER__KEY_FILE": current / "key.pem",

@@ -1,4 +1,4 @@
-"""Tasks by every path: the same guarantees by the stream and by AMQP, changed live, cut, and the broker killed."""
+"""Tasks by every path: the same guarantees by the stream, AMQP and MQTT, changed live, cut, and the broker killed."""
 
 import asyncio
 import json
@@ -18,30 +18,35 @@ from stack import api
 from tests.system.conftest import region as declared_region
 from tests.system.world import REGIONS, World, eventually, tenancy
 
-TRANSPORTS = {"stream": Transport.TRANSPORT_STREAM, "amqp": Transport.TRANSPORT_AMQP}
-PROCESSES = ("immediate", "bulk")
+TRANSPORTS = {
+    "stream": Transport.TRANSPORT_STREAM,
+    "amqp": Transport.TRANSPORT_AMQP,
+    "mqtt": Transport.TRANSPORT_MQTT,
+}
+# What a region's process of lanes 1 and 2 says of each of them, or of both.
+SAID = {"stream": ("transport_changed", 1), "amqp": ("inlet_opened", 2), "mqtt": ("inlet_opened", 2)}
 
 
-def events(world: World, region: str, event: str) -> int:
-    """How often the region's processes have said this."""
-    logs = [(world.place / "log" / f"region-{region}-{role}.log").read_text() for role in PROCESSES]
-    return sum(log.count(f'"event": "{event}"') for log in logs)
+def events(world: World, region: str, transport: str) -> int:
+    """How often the region has begun to use this path."""
+    said = f'"transport": "TRANSPORT_{transport.upper()}", "event": "{SAID[transport][0]}"'
+    return (world.place / "log" / f"region-{region}-bulk.log").read_text().count(said)
 
 
 def switch(world: World, transport: str) -> None:
     """Declare the path of both regions, and return when all of their lanes use it."""
-    event = "inlet_opened" if transport == "amqp" else "transport_changed"
-    before = {region: events(world, region, event) for region in REGIONS}
+    before = {region: events(world, region, transport) for region in REGIONS}
     resources: list[Resource] = [declared_region(name) for name in REGIONS]
     for resource in resources:
         resource.region.transport = TRANSPORTS[transport]
     done = world.declare(resources)
     if not done:
         return
-    lanes = 3 if transport == "amqp" else len(PROCESSES)
     for region in REGIONS:
         eventually(
-            lambda region=region: events(world, region, event) >= before[region] + lanes or None,  # type: ignore[misc]
+            lambda region=region: (  # type: ignore[misc]
+                events(world, region, transport) >= before[region] + SAID[transport][1] or None
+            ),
             30,
             f"{region} goes by {transport}",
         )
@@ -131,11 +136,60 @@ def test_the_path_is_changed_live_under_load(world: World) -> None:
     declare_many(world, "live-a", 3)
     switch(world, "amqp")
     declare_many(world, "live-b", 3)
-    switch(world, "stream")
+    switch(world, "mqtt")
     declare_many(world, "live-c", 3)
-    for prefix in ("live-a", "live-b", "live-c"):
+    switch(world, "stream")
+    declare_many(world, "live-d", 3)
+    for prefix in ("live-a", "live-b", "live-c", "live-d"):
         all_converged(world, prefix, 3)
     assert unread(world) == before
+
+
+def received(world: World, correlation_id: str) -> dict[str, dict[str, str]]:
+    """By region and path, what became of the task of lane 0 that came by it."""
+    answer = json.loads(world.orbital("trace", correlation_id, "-o", "json").stdout)
+    found: dict[str, dict[str, str]] = {region: {} for region in REGIONS}
+    for hop in answer["hops"]:
+        if hop["stage"] == "receive" and hop["kind"] == "UNLINK_KEY" and hop["resource"].startswith("tenants/"):
+            found[hop["region"]][hop["path"]] = hop["outcome"]
+    return found
+
+
+def killed(world: World, tenant: str) -> str:
+    """Revoke the tenant; gives the correlation ID."""
+    said = world.orbital("kill", tenant, "--reason", "test", "--yes", "-o", "json")
+    assert said.returncode == 0, said.stderr
+    return str(json.loads(said.stdout)["correlation_id"])
+
+
+def test_a_revocation_takes_every_path_and_the_trace_shows_each(world: World) -> None:
+    declare_many(world, "every-path", 1)
+    all_converged(world, "every-path", 1)
+    correlation_id = killed(world, "every-path-0")
+
+    def each() -> bool | None:
+        found = received(world, correlation_id)
+        paths = all(set(arrivals) == set(TRANSPORTS) for arrivals in found.values())
+        once = all(sorted(arrivals.values()).count("journaled") == 1 for arrivals in found.values())
+        return (paths and once) or None
+
+    eventually(each, 20, "each region's three arrivals are in the trace, one of them journaled")
+
+
+@pytest.mark.parametrize("alive", ["gateway", "amqp", "mqtt"])
+def test_a_revocation_needs_only_one_path_that_lives(world: World, alive: str) -> None:
+    prefix = f"only-{alive}"
+    declare_many(world, prefix, 1)
+    all_converged(world, prefix, 1)
+    dead = [path for path in ("gateway", "amqp", "mqtt") if path != alive]
+    try:
+        for path in dead:
+            api.cut(world.place, "eu10", path)
+        assert world.orbital("kill", f"{prefix}-0", "--reason", "test", "--yes").returncode == 0
+        revoked(world, "eu10", f"{prefix}-0")
+    finally:
+        api.heal(world.place, "eu10")
+    world.converged(tenant=f"{prefix}-0")
 
 
 def test_a_message_that_is_forged_at_the_broker_is_told_by_this_path_too(world: World) -> None:

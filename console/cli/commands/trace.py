@@ -24,6 +24,7 @@ COLUMNS = (
     Column("TASK", "task_id", form="short"),
     Column("KIND", "kind"),
     Column("LANE", "lane"),
+    Column("PATH", "path"),
     Column("RESOURCE", "resource"),
     Column("GEN", "generation"),
     Column("DECISION", "decision_id", form="short"),

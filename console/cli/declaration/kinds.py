@@ -32,7 +32,11 @@ MAX_KEY = 128
 LEAST_LEASE, MOST_LEASE = 1.0, 366 * 86_400.0
 ENDPOINT = re.compile(r"[A-Za-z0-9_.-]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5}")
 LINK_STATES = {"linked": LINK_STATE_LINKED, "unlinked": LINK_STATE_UNLINKED}
-TRANSPORTS = {"stream": Transport.TRANSPORT_UNSPECIFIED, "amqp": Transport.TRANSPORT_AMQP}
+TRANSPORTS = {
+    "stream": Transport.TRANSPORT_UNSPECIFIED,
+    "amqp": Transport.TRANSPORT_AMQP,
+    "mqtt": Transport.TRANSPORT_MQTT,
+}
 EFFECTS = {"allow": EDGE_EFFECT_ALLOW, "deny": EDGE_EFFECT_DENY}
 OPERATIONS = {
     name.removeprefix("EDGE_OPERATION_").lower().replace("_", "-"): number

@@ -38,6 +38,11 @@ def _receipt_row(item: Regional) -> tuple[object, ...]:
     return (*names, report.generation, report.kind, report.receipt)
 
 
+def _arrival_rows(item: Regional) -> list[tuple[object, ...]]:
+    task = uuid.UUID(item.report.task_id)
+    return [(task, item.region, each.transport, _time(each.time)) for each in item.report.arrivals]
+
+
 def _placement_row(item: Regional) -> tuple[object, ...]:
     report = item.report
     done = report.outcome == Outcome.OUTCOME_DONE
@@ -73,6 +78,9 @@ class PostgresReports:
             receipts = [_receipt_row(item) for item in tasks if item.report.receipt]
             if receipts:
                 await connection.execute(SQL["keep_receipts"], *zip(*receipts, strict=True))
+            arrivals = [row for item in tasks for row in _arrival_rows(item)]
+            if arrivals:
+                await connection.execute(SQL["keep_arrivals"], *zip(*arrivals, strict=True))
             placement_rows = zip(*(_placement_row(item) for item in placements), strict=True)
             touched = await connection.fetch(SQL["observe"], *placement_rows)
             correlations = sorted({row["correlation_id"] for row in touched})

@@ -208,5 +208,10 @@ class PostgresSight:
         """A job and what is stored of its tasks, in order of sequence."""
         heads = await self._fetch("job", correlation_id)
         tasks = [dict(row) for row in await self._fetch("trace_tasks", correlation_id)]
+        arrivals: dict[object, list[tuple[int, object]]] = {}
+        for row in await self._fetch("trace_arrivals", correlation_id):
+            arrivals.setdefault(row["task_id"], []).append((row["path"], row["arrived_at"]))
+        for task in tasks:
+            task["arrivals"] = arrivals.get(task["id"], [])
         names = ("actor", "action", "detail", "decision_id", "process", "created_at", "converged_at")
         return (JobRecord(**{name: heads[0][name] for name in names}) if heads else None), tasks

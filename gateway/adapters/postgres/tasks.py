@@ -170,6 +170,11 @@ class PostgresTasks:
             ]
             yield _ClaimBatch(connection, tasks, self._process)
 
+    async def rehydrate(self, region: str, lane: int) -> None:
+        """Drive what is silent in this region now."""
+        async with translated():
+            await self._pool.execute(SQL["rehydrate"], region, lane)
+
     async def give_grace(self, region: str, lane: int, seconds: float) -> None:
         """Put off driving what is silent in this region."""
         async with translated():

@@ -1,4 +1,8 @@
-"""Lanes on RabbitMQ: a durable queue for each region and lane behind a topic exchange."""
+"""Lanes on RabbitMQ: a durable queue for each region and lane behind a topic exchange.
+
+A message goes to whoever has bound itself to its key at EXCHANGE: the MQTT session of a region that asked for that, and
+on lane 0 a queue for each path. What nobody asked for goes on to KEPT, and so to the lane's own queue.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ from typing import TYPE_CHECKING
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractExchange, AbstractIncomingMessage, AbstractQueue
 from aio_pika.exceptions import DeliveryError
+from aiormq.abc import FieldTable
 
 from gateway.adapters.rabbitmq.connection import LOST, Broker, translated, unavailable
 from gateway.ports.lanes import Delivered, Parcel
@@ -17,9 +22,14 @@ from gateway.ports.lanes import Delivered, Parcel
 if TYPE_CHECKING:
     from gateway.ports.lanes import Consumer
 
-EXCHANGE = "orbital.lanes"
+EXCHANGE = "orbital.tasks"
+KEPT = "orbital.kept"
 DEAD = "orbital.dead"
 CONFIRM_SECONDS = 15
+IMMEDIATE = 0
+# The copies of lane 0 for a region that does not read AMQP, which must not fill the broker.
+COPIES_BYTES = 16 * 2**20
+COPIES_UNREAD_MS = 86_400_000
 
 
 def queue_name(region: str, lane: int) -> str:
@@ -32,18 +42,36 @@ def routing_key(region: str, lane: int) -> str:
     return f"lane.{lane}.{region}"
 
 
-async def declare_queue(channel: AbstractChannel, region: str, lane: int, queue_type: str) -> AbstractQueue:
-    """The durable queue of a lane, bound, with a dead-letter exchange."""
-    exchange = await channel.declare_exchange(EXCHANGE, aio_pika.ExchangeType.TOPIC, durable=True)
+def copies_name(region: str) -> str:
+    """The queue of a region's lane 0 that is read by AMQP."""
+    return f"{queue_name(region, IMMEDIATE)}.amqp"
+
+
+def session_name(region: str, lane: int) -> str:
+    """The queue that the broker makes for the MQTT session of a region's lane."""
+    return f"mqtt-subscription-{queue_name(region, lane)}qos1"
+
+
+async def declare_exchanges(channel: AbstractChannel) -> AbstractExchange:
+    """The exchanges of tasks and of dead letters; gives the one that tasks are published to."""
     dead = await channel.declare_exchange(DEAD, aio_pika.ExchangeType.FANOUT, durable=True)
     dead_queue = await channel.declare_queue(DEAD, durable=True, arguments={"x-max-length": 10_000})
     await dead_queue.bind(dead)
-    queue = await channel.declare_queue(
-        queue_name(region, lane),
-        durable=True,
-        arguments={"x-dead-letter-exchange": DEAD, "x-queue-type": queue_type},
+    await channel.declare_exchange(KEPT, aio_pika.ExchangeType.TOPIC, durable=True)
+    return await channel.declare_exchange(
+        EXCHANGE, aio_pika.ExchangeType.TOPIC, durable=True, arguments={"alternate-exchange": KEPT}
     )
-    await queue.bind(exchange, routing_key(region, lane))
+
+
+async def declare_queue(channel: AbstractChannel, region: str, lane: int, queue_type: str) -> AbstractQueue:
+    """The durable queue of a lane, bound; of lane 0 also the one for AMQP, so that each path has all of it."""
+    kind: FieldTable = {"x-dead-letter-exchange": DEAD, "x-queue-type": queue_type}
+    queue = await channel.declare_queue(queue_name(region, lane), durable=True, arguments=kind)
+    await queue.bind(KEPT if lane else EXCHANGE, routing_key(region, lane))
+    if lane == IMMEDIATE:
+        limits: FieldTable = {"x-max-length-bytes": COPIES_BYTES, "x-expires": COPIES_UNREAD_MS}
+        copies = await channel.declare_queue(copies_name(region), durable=True, arguments=kind | limits)
+        await copies.bind(EXCHANGE, routing_key(region, lane))
     return queue
 
 
@@ -74,7 +102,7 @@ class LanePublisher:
             await self.close()
             self._open = AsyncExitStack()
             self._channel = await self._open.enter_async_context(self._broker.channel(confirms=True))
-            self._exchange = await self._channel.declare_exchange(EXCHANGE, aio_pika.ExchangeType.TOPIC, durable=True)
+            self._exchange = await declare_exchanges(self._channel)
         for parcel in parcels:
             if (parcel.region, parcel.lane) not in self._declared:
                 await declare_queue(self._channel, parcel.region, parcel.lane, self._queue_type)
@@ -146,6 +174,7 @@ class RabbitLanes:
             consumer = _LaneConsumer(channel)
             async with translated(), asyncio.timeout(10):
                 await channel.set_qos(prefetch_count=credit)
+                await declare_exchanges(channel)
                 queue = await declare_queue(channel, region, lane, self._queue_type)
                 tag = await queue.consume(consumer.take)
             try:
@@ -156,10 +185,17 @@ class RabbitLanes:
                     async with translated(), asyncio.timeout(5):
                         await queue.cancel(tag)
 
+    async def withdraw(self, region: str, lane: int) -> None:
+        """Unbind the MQTT session of the lane, whether there is one or not."""
+        async with self._broker.channel(confirms=False) as channel, translated(), asyncio.timeout(10):
+            underlay = await channel.get_underlay_channel()
+            await underlay.queue_unbind(session_name(region, lane), EXCHANGE, routing_key(region, lane))
+
     @asynccontextmanager
     async def ready(self, region: str, lane: int) -> AsyncIterator[Consumer]:
         """The lane's queue for somebody else to read; this consumer never has a message."""
         async with self._broker.channel(confirms=False) as channel:
             async with translated(), asyncio.timeout(10):
+                await declare_exchanges(channel)
                 await declare_queue(channel, region, lane, self._queue_type)
             yield _LaneConsumer(channel)

@@ -8,6 +8,7 @@ from typing import Any
 
 import grpc
 from orbital.v1.registry_pb2 import TaskState
+from orbital.v1.resource_pb2 import Transport
 from orbital.v1.trace_pb2 import GetTraceRequest, Hop, Trace
 from orbital.v1.trace_pb2_grpc import TraceServiceServicer
 
@@ -15,6 +16,11 @@ from gateway.domain.task import KIND_WORDS
 from gateway.ports.serving import JobRecord, Sight, TaskRecord
 from runtime.errors import NotFound
 
+PATHS = {
+    Transport.TRANSPORT_STREAM: "stream",
+    Transport.TRANSPORT_AMQP: "amqp",
+    Transport.TRANSPORT_MQTT: "mqtt",
+}
 OUTCOMES = {
     TaskState.TASK_STATE_PUBLISHED: "waiting",
     TaskState.TASK_STATE_DONE: "done",
@@ -99,8 +105,11 @@ def task_hops(task: TaskRecord) -> Iterator[Hop]:
     if task["dispatched_at"] is not None:
         first = told if denied_here else {"outcome": "published"}
         yield _hop("dispatch", task["dispatched_at"], gateway, decision_id=task["dispatch_decision"], **first, **about)
+    arrivals = task["arrivals"] or [(Transport.TRANSPORT_UNSPECIFIED, task["received_at"])]
     if task["received_at"] is not None:
-        yield _hop("receive", task["received_at"], region, outcome="journaled", **about)
+        for number, (path, at) in enumerate(arrivals):
+            outcome = "duplicate" if number else "journaled"
+            yield _hop("receive", at, region, outcome=outcome, path=PATHS.get(path, ""), **about)
     if task["decided_at"] is not None:
         allowed = "denied" if task["state"] == TaskState.TASK_STATE_DENIED else "allowed"
         yield _hop("decide", task["decided_at"], region, outcome=allowed, **decided, **about)

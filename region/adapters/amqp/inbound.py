@@ -6,14 +6,13 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import aiormq
 from aiormq.abc import AbstractChannel, DeliveredMessage
 from aiormq.exceptions import AMQPError
 
+from region.adapters.broker import Broker, tls
 from region.ports.inbound import Arrival
 from runtime.errors import Unavailable
 
@@ -25,15 +24,9 @@ ANSWER_SECONDS = 10.0
 HEARTBEAT_SECONDS = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Broker:
-    """Where the broker is, and whom the region is to it; the files are read at every connection."""
-
-    address: str
-    ca_file: Path
-    cert_file: Path
-    key_file: Path
-    virtual_host: str = "/"
+def queue_name(region: str, lane: int) -> str:
+    """The queue that is read: of lane 0, which comes by every path at once, one that is for this path alone."""
+    return f"orbital.lane.{lane}.{region}" + ("" if lane else ".amqp")
 
 
 def _unavailable(error: BaseException) -> Unavailable:
@@ -42,6 +35,8 @@ def _unavailable(error: BaseException) -> Unavailable:
 
 class AmqpInlet:
     """See region.ports.inbound.Inlet."""
+
+    fresh = False
 
     def __init__(self, channel: AbstractChannel) -> None:
         self._channel = channel
@@ -78,6 +73,10 @@ class AmqpInlet:
         except LOST as error:
             raise _unavailable(error) from error
 
+    async def leave(self) -> bool:
+        """See the port: what is not acknowledged goes back to the queue."""
+        return False
+
 
 class AmqpInbound:
     """See region.ports.inbound.Inbound. Each lane has a connection of its own."""
@@ -86,11 +85,6 @@ class AmqpInbound:
         self._broker = broker
         self._region = region
 
-    def _context(self) -> ssl.SSLContext:
-        context = ssl.create_default_context(cafile=str(self._broker.ca_file))
-        context.load_cert_chain(self._broker.cert_file, self._broker.key_file)
-        return context
-
     @asynccontextmanager
     async def open(self, lane: int, credit: int) -> AsyncIterator[Inlet]:
         """See the port."""
@@ -98,7 +92,7 @@ class AmqpInbound:
         url = f"amqps://{self._broker.address}/{host}?auth=EXTERNAL&heartbeat={HEARTBEAT_SECONDS}"
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
-                connection = await aiormq.connect(url, context=self._context())
+                connection = await aiormq.connect(url, context=tls(self._broker))
         except (*LOST, ssl.SSLError) as error:
             raise _unavailable(error) from error
         inlet: AmqpInlet | None = None
@@ -110,7 +104,7 @@ class AmqpInbound:
                     connection.closing.add_done_callback(lambda _: inlet.lost())
                     channel.closing.add_done_callback(lambda _: inlet.lost())
                     await channel.basic_qos(prefetch_count=credit)
-                    await channel.basic_consume(f"orbital.lane.{lane}.{self._region}", inlet.take)
+                    await channel.basic_consume(queue_name(self._region, lane), inlet.take)
             except LOST as error:
                 raise _unavailable(error) from error
             yield inlet

@@ -41,6 +41,14 @@ CREATE TABLE IF NOT EXISTS receipts (
     receipt BLOB NOT NULL
 ) WITHOUT ROWID;
 
+-- When a task of lane 0 first came by each path.
+CREATE TABLE IF NOT EXISTS arrivals (
+    task_id TEXT    NOT NULL,
+    path    INTEGER NOT NULL,
+    at      REAL    NOT NULL,
+    PRIMARY KEY (task_id, path)
+) WITHOUT ROWID;
+
 CREATE TABLE IF NOT EXISTS facts (
     name  TEXT PRIMARY KEY,
     value REAL NOT NULL

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import orjson
 from orbital.v1 import task_pb2 as pb
+from orbital.v1.resource_pb2 import Transport
 
 from region.domain.work import Entry, Held, Settled
 from region.ports.inspecting import Census, Stuck
@@ -19,6 +20,7 @@ from region.ports.inspecting import Census, Stuck
 T = TypeVar("T")
 SCHEMA = Path(__file__).with_name("schema.sql")
 LAST_BEAT = "last_beat"
+IMMEDIATE = 0
 PRUNE_CHUNK = 5000
 # Two weeks of a head a minute.
 HEADS_KEPT = 20_000
@@ -27,6 +29,12 @@ INSERT = "INSERT OR IGNORE INTO tasks (id, lane, sequence, resource, body, recei
 REPORT_AGAIN = """
 INSERT INTO reports (lane, report)
 SELECT lane, body FROM tasks WHERE settled = 1 AND outcome IN (?, ?) AND id IN (SELECT value FROM json_each(?))"""
+ARRIVE = """
+INSERT OR IGNORE INTO arrivals (task_id, path, at) SELECT value, ?, ? FROM json_each(?) WHERE true RETURNING task_id"""
+ARRIVALS = "SELECT task_id, path, at FROM arrivals WHERE task_id IN (SELECT value FROM json_each(?)) ORDER BY at"
+REPORT_COPIES = """
+INSERT INTO reports (lane, report)
+SELECT lane, body FROM tasks WHERE settled = 1 AND id IN (SELECT value FROM json_each(?))"""
 TRY_AGAIN = """
 UPDATE tasks SET settled = 0, body = ?, outcome = 0, due_at = 0, attempts = 0, reason = '', awaits = ''
 WHERE id = ? AND settled = 1 AND outcome NOT IN (?, ?)"""
@@ -79,22 +87,43 @@ class SqliteJournal:
             raise
         self._connection.execute("COMMIT")
 
-    async def receive(self, lane: int, tasks: Sequence[pb.Task], now: float) -> int:
+    async def receive(
+        self,
+        lane: int,
+        tasks: Sequence[pb.Task],
+        now: float,
+        path: Transport.ValueType = Transport.TRANSPORT_UNSPECIFIED,
+    ) -> int:
         """See the port."""
         rows = [(task.id, lane, task.sequence, task.resource.name, task.SerializeToString(), now) for task in tasks]
 
         def work() -> int:
             with self._transaction() as sql:
                 new = sql.executemany(INSERT, rows).rowcount
+                copies: set[str] = set()
+                if lane == IMMEDIATE and path:
+                    arrived = (path, now, _json(row[0] for row in rows))
+                    copies.update(row[0] for row in sql.execute(ARRIVE, arrived).fetchall())
                 if new < len(rows):
                     # Seen before: rows that this call inserted are pending and untried, so none of these touch them.
-                    ids = orjson.dumps([row[0] for row in rows]).decode()
+                    sql.execute(REPORT_COPIES, (_json(copies),))
+                    again = [row for row in rows if row[0] not in copies]
+                    ids = _json(row[0] for row in again)
                     sql.execute(REPORT_AGAIN, (pb.OUTCOME_DONE, pb.OUTCOME_STALE, ids))
                     sql.execute(SAY_AGAIN, (ids,))
-                    sql.executemany(TRY_AGAIN, [(row[4], row[0], pb.OUTCOME_DONE, pb.OUTCOME_STALE) for row in rows])
+                    sql.executemany(TRY_AGAIN, [(row[4], row[0], pb.OUTCOME_DONE, pb.OUTCOME_STALE) for row in again])
                 return new
 
         return await self._call(work)
+
+    async def arrivals(self, tasks: Sequence[str]) -> Mapping[str, Sequence[pb.Arrival]]:
+        """See the port."""
+        found: dict[str, list[pb.Arrival]] = {}
+        for task, path, at in await self._call(lambda: self._connection.execute(ARRIVALS, (_json(tasks),)).fetchall()):
+            arrival = pb.Arrival(transport=path)
+            arrival.time.FromNanoseconds(int(at * 1e9))
+            found.setdefault(task, []).append(arrival)
+        return found
 
     async def due(self, lane: int, now: float, limit: int) -> list[Entry]:
         """See the port."""
@@ -239,6 +268,7 @@ class SqliteJournal:
     async def prune(self, before: float) -> int:
         """See the port."""
         cursor, gone = 0, 0
+        await self._call(lambda: self._connection.execute("DELETE FROM arrivals WHERE at < ?", (before,)))
         while True:
             ends = await self._call(lambda after=cursor: self._chunk(after, before))  # type: ignore[misc]
             if ends is None:
@@ -255,6 +285,10 @@ class SqliteJournal:
         with self._transaction() as sql:
             removal = "DELETE FROM tasks WHERE row > ? AND row <= ? AND settled = 1 AND settled_at < ?"
             return last, sql.execute(removal, (after, last, before)).rowcount
+
+
+def _json(names: Iterable[str]) -> str:
+    return orjson.dumps(list(names)).decode()
 
 
 def _stuck(body: bytes, attempts: int, reason: str) -> Stuck:

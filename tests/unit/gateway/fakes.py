@@ -57,6 +57,7 @@ class FakeTasks:
         self.denials: list[Denial] = []
         self.dead: list[tuple[str, int, str, bytes]] = []
         self.grace: list[tuple[str, int]] = []
+        self.rehydrated: list[tuple[str, int]] = []
         self.contacts: list[tuple[str, int]] = []
         self.events: list[SecurityEvent] = []
 
@@ -75,6 +76,9 @@ class FakeTasks:
             self.marks[name].extend(tasks)
         done = {identity for tasks in batch.marks.values() for identity in tasks}
         self.pending = [task for task in self.pending if task.identity not in done]
+
+    async def rehydrate(self, region: str, lane: int) -> None:
+        self.rehydrated.append((region, lane))
 
     async def give_grace(self, region: str, lane: int, seconds: float) -> None:
         self.grace.append((region, lane))
@@ -147,6 +151,10 @@ class FakeLanes:
         self.messages_left = messages
         self.acknowledged: list[int] = []
         self.rejected: list[int] = []
+        self.withdrawn: list[tuple[str, int]] = []
+
+    async def withdraw(self, region: str, lane: int) -> None:
+        self.withdrawn.append((region, lane))
 
     @asynccontextmanager
     async def consume(self, region: str, lane: int, credit: int) -> AsyncIterator[Any]:

@@ -61,4 +61,4 @@ async def test_a_cut_survives_a_restart(relay):
     found, _port, place = relay
     await found.cut("us20")
     again = Relay([], place / "cut.json")
-    assert again.cut_regions == {"us20"}
+    assert again.cuts == {"us20"}

@@ -37,3 +37,11 @@ WHERE p.resource_id = u.resource_id AND p.region = u.region;
 UPDATE placement SET due_at = now() + $3 * interval '1 second'
 WHERE region = $1 AND lane = $2::smallint AND desired_generation > observed_generation
     AND attempt > 0 AND due_at < now() + $3 * interval '1 second';
+
+-- name: rehydrate
+WITH silent AS (
+    UPDATE placement SET due_at = now()
+    WHERE region = $1 AND lane = $2::smallint AND desired_generation > observed_generation AND attempt > 0
+    RETURNING lane
+)
+SELECT pg_notify('orbital_lane', min(lane)::text) FROM silent HAVING count(*) > 0;

@@ -55,3 +55,10 @@ WITH closed AS (
     RETURNING j.correlation_id
 )
 SELECT pg_notify('orbital_job', correlation_id) FROM closed;
+
+-- name: keep_arrivals
+INSERT INTO arrival (task_id, path, arrived_at)
+SELECT u.task_id, u.path, to_timestamp(u.arrived_at)
+FROM unnest($1::uuid[], $2::text[], $3::smallint[], $4::float8[]) AS u (task_id, region, path, arrived_at)
+INNER JOIN task AS t ON t.id = u.task_id AND t.region = u.region
+ON CONFLICT (task_id, path) DO NOTHING;

@@ -70,3 +70,8 @@ SELECT t.id, r.name, t.region, t.kind, t.lane, t.generation, t.state, t.reason, 
        t.created_at, t.dispatched_at, t.received_at, t.decided_at, t.executed_at, t.reported_at
 FROM task AS t INNER JOIN resource AS r ON r.id = t.resource_id
 WHERE t.correlation_id = $1 ORDER BY t.sequence LIMIT 20000;
+
+-- name: trace_arrivals
+SELECT a.task_id, a.path, a.arrived_at
+FROM arrival AS a INNER JOIN task AS t ON t.id = a.task_id
+WHERE t.correlation_id = $1 ORDER BY a.task_id, a.arrived_at LIMIT 60000;

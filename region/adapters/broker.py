@@ -1,0 +1,25 @@
+"""Where a message broker is that is reached by mutual TLS, and whom a process is to it."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """A listener, host:port, and the identity for it; the files are read at every connection."""
+
+    address: str
+    ca_file: Path
+    cert_file: Path
+    key_file: Path
+    virtual_host: str = "/"
+
+
+def tls(broker: Broker) -> ssl.SSLContext:
+    """What a connection to it is made with."""
+    context = ssl.create_default_context(cafile=str(broker.ca_file))
+    context.load_cert_chain(broker.cert_file, broker.key_file)
+    return context

@@ -1,0 +1,1 @@
+"""MQTT over mTLS, straight from the broker."""

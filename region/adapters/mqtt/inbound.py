@@ -1,0 +1,195 @@
+"""A region's lanes by MQTT: mutual TLS, QoS 1, and a session that the broker keeps while the region is away."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from paho.mqtt.client import Client, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from region.adapters.broker import Broker, tls
+from region.ports.inbound import Arrival
+from runtime.errors import Unavailable
+
+if TYPE_CHECKING:
+    from region.ports.inbound import Inlet
+
+ANSWER_SECONDS = 10.0
+KEEPALIVE_SECONDS = 5
+# As long as the broker keeps a session whose region is away.
+SESSION_SECONDS = 7 * 86_400
+AT_LEAST_ONCE = 1
+VERSIONS = {"3.1.1": MQTTProtocolVersion.MQTTv311, "5": MQTTProtocolVersion.MQTTv5}
+
+
+def client_id(region: str, lane: int) -> str:
+    """The session of a region's lane, by which the broker knows it again."""
+    return f"orbital.lane.{lane}.{region}"
+
+
+def topic(region: str, lane: int) -> str:
+    """What the broker makes of the lane's routing key."""
+    return f"lane/{lane}/{region}"
+
+
+def _unavailable(why: object) -> Unavailable:
+    return Unavailable(f"The message broker does not serve this region by MQTT ({why})", reason="BROKER_LOST")
+
+
+class _Connection:
+    """One connection. The library's thread speaks to the broker; what it says is heard in the event loop."""
+
+    def __init__(self, name: str, version: MQTTProtocolVersion, credit: int, context: ssl.SSLContext) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._five = version == VERSIONS["5"]
+        self._credit = credit
+        self._answer: asyncio.Future[Any] = self._loop.create_future()
+        self.arrived: asyncio.Queue[tuple[int, bytes] | None] = asyncio.Queue()
+        self.client = Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=name,
+            clean_session=None if self._five else False,
+            protocol=version,
+            reconnect_on_failure=False,
+            manual_ack=True,
+        )
+        self.client.tls_set_context(context)
+        self.client.connect_timeout = ANSWER_SECONDS
+        self.client.on_connect = lambda _client, _, flags, code, __: self._hear((flags.session_present, code))
+        self.client.on_subscribe = lambda _client, _, __, codes, ___: self._hear(codes)
+        self.client.on_unsubscribe = lambda _client, _, __, codes, ___: self._hear(codes)
+        self.client.on_message = self._message
+        self.client.on_disconnect = self._disconnected
+
+    async def connect(self, host: str, port: int) -> bool:
+        """Whether the broker still had the session; raises Unavailable when it lets nobody in."""
+        properties = None
+        if self._five:
+            properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+            properties.SessionExpiryInterval = SESSION_SECONDS
+            properties.ReceiveMaximum = self._credit
+        options: dict[str, Any] = {"clean_start": False, "properties": properties} if self._five else {}
+        try:
+            await asyncio.to_thread(self.client.connect, host, port, KEEPALIVE_SECONDS, **options)
+        except (OSError, ValueError) as error:
+            raise _unavailable(type(error).__name__) from error
+        self.client.loop_start()
+        present, code = await self._answered()
+        if code.is_failure:
+            raise _unavailable(code)
+        return bool(present)
+
+    async def ask(self, request: Any) -> None:
+        """Make a request and wait until the broker has agreed."""
+        self._answer = self._loop.create_future()
+        status, _ = request()
+        if status != MQTTErrorCode.MQTT_ERR_SUCCESS:
+            raise _unavailable(status.name)
+        refused = [code for code in await self._answered() if code.is_failure]
+        if refused:
+            raise _unavailable(refused[0])
+
+    async def close(self) -> None:
+        """End the connection; the broker keeps the session."""
+        self.client.disconnect()
+        await asyncio.to_thread(self.client.loop_stop)
+
+    async def _answered(self) -> Any:
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                return await self._answer
+        except TimeoutError as error:
+            raise _unavailable("it does not answer") from error
+
+    def _hear(self, said: object) -> None:
+        self._loop.call_soon_threadsafe(self._tell, said)
+
+    def _tell(self, said: object) -> None:
+        if not self._answer.done():
+            self._answer.set_result(said)
+
+    def _message(self, _client: Client, _: object, message: MQTTMessage) -> None:
+        self._loop.call_soon_threadsafe(self.arrived.put_nowait, (message.mid, bytes(message.payload)))
+
+    def _disconnected(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._lost)
+
+    def _lost(self) -> None:
+        self.arrived.put_nowait(None)
+        if not self._answer.done():
+            self._answer.set_exception(_unavailable("it ended the connection"))
+            # Nobody may be waiting for it.
+            self._answer.exception()
+
+
+class MqttInlet:
+    """See region.ports.inbound.Inlet."""
+
+    def __init__(self, connection: _Connection, subject: str, *, fresh: bool) -> None:
+        self._connection = connection
+        self._topic = subject
+        self.fresh = fresh
+        # Packets to acknowledge by tag, and those that may be: MQTT wants them in the order in which they came.
+        self._open: dict[int, int] = {}
+        self._settled: set[int] = set()
+
+    async def arrivals(self) -> AsyncIterator[Arrival]:
+        """See the port."""
+        tag = 0
+        while (message := await self._connection.arrived.get()) is not None:
+            tag += 1
+            self._open[tag] = message[0]
+            yield Arrival(tag, message[1])
+        raise Unavailable("The message broker ended the connection", reason="BROKER_LOST")
+
+    async def acknowledge(self, tag: int) -> None:
+        """See the port."""
+        self._settled.update(each for each in self._open if each <= tag)
+        self._flush()
+
+    async def reject(self, tag: int) -> None:
+        """See the port. MQTT has no word for it: the broker forgets the message, the gateway is told by the stream."""
+        self._settled.add(tag)
+        self._flush()
+
+    async def leave(self) -> bool:
+        """See the port."""
+        await self._connection.ask(lambda: self._connection.client.unsubscribe(self._topic))
+        return True
+
+    def _flush(self) -> None:
+        for tag in list(self._open):
+            if tag not in self._settled:
+                return
+            self._settled.discard(tag)
+            status = self._connection.client.ack(self._open.pop(tag), AT_LEAST_ONCE)
+            if status != MQTTErrorCode.MQTT_ERR_SUCCESS:
+                raise _unavailable(status.name)
+
+
+class MqttInbound:
+    """See region.ports.inbound.Inbound. Each lane has a connection and a session of its own."""
+
+    def __init__(self, broker: Broker, region: str, version: str) -> None:
+        self._broker = broker
+        self._region = region
+        self._version = VERSIONS[version]
+
+    @asynccontextmanager
+    async def open(self, lane: int, credit: int) -> AsyncIterator[Inlet]:
+        """See the port."""
+        host, _, port = self._broker.address.rpartition(":")
+        subject = topic(self._region, lane)
+        connection = _Connection(client_id(self._region, lane), self._version, credit, tls(self._broker))
+        try:
+            present = await connection.connect(host, int(port))
+            await connection.ask(lambda: connection.client.subscribe(subject, AT_LEAST_ONCE))
+            yield MqttInlet(connection, subject, fresh=not present)
+        finally:
+            await connection.close()

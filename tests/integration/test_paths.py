@@ -1,0 +1,292 @@
+"""One contract for the three ways by which tasks reach a region, on a real broker: lane stream, AMQP and MQTT."""
+
+import asyncio
+import datetime as dt
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from orbital.v1.dispatch_pb2_grpc import DispatchServiceServicer
+from orbital.v1.resource_pb2 import Resource, TenantSpec, Transport
+from orbital.v1.task_pb2 import Task, TaskBatch, TaskKind
+
+from gateway.adapters.rabbitmq.connection import Broker as GatewayBroker
+from gateway.adapters.rabbitmq.lanes import LanePublisher, RabbitLanes, queue_name, session_name
+from gateway.adapters.rpc.services import serve
+from gateway.flow.deliver import Contacts, Deliver, LaneTiming
+from gateway.flow.security import Security
+from gateway.main import backoff, clock
+from gateway.ports.lanes import Parcel
+from gateway.settings import RabbitMQSettings
+from region.adapters.amqp.inbound import AmqpInbound
+from region.adapters.broker import Broker
+from region.adapters.journal.sqlite import SqliteJournal, open_journal
+from region.adapters.mqtt.inbound import MqttInbound
+from region.adapters.stream.gateway import GrpcGateway
+from region.flow.lane import Lane, LaneSettings
+from region.flow.lease import Beats
+from region.flow.signals import Contact, LaneSignals
+from region.flow.transport import Choice, Inflow, News
+from region.ports.inbound import Inbound
+from region.ports.world import real
+from runtime.lifecycle import Backoff
+from runtime.signatures import TASKS, Signer, region_identity
+from stack.secret_files import write_private
+from stack.state import State
+from tests.unit.gateway.fakes import FakeTasks
+from tests.unit.runtime.keys import Keys
+
+REGION, LANE, CREDIT = "eu10", 1, 8
+PATHS = {
+    "stream": Transport.TRANSPORT_STREAM,
+    "amqp": Transport.TRANSPORT_AMQP,
+    "mqtt": Transport.TRANSPORT_MQTT,
+}
+
+
+async def until(look: Callable[[], Awaitable[bool]], seconds: float = 15) -> None:
+    async with asyncio.timeout(seconds):
+        while not await look():  # noqa: ASYNC110 - what is waited for is in a database or a broker
+            await asyncio.sleep(0.05)
+
+
+def certify(place: Path, target: Path) -> None:
+    """A certificate of the region, by the stack's root."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    root = x509.load_pem_x509_certificate((place / "identity" / "ca.pem").read_bytes())
+    signing: Any = serialization.load_pem_private_key((place / "secrets" / "root-ca.key").read_bytes(), None)
+    now = dt.datetime.now(dt.UTC)
+    name = x509.UniformResourceIdentifier(region_identity(REGION))
+    builder = x509.CertificateBuilder(root.subject, x509.Name([]), key.public_key(), x509.random_serial_number())
+    builder = builder.not_valid_before(now - dt.timedelta(minutes=1)).not_valid_after(now + dt.timedelta(hours=1))
+    signed = builder.add_extension(x509.SubjectAlternativeName([name]), critical=False).sign(signing, hashes.SHA256())
+    write_private(target / "cert.pem", signed.public_bytes(serialization.Encoding.PEM))
+    form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    write_private(target / "key.pem", key.private_bytes(*form))
+
+
+class Sidecar(DispatchServiceServicer):
+    """What the two Envoys say of the caller."""
+
+    def __init__(self, deliver: Deliver) -> None:
+        self._deliver = deliver
+
+    async def Subscribe(self, request_iterator: Any, context: Any) -> None:  # type: ignore[override]  # noqa: N802
+        await self._deliver.serve(region_identity(REGION), REGION, request_iterator, context.write)
+
+
+@dataclass
+class World:
+    """A region's lane and the gateway's side of it."""
+
+    place: Path
+    keys: Keys
+    broker: GatewayBroker
+    inbounds: dict[str, Inbound]
+    tasks: FakeTasks = field(default_factory=FakeTasks)
+    news: News = field(default_factory=News)
+    running: AsyncExitStack = field(default_factory=AsyncExitStack)
+
+    async def publish(self, numbers: Sequence[int], signer: Signer | None = None) -> None:
+        publisher = LanePublisher(self.broker, "classic")
+        parcels = []
+        for number in numbers:
+            resource = Resource(name=f"tenants/t{number}", generation=1, tenant=TenantSpec())
+            kind = TaskKind.TASK_KIND_DEFINE_TENANT
+            task = Task(id=f"{number:032x}", kind=kind, lane=LANE, sequence=number, region=REGION, resource=resource)
+            batch = TaskBatch(region=REGION, lane=LANE, tasks=[task]).SerializeToString()
+            parcels.append(Parcel(REGION, LANE, (signer or self.keys.gateway).sign(TASKS, batch).SerializeToString()))
+        await publisher.publish(parcels)
+        await publisher.close()
+
+    @asynccontextmanager
+    async def reads(self, path: str, journal: SqliteJournal) -> AsyncIterator[None]:
+        """The region reads its lane by this path inside the block; without word to anybody it is gone afterwards."""
+        world, signals = real(), LaneSignals()
+        choice = Choice(journal, frozenset(PATHS.values()))
+        choice.take(PATHS[path])
+        socket = f"unix:{self.place / 'gateway.sock'}"
+        lane = Lane(
+            *(REGION, LANE, GrpcGateway(socket, REGION), journal, self.keys.region, self.keys.public_keys),
+            *(Beats(journal, world, 60.0), signals, Contact(), choice, self.news, world),
+            LaneSettings(CREDIT, 4, 0.0, 10.0),
+        )
+        runs = [lane.run] if path == "stream" else []
+        if path in self.inbounds:
+            inflow = (LANE, self.inbounds[path], PATHS[path], choice, lane.receiver(), self.news, CREDIT, world)
+            runs.append(Inflow(*inflow).run)
+        parts = [asyncio.ensure_future(run()) for run in runs]
+        try:
+            yield
+        finally:
+            for part in parts:
+                part.cancel()
+            await asyncio.gather(*parts, return_exceptions=True)
+
+    async def refused(self) -> str:
+        """The reason of the message that was refused, as the gateway hears it or would hear it by the stream."""
+        if self.tasks.dead:
+            return self.tasks.dead[0][2].partition(":")[0]
+        async with asyncio.timeout(0.2):
+            while (news := await self.news.next()).WhichOneof("message") != "refusal":
+                self.news.told()
+            return news.refusal.reason.partition(":")[0]
+
+
+@pytest.fixture
+async def world(parts: tuple[Path, State], rabbitmq_settings: RabbitMQSettings, tmp_path: Path) -> AsyncIterator[World]:
+    place, state = parts
+    certify(place, tmp_path)
+    identity = (place / "identity" / "ca.pem", tmp_path / "cert.pem", tmp_path / "key.pem")
+    inbounds: dict[str, Inbound] = {
+        "amqp": AmqpInbound(Broker(f"127.0.0.1:{state.ports['amqps']}", *identity), REGION),
+        "mqtt": MqttInbound(Broker(f"127.0.0.1:{state.ports['mqtt']}", *identity), REGION, "3.1.1"),
+    }
+    broker = GatewayBroker(rabbitmq_settings, "test", Backoff(random.random, first=0.05, most=0.2))
+    keeping = asyncio.ensure_future(broker.run())
+    made = World(tmp_path, Keys.make(tmp_path), broker, inbounds)
+    security = Security(made.tasks, made.tasks)
+    deliver = Deliver(
+        *(RabbitLanes(broker, "classic"), made.tasks, None, security, Contacts(made.tasks)),  # type: ignore[arg-type]
+        *(LaneTiming(0.5, 60.0, 0.0), frozenset({LANE}), clock, backoff, lambda: None),
+    )
+
+    async def connected() -> bool:
+        return bool(broker.version)
+
+    try:
+        await until(connected)
+        await forget(broker)
+        async with serve(f"unix:{tmp_path / 'gateway.sock'}", {"Dispatch": Sidecar(deliver)}) as server:
+            await server.serving(True)
+            yield made
+    finally:
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
+
+
+async def forget(broker: GatewayBroker) -> None:
+    """Neither the lane's queue nor its session is left of another test."""
+    async with broker.channel(confirms=False) as channel:
+        underlay = await channel.get_underlay_channel()
+        for name in (queue_name(REGION, LANE), session_name(REGION, LANE)):
+            await underlay.queue_delete(name)
+
+
+async def kept(journal: SqliteJournal) -> list[int]:
+    """The tasks that the journal holds, in their order."""
+    return [entry.task.sequence for entry in await journal.due(LANE, 1e12, 1000)]
+
+
+@pytest.fixture
+async def journal(tmp_path: Path) -> AsyncIterator[SqliteJournal]:
+    async with open_journal(tmp_path / "journal.db") as opened:
+        yield opened
+
+
+async def holds(journal: SqliteJournal, *numbers: int) -> None:
+    async def look() -> bool:
+        return await kept(journal) == list(numbers)
+
+    await until(look)
+
+
+async def ready(world: World, path: str) -> None:
+    """MQTT keeps what comes once its session is there; what came before is in the lane's queue, for the stream."""
+    if path == "mqtt":
+        async with world.inbounds[path].open(LANE, CREDIT):
+            pass
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_what_is_published_arrives_once_though_the_region_was_away(
+    world: World, journal: SqliteJournal, tmp_path: Path, path: str
+) -> None:
+    await ready(world, path)
+    await world.publish([1, 2, 3])
+    async with world.reads(path, journal):
+        await holds(journal, 1, 2, 3)
+        await world.publish([4, 5])
+        await holds(journal, 1, 2, 3, 4, 5)
+    async with open_journal(tmp_path / "other.db") as other, world.reads(path, other):
+        # All of it was acknowledged: a journal that knows nothing gets only what is new.
+        await world.publish([6])
+        await holds(other, 6)
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_nothing_is_acknowledged_before_it_is_in_the_journal(
+    world: World, journal: SqliteJournal, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await ready(world, path)
+    asked = asyncio.Event()
+
+    async def never(*_: object) -> int:
+        asked.set()
+        await asyncio.Event().wait()
+        return 0
+
+    await world.publish([1, 2, 3])
+    with monkeypatch.context() as patch:
+        patch.setattr(journal, "receive", never)
+        async with world.reads(path, journal), asyncio.timeout(15):
+            await asked.wait()
+    async with world.reads(path, journal):
+        await holds(journal, 1, 2, 3)
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_what_is_not_signed_by_the_gateway_is_told_and_is_gone(
+    world: World, journal: SqliteJournal, tmp_path: Path, path: str
+) -> None:
+    await ready(world, path)
+    await world.publish([1])
+    await world.publish([2], world.keys.other)
+    await world.publish([3])
+    async with world.reads(path, journal):
+        await holds(journal, 1, 3)
+    assert await world.refused() == "WRONG_SIGNER"
+    async with open_journal(tmp_path / "other.db") as other, world.reads(path, other):
+        await world.publish([4])
+        await holds(other, 4)
+
+
+async def test_a_lost_session_is_told_and_a_kept_one_is_not(world: World, journal: SqliteJournal) -> None:
+    async def lost() -> bool:
+        try:
+            async with asyncio.timeout(0.1):
+                told = (await world.news.next()).WhichOneof("message") == "rehydrate"
+        except TimeoutError:
+            return False
+        world.news.told()
+        return told
+
+    async with world.reads("mqtt", journal):
+        await until(lost)
+    async with world.reads("mqtt", journal):
+        await world.publish([1])
+        await holds(journal, 1)
+    assert not await lost()
+    await forget(world.broker)
+    async with world.reads("mqtt", journal):
+        await until(lost)
+
+
+async def test_a_lane_whose_session_is_not_read_any_more_is_read_by_stream(
+    world: World, journal: SqliteJournal
+) -> None:
+    await ready(world, "mqtt")
+    async with world.reads("stream", journal):
+
+        async def withdrawn() -> bool:
+            await world.publish([1])
+            return await kept(journal) == [1]
+
+        await until(withdrawn)
