@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pydantic import BaseModel
 
 from checker.settings import CheckerSettings
+from console.web.settings import ConsoleSettings
 from gateway.settings import GatewaySettings
 from region.settings import RegionSettings
 from runtime.settings import describe
@@ -33,6 +34,7 @@ def page() -> str:
     parts += table("A gateway process: `python -m gateway.main`", GatewaySettings, "ORBITAL_")
     parts += table("A region's process: `python -m region.main`", RegionSettings, "ORBITAL_")
     parts += table("A region's checker: `python -m checker.main`", CheckerSettings, "ORBITAL_")
+    parts += table("The console: `python -m console.web.main`", ConsoleSettings, "ORBITAL_")
     parts += table("The stack on one machine: `./orbital up`", StackSettings, "ORBITAL_")
     return "".join(parts)
 

@@ -12,6 +12,7 @@ from stack.openbao.customer import CustomerBao
 from stack.openbao.region import RegionBao
 from stack.openbao.world import GlobalBao
 from stack.parts.checker import Checker
+from stack.parts.console import Console
 from stack.parts.edge import EdgeEnvoy, EdgeKeys, EdgeOpa
 from stack.parts.envoy import GatewayEnvoy, RegionEnvoy
 from stack.parts.existing import ExistingPostgres, ExistingRabbitMQ
@@ -37,6 +38,7 @@ GLOBAL_PORTS = (
         "gateway-mtls",
         "gateway-jwt",
         "gateway-bundles",
+        "console",
     ),
     *("opa-gateway-immediate", "opa-gateway-bulk"),
 )
@@ -85,7 +87,7 @@ def processes(site: Site) -> list[Unit]:
     roles = ("immediate", "bulk")
     found: list[Unit] = [Policies(site), GatewayEnvoy(site)]
     found += [Opa(site, f"opa-gateway-{role}", "", "gateway-bundles") for role in roles]
-    found += [Gateway(site, role) for role in roles]
+    found += [*(Gateway(site, role) for role in roles), Console(site)]
     for region in site.regions:
         found.append(RegionEnvoy(site, region))
         bundles = f"region-{region.name}-bundles"

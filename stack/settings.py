@@ -39,6 +39,7 @@ class Stack(Section):
     postgres: Path | None = Field(None, description="A directory with PostgreSQL's `initdb`, `postgres` and `psql`")
     rabbitmq: Path | None = Field(None, description="Root of usr/lib/rabbitmq and usr/lib/erlang (`/` if installed)")
     softhsm: Path | None = Field(None, description="A root holding libsofthsm2.so and softhsm2-util (`/` if installed)")
+    chromium: Path | None = Field(None, description="A Chromium for the tests, in place of the one that is downloaded")
     postgres_server: PostgresServer | None = Field(None, description="An existing server, in place of a private one")
     rabbitmq_server: RabbitMQServer | None = Field(None, description="An existing server, in place of a private one")
     postgres_user: str = Field("nobody", description="Who PostgreSQL runs as when the stack is started by root")

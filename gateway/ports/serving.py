@@ -132,5 +132,8 @@ class Sight(Protocol):
     async def job(self, correlation_id: str) -> registry.Job | None:
         """How far a change has converged."""
 
+    async def jobs(self, request: registry.ListJobsRequest, size: int) -> registry.ListJobsResponse:
+        """A page of changes, newest first."""
+
     async def trace(self, correlation_id: str) -> tuple[JobRecord | None, Sequence[TaskRecord]]:
         """A job and what is stored of its tasks, in order of sequence."""

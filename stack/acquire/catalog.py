@@ -10,6 +10,7 @@ from pathlib import Path
 
 from runtime.errors import OrbitalError
 from stack.acquire.brokers import rabbitmq, softhsm
+from stack.acquire.chromium import chromium
 from stack.acquire.commands import AcquireError
 from stack.acquire.opa_build import opa
 from stack.acquire.wheels import wheel
@@ -46,6 +47,8 @@ PARTS = {
         Part("softhsm", softhsm, "", "the distribution's packages softhsm2 and libsofthsm2", "SOFTHSM"),
     )
 }
+# Wanted by tests alone, so that no stack waits for it.
+BROWSER = Part("chromium", chromium, "chromium", "the distribution's package chromium-headless-shell", "CHROMIUM")
 
 
 def path(name: str, settings: Stack | None = None) -> Path:
@@ -53,7 +56,7 @@ def path(name: str, settings: Stack | None = None) -> Path:
 
     Acquires the part if it is not in the cache. Raises AcquireError naming part, what was tried and the setting.
     """
-    part = PARTS[name]
+    part = BROWSER if name == BROWSER.name else PARTS[name]
     own = getattr(settings or load_settings(), name)
     if own is not None:
         if not own.exists():

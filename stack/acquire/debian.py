@@ -24,16 +24,23 @@ def release() -> str:
 
 
 def packages(
-    name: str, wanted: Sequence[str], adapt: Callable[[Path, Path], None] = lambda _here, _final: None
+    name: str,
+    wanted: Sequence[str],
+    adapt: Callable[[Path, Path], None] = lambda _here, _final: None,
+    *,
+    needs: bool = False,
 ) -> Path:
-    """The tree of the packages `wanted`, unpacked; `adapt(tree, final place)` may change it before it is published."""
+    """The tree of the packages `wanted`, unpacked; `adapt(tree, final place)` may change it before it is published.
+
+    With `needs`, what they depend on and this machine lacks is in it too.
+    """
 
     def build(temporary: Path, final: Path) -> None:
         if not shutil.which("apt-get") or not shutil.which("dpkg"):
             raise AcquireError("apt-get and dpkg are not on this machine")
         archives = temporary / ".archives"
         archives.mkdir()
-        _download(archives, wanted)
+        _download(archives, wanted, needs=needs)
         for archive in sorted(archives.glob("*.deb")):
             run(["dpkg", "-x", str(archive), str(temporary)], cwd=temporary)
         shutil.rmtree(archives)
@@ -42,11 +49,17 @@ def packages(
     return provide(f"{name}-{release()}", build)
 
 
-def _download(archives: Path, wanted: Sequence[str]) -> None:
+def _download(archives: Path, wanted: Sequence[str], *, needs: bool) -> None:
     """With the machine's package lists, or with private ones where those are missing or stale."""
     download = ["apt-get", "-q", *QUICK, "-o", "APT::Sandbox::User="]
+    fetch = ["download", *wanted]
+    if needs:
+        # Nothing is installed and nothing locked: apt only says what would be needed, and fetches that.
+        (archives / "partial").mkdir()
+        download += ["-y", "-o", "Debug::NoLocking=true", "-o", f"Dir::Cache::archives={archives}"]
+        fetch = ["install", "--download-only", "--no-install-recommends", *wanted]
     try:
-        run([*download, "download", *wanted], cwd=archives)
+        run([*download, *fetch], cwd=archives)
     except AcquireError as error:
         first = error.message
     else:
@@ -58,7 +71,7 @@ def _download(archives: Path, wanted: Sequence[str]) -> None:
     except AcquireError as error:
         first = error.message
     try:
-        run([*download, *private, "download", *wanted], cwd=archives)
+        run([*download, *private, *fetch], cwd=archives)
     except AcquireError as error:
         raise AcquireError(f"{error.message}; before that, {first}") from error
     finally:

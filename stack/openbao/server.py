@@ -17,7 +17,7 @@ from stack.site import Site
 from stack.unit import Launch, Server
 
 CONFIGURATION = """
-ui = false
+ui = {ui}
 api_addr = "https://127.0.0.1:{port}"
 cluster_addr = "https://127.0.0.1:{cluster}"
 storage "raft" {{
@@ -49,6 +49,7 @@ class OpenBao(Server):
     """What all of them share. `root_token` is the file of the token that only the stack's own set-up uses."""
 
     requires: tuple[str, ...] = ("authority",)
+    ui = False
 
     def __init__(self, site: Site, name: str) -> None:
         super().__init__(site)
@@ -72,6 +73,7 @@ class OpenBao(Server):
         (place / "raft").mkdir(mode=0o700, exist_ok=True)
         configuration = CONFIGURATION.format(
             name=self.name,
+            ui=str(self.ui).lower(),
             place=place,
             unseal=unseal,
             port=self.site.ports[self.name],

@@ -6,6 +6,7 @@ import hvac
 
 from stack.identity.authority import sign_intermediate
 from stack.openbao.client import audit_headers, ensure_approle, ensure_mount
+from stack.openbao.people import set_up_people
 from stack.openbao.server import OpenBao
 from stack.site import JWT, TRUST_DOMAIN, Site
 
@@ -44,14 +45,18 @@ path "signing/sign/proofs/*" { capabilities = ["create", "update"] }
 class GlobalBao(OpenBao):
     """Its PKI is an intermediate of the stack's root; its identity tokens carry the region's name as a claim."""
 
+    # Its login page is the console's.
+    ui = True
+
     def __init__(self, site: Site) -> None:
         super().__init__(site, "openbao-global")
 
     def set_up(self, client: hvac.Client) -> None:
-        """Issuer, one role for each identity's name, token key and role, one login for each JWT region."""
+        """Issuer, one role for each identity's name, token key and role, people, one login for each JWT region."""
         self._issuer(client)
         self._signing(client)
         self._tokens(client)
+        set_up_people(self.site, client, self.address)
         accessor = ""
         for region in self.site.regions:
             if region.auth == JWT:

@@ -11,11 +11,14 @@ import aiohttp
 
 from runtime import envoy, templates
 from stack.acquire.cache import root as cache
+from stack.openbao import people
+from stack.secret_files import kept_secret
 from stack.site import JWT, ROOT, Region, Site
 from stack.unit import Launch, Server
 
 SIDECARS = ROOT / "envoy" / "sidecars"
 PROBES = ROOT / "envoy" / "listeners" / "probes.yaml"
+CONSOLE = ROOT / "envoy" / "listeners" / "console.yaml"
 IDENTITY = ROOT / "envoy" / "identity"
 # A token that nobody believes, until the region has fetched its own.
 NO_TOKEN = "none"  # noqa: S105
@@ -74,14 +77,17 @@ class Envoy(Server):
 
 
 class GatewayEnvoy(Envoy):
-    """In front of the gateway: mTLS, TLS + JWT, and the loopback port of the gateway's own policy engines."""
+    """In front of the gateway: mTLS, TLS + JWT, people's browsers, and a loopback port of its own policy engines."""
+
+    more = CONSOLE
 
     def __init__(self, site: Site) -> None:
         super().__init__(site, "envoy-gateway", "gateway", "gateway.yaml")
 
     def parameters(self) -> Mapping[str, templates.Parameter]:
         """Ports, and who issues tokens."""
-        issuer = f"https://{self.site.address('openbao-global')}/v1/identity/oidc"
+        bao = f"https://{self.site.address('openbao-global')}"
+        issuer = f"{bao}/v1/identity/oidc"
         return {
             "MTLS_PORT": self.site.ports["gateway-mtls"],
             "JWT_PORT": self.site.ports["gateway-jwt"],
@@ -90,7 +96,19 @@ class GatewayEnvoy(Envoy):
             "OIDC_JWKS_URI": f"{issuer}/.well-known/keys",
             "OIDC_PORT": self.site.ports["openbao-global"],
             "OIDC_CA_FILE": str(self.site.authority()),
+            "CONSOLE_PORT": self.site.ports["console"],
+            "CONSOLE_CLIENT": self.site.secret("console-client-id").read_text(),
+            "CONSOLE_SECRETS": str(self.site.layout.secrets),
+            "PEOPLE_ISSUER": people.issuer(bao),
+            "LOGIN_PAGE": people.login_page(bao),
         }
+
+    def _prepare(self) -> Launch:
+        kept_secret(self.site.secret("console-cookie-key"), 64)
+        for name in ("console-client-secret", "console-cookie-key"):
+            secret = {"NAME": name, "SECRET": self.site.secret(name).read_text()}
+            templates.write(templates.render(IDENTITY / "secret.yaml", secret), self.site.secret(f"{name}.yaml"))
+        return super()._prepare()
 
 
 class RegionEnvoy(Envoy):

@@ -86,6 +86,17 @@ def _task(row: asyncpg.Record) -> registry.TaskStatus:
     return task
 
 
+def _job(row: asyncpg.Record) -> registry.Job:
+    """The head of a change; one that has converged is done with all of its placements."""
+    names = ("correlation_id", "actor", "action", "detail", "total")
+    job = registry.Job(**{name: row[name] for name in names})
+    job.create_time.FromDatetime(row["created_at"])
+    if row["converged_at"] is not None:
+        job.converge_time.FromDatetime(row["converged_at"])
+        job.converged = job.total
+    return job
+
+
 class PostgresSight:
     """Answers every Get, List and Watch."""
 
@@ -118,7 +129,12 @@ class PostgresSight:
                 connected=row["connected"],
                 placements=row["placements"],
                 drifting=row["drifting"],
+                stalled=row["stalled"],
+                waiting=row["waiting"],
+                policy_revisions=row["revisions"],
             )
+            if row["behind_since"] is not None:
+                region.behind_since.FromDatetime(row["behind_since"])
             if row["contacted_at"] is not None:
                 region.last_contact_at.FromDatetime(row["contacted_at"])
         return answer
@@ -187,13 +203,8 @@ class PostgresSight:
         if not rows:
             return None
         head = rows[0]
-        job = registry.Job(
-            correlation_id=correlation_id, actor=head["actor"], action=head["action"], total=head["total"]
-        )
-        job.create_time.FromDatetime(head["created_at"])
+        job = _job(head)
         if head["converged_at"] is not None:
-            job.converge_time.FromDatetime(head["converged_at"])
-            job.converged = job.total
             return job
         for row in await self._fetch("job_regions", correlation_id):
             region = job.regions.add(
@@ -203,6 +214,18 @@ class PostgresSight:
                 region.last_contact_at.FromDatetime(row["contacted_at"])
         job.converged = max(job.total - sum(region.behind for region in job.regions), 0)
         return job
+
+    async def jobs(self, request: registry.ListJobsRequest, size: int) -> registry.ListJobsResponse:
+        """A page of changes, newest first."""
+        (token,) = read_token(request.page_token, 1)
+        rows = await self._fetch("jobs", token, request.action, size)
+        more = write_token(rows[-1]["correlation_id"]) if len(rows) == size else ""
+        answer = registry.ListJobsResponse(next_page_token=more)
+        for row in rows:
+            job = _job(row)
+            job.converged = max(job.total - row["behind"], 0)
+            answer.jobs.append(job)
+        return answer
 
     async def trace(self, correlation_id: str) -> tuple[JobRecord | None, Sequence[TaskRecord]]:
         """A job and what is stored of its tasks, in order of sequence."""

@@ -9,12 +9,13 @@ from weakref import WeakValueDictionary
 
 import grpc
 from orbital.v1 import registry_pb2 as registry
-from orbital.v1.flag_pb2 import HEALTH_STATUS_OUT_OF_SYNC, HEALTH_STATUS_UNKNOWN
+from orbital.v1.flag_pb2 import HEALTH_STATUS_OUT_OF_SYNC
 from orbital.v1.registry_pb2_grpc import RegistryServiceServicer
 from orbital.v1.resource_pb2 import Resource
 
 from gateway.adapters.rpc.caller import caller
-from gateway.domain.health import severity, verdict
+from gateway.adapters.rpc.fleet import Fleet
+from gateway.domain.health import severity
 from gateway.domain.resource import parse_name
 from gateway.ports.edges import EdgeStore
 from gateway.ports.flags import FlagStore
@@ -55,6 +56,7 @@ class RegistryRpc(RegistryServiceServicer):
         self._flags = flags
         self._edges = edges
         self._news = news
+        self._fleet = Fleet(sight, flags)
 
     async def Declare(  # noqa: N802
         self, request: registry.DeclareRequest, context: Context
@@ -99,21 +101,7 @@ class RegistryRpc(RegistryServiceServicer):
         context: Context,  # noqa: ARG002
     ) -> registry.ListRegionsResponse:
         """See registry.proto."""
-        answer = await self._sight.regions()
-        flags, versions, held = await self._flags.flags(""), await self._flags.versions(), await self._flags.holds()
-        for region in answer.regions:
-            name = region.resource.name.rpartition("/")[2]
-            # A region that was declared a moment ago may not be among the flags yet: it has not been heard either.
-            if name in flags:
-                region.status, region.status_reason = verdict(flags[name])
-            else:
-                region.status, region.status_reason = HEALTH_STATUS_UNKNOWN, "CHECKER_NEVER_HEARD"
-            region.versions.update(versions.get(name, {}))
-            for hold in held.get(name, ()):
-                told = region.holds.add(lane=hold.lane, reason=hold.reason, message=hold.message)
-                if hold.since is not None:
-                    told.since.FromDatetime(hold.since)
-        return answer
+        return await self._fleet.regions()
 
     async def ListFlags(  # noqa: N802
         self,
@@ -202,6 +190,23 @@ class RegistryRpc(RegistryServiceServicer):
             if job.HasField("converge_time"):
                 return
             await _wait(end)
+
+    async def ListJobs(  # noqa: N802
+        self,
+        request: registry.ListJobsRequest,
+        context: Context,  # noqa: ARG002
+    ) -> registry.ListJobsResponse:
+        """See registry.proto."""
+        return await self._sight.jobs(request, page_size(request.page_size or 100, 1000))
+
+    async def WatchRegions(  # noqa: N802
+        self,
+        request: registry.WatchRegionsRequest,  # noqa: ARG002
+        context: Context,  # noqa: ARG002
+    ) -> AsyncIterator[registry.WatchRegionsResponse]:
+        """See registry.proto."""
+        async for changed in self._fleet.watch():
+            yield changed
 
     async def WatchPlacements(  # noqa: N802
         self,

@@ -64,6 +64,14 @@ allow if {
 	own_edge != ""
 }
 
+# A page of the console. What may be seen and done there is decided again, by the calls that the page makes.
+allow if {
+	console_page
+	component == "gateway"
+	person != ""
+	count(data.orbital.roles[principal]) > 0
+}
+
 # Who calls ----------------------------------------------------------------------------------------------------------
 
 certificate := object.get(input, ["attributes", "source", "principal"], "")
@@ -105,6 +113,20 @@ own_edge := name if {
 principal := concat("", ["spiffe://orbital/region/", token.region]) if {
 	certificate == ""
 	regex.match(`^[a-z0-9][a-z0-9-]{0,62}$`, token.region)
+}
+
+# Only the provider of people's tokens writes here; see envoy/listeners/console.yaml.
+default person := ""
+
+person := name if {
+	certificate == ""
+	name := input.attributes.metadataContext.filterMetadata["envoy.filters.http.jwt_authn"].person_payload.person
+	regex.match(`^[a-z0-9][a-z0-9-]{0,62}$`, name)
+}
+
+principal := concat("", ["spiffe://orbital/person/", person]) if {
+	person != ""
+	token == {}
 }
 
 default identified := false
@@ -176,6 +198,10 @@ edge_call if {
 	path == concat("/", ["/edge/status", own_edge])
 }
 
+default console_page := false
+
+console_page if input.attributes.contextExtensions.listener == "console"
+
 default spoken_for := ""
 
 spoken_for := headers["x-orbital-region"] if data.orbital.rpcs[path].speaks_for == "header"
@@ -229,6 +255,12 @@ refusal := {
 	"message": sprintf("%s is not allowed: only edges of this region may, each for itself.", [principal]),
 } if {
 	edge_path
+} else := {
+	"status": 403,
+	"reason": "NO_ROLE",
+	"message": sprintf("%s has no role, so there is nothing here to see. Roles are given in policies/data/roles.yaml.", [principal]),
+} if {
+	console_page
 } else := {
 	"status": 403,
 	"reason": "UNKNOWN_METHOD",

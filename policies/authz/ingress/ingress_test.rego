@@ -24,6 +24,10 @@ http(principal, method, path) := {
 
 with_token(payload) := {"attributes": {"metadataContext": {"filterMetadata": {"envoy.filters.http.jwt_authn": {"jwt_payload": payload}}}}}
 
+with_person(payload) := {"attributes": {"metadataContext": {"filterMetadata": {"envoy.filters.http.jwt_authn": {"person_payload": payload}}}}}
+
+at_console := {"attributes": {"contextExtensions": {"listener": "console"}}}
+
 with_header(name, value) := {"attributes": {"request": {"http": {"headers": {name: value}}}}}
 
 operator := "spiffe://orbital/person/operator"
@@ -274,4 +278,48 @@ test_edges_of_the_region_fetch_and_deliver if {
 	refused(at_region(http("spiffe://orbital/edge/us20/edge-1", "GET", "/edge/bundle.tar.gz")), 403, "NOT_AN_EDGE")
 	refused(at_gateway(http(edge, "GET", "/edge/bundle.tar.gz")), 403, "NOT_AN_EDGE")
 	refused(at_region(http("", "GET", "/edge/bundle.tar.gz")), 401, "NO_IDENTITY")
+}
+
+# People with a token ------------------------------------------------------------------------------------------------
+
+page(payload) := object.union(object.union(http("", "GET", "/fleet"), with_person(payload)), at_console)
+
+test_person_with_a_token_has_the_roles_of_that_name if {
+	decided := at_gateway(object.union(grpc("", declare), with_person({"person": "operator"})))
+	decided.allowed == true
+	decided.headers == {"x-orbital-principal": operator}
+	refused(at_gateway(object.union(grpc("", declare), with_person({"person": "auditor"}))), 403, "ROLE_MISSING")
+}
+
+test_officer_kills_and_declares_nothing if {
+	officer := with_person({"person": "officer"})
+	at_gateway(object.union(grpc("", "/orbital.v1.RegistryService/Kill"), officer)).allowed == true
+	refused(at_gateway(object.union(grpc("", declare), officer)), 403, "ROLE_MISSING")
+}
+
+test_pages_are_for_people_with_a_role if {
+	every name in ["operator", "officer", "auditor"] {
+		at_gateway(page({"person": name})).allowed == true
+	}
+	decided := at_gateway(page({"person": "stranger"}))
+	refused(decided, 403, "NO_ROLE")
+	contains(decided.body, "has no role")
+}
+
+test_pages_are_for_nobody_else if {
+	every payload in [{}, {"person": ""}, {"person": 7}, {"person": "../operator"}, {"region": "us20"}] {
+		refused(at_gateway(page(payload)), 401, "NO_IDENTITY")
+	}
+	refused(at_gateway(object.union(http("", "GET", "/fleet"), at_console)), 401, "NO_IDENTITY")
+	refused(at_region(page({"person": "operator"})), 403, "NO_ROLE")
+	at_gateway(object.union(http(operator, "GET", "/fleet"), at_console)).allowed == false
+	without := object.union(http("", "GET", "/fleet"), with_person({"person": "operator"}))
+	refused(at_gateway(without), 403, "UNKNOWN_METHOD")
+}
+
+test_a_token_is_of_a_person_or_of_a_region if {
+	both := object.union(with_person({"person": "operator"}), with_token({"region": "us20"}))
+	at_gateway(object.union(grpc("", declare), both)).allowed == false
+	claimed := with_token({"person": "operator"})
+	refused(at_gateway(object.union(grpc("", declare), claimed)), 401, "NO_IDENTITY")
 }

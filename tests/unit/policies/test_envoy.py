@@ -18,14 +18,16 @@ ENVOY = ROOT / "envoy"
 GOLDEN = Path(__file__).parent / "golden"
 SIDECARS = sorted((ENVOY / "sidecars").glob("*.yaml"))
 PROBES = ENVOY / "listeners" / "probes.yaml"
+CONSOLE = ENVOY / "listeners" / "console.yaml"
 ENGINES = [ROOT / "policies" / f"{name}.yaml" for name in ("opa", "edge")]
-TEMPLATES = [*SIDECARS, PROBES, *sorted((ENVOY / "identity").glob("*.yaml")), *ENGINES]
+TEMPLATES = [*SIDECARS, PROBES, CONSOLE, *sorted((ENVOY / "identity").glob("*.yaml")), *ENGINES]
 
 
-def parameters(template, place="/place"):
+def parameters(template, place="/place", first_port=20000):
     values = {name: f"{place}/{name.lower()}" for name in parameters_of(template)}
-    ports = {name: 20000 + n for n, name in enumerate(sorted(name for name in values if name.endswith("_PORT")))}
+    ports = {name: first_port + n for n, name in enumerate(sorted(name for name in values if name.endswith("_PORT")))}
     words = {"REGION": "eu10", "OIDC_ISSUER": "https://ias.test", "OIDC_JWKS_URI": "https://ias.test/keys", "NAME": "n"}
+    words |= {"PEOPLE_ISSUER": "https://ias.test/people", "LOGIN_PAGE": "https://ias.test/login"}
     return values | ports | {name: word for name, word in words.items() if name in values}
 
 
@@ -49,8 +51,11 @@ def test_envoy_accepts_it(template, tmp_path):
     write(render(ENVOY / "identity" / "token.yaml", {"TOKEN": "t"}), tmp_path / "identity" / "token.yaml")
     (tmp_path / "oidc_ca_file").write_bytes((tmp_path / "identity" / "current" / "ca.pem").read_bytes())
     (tmp_path / "logs").mkdir()
-    more = PROBES if template.stem.startswith("region-") else None
-    given |= parameters(PROBES, str(tmp_path)) if more else {}
+    for name in ("console-client-secret", "console-cookie-key"):
+        document = render(ENVOY / "identity" / "secret.yaml", {"NAME": name, "SECRET": "s"})
+        write(document, tmp_path / "console_secrets" / f"{name}.yaml")
+    more = {"region": PROBES, "gateway": CONSOLE}.get(template.stem.partition("-")[0])
+    given |= parameters(more, str(tmp_path), 21000) if more else {}
     prepare(template, given, tmp_path / "envoy.yaml", envoy=binary("envoy"), stamps=tmp_path / "stamps", more=more)
     assert (tmp_path / "envoy.yaml").stat().st_mode & 0o777 == 0o600
     assert len(list((tmp_path / "stamps").iterdir())) == 1
@@ -131,7 +136,7 @@ def test_cluster_that_is_missing_is_named():
         check_clusters(document)
 
 
-@pytest.mark.parametrize("template", SIDECARS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("template", [*SIDECARS, CONSOLE], ids=lambda path: path.stem)
 def test_nothing_listens_beyond_this_machine_and_no_tls_below_1_3(template):
     text = yaml.dump(render(template, parameters(template)))
     assert set(re.findall(r"address: ([0-9.]+)", text)) == {"127.0.0.1"}

@@ -10,17 +10,30 @@ ORDER BY name LIMIT $4;
 -- name: region_status
 SELECT r.name, r.body, r.generation, r.correlation_id, r.updated_at, c.contacted_at,
        coalesce(c.open AND c.contacted_at > now() - interval '10 seconds', false) AS connected,
-       coalesce(p.placements, 0) AS placements, coalesce(p.drifting, 0) AS drifting
+       coalesce(p.placements, 0) AS placements, coalesce(b.drifting, 0) AS drifting, coalesce(b.stalled, 0) AS stalled,
+       coalesce(b.waiting, '{0,0,0}') AS waiting, b.behind_since, coalesce(e.revisions, '{}') AS revisions
 FROM resource AS r
 LEFT JOIN (
     SELECT region, max(contacted_at) AS contacted_at, bool_or(open) AS open FROM contact GROUP BY region
 ) AS c
     ON c.region = substr(r.name, 9)
 LEFT JOIN (
-    SELECT region, count(*) AS placements,
-           count(*) FILTER (WHERE desired_generation > observed_generation OR withdrawn) AS drifting
-    FROM placement GROUP BY region
+    SELECT region, count(*) AS placements FROM placement GROUP BY region
 ) AS p ON p.region = substr(r.name, 9)
+LEFT JOIN (
+    SELECT p.region, count(*) AS drifting, count(*) FILTER (WHERE p.reason <> '' OR p.withdrawn) AS stalled,
+           ARRAY[count(*) FILTER (WHERE p.lane = 0), count(*) FILTER (WHERE p.lane = 1), count(*) FILTER (WHERE p.lane = 2)]
+               AS waiting,
+           min(j.created_at) AS behind_since
+    FROM placement AS p LEFT JOIN job AS j ON j.correlation_id = p.correlation_id
+    WHERE p.desired_generation > p.observed_generation OR p.withdrawn
+    GROUP BY p.region
+) AS b ON b.region = substr(r.name, 9)
+LEFT JOIN (
+    SELECT substring(name FROM '^opa-(.+)-(?:immediate|bulk)$') AS region,
+           array_agg(DISTINCT revision ORDER BY revision) AS revisions
+    FROM engine WHERE revision <> '' GROUP BY 1
+) AS e ON e.region = substr(r.name, 9)
 WHERE r.kind = 1
 ORDER BY r.name;
 
@@ -55,6 +68,17 @@ FROM denial WHERE ($1 = '' OR correlation_id = $1) ORDER BY id DESC LIMIT $2;
 -- name: job
 SELECT correlation_id, actor, action, detail, decision_id, process, total, created_at, converged_at
 FROM job WHERE correlation_id = $1;
+
+-- name: jobs
+-- Correlation IDs sort by time.
+SELECT j.correlation_id, j.actor, j.action, j.detail, j.total, j.created_at, j.converged_at,
+       CASE WHEN j.converged_at IS NULL THEN (
+           SELECT count(*) FROM placement AS p
+           WHERE p.correlation_id = j.correlation_id AND p.desired_generation > p.observed_generation
+       ) ELSE 0 END AS behind
+FROM job AS j
+WHERE ($1 = '' OR j.correlation_id < $1) AND ($2 = '' OR j.action = $2)
+ORDER BY j.correlation_id DESC LIMIT $3;
 
 -- name: job_regions
 SELECT p.region, count(*) AS behind, max(p.reason) AS reason, max(c.contacted_at) AS contacted_at,

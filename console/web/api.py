@@ -1,0 +1,86 @@
+"""The way to the gateway: the public API, called with the token of whoever asks; the console itself has no rights."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import uuid4
+
+import grpc
+from orbital.v1.audit_pb2_grpc import AuditServiceStub
+from orbital.v1.policy_pb2_grpc import PolicyServiceStub
+from orbital.v1.receipt_pb2_grpc import ProofServiceStub
+from orbital.v1.registry_pb2_grpc import RegistryServiceStub
+from orbital.v1.trace_pb2_grpc import TraceServiceStub
+
+from console.web.person import Person
+from runtime.errors import Unavailable
+from runtime.rpc import from_rpc_error
+
+MAX_MESSAGE = 64 * 1024 * 1024
+CALL_SECONDS = 20.0
+# Names one call in the decision log of whichever policy engine answers it.
+CORRELATION = "x-orbital-correlation-id"
+OPTIONS = [
+    ("grpc.max_receive_message_length", MAX_MESSAGE),
+    ("grpc.initial_reconnect_backoff_ms", 200),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+]
+
+
+class Gateway:
+    """The services of the gateway; every call may raise OrbitalError."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        # The stubs are typed for a synchronous channel.
+        untyped: Any = channel
+        self.registry: Any = RegistryServiceStub(untyped)
+        self.trace: Any = TraceServiceStub(untyped)
+        self.proof: Any = ProofServiceStub(untyped)
+        self.policy: Any = PolicyServiceStub(untyped)
+        self.audit: Any = AuditServiceStub(untyped)
+
+    async def call(self, person: Person, method: Any, request: Any) -> Any:
+        """The answer to a unary call."""
+        try:
+            return await method(request, timeout=CALL_SECONDS, metadata=_metadata(person))
+        except grpc.aio.AioRpcError as error:
+            raise _translated(error) from error
+
+    async def stream(self, person: Person, method: Any, request: Any) -> AsyncIterator[Any]:
+        """The answers of a stream, until it ends, breaks or the person's token does."""
+        answers = method(request, timeout=person.seconds_left, metadata=_metadata(person))
+        try:
+            async for answer in answers:
+                yield answer
+        except grpc.aio.AioRpcError as error:
+            raise _translated(error) from error
+        finally:
+            answers.cancel()
+
+    async def pages(self, person: Person, method: Any, request: Any) -> AsyncIterator[Any]:
+        """Every page of a listing."""
+        while True:
+            answer = await self.call(person, method, request)
+            yield answer
+            if not answer.next_page_token:
+                return
+            request.page_token = answer.next_page_token
+
+
+@asynccontextmanager
+async def open_gateway(address: str) -> AsyncIterator[Gateway]:
+    """The gateway inside the block; it need not be there yet."""
+    async with grpc.aio.insecure_channel(address, options=OPTIONS) as channel:
+        yield Gateway(channel)
+
+
+def _metadata(person: Person) -> tuple[tuple[str, str], ...]:
+    return ("authorization", f"Bearer {person.token}"), (CORRELATION, uuid4().hex)
+
+
+def _translated(error: grpc.aio.AioRpcError) -> Exception:
+    if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return Unavailable("The gateway did not answer in time.")
+    return from_rpc_error(error)

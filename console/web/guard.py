@@ -1,0 +1,84 @@
+"""What holds for every request: who asks, forms made here alone, headers that bind the browser, errors as pages."""
+
+from __future__ import annotations
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from console.web.forms import Forms
+from console.web.person import Person, person_of
+from console.web.render import Templates
+from runtime.errors import (
+    Conflict,
+    Denied,
+    Exhausted,
+    Invalid,
+    NotFound,
+    OrbitalError,
+    Precondition,
+    Unauthenticated,
+    Unavailable,
+)
+from runtime.logs import get_logger
+
+log = get_logger(__name__)
+
+WHO = web.RequestKey("who", Person)
+CHANGING = {"POST"}
+TOKEN_FIELD = "form"  # noqa: S105 - the name of a field
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        "form-action 'self'; frame-ancestors 'none'; base-uri 'none'; require-trusted-types-for 'script'; "
+        "trusted-types 'none'"
+    ),
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+STATUS: dict[type[OrbitalError], int] = {
+    Invalid: 400,
+    Unauthenticated: 401,
+    Denied: 403,
+    NotFound: 404,
+    Conflict: 409,
+    Precondition: 409,
+    Exhausted: 429,
+    Unavailable: 503,
+}
+
+
+def guard(templates: Templates, forms: Forms, origin: str) -> Middleware:
+    """The middleware round every page."""
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            request[WHO] = person_of(request)
+            if request.method in CHANGING:
+                await _made_here(request, forms, origin)
+            response = await handler(request)
+        except OrbitalError as error:
+            response = templates.problem(request, STATUS.get(type(error), 500), error)
+        except web.HTTPNotFound:
+            response = templates.problem(request, 404, NotFound("There is no such page."))
+        except web.HTTPMethodNotAllowed as error:
+            raise web.HTTPMethodNotAllowed(error.method, error.allowed_methods, headers=HEADERS) from error
+        if not response.prepared:
+            for name, value in HEADERS.items():
+                response.headers.setdefault(name, value)
+        return response
+
+    return middleware
+
+
+async def _made_here(request: web.Request, forms: Forms, origin: str) -> None:
+    """Raise Denied on a form of another site, in whatever way it was made."""
+    site = request.headers.get("Sec-Fetch-Site", "same-origin")
+    if request.headers.get("Origin") != origin or site != "same-origin":
+        raise Denied("This request came from another site. Nothing was done.", reason="OTHER_ORIGIN")
+    fields = await request.post()
+    field = fields.get(TOKEN_FIELD, "")
+    forms.check(field if isinstance(field, str) else "", request[WHO].principal, request.path)

@@ -1,0 +1,41 @@
+"""Server-sent events: what changes is pushed. Every source sends a beat, so that a page can tell silence from calm."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from console.web.guard import HEADERS
+from console.web.person import Person
+from runtime.errors import OrbitalError
+
+# Before the token ends, so that the page can be opened again with a new one.
+SPARE_SECONDS = 20.0
+Event = tuple[str, Mapping[str, Any]]
+
+
+async def send_events(request: web.Request, person: Person, events: AsyncIterator[Event]) -> web.StreamResponse:
+    """Answer with `events` until they end, the browser goes away, or the person's token is about to end."""
+    response = web.StreamResponse(headers={**HEADERS, "Content-Type": "text/event-stream"})
+    await response.prepare(request)
+    last: Event = ("bye", {"why": "over"})
+    with suppress(ConnectionError):
+        try:
+            async with asyncio.timeout(max(0.0, person.seconds_left - SPARE_SECONDS)):
+                async for name, body in events:
+                    await response.write(_event(name, body))
+        except TimeoutError:
+            last = ("bye", {"why": "session"})
+        except OrbitalError as error:
+            last = ("trouble", {"message": error.message})
+        await response.write(_event(*last))
+    return response
+
+
+def _event(name: str, body: Mapping[str, Any]) -> bytes:
+    return b"event: %s\ndata: %s\n\n" % (name.encode(), orjson.dumps(body))

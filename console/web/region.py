@@ -1,0 +1,45 @@
+"""Region: what is wrong here, since when, and what happens next."""
+
+from __future__ import annotations
+
+import asyncio
+
+from aiohttp import web
+from orbital.v1 import registry_pb2 as registry
+
+from console.cli import rows
+from console.web import status
+from console.web.console import CONSOLE, routes
+from console.web.guard import WHO
+from runtime.errors import NotFound
+
+LISTED = 200
+
+
+@routes.get("/regions/{name}")
+async def region(request: web.Request) -> web.Response:
+    """One region: its flags with their evidence, what drifts, what it did last."""
+    console, person, name = request.app[CONSOLE], request[WHO], request.match_info["name"]
+    api, call = console.gateway.registry, console.gateway.call
+    behind = registry.PlacementFilter(region=name, drifting_only=True)
+    everything, flags, placements, tasks, edges = await asyncio.gather(
+        call(person, api.ListRegions, registry.ListRegionsRequest()),
+        call(person, api.ListFlags, registry.ListFlagsRequest(region=name)),
+        call(person, api.ListPlacements, registry.ListPlacementsRequest(filter=behind, page_size=LISTED)),
+        call(person, api.ListTasks, registry.ListTasksRequest(region=name, page_size=50)),
+        call(person, api.ListEdges, registry.ListEdgesRequest(region=name)),
+    )
+    found = next((one for one in everything.regions if one.resource.name == f"regions/{name}"), None)
+    if found is None:
+        raise NotFound(f"There is no region called {name}.")
+    return console.templates.page(
+        request,
+        "region.html",
+        region=status.told(rows.region(found)),
+        versions=dict(sorted(found.versions.items())),
+        flags=[rows.flag(one) for one in flags.flags],
+        placements=[rows.placement(one) for one in placements.placements],
+        more=bool(placements.next_page_token),
+        tasks=[rows.task(one) for one in tasks.tasks],
+        edges=[rows.edge(one) for one in edges.edges],
+    )

@@ -1,0 +1,76 @@
+"""People in the global OpenBao: accounts with passwords, and the OIDC provider by which the console knows them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import hvac
+
+from stack.secret_files import kept_secret, write_private
+from stack.site import Site
+
+# Names of accounts; what each may do is said in policies/data/roles.yaml.
+PEOPLE = ("officer", "operator", "auditor")
+PROVIDER = "people"
+CLIENT = "console"
+SCOPE = "orbital"
+CALLBACK = "/oauth/callback"
+# A person whose rights are taken away has them for no longer than this.
+TOKEN_TTL = "15m"  # noqa: S105 - a duration
+_OIDC = "identity/oidc"
+
+
+def issuer(address: str) -> str:
+    """The `iss` of people's tokens."""
+    return f"{address}/v1/{_OIDC}/provider/{PROVIDER}"
+
+
+def login_page(address: str) -> str:
+    """Where a browser is sent to log in."""
+    return f"{address}/ui/vault/identity/oidc/provider/{PROVIDER}/authorize"
+
+
+def set_up_people(site: Site, client: hvac.Client, address: str) -> None:
+    """One account and one entity for each of PEOPLE, and the console as the provider's only client."""
+    methods = client.sys.list_auth_methods()["data"]
+    if "userpass/" not in methods:
+        client.sys.enable_auth_method("userpass")
+        methods = client.sys.list_auth_methods()["data"]
+    # The login page then asks for a name and a password, and for nothing else.
+    client.sys.tune_auth_method("userpass", listing_visibility="unauth")
+    entities = [_person(site, client, name, methods["userpass/"]["accessor"]) for name in PEOPLE]
+    _write(client, "key/people", {"algorithm": "ES256", "allowed_client_ids": "*"})
+    _write(client, "assignment/people", {"entity_ids": entities})
+    _write(client, f"scope/{SCOPE}", {"template": '{"person": {{identity.entity.metadata.person}}}'})
+    registered = {
+        "key": "people",
+        "assignments": ["people"],
+        "redirect_uris": [f"{origin(site)}{CALLBACK}"],
+        "id_token_ttl": TOKEN_TTL,
+        "access_token_ttl": TOKEN_TTL,
+    }
+    _write(client, f"client/{CLIENT}", registered)
+    known = client.read(f"{_OIDC}/client/{CLIENT}")["data"]
+    write_private(site.secret("console-client-id"), known["client_id"])
+    write_private(site.secret("console-client-secret"), known["client_secret"])
+    provider = {"issuer": address, "allowed_client_ids": [known["client_id"]], "scopes_supported": [SCOPE]}
+    _write(client, f"provider/{PROVIDER}", provider)
+
+
+def origin(site: Site) -> str:
+    """The console's scheme, host and port: another host than OpenBao's, because cookies do not tell ports apart."""
+    return f"https://localhost:{site.ports['console']}"
+
+
+def _person(site: Site, client: hvac.Client, name: str, accessor: str) -> str:
+    password = kept_secret(site.secret(f"person-{name}-password"), 24)
+    client.auth.userpass.create_or_update_user(name, password)
+    identity = client.secrets.identity
+    identity.create_or_update_entity_by_name(f"person-{name}", metadata={"person": name})
+    entity: str = identity.read_entity_by_name(f"person-{name}")["data"]["id"]
+    identity.create_or_update_entity_alias(name=name, canonical_id=entity, mount_accessor=accessor)
+    return entity
+
+
+def _write(client: hvac.Client, path: str, body: Mapping[str, object]) -> None:
+    client.write_data(f"{_OIDC}/{path}", data=dict(body))
