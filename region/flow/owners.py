@@ -35,17 +35,23 @@ log = get_logger(__name__)
 LANE = 0
 WIDTH = 8
 TRIES = 5
-# Reading which L1 are in use takes at most a tenth of the time.
+# Which L1 are in use is read again after so many rounds of questions, and takes at most a tenth of the time. What is
+# served in between tells of itself.
+READ_ROUNDS = 5
 READ_SHARE = 10
 
 
 @dataclass(slots=True)
 class Root:
-    """An L1 that some System here is wrapped by: those Systems, and since when its provider was not reached, or 0."""
+    """An L1 that some System here is wrapped by: those Systems, and since when its provider was not reached, or 0.
+
+    `unsettled` are those Systems for which an allowance means work: what was refused, and what broke off.
+    """
 
     away_since: float
     refused: bool = False
     systems: set[Name] = field(default_factory=set)
+    unsettled: set[Name] = field(default_factory=set)
 
 
 def unknown(l1: keys.L1) -> float:
@@ -72,7 +78,7 @@ class Owners:
         read_at = took = 0.0
         while True:
             now = self._parts.world.now()
-            if now >= read_at + max(self._seconds, READ_SHARE * took):
+            if now >= read_at + max(READ_ROUNDS * self._seconds, READ_SHARE * took):
                 await self._read()
                 read_at, took = now, self._parts.world.now() - now
             await self.ask_all()
@@ -121,7 +127,10 @@ class Owners:
     def _note(self, name: Name, record: keys.SystemRecord, before: Mapping[keys.L1, Root]) -> None:
         if record.key and (record.open or record.refused_at):
             known = before.get(record.l1) or Root(unknown(record.l1))
-            self._roots.setdefault(record.l1, Root(known.away_since, known.refused)).systems.add(name)
+            root = self._roots.setdefault(record.l1, Root(known.away_since, known.refused))
+            root.systems.add(name)
+            if not (record.open and record.settled):
+                root.unsettled.add(name)
 
     async def _ask(self, l1: keys.L1, root: Root) -> None:
         try:
@@ -142,16 +151,20 @@ class Owners:
         except OrbitalError as error:
             log.error("l1_not_asked", provider=l1.provider, reason=error.reason, error=error.message)
         else:
-            back, root.away_since, root.refused = root.away_since, 0.0, False
-            await self._each(root.systems, lambda system: self._allow(system, l1, was_away=bool(back)))
+            back, told = bool(root.away_since), root.systems if root.away_since or root.refused else root.unsettled
+            root.away_since, root.refused = 0.0, False
+            root.unsettled = await self._each(told, lambda system: self._allow(system, l1, was_away=back))
 
-    async def _each(self, systems: Iterable[Name], work: Callable[[Name], Awaitable[None]]) -> None:
+    async def _each(self, systems: Iterable[Name], work: Callable[[Name], Awaitable[None]]) -> set[Name]:
+        """Those that failed: they are tried again at the next question."""
+        failed = set()
         for system in sorted(systems, key=lambda one: one.path):
             try:
                 await work(system)
             except OrbitalError as error:
-                # Asked again, and so tried again, a moment later.
                 log.warning("l1_not_settled", system=system.resource, reason=error.reason, error=error.message)
+                failed.add(system)
+        return failed
 
     async def _revoke(self, system: Name, l1: keys.L1, why: str) -> None:
         """Destroy the active L2 of a System whose L1 its owner refused, once; what broke off is finished."""

@@ -193,3 +193,13 @@ async def test_a_rotation_of_l1_moves_to_another_provider_without_an_interruptio
     region.kms.refused.add(ROOT)
     await region.ask()
     assert region.transit == before
+
+
+async def test_a_question_whose_answer_changes_nothing_reads_no_record(region: Region) -> None:
+    owners = region.owners()
+    await owners._read()
+    await owners.ask_all()
+    dying, _ = crashing(region.parts, 0, after=False)
+    owners._parts = replace(dying, providers=region.parts.providers)
+    await owners.ask_all()
+    assert await region.reports() == []
