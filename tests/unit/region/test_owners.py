@@ -199,6 +199,7 @@ async def test_a_question_whose_answer_changes_nothing_reads_no_record(region: R
     owners = region.owners()
     await owners._read()
     await owners.ask_all()
+    await region.forget()
     dying, _ = crashing(region.parts, 0, after=False)
     owners._parts = replace(dying, providers=region.parts.providers)
     await owners.ask_all()
