@@ -45,13 +45,16 @@ class Engine:
                 group.create_task(self._keep(unit), name=unit.name)
 
     async def stop(self) -> None:
-        """End the processes, those that need others first, all of a layer at once."""
+        """End the processes, each as soon as all that need it have ended."""
         requires = {unit.name: [need for need in unit.requires if need in self._is_ready] for unit in self._units}
-        for layer in reversed(order.layers(requires)):
-            async with asyncio.TaskGroup() as group:
-                for name in layer:
-                    if name in self._running:
-                        group.create_task(self._end(name))
+        waiting, ends = order.ending(requires), set[asyncio.Task[None]]()
+        while waiting.is_active():
+            for name in waiting.get_ready():
+                ends.add(asyncio.create_task(self._end(name), name=name))
+            ended, ends = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            for task in ended:
+                await task
+                waiting.done(task.get_name())
 
     async def _keep(self, unit: Unit) -> None:
         for need in unit.requires:
@@ -129,7 +132,10 @@ class Engine:
         raise Stalled(f"{server.name} was not ready within {self._ready_seconds:.0f} s: {why}")
 
     async def _end(self, name: str) -> None:
-        """End what is left of the process and of its descendants; returns when the kernel has forgotten them."""
+        """End what is left of the process, if it runs, and of its descendants, until the kernel has forgotten them."""
+        if name not in self._running:
+            return
+        began = time.monotonic()
         child, launch, started = self._running.pop(name)
         self.parts[name].status = "stopping"
         self._changed()
@@ -142,6 +148,7 @@ class Engine:
         await asyncio.to_thread(process.end, left, 0.5)
         self.parts[name].status, self.parts[name].pid = "stopped", None
         self._changed()
+        log.info("part ended", part=name, seconds=round(time.monotonic() - began, 2))
 
     def _last_words(self, name: str) -> str:
         """The end of the part's log, for the message."""

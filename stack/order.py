@@ -24,16 +24,15 @@ def closure(wanted: Iterable[str], requires: Requirements) -> list[str]:
     return [name for name in requires if name in found]
 
 
-def layers(requires: Requirements) -> list[list[str]]:
-    """Names in layers, each needing earlier layers alone; raises Invalid on a circle."""
-    sorter = TopologicalSorter({name: set(needs) for name, needs in requires.items()})
+def ending(requires: Requirements) -> TopologicalSorter[str]:
+    """Gives each name once all that need it are done; raises Invalid on a circle."""
+    sorter = TopologicalSorter[str]()
+    for name, needs in requires.items():
+        sorter.add(name)
+        for need in needs:
+            sorter.add(need, name)
     try:
         sorter.prepare()
     except CycleError as error:
         raise Invalid(f"Parts need each other in a circle: {' > '.join(error.args[1])}") from error
-    found = []
-    while sorter.is_active():
-        layer = sorted(sorter.get_ready())
-        found.append(layer)
-        sorter.done(*layer)
-    return found
+    return sorter

@@ -20,13 +20,22 @@ def test_closure_names_an_unknown_part():
         order.closure(["rabbit"], NEEDS)
 
 
-def test_layers_come_after_what_they_need():
-    assert order.layers(NEEDS) == [["a", "d"], ["b"], ["c"]]
+def rounds(needs):
+    """What may end at once, round by round."""
+    waiting = order.ending(needs)
+    while waiting.is_active():
+        names = waiting.get_ready()
+        yield sorted(names)
+        waiting.done(*names)
+
+
+def test_each_ends_after_all_that_need_it():
+    assert list(rounds(NEEDS)) == [["c", "d"], ["b"], ["a"]]
 
 
 def test_a_circle_is_refused():
     with pytest.raises(Invalid, match="circle"):
-        order.layers({"a": ("b",), "b": ("a",)})
+        order.ending({"a": ("b",), "b": ("a",)})
 
 
 def test_the_whole_estate_has_an_order_and_no_dangling_needs(tmp_path):
@@ -36,7 +45,7 @@ def test_the_whole_estate_has_an_order_and_no_dangling_needs(tmp_path):
     needs = estate.needs(units)
     assert len(names) == len(units)
     assert all(set(wanted) <= names for wanted in needs.values())
-    assert len(order.layers({unit.name: unit.requires for unit in units})) > 3
+    assert len(list(rounds({unit.name: unit.requires for unit in units}))) > 3
 
 
 def test_only_some_parts(tmp_path):
