@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import random
+import signal
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from runtime.errors import Stalled
 from runtime.lifecycle import Backoff
@@ -21,6 +23,8 @@ log = get_logger(__name__)
 ASK_EVERY = 0.1
 ASK_SECONDS = 5.0
 STEADY_SECONDS = 30.0
+# For what a process left behind when it ended.
+LEFT_BEHIND_SECONDS = 0.5
 
 
 class Engine:
@@ -34,6 +38,8 @@ class Engine:
         self._ready_seconds = ready_seconds
         self._changed = changed
         self._is_ready = {unit.name: asyncio.Event() for unit in units}
+        # A thread waits for each process that ends; they may all end at once.
+        self._enders = ThreadPoolExecutor(max_workers=max(1, len(units)))
         self._running: dict[str, tuple[asyncio.subprocess.Process, Launch, int]] = {}
         self.parts = {unit.name: PartState() for unit in units if isinstance(unit, Server)}
         self.steps = {unit.name: PartState() for unit in units if isinstance(unit, Step)}
@@ -141,14 +147,17 @@ class Engine:
         self._changed()
         left = process.members(child.pid, started)
         leader = [seen for seen in left if seen.pid == child.pid]
-        await asyncio.to_thread(process.end, leader, launch.grace, launch.stop)
+        await self._waited(leader, launch.grace, launch.stop)
         left = process.members(child.pid, started)
         if launch.strays:
             left += process.working_in(launch.strays)
-        await asyncio.to_thread(process.end, left, 0.5)
+        await self._waited(left, LEFT_BEHIND_SECONDS)
         self.parts[name].status, self.parts[name].pid = "stopped", None
         self._changed()
         log.info("part ended", part=name, seconds=round(time.monotonic() - began, 2))
+
+    async def _waited(self, seen: list[process.Seen], grace: float, first: signal.Signals = signal.SIGTERM) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._enders, process.end, seen, grace, first)
 
     def _last_words(self, name: str) -> str:
         """The end of the part's log, for the message."""

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+POLL = 0.05
 PROC = Path("/proc")
 
 
@@ -88,5 +89,5 @@ def _gone(processes: list[Seen], seconds: float) -> bool:
     while any(alive(process.pid, process.started) for process in processes):
         if time.monotonic() >= deadline:
             return False
-        time.sleep(0.02)
+        time.sleep(POLL)
     return True
