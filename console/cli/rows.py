@@ -282,6 +282,7 @@ def job(one: registry.Job) -> Row:
         "correlation_id": one.correlation_id,
         "actor": one.actor,
         "action": one.action,
+        "detail": one.detail,
         "created_at": iso(one.create_time),
         "converged_at": iso(one.converge_time),
         "total": one.total,

@@ -12,10 +12,11 @@ from console.web.render import Templates
 
 @dataclass(frozen=True, slots=True)
 class Console:
-    """The gateway and the templates."""
+    """The gateway, the templates, and the authority (PEM) that signatures of the audit trail lead to."""
 
     gateway: Gateway
     templates: Templates
+    authority: bytes
 
 
 CONSOLE = web.AppKey("console", Console)

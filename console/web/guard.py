@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable
+
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
@@ -55,23 +58,39 @@ def guard(templates: Templates, forms: Forms, origin: str) -> Middleware:
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        try:
+        async def answer() -> web.StreamResponse:
             request[WHO] = person_of(request)
             if request.method in CHANGING:
                 await _made_here(request, forms, origin)
-            response = await handler(request)
-        except OrbitalError as error:
-            response = templates.problem(request, STATUS.get(type(error), 500), error)
-        except web.HTTPNotFound:
-            response = templates.problem(request, 404, NotFound("There is no such page."))
-        except web.HTTPMethodNotAllowed as error:
-            raise web.HTTPMethodNotAllowed(error.method, error.allowed_methods, headers=HEADERS) from error
+            return await handler(request)
+
+        response = await _answered(request, answer(), templates)
         if not response.prepared:
             for name, value in HEADERS.items():
                 response.headers.setdefault(name, value)
         return response
 
     return middleware
+
+
+async def _answered(
+    request: web.Request, answering: Awaitable[web.StreamResponse], templates: Templates
+) -> web.StreamResponse:
+    """The answer, or a page that says what went wrong."""
+    try:
+        return await answering
+    except OrbitalError as error:
+        return templates.problem(request, STATUS.get(type(error), 500), error)
+    except web.HTTPNotFound:
+        return templates.problem(request, 404, NotFound("There is no such page."))
+    except web.HTTPException as error:
+        error.headers.update(HEADERS)
+        raise
+    except (asyncio.CancelledError, ConnectionError):
+        raise
+    except Exception as error:  # the one place where an unexpected error becomes a page
+        log.error("unexpected", error=type(error).__name__, exc_info=error)
+        return templates.problem(request, 500, OrbitalError("An internal error; it is in the console's log."))
 
 
 async def _made_here(request: web.Request, forms: Forms, origin: str) -> None:

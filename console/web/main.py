@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 
 from aiohttp import web
 
-from console.web import fleet, region, static_files
+from console.web import audit, change, fleet, kill, policy, region, search, static_files, tenants, trace
 from console.web.api import open_gateway
 from console.web.console import CONSOLE, Console, routes
 from console.web.forms import Forms
@@ -22,7 +22,7 @@ from runtime.settings import read_secret
 log = get_logger(__name__)
 
 # Importing a page adds its routes.
-PAGES = (fleet, region, static_files)
+PAGES = (fleet, region, tenants, change, kill, trace, policy, audit, search, static_files)
 LARGEST_FORM = 512 * 1024
 
 
@@ -35,7 +35,7 @@ async def main(settings: ConsoleSettings) -> None:
         application = web.Application(
             middlewares=[guard(templates, forms, settings.origin)], client_max_size=LARGEST_FORM
         )
-        application[CONSOLE] = Console(gateway, templates)
+        application[CONSOLE] = Console(gateway, templates, settings.ca_file.read_bytes())
         application.router.add_routes(routes)
         runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
         await runner.setup()

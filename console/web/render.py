@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,8 @@ from typing import Any
 from aiohttp import web
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
-from console.cli.moments import age
-from console.web.person import Person, person_of
+from console.cli.moments import age, elapsed
+from console.web.person import PERSON, Person, person_of
 from runtime.errors import OrbitalError, Unauthenticated
 
 HERE = Path(__file__).parent
@@ -48,6 +49,8 @@ class Templates:
         self._environment.filters["age"] = lambda moment: age(moment, time.time())
         self._environment.filters["clock"] = clock
         self._environment.filters["words"] = words
+        self._environment.filters["person"] = lambda principal: principal.removeprefix(PERSON)
+        self._environment.globals["took"] = took
 
     def page(self, request: web.Request, template: str, *, status: int = 200, **values: Any) -> web.Response:
         """A page for whoever asks."""
@@ -75,6 +78,11 @@ def clock(moment: str | None) -> str:
 def words(term: str) -> str:
     """`out_of_sync` as people write it."""
     return term.replace("_", " ").capitalize()
+
+
+def took(begin: str, end: str) -> str:
+    """How long it was between two RFC 3339 times."""
+    return elapsed((datetime.fromisoformat(end) - datetime.fromisoformat(begin)).total_seconds())
 
 
 def _known(request: web.Request) -> Person | None:

@@ -17,4 +17,5 @@ class ConsoleSettings(Settings):
     listen: Path = Field(description="Unix socket for HTTP; only the Envoy in front may reach it")
     gateway: str = Field(description="gRPC address where Envoy takes people's tokens: unix:PATH")
     origin: str = Field(pattern=r"^https://[^/]+$", description="Scheme, host and port that browsers use")
+    ca_file: Path = Field(description="Authority that the signatures of the audit trail lead to, PEM")
     form_key_file: Path = Field(description="File with the key that vouches for forms; 32 characters at least")

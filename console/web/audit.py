@@ -1,0 +1,113 @@
+"""Audit: whether history is whole."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import orjson
+from aiohttp import web
+from orbital.v1.audit_pb2 import AuditHead, AuditRecord, ListAuditRequest
+
+from console.cli.moments import iso
+from console.web.console import CONSOLE, routes
+from console.web.guard import HEADERS, WHO
+from console.web.live import Event, send_events
+from runtime.errors import Invalid
+from runtime.trail import Held, Trail, write_line
+
+PAGE, LISTED = 2000, 60
+
+
+@routes.get("/audit")
+async def audit(request: web.Request) -> web.Response:
+    """The end of the trail, and what it takes to check all of it."""
+    console, person = request.app[CONSOLE], request[WHO]
+    call, api = console.gateway.call, console.gateway.audit.ListAudit
+    head = AuditHead.FromString((await call(person, api, ListAuditRequest(page_size=1))).newest.head)
+    before = request.query.get("before", "")
+    end = int(before) if before.isdecimal() and len(before) < 19 else head.sequence + LISTED // 2
+    answer = await call(person, api, ListAuditRequest(after=max(0, end - LISTED), page_size=LISTED))
+    records = [_told(one) for one in reversed(answer.records)]
+    return console.templates.page(
+        request,
+        "audit.html",
+        sequence=head.sequence,
+        hash=head.hash.hex(),
+        signed_at=iso(head.sign_time),
+        records=records,
+        older=max(0, answer.records[0].sequence - 1) if answer.records else 0,
+    )
+
+
+def _told(record: AuditRecord) -> dict[str, object]:
+    fields = orjson.loads(record.body)
+    told = [(key, value if isinstance(value, str) else orjson.dumps(value).decode()) for key, value in fields.items()]
+    return {
+        "sequence": record.sequence,
+        "time": iso(record.record_time),
+        "kind": record.kind,
+        "fields": [(key, value) for key, value in told if value not in ("", "null", "0")],
+        "correlation_id": str(fields.get("correlation_id", "")),
+        "hash": record.hash.hex(),
+    }
+
+
+@routes.get("/live/audit")
+async def verify(request: web.Request) -> web.StreamResponse:
+    """The whole chain and its signed heads, checked here; told as it goes."""
+    return await send_events(request, request[WHO], _verified(request))
+
+
+async def _verified(request: web.Request) -> AsyncIterator[Event]:
+    trail = Trail(request.app[CONSOLE].authority)
+    try:
+        async for page in _pages(request):
+            await asyncio.to_thread(_follow, trail, page)
+            yield "checked", {"sequence": trail.sequence, "heads": trail.heads}
+        trail.end()
+    except Invalid as error:
+        yield "verdict", {"whole": False, "said": error.message}
+        return
+    yield "verdict", {"whole": True, "said": f"Whole to #{trail.sequence:,}: {trail.heads:,} signed heads hold."}
+
+
+def _follow(trail: Trail, items: list[AuditRecord | Held]) -> None:
+    for item in items:
+        if isinstance(item, Held):
+            trail.expect(item)
+        else:
+            trail.follow(item)
+
+
+@routes.get("/audit/export")
+async def export(request: web.Request) -> web.StreamResponse:
+    """The trail as a file that `orbital audit verify --export` checks."""
+    disposition = {"Content-Disposition": 'attachment; filename="orbital-audit.jsonl"'}
+    response = web.StreamResponse(headers={**HEADERS, **disposition, "Content-Type": "application/jsonl"})
+    # What is refused is refused before the file begins.
+    pages = _pages(request)
+    first = await anext(pages)
+    await response.prepare(request)
+    await response.write(b"".join(map(write_line, first)))
+    async for page in pages:
+        await response.write(b"".join(map(write_line, page)))
+    return response
+
+
+async def _pages(request: web.Request) -> AsyncIterator[list[AuditRecord | Held]]:
+    """Heads before the records that they are of, the newest first of all."""
+    console, person = request.app[CONSOLE], request[WHO]
+    after, newest = 0, b""
+    while True:
+        asked = ListAuditRequest(after=after, page_size=PAGE)
+        page = await console.gateway.call(person, console.gateway.audit.ListAudit, asked)
+        items: list[AuditRecord | Held] = []
+        if not after and page.HasField("newest"):
+            newest = page.newest.head
+            items.append(Held(page.newest))
+        items += [Held(head) for head in page.heads if head.head != newest]
+        yield [*items, *page.records]
+        if not page.records:
+            return
+        after = page.records[-1].sequence

@@ -1,0 +1,252 @@
+"""Kill switch: what goes dark; whether it did, everywhere, provably."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+from aiohttp import web
+from orbital.v1 import registry_pb2 as registry
+from orbital.v1.receipt_pb2 import GetProofRequest
+from orbital.v1.resource_pb2 import LINK_STATE_UNLINKED
+
+from console.cli import rows
+from console.web.console import CONSOLE, Console, routes
+from console.web.guard import WHO
+from console.web.live import Event, send_events
+from console.web.person import Person
+from console.web.tenants import listed
+from console.web.wave import Wave, look
+from runtime.errors import Denied, Invalid, NotFound, OrbitalError, Unavailable
+from runtime.proof import opened, page, write_file
+
+MOST_REASON = 500
+LOOK_SECONDS = 0.5
+
+
+@dataclass(slots=True)
+class Radius:
+    """What would go dark. `unknown` says why it cannot be counted; revoking stays possible then."""
+
+    regions: list[str] = field(default_factory=list)
+    services: int = 0
+    links: int = 0
+    edges: int = 0
+    unreachable: list[rows.Row] = field(default_factory=list)
+    already: bool = False
+    unknown: str = ""
+
+    @property
+    def mark(self) -> str:
+        """What a person has seen of it, to be compared with how it is when they confirm."""
+        return "unknown" if self.unknown else f"{len(self.regions)}/{self.services}/{self.links}"
+
+
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """What is to be revoked: a tenant, or one of its Links."""
+
+    tenant: str
+    link: str = ""
+
+    @property
+    def path(self) -> str:
+        """Its page."""
+        return f"/kill/tenants/{self.tenant}" + (f"/links/{self.link}" if self.link else "")
+
+    @property
+    def name(self) -> str:
+        """What has to be typed."""
+        return f"{self.tenant}/{self.link}" if self.link else self.tenant
+
+
+def _aim(request: web.Request) -> Aim:
+    return Aim(request.match_info["tenant"], request.match_info.get("link", ""))
+
+
+@routes.get("/kill")
+async def choose(request: web.Request) -> web.Response:
+    """The only place where it begins: the choice of a tenant; and what was revoked before."""
+    console, person, words = request.app[CONSOLE], request[WHO], request.query.get("q", "").strip()
+    api = console.gateway.registry
+    tenants, kills = await asyncio.gather(
+        listed(console, person, "tenant"),
+        console.gateway.call(person, api.ListJobs, registry.ListJobsRequest(page_size=20, action="kill")),
+    )
+    chosen = [one for one in tenants if words.casefold() in f"{one['name']} {one['display_name']}".casefold()]
+    return console.templates.page(
+        request,
+        "kill.html",
+        q=words,
+        total=len(tenants),
+        tenants=[one for one in chosen if one["state"] != "killed"][:200],
+        kills=[rows.job(one) for one in kills.jobs],
+    )
+
+
+@routes.get("/kill/tenants/{tenant}")
+@routes.get("/kill/tenants/{tenant}/links/{link}")
+async def aim(request: web.Request) -> web.Response:
+    """The blast radius, before anything can be done."""
+    found = _aim(request)
+    return _page(request, found, await _radius(request, found))
+
+
+@routes.post("/kill/tenants/{tenant}")
+@routes.post("/kill/tenants/{tenant}/links/{link}")
+async def revoke(request: web.Request) -> web.Response:
+    """Revoke, once name and reason are given and the radius is the one that was seen."""
+    found, fields = _aim(request), await request.post()
+    typed, reason, seen = (str(fields.get(name, "")).strip() for name in ("name", "reason", "seen"))
+    request_id = str(fields.get("request_id", ""))
+    radius = await _radius(request, found)
+    problem = ""
+    if typed != found.name:
+        problem = f"“{typed}” is not “{found.name}”. Nothing was done."
+    elif not 0 < len(reason) <= MOST_REASON:
+        problem = f"A reason of 1 to {MOST_REASON} characters is wanted. Nothing was done."
+    elif seen != radius.mark and not radius.unknown:
+        problem = "The blast radius has changed since you looked. Nothing was done; this is how it is now."
+    elif radius.unknown and not fields.get("acknowledge"):
+        problem = "The blast radius is not known: acknowledge that. Nothing was done."
+    if problem:
+        return _page(request, found, radius, problem=problem, reason=reason, request_id=request_id, status=400)
+    correlation_id = await _revoke(request, found, reason, request_id or uuid4().hex)
+    raise web.HTTPSeeOther(f"/kill/waves/{correlation_id}" if correlation_id else found.path)
+
+
+async def _revoke(request: web.Request, found: Aim, reason: str, request_id: str) -> str:
+    console, person = request.app[CONSOLE], request[WHO]
+    api, call = console.gateway.registry, console.gateway.call
+    if not found.link:
+        asked = registry.KillRequest(tenant=found.tenant, reason=reason, request_id=request_id)
+        return str((await call(person, api.Kill, asked)).correlation_id)
+    changed = await _unlinked(console, person, found)
+    declared = registry.DeclareRequest(resources=[changed], request_id=request_id)
+    return str((await call(person, api.Declare, declared)).correlation_id)
+
+
+async def _unlinked(console: Console, person: Person, found: Aim) -> Any:
+    name = f"tenants/{found.tenant}/links/{found.link}"
+    api = console.gateway.registry
+    resource = await console.gateway.call(person, api.GetResource, registry.GetResourceRequest(name=name))
+    resource.link.state = LINK_STATE_UNLINKED
+    return resource
+
+
+async def _radius(request: web.Request, found: Aim) -> Radius:
+    console, person = request.app[CONSOLE], request[WHO]
+    try:
+        radius = await (_radius_of_link if found.link else _radius_of_tenant)(console, person, found)
+        await _complete(console, person, radius)
+    except (NotFound, Denied, Invalid):
+        raise
+    except OrbitalError as error:
+        return Radius(unknown=error.message)
+    return radius
+
+
+async def _radius_of_tenant(console: Console, person: Person, found: Aim) -> Radius:
+    asked = registry.KillRequest(tenant=found.tenant, reason="Only asked what it would reach", validate_only=True)
+    answer = await console.gateway.call(person, console.gateway.registry.Kill, asked)
+    return Radius(list(answer.regions), answer.services, answer.links, already=answer.already_killed)
+
+
+async def _radius_of_link(console: Console, person: Person, found: Aim) -> Radius:
+    api, call = console.gateway.registry, console.gateway.call
+    changed = await _unlinked(console, person, found)
+    answer = await call(person, api.Declare, registry.DeclareRequest(resources=[changed], validate_only=True))
+    placed = registry.ListPlacementsRequest(filter=registry.PlacementFilter(resource=changed.name), page_size=5000)
+    regions = sorted(one.region for one in (await call(person, api.ListPlacements, placed)).placements)
+    services = [
+        one for one in await listed(console, person, "service", found.tenant) if one["system"] == changed.link.system
+    ]
+    already = all(one.action == registry.CHANGE_ACTION_NONE for one in answer.changes)
+    return Radius(regions, len(services), 1, already=already)
+
+
+async def _complete(console: Console, person: Person, radius: Radius) -> None:
+    """Edges, and which of the regions cannot be reached now."""
+    api, call = console.gateway.registry, console.gateway.call
+    edges, regions = await asyncio.gather(
+        call(person, api.ListEdges, registry.ListEdgesRequest()),
+        call(person, api.ListRegions, registry.ListRegionsRequest()),
+    )
+    reached = set(radius.regions)
+    radius.edges = sum(one.region in reached for one in edges.edges)
+    known = (rows.region(one) for one in regions.regions)
+    radius.unreachable = [one for one in known if one["name"] in reached and not one["connected"]]
+
+
+def _page(
+    request: web.Request,
+    found: Aim,
+    radius: Radius,
+    *,
+    problem: str = "",
+    reason: str = "",
+    request_id: str = "",
+    status: int = 200,
+) -> web.Response:
+    return request.app[CONSOLE].templates.page(
+        request,
+        "revoke.html",
+        status=status,
+        aim=found,
+        radius=radius,
+        problem=problem,
+        reason=reason,
+        request_id=request_id or uuid4().hex,
+        most=MOST_REASON,
+    )
+
+
+@routes.get("/kill/waves/{id}")
+async def wave(request: web.Request) -> web.Response:
+    """The regions turning dark: a page to come back to."""
+    found = await _wave(request)
+    return request.app[CONSOLE].templates.page(request, "wave.html", wave=found)
+
+
+@routes.get("/live/waves/{id}")
+async def live(request: web.Request) -> web.StreamResponse:
+    """The same, as it happens."""
+    return await send_events(request, request[WHO], _waves(request))
+
+
+async def _waves(request: web.Request) -> AsyncIterator[Event]:
+    last: dict[str, Any] = {}
+    while True:
+        found = await _wave(request)
+        told = found.told()
+        if told != last:
+            last = told
+            yield "wave", told
+        else:
+            yield "beat", {}
+        if found.converged_at:
+            return
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+async def _wave(request: web.Request) -> Wave:
+    return await look(request.app[CONSOLE], request[WHO], request.match_info["id"])
+
+
+@routes.get("/kill/waves/{id}/proof")
+async def proof(request: web.Request) -> web.Response:
+    """The proof as it is now, as a file that anyone can check; its name says whether it is whole."""
+    console, person, name = request.app[CONSOLE], request[WHO], request.match_info["id"]
+    answer = await console.gateway.call(person, console.gateway.proof.GetProof, GetProofRequest(correlation_id=name))
+    told = page(opened(answer))
+    if not told["regions"]:
+        raise Unavailable("No region has been asked yet, so there is nothing to prove.")
+    whole = "" if told["proven"] == told["regions"] else f"-partial-{told['proven']}-of-{told['regions']}"
+    return web.Response(
+        body=write_file(answer),
+        content_type="application/json",
+        headers={"Content-Disposition": f'attachment; filename="proof-{told["correlation_id"]}{whole}.json"'},
+    )

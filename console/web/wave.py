@@ -1,0 +1,127 @@
+"""A revocation on its way: which regions are dark, since when, and who is missing."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from orbital.v1 import registry_pb2 as registry
+
+from console.cli import rows
+from console.cli.moments import elapsed
+from console.web.console import Console
+from console.web.person import Person
+
+DONE = ("done", "superseded")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A region's share. `dark` is set when all of its tasks are done; `by` is when its lease ends in any case."""
+
+    region: str
+    dark: bool
+    at: str
+    after: str
+    why: str
+    heard: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wave:
+    """The whole of it, the missing ones first."""
+
+    correlation_id: str
+    action: str
+    detail: str
+    actor: str
+    created_at: str
+    converged_at: str
+    took: str
+    parts: tuple[Part, ...]
+
+    @property
+    def dark(self) -> int:
+        """How many regions are."""
+        return sum(part.dark for part in self.parts)
+
+    @property
+    def missing(self) -> list[Part]:
+        """Those that are not."""
+        return [part for part in self.parts if not part.dark]
+
+    def told(self) -> dict[str, Any]:
+        """As plain values."""
+        return {**asdict(self), "dark": self.dark, "total": len(self.parts)}
+
+
+async def look(console: Console, person: Person, correlation_id: str) -> Wave:
+    """The wave as it is now; raises NotFound when there is no such change."""
+    api = console.gateway.registry
+    job, tasks = await asyncio.gather(_job(console, person, correlation_id), _tasks(console, person, correlation_id))
+    by_region: dict[str, list[rows.Row]] = {}
+    for task in tasks:
+        by_region.setdefault(task["region"], []).append(task)
+    behind = {one["region"]: one for one in job["regions"]}
+    lease = await _lease(console, person, api, tasks) if behind else None
+    parts = [
+        _part(region, by_region.get(region, []), behind.get(region), job["created_at"], lease)
+        for region in sorted({*by_region, *behind})
+    ]
+    took = _since(job["created_at"], job["converged_at"]) if job["converged_at"] else ""
+    head = {
+        name: job[name] or "" for name in ("correlation_id", "action", "detail", "actor", "created_at", "converged_at")
+    }
+    return Wave(**head, took=took, parts=tuple(sorted(parts, key=lambda part: (part.dark, part.at, part.region))))
+
+
+async def _job(console: Console, person: Person, correlation_id: str) -> rows.Row:
+    asked = registry.WatchJobRequest(correlation_id=correlation_id)
+    async for found in console.gateway.stream(person, console.gateway.registry.WatchJob, asked):
+        return rows.job(found)
+    raise AssertionError("a watched job is told at once, or refused")
+
+
+async def _tasks(console: Console, person: Person, correlation_id: str) -> list[rows.Row]:
+    asked = registry.ListTasksRequest(correlation_id=correlation_id, page_size=5000)
+    found: list[rows.Row] = []
+    async for answer in console.gateway.pages(person, console.gateway.registry.ListTasks, asked):
+        found += map(rows.task, answer.tasks)
+    return found
+
+
+async def _lease(console: Console, person: Person, api: Any, tasks: list[rows.Row]) -> float | None:
+    """The tenant's Strict Sovereign TTL in seconds, where it has one of its own."""
+    tenant = next((task["tenant"] for task in tasks if task["tenant"]), "")
+    if not tenant:
+        return None
+    asked = registry.GetResourceRequest(name=f"tenants/{tenant}")
+    resource = await console.gateway.call(person, api.GetResource, asked)
+    return float(resource.tenant.lease.seconds) or None
+
+
+def _part(region: str, tasks: list[rows.Row], behind: rows.Row | None, begun: str, lease: float | None) -> Part:
+    dark = behind is None and bool(tasks) and all(task["state"] in DONE for task in tasks)
+    at = max((task["updated_at"] for task in tasks), default="") if dark else ""
+    heard = (behind or {}).get("last_contact_at") or ""
+    said = next(
+        (task["reason"] or task["message"] for task in tasks if task["state"] not in DONE and task["reason"]), ""
+    )
+    why = "" if dark else (behind or {}).get("reason") or said or _waiting(behind)
+    by = _after(heard, lease) if heard and lease and not dark and behind and not behind["connected"] else ""
+    return Part(region, dark, at, _since(begun, at) if at else "", why, heard, by)
+
+
+def _waiting(behind: rows.Row | None) -> str:
+    return "unreachable" if behind and not behind["connected"] else "on its way"
+
+
+def _since(begin: str, end: str) -> str:
+    return elapsed(max(0.0, (datetime.fromisoformat(end) - datetime.fromisoformat(begin)).total_seconds()))
+
+
+def _after(moment: str, seconds: float) -> str:
+    return (datetime.fromisoformat(moment) + timedelta(seconds=seconds)).isoformat(timespec="seconds")
