@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 
+from gateway.adapters.broker.server import serve_access
 from gateway.adapters.bundles.server import serve_bundles
 from gateway.adapters.openbao.authority import BaoAuthority
 from gateway.adapters.postgres.audit import PostgresAudit
@@ -35,6 +36,7 @@ from gateway.adapters.rpc.proof import ProofRpc
 from gateway.adapters.rpc.registry import JobNews, RegistryRpc
 from gateway.adapters.rpc.services import serve
 from gateway.adapters.rpc.trace import TraceRpc
+from gateway.flow.access import Access
 from gateway.flow.audit import Audit
 from gateway.flow.converge import Converge
 from gateway.flow.deliver import Contacts, Deliver, LaneTiming
@@ -91,6 +93,9 @@ async def main(settings: GatewaySettings) -> None:
         consuming = Broker(settings.rabbitmq, f"{settings.name} consume", backoff())
         reports = ReportFlow(PostgresReports(pool), tasks, policy, settings.name, settings.flow.report_batch)
         public_keys = await stack.enter_async_context(open_public_keys(settings.opa.url, settings.opa.seconds))
+        if settings.broker_access:
+            access = Access(policy, tasks, settings.name)
+            await stack.enter_async_context(serve_access(settings.broker_access, access))
         security = Security(PostgresSecurity(pool), tasks)
         intake = SignedReports(reports, public_keys, security)
         contacts = Contacts(tasks)

@@ -32,6 +32,15 @@ class RabbitMQSettings(Section):
     queue_type: str = Field("classic", pattern="classic|quorum", description="quorum on a cluster")
 
 
+class BrokerAccessSettings(Section):
+    """Where the broker asks who may do what, by mutual TLS with certificates that nothing else is trusted by."""
+
+    listen: str = Field(description="host:port")
+    ca_file: Path = Field(description="The authority of the broker's certificate, PEM, and of nobody else's")
+    cert_file: Path = Field(description="The certificate that is shown to the broker, PEM")
+    key_file: Path = Field(description="The key of that certificate")
+
+
 class OpaSettings(Section):
     """The policy engine beside this process."""
 
@@ -78,5 +87,6 @@ class GatewaySettings(Settings):
     rabbitmq: RabbitMQSettings
     opa: OpaSettings
     openbao: OpenBaoSettings | None = None
+    broker_access: BrokerAccessSettings | None = None
     flow: FlowSettings = FlowSettings()
     log_level: str = Field("INFO", pattern="DEBUG|INFO|WARNING|ERROR", description="Least level that is logged")

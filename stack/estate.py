@@ -29,7 +29,7 @@ REGIONS = (Region("eu10", MTLS), Region("us20", JWT))
 
 # The slowest part comes first: it is being started while the others are prepared.
 GLOBAL_PORTS = (
-    *("epmd", "amqp", "amqps", "mqtt", "management", "prometheus", "rabbitmq-dist"),
+    *("epmd", "amqp", "amqps", "mqtt", "management", "prometheus", "rabbitmq-dist", "broker-access"),
     *(
         "openbao-global",
         "openbao-global-cluster",

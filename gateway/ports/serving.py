@@ -55,6 +55,13 @@ class LaneStreams(Protocol):
         """Serve one stream until it is too old or an end of it is lost; `region` is what the sidecar authorised."""
 
 
+class Doorkeeper(Protocol):
+    """Whom the message broker lets do what."""
+
+    async def allows(self, about: str, asked: Mapping[str, str], *, password: bool) -> bool:
+        """Whether policy allows what is asked about a user, vhost, resource or topic; raises Unavailable without it."""
+
+
 class ReportIntake(Protocol):
     """Stage 6."""
 

@@ -34,6 +34,7 @@ class Authority(Step):
             place = self.site.place(name)
             if _ends_soon(place / "cert.pem"):
                 _issue_server(place, name, key, certificate)
+        _pair(self.site.place("broker-access"))
 
 
 def ensure_root(site: Site) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
@@ -53,6 +54,21 @@ def ensure_root(site: Site) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificat
     return loaded, x509.load_pem_x509_certificate(certificate_file.read_bytes())
 
 
+def _pair(place: Path) -> None:
+    """Two ends that trust each other and nobody else: certificates of an authority whose key is thrown away."""
+    if not _ends_soon(place / "ca.pem"):
+        return
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Orbital broker access")])
+    builder = _builder(name, name, key.public_key(), SERVER_DAYS)
+    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+    authority = builder.add_extension(_ca_usage(), critical=True).sign(key, hashes.SHA256())
+    for end, purpose in (("gateway", ExtendedKeyUsageOID.SERVER_AUTH), ("rabbitmq", ExtendedKeyUsageOID.CLIENT_AUTH)):
+        (place / end).mkdir(mode=0o700, exist_ok=True)
+        _issue(place / end, end, key, authority, purpose)
+    write_private(place / "ca.pem", authority.public_bytes(serialization.Encoding.PEM))
+
+
 def sign_intermediate(site: Site, request: str) -> str:
     """The certificate, in PEM, of the issuing authority whose signing request is given."""
     key, root = ensure_root(site)
@@ -65,13 +81,23 @@ def sign_intermediate(site: Site, request: str) -> str:
 
 
 def _issue_server(place: Path, name: str, root_key: ec.EllipticCurvePrivateKey, root: x509.Certificate) -> None:
+    _issue(place, name, root_key, root, ExtendedKeyUsageOID.SERVER_AUTH)
+
+
+def _issue(
+    place: Path,
+    name: str,
+    root_key: ec.EllipticCurvePrivateKey,
+    root: x509.Certificate,
+    purpose: x509.ObjectIdentifier,
+) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     names: list[x509.GeneralName] = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
     builder = _builder(subject, root.subject, key.public_key(), SERVER_DAYS)
     builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
     builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-    builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+    builder = builder.add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
     certificate = _linked(builder, root_key).sign(root_key, hashes.SHA256())
     write_private(place / "key.pem", _pem(key))
     write_private(place / "cert.pem", certificate.public_bytes(serialization.Encoding.PEM))

@@ -6,15 +6,12 @@ import asyncio
 import base64
 import hashlib
 import os
-import re
 import secrets
-from collections.abc import Sequence
 from pathlib import Path
 
 import aio_pika
 import orjson
 
-from runtime.signatures import region_identity
 from stack.secret_files import kept_secret, write_private
 from stack.site import Site
 from stack.unit import Launch, Server
@@ -23,7 +20,10 @@ USER = "gateway"
 # As the gateway declares them (gateway/adapters/rabbitmq/lanes.py): MQTT wants them to be there before.
 EXCHANGE = "orbital.tasks"
 KEPT = "orbital.kept"
-PLUGINS = ("rabbitmq_auth_mechanism_ssl", "rabbitmq_management", "rabbitmq_mqtt", "rabbitmq_prometheus")
+PLUGINS = (
+    *("rabbitmq_auth_mechanism_ssl", "rabbitmq_auth_backend_http", "rabbitmq_auth_backend_cache"),
+    *("rabbitmq_management", "rabbitmq_mqtt", "rabbitmq_prometheus"),
+)
 
 # Busy waiting of idle schedulers would take the cores from the other parts.
 ERLANG_ARGUMENTS = "-kernel inet_dist_use_interface {127,0,0,1} +S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none"
@@ -40,6 +40,17 @@ ssl_options.depth = 2
 ssl_options.versions.1 = tlsv1.3
 auth_mechanisms.1 = PLAIN
 auth_mechanisms.2 = EXTERNAL
+auth_backends.1 = cache
+auth_backends.2 = internal
+auth_cache.cached_backend = http
+auth_cache.cache_ttl = 5000
+auth_http.http_method = post
+auth_http.user_path = https://localhost:{access}/user
+auth_http.vhost_path = https://localhost:{access}/vhost
+auth_http.resource_path = https://localhost:{access}/resource
+auth_http.topic_path = https://localhost:{access}/topic
+auth_http.request_timeout = 3000
+auth_http.connection_timeout = 2000
 ssl_cert_login_from = subject_alternative_name
 ssl_cert_login_san_type = uri
 ssl_cert_login_san_index = 0
@@ -65,7 +76,16 @@ collect_statistics_interval = 10000
 """
 
 # What the broker takes in this older form alone. A SPIFFE ID has a colon, which would end a virtual host's name.
-ADVANCED = """[{rabbitmq_mqtt, [{ignore_colons_in_username, true}]}].
+ADVANCED = """[
+    {{rabbitmq_mqtt, [{{ignore_colons_in_username, true}}]}},
+    {{rabbitmq_auth_backend_http, [{{ssl_options, [
+        {{cacertfile, "{pair}/ca.pem"}},
+        {{certfile, "{pair}/rabbitmq/cert.pem"}},
+        {{keyfile, "{pair}/rabbitmq/key.pem"}},
+        {{verify, verify_peer}},
+        {{versions, ['tlsv1.3']}}
+    ]}}]}}
+].
 """
 
 
@@ -126,12 +146,12 @@ class RabbitMQ(Server):
         for folder in ("home", "mnesia", "log", "gen"):
             (place / folder).mkdir(mode=0o700, exist_ok=True)
         definitions = place / "definitions.json"
-        regions = [region.name for region in self.site.regions]
-        write_private(definitions, orjson.dumps(_definitions(kept_secret(self.password), regions)))
+        write_private(definitions, orjson.dumps(_definitions(kept_secret(self.password))))
         ports = {name: self.site.ports[name] for name in ("amqp", "amqps", "management", "prometheus", "mqtt")}
+        ports["access"] = self.site.ports["broker-access"]
         places = {"definitions": definitions, "place": place, "authority": self.site.authority(), "exchange": EXCHANGE}
         (place / "rabbitmq.conf").write_text(CONFIGURATION.format(**places, **ports))
-        (place / "advanced.config").write_text(ADVANCED)
+        (place / "advanced.config").write_text(ADVANCED.format(pair=self.site.place("broker-access")))
         (place / "enabled_plugins").write_text(f"[{','.join(PLUGINS)}].\n")
         erlang, home = _tree(self.site)
         return Launch(
@@ -172,35 +192,21 @@ class RabbitMQ(Server):
         }
 
 
-def _definitions(password: str, regions: Sequence[str]) -> dict[str, object]:
-    """What the broker takes in at its start: the gateway's account, and each region's by its certificate. No guest.
+def _definitions(password: str) -> dict[str, object]:
+    """What the broker takes in at its start: the gateway's account, for what is Orbital's alone. No guest.
 
-    A region may read its own lanes, and nothing else: it publishes nowhere, and makes its own MQTT sessions alone.
+    Nobody else has an account here: whoever enters by certificate is judged by policy, which the broker asks.
     """
     salt = secrets.token_bytes(4)
     hashed = base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
     hashing = {"hashing_algorithm": "rabbit_password_hashing_sha256"}
-    users = [{"name": USER, "password_hash": hashed, "tags": "monitoring", **hashing}]
-    everything = {"configure": ".*", "write": ".*", "read": ".*"}
-    topics: list[dict[str, str]] = []
-    permissions = [{"user": USER, "vhost": "/", **everything}]
-    for region in regions:
-        account = region_identity(region)
-        # An empty hash lets no password in.
-        users.append({"name": account, "password_hash": "", "tags": "", **hashing})
-        lane = rf"orbital\.lane\.[0-2]\.{re.escape(region)}"
-        session, queue = rf"mqtt-subscription-{lane}qos[01]", rf"{lane}(\.amqp)?"
-        own = {"configure": f"^{session}$", "write": f"^{session}$"}
-        read = f"^({session}|{queue}|{re.escape(EXCHANGE)})$"
-        permissions.append({"user": account, "vhost": "/", **own, "read": read})
-        keys = rf"^lane\.[0-2]\.{re.escape(region)}$"
-        topics.append({"user": account, "vhost": "/", "exchange": EXCHANGE, "write": "^$", "read": keys})
+    # With its sessions the gateway does one thing: it takes their bindings away.
+    own = {"configure": r"^orbital\.", "write": r"^(mqtt-subscription-)?orbital\.", "read": r"^orbital\."}
     exchange = {"vhost": "/", "type": "topic", "durable": True, "auto_delete": False, "internal": False}
     return {
         "vhosts": [{"name": "/"}],
-        "users": users,
-        "permissions": permissions,
-        "topic_permissions": topics,
+        "users": [{"name": USER, "password_hash": hashed, "tags": "monitoring", **hashing}],
+        "permissions": [{"user": USER, "vhost": "/", **own}],
         "exchanges": [
             {"name": KEPT, "arguments": {}, **exchange},
             {"name": EXCHANGE, "arguments": {"alternate-exchange": KEPT}, **exchange},

@@ -72,7 +72,7 @@ def _section(prefix: str, section: Section) -> dict[str, object]:
 class Gateway(Server):
     """A gateway process; `role` is immediate or bulk. The bulk one also serves people, bundles and decision logs."""
 
-    requires = ("postgres", "policies")
+    requires = ("postgres", "policies", "authority")
     # It connects to the broker by itself when that is there, and the broker is the slowest to start.
     wants: tuple[str, ...] = ("rabbitmq",)
 
@@ -103,6 +103,8 @@ class Gateway(Server):
                 "OPENBAO__ROLE_ID_FILE": site.secret("gateway-role-id"),
                 "OPENBAO__SECRET_ID_FILE": site.secret("gateway-secret-id"),
             }
+        elif site.settings.rabbitmq_server is None:
+            settings |= self._access()
         return Launch(
             argv=(sys.executable, "-m", "gateway.main"),
             cwd=site.place("gateway"),
@@ -113,6 +115,16 @@ class Gateway(Server):
     async def ready(self) -> bool:
         """Whether its gRPC server serves."""
         return await serves(self._socket)
+
+    def _access(self) -> dict[str, object]:
+        """Where the broker asks: of the process that waits for nothing else."""
+        place = self.site.place("broker-access")
+        return {
+            "BROKER_ACCESS__LISTEN": self.site.address("broker-access"),
+            "BROKER_ACCESS__CA_FILE": place / "ca.pem",
+            "BROKER_ACCESS__CERT_FILE": place / "gateway" / "cert.pem",
+            "BROKER_ACCESS__KEY_FILE": place / "gateway" / "key.pem",
+        }
 
 
 class RegionWorker(Server):

@@ -3,12 +3,13 @@
 import asyncio
 import datetime as dt
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import aiormq
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -17,6 +18,7 @@ from orbital.v1.dispatch_pb2_grpc import DispatchServiceServicer
 from orbital.v1.resource_pb2 import Resource, TenantSpec, Transport
 from orbital.v1.task_pb2 import Task, TaskBatch, TaskKind
 
+from gateway.adapters.broker.server import serve_access
 from gateway.adapters.rabbitmq.connection import Broker as GatewayBroker
 from gateway.adapters.rabbitmq.lanes import LanePublisher, RabbitLanes, queue_name, session_name
 from gateway.adapters.rpc.services import serve
@@ -24,9 +26,9 @@ from gateway.flow.deliver import Contacts, Deliver, LaneTiming
 from gateway.flow.security import Security
 from gateway.main import backoff, clock
 from gateway.ports.lanes import Parcel
-from gateway.settings import RabbitMQSettings
+from gateway.settings import BrokerAccessSettings, RabbitMQSettings
 from region.adapters.amqp.inbound import AmqpInbound
-from region.adapters.broker import Broker
+from region.adapters.broker import Broker, tls
 from region.adapters.journal.sqlite import SqliteJournal, open_journal
 from region.adapters.mqtt.inbound import MqttInbound
 from region.adapters.stream.gateway import GrpcGateway
@@ -82,6 +84,13 @@ class Sidecar(DispatchServiceServicer):
         await self._deliver.serve(region_identity(REGION), REGION, request_iterator, context.write)
 
 
+class OpenDoor:
+    """Lets everybody in who has a certificate; the policy has tests of its own, and tests/system tries it."""
+
+    async def allows(self, about: str, asked: Mapping[str, str], *, password: bool) -> bool:
+        return asked["username"].startswith("spiffe://") and not password
+
+
 @dataclass
 class World:
     """A region's lane and the gateway's side of it."""
@@ -89,6 +98,7 @@ class World:
     place: Path
     keys: Keys
     broker: GatewayBroker
+    amqp: Broker
     inbounds: dict[str, Inbound]
     tasks: FakeTasks = field(default_factory=FakeTasks)
     news: News = field(default_factory=News)
@@ -145,13 +155,14 @@ async def world(parts: tuple[Path, State], rabbitmq_settings: RabbitMQSettings, 
     place, state = parts
     certify(place, tmp_path)
     identity = (place / "identity" / "ca.pem", tmp_path / "cert.pem", tmp_path / "key.pem")
+    amqp = Broker(f"127.0.0.1:{state.ports['amqps']}", *identity)
     inbounds: dict[str, Inbound] = {
-        "amqp": AmqpInbound(Broker(f"127.0.0.1:{state.ports['amqps']}", *identity), REGION),
+        "amqp": AmqpInbound(amqp, REGION),
         "mqtt": MqttInbound(Broker(f"127.0.0.1:{state.ports['mqtt']}", *identity), REGION, "3.1.1"),
     }
     broker = GatewayBroker(rabbitmq_settings, "test", Backoff(random.random, first=0.05, most=0.2))
     keeping = asyncio.ensure_future(broker.run())
-    made = World(tmp_path, Keys.make(tmp_path), broker, inbounds)
+    made = World(tmp_path, Keys.make(tmp_path), broker, amqp, inbounds)
     security = Security(made.tasks, made.tasks)
     deliver = Deliver(
         *(RabbitLanes(broker, "classic"), made.tasks, None, security, Contacts(made.tasks)),  # type: ignore[arg-type]
@@ -163,21 +174,30 @@ async def world(parts: tuple[Path, State], rabbitmq_settings: RabbitMQSettings, 
 
     try:
         await until(connected)
-        await forget(broker)
-        async with serve(f"unix:{tmp_path / 'gateway.sock'}", {"Dispatch": Sidecar(deliver)}) as server:
+        pair = place / "broker-access"
+        access = BrokerAccessSettings(
+            listen=f"127.0.0.1:{state.ports['broker-access']}", ca_file=pair / "ca.pem",
+            cert_file=pair / "gateway" / "cert.pem", key_file=pair / "gateway" / "key.pem",
+        )  # fmt: skip
+        async with (
+            serve_access(access, OpenDoor()),
+            serve(f"unix:{tmp_path / 'gateway.sock'}", {"Dispatch": Sidecar(deliver)}) as server,
+        ):
             await server.serving(True)
+            await forget(amqp)
             yield made
     finally:
         keeping.cancel()
         await asyncio.gather(keeping, return_exceptions=True)
 
 
-async def forget(broker: GatewayBroker) -> None:
+async def forget(broker: Broker) -> None:
     """Neither the lane's queue nor its session is left of another test."""
-    async with broker.channel(confirms=False) as channel:
-        underlay = await channel.get_underlay_channel()
-        for name in (queue_name(REGION, LANE), session_name(REGION, LANE)):
-            await underlay.queue_delete(name)
+    connection = await aiormq.connect(f"amqps://{broker.address}/%2F?auth=EXTERNAL", context=tls(broker))
+    channel = await connection.channel()
+    for name in (queue_name(REGION, LANE), session_name(REGION, LANE)):
+        await channel.queue_delete(name)
+    await connection.close()
 
 
 async def kept(journal: SqliteJournal) -> list[int]:
@@ -274,7 +294,7 @@ async def test_a_lost_session_is_told_and_a_kept_one_is_not(world: World, journa
         await world.publish([1])
         await holds(journal, 1)
     assert not await lost()
-    await forget(world.broker)
+    await forget(world.amqp)
     async with world.reads("mqtt", journal):
         await until(lost)
 

@@ -44,8 +44,11 @@ async def _queue(place, channel_use):
     connection = await aio_pika.connect(host="127.0.0.1", port=port, login="gateway", password=password)
     async with connection:
         channel = await connection.channel()
-        queue = await channel.declare_queue("kept", durable=True)
-        return await channel_use(channel, queue)
+        # The gateway's account is for what is Orbital's alone.
+        exchange = await channel.declare_exchange("orbital.kept-safe", "fanout", durable=True)
+        queue = await channel.declare_queue("orbital.kept-safe", durable=True)
+        await queue.bind(exchange)
+        return await channel_use(exchange, queue)
 
 
 def _bao(place):
@@ -57,12 +60,12 @@ def _bao(place):
     return client
 
 
-async def _publish(channel, _queue):
+async def _publish(exchange, _queue):
     message = aio_pika.Message(PAYLOAD, delivery_mode=aio_pika.DeliveryMode.PERSISTENT)
-    await channel.default_exchange.publish(message, "kept")
+    await exchange.publish(message, "")
 
 
-async def _get(_channel, queue):
+async def _get(_exchange, queue):
     message = await queue.get(timeout=10)
     await message.nack(requeue=True)
     return message.body

@@ -2,18 +2,14 @@
 
 import asyncio
 import json
-import ssl
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
-import aiormq
 import pytest
 from orbital.v1.registry_pb2 import Placement
 from orbital.v1.resource_pb2 import Resource, Transport
 
-from gateway.adapters.rabbitmq.lanes import EXCHANGE, queue_name, routing_key
 from stack import api
 from tests.system.conftest import region as declared_region
 from tests.system.world import REGIONS, World, eventually, tenancy
@@ -202,69 +198,3 @@ def test_a_message_that_is_forged_at_the_broker_is_told_by_this_path_too(world: 
         asyncio.run(publish(world, "eu10", message))
         eventually(lambda: security_events(world, "eu10", reason) > before or None, 20, "the event")
         assert_not_executed(world)
-
-
-def broker_context(world: World, identity: str | None) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=str(world.place / "identity" / "ca.pem"))
-    if identity:
-        current = world.place / "identity" / identity / "current"
-        context.load_cert_chain(current / "cert.pem", current / "key.pem")
-    return context
-
-
-def url(world: World, port: str = "amqps") -> str:
-    return f"amqps://127.0.0.1:{world.state.ports[port]}/%2F?auth=EXTERNAL"
-
-
-OWN, OTHER = queue_name("eu10", 1), queue_name("us20", 1)
-
-
-async def ignore(_: object) -> None: ...
-
-
-# What eu10 must not do. Each closes its channel.
-ATTEMPTS: dict[str, Callable[[Any], Awaitable[object]]] = {
-    "consume another's lane": lambda channel: channel.basic_consume(OTHER, ignore),
-    "get from another's lane": lambda channel: channel.basic_get(OTHER),
-    "publish a task": lambda channel: channel.basic_publish(
-        b"x", exchange=EXCHANGE, routing_key=routing_key("eu10", 1)
-    ),
-    "publish to a queue": lambda channel: channel.basic_publish(b"x", exchange="", routing_key=OWN),
-    "publish to MQTT's exchange": lambda channel: channel.basic_publish(b"x", exchange="amq.topic", routing_key="x"),
-    "declare a queue": lambda channel: channel.queue_declare("mine"),
-    "declare a lane": lambda channel: channel.queue_declare(queue_name("eu10", 7), durable=True),
-    "bind another's lane": lambda channel: channel.queue_bind(OWN, EXCHANGE, routing_key("us20", 1)),
-    "delete its own lane": lambda channel: channel.queue_delete(OWN),
-    "read dead letters": lambda channel: channel.basic_get("orbital.dead"),
-    "declare an exchange": lambda channel: channel.exchange_declare(exchange="mine"),
-}
-
-
-@pytest.mark.parametrize("attempt", ATTEMPTS)
-def test_a_region_may_do_nothing_at_the_broker_but_read_its_own_lanes(world: World, attempt: str) -> None:
-    async def tried() -> None:
-        connection = await aiormq.connect(url(world), context=broker_context(world, "eu10"))
-        try:
-            # Confirmed, so that a refused publication is known.
-            await ATTEMPTS[attempt](await connection.channel(publisher_confirms=True))
-        finally:
-            await connection.close()
-
-    world.declare(tenancy("at-the-broker", services=0))
-    world.converged(tenant="at-the-broker")
-    with pytest.raises(aiormq.exceptions.ChannelAccessRefused):
-        asyncio.run(tried())
-
-
-def test_the_broker_knows_nobody_else(world: World) -> None:
-    async def enters(identity: str | None) -> bool:
-        try:
-            connection = await aiormq.connect(url(world), context=broker_context(world, identity))
-        except (aiormq.exceptions.AMQPError, OSError):
-            return False
-        await connection.close()
-        return True
-
-    assert asyncio.run(enters("eu10"))
-    assert not asyncio.run(enters(None))
-    assert not asyncio.run(enters("operator"))

@@ -16,6 +16,7 @@ allow if {
 		["v1", "data", "orbital", "authz", "report", "decisions"],
 		["v1", "data", "orbital", "authz", "probe", "decisions"],
 		["v1", "data", "orbital", "authz", "effects", "decisions"],
+		["v1", "data", "orbital", "authz", "broker", "decisions"],
 	}
 }
 

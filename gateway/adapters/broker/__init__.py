@@ -1,0 +1,1 @@
+"""What the message broker asks before it lets anybody in."""

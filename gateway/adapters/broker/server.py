@@ -1,0 +1,53 @@
+"""RabbitMQ's HTTP authorisation backend, answered: a form in, `allow` or `deny` out, by mutual TLS."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+from gateway.ports.serving import Doorkeeper
+from gateway.settings import BrokerAccessSettings
+from runtime.errors import Unavailable
+
+MAX_BODY = 64 * 1024
+QUESTIONS = ("user", "vhost", "resource", "topic")
+FIELDS = ("username", "vhost", "client_id", "resource", "name", "permission", "routing_key")
+
+
+class AccessServer:
+    """One route for each kind of question."""
+
+    def __init__(self, doorkeeper: Doorkeeper) -> None:
+        self._doorkeeper = doorkeeper
+
+    async def answer(self, request: web.Request) -> web.Response:
+        """`allow` or `deny`; 503, which the broker takes as a refusal and does not remember, when it is not known."""
+        form = await request.post()
+        # The password itself goes no further: that there is one is all that counts.
+        asked = {name: str(form.get(name, "")) for name in FIELDS}
+        try:
+            allowed = await self._doorkeeper.allows(request.match_info["about"], asked, password="password" in form)
+        except Unavailable as error:
+            return web.Response(status=503, text=error.message)
+        return web.Response(text="allow" if allowed else "deny")
+
+
+@asynccontextmanager
+async def serve_access(settings: BrokerAccessSettings, doorkeeper: Doorkeeper) -> AsyncIterator[None]:
+    """Answer inside the block, to whoever has a certificate of the one authority that is trusted for this."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(settings.ca_file))
+    context.load_cert_chain(settings.cert_file, settings.key_file)
+    context.verify_mode = ssl.CERT_REQUIRED
+    application = web.Application(client_max_size=MAX_BODY)
+    application.router.add_post(f"/{{about:{'|'.join(QUESTIONS)}}}", AccessServer(doorkeeper).answer)
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    host, _, port = settings.listen.rpartition(":")
+    await web.TCPSite(runner, host, int(port), ssl_context=context).start()
+    try:
+        yield
+    finally:
+        await runner.cleanup()

@@ -1,0 +1,43 @@
+"""access: what the message broker asks before a login, a queue, an exchange or a topic, decided by policy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from gateway.ports.policy import Policy
+from gateway.ports.store import Denial, TaskStore
+from runtime.logs import get_logger
+
+log = get_logger(__name__)
+
+SPIFFE = "spiffe://"
+ID = "1"
+
+
+class Access:
+    """See gateway.ports.serving.Doorkeeper."""
+
+    def __init__(self, policy: Policy, denials: TaskStore, process: str) -> None:
+        self._policy = policy
+        self._denials = denials
+        self._process = process
+
+    async def allows(self, about: str, asked: Mapping[str, str], *, password: bool) -> bool:
+        """See the port."""
+        account = asked["username"]
+        if not account.startswith(SPIFFE):
+            # An account of the broker's own, which the broker judges by itself.
+            return False
+        request = {"id": ID, "about": about, "password": password, **asked}
+        decisions = await self._policy.decide("broker", {"principal": account, "requests": [request]}, [ID])
+        if decisions.allows(ID):
+            return True
+        refusal = decisions.refused[ID]
+        action = " ".join(
+            filter(None, (about, asked["permission"], asked["name"] or asked["vhost"], asked["routing_key"]))
+        )
+        log.warning("broker access refused", principal=account, action=action, reason=refusal.reason)
+        await self._denials.keep_denials(
+            [Denial(decisions.decision_id, "broker", account, action, refusal, "", self._process)]
+        )
+        return False
