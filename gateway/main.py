@@ -85,17 +85,14 @@ async def main(settings: GatewaySettings) -> None:
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(open_pool(settings.postgres))
         policy = await stack.enter_async_context(policy_engine(settings.opa.url, settings.opa.seconds))
-        sight = PostgresSight(pool)
-        tasks = PostgresTasks(pool, settings.name)
+        sight, tasks = PostgresSight(pool), PostgresTasks(pool, settings.name)
         engines = PostgresEngines(pool, settings.flow.decision_days)
         served = await open_bundles(settings, stack, tasks, engines)
         publishing = Broker(settings.rabbitmq, f"{settings.name} publish", backoff())
         consuming = Broker(settings.rabbitmq, f"{settings.name} consume", backoff())
         reports = ReportFlow(PostgresReports(pool), tasks, policy, settings.name, settings.flow.report_batch)
         public_keys = await stack.enter_async_context(open_public_keys(settings.opa.url, settings.opa.seconds))
-        if settings.broker_access:
-            access = Access(policy, tasks, settings.name)
-            await stack.enter_async_context(serve_access(settings.broker_access, access))
+        await open_access(settings, stack, policy, tasks)
         security = Security(PostgresSecurity(pool), tasks)
         intake = SignedReports(reports, public_keys, security)
         contacts = Contacts(tasks)
@@ -143,6 +140,16 @@ async def main(settings: GatewaySettings) -> None:
                 await asyncio.Event().wait()
         finally:
             end_within(20)
+
+
+async def open_access(
+    settings: GatewaySettings, stack: AsyncExitStack, policy: PolicyEngine, tasks: PostgresTasks
+) -> None:
+    """Answer the broker, where this process does."""
+    if settings.broker_access is not None:
+        await stack.enter_async_context(
+            serve_access(settings.broker_access, Access(policy, tasks, settings.name)),
+        )
 
 
 async def open_bundles(
