@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -61,7 +60,9 @@ class Wave:
 async def look(console: Console, person: Person, correlation_id: str) -> Wave:
     """The wave as it is now; raises NotFound when there is no such change."""
     api = console.gateway.registry
-    job, tasks = await asyncio.gather(_job(console, person, correlation_id), _tasks(console, person, correlation_id))
+    # In this order: what the job says is over is then over in its tasks as well.
+    job = await _job(console, person, correlation_id)
+    tasks = await _tasks(console, person, correlation_id)
     by_region: dict[str, list[rows.Row]] = {}
     for task in tasks:
         by_region.setdefault(task["region"], []).append(task)

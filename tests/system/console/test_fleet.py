@@ -1,0 +1,96 @@
+"""A fleet of 5,000 regions, declared through the public API."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import grpc
+from orbital.v1 import registry_pb2 as registry
+from orbital.v1.registry_pb2_grpc import RegistryServiceStub
+from orbital.v1.resource_pb2 import RegionSpec, Resource
+from playwright.sync_api import Page, expect
+
+from runtime.rpc import OPTIONS
+from tests.system.console.person import Pages
+from tests.system.flags import Record
+from tests.system.world import World, retried
+
+REGIONS = 5_000
+AREAS = ("af", "ap", "au", "ca", "cn", "eu", "in", "jp", "me", "sa", "uk", "us")
+PAINT = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
+# How late each frame came, while everything else goes on.
+FRAMES = """() => { window.slowest = 0; let last = performance.now();
+  const tick = (now) => {
+    window.slowest = Math.max(window.slowest, now - last);
+    last = now;
+    requestAnimationFrame(tick);
+  };
+  requestAnimationFrame(tick); }"""
+
+
+def regions() -> list[Resource]:
+    names = (f"{AREAS[number % len(AREAS)]}{number:04}" for number in range(REGIONS))
+    return [Resource(name=f"regions/{name}", region=RegionSpec(area=name[:2])) for name in names]
+
+
+def seeded(pages: Pages) -> None:
+    world = World(pages.place)
+    with grpc.secure_channel(world.state.gateway.mtls, world.credentials(), options=OPTIONS) as channel:
+        request = registry.DeclareRequest(resources=regions())
+        retried(lambda: RegistryServiceStub(channel).Declare(request, timeout=60))
+
+
+def test_5000_regions_are_there_at_once_and_can_be_searched_filtered_and_walked(fleet: Pages, measured: Record):
+    seeded(fleet)
+    page = next(fleet.opened("officer"))
+    painted = []
+    for _ in range(3):
+        page.goto("/fleet")
+        expect(page.locator("#total")).to_have_text("5,000")
+        painted.append(page.evaluate(PAINT) / 1000)
+    measured("first paint of 5,000 regions", min(painted))
+    assert page.locator("#grid a.cell").count() == REGIONS
+    assert min(painted) < 1
+    fleet.keep(page, "fleet-5000-light")
+    live(page, measured)
+    walk(page)
+    narrow(page)
+    page.emulate_media(color_scheme="dark")
+    page.goto("/fleet")
+    fleet.keep(page, "fleet-5000-dark")
+    page.close()
+
+
+def live(page: Page, measured: Record) -> None:
+    """The whole state comes by the stream, and no frame waits for it."""
+    page.evaluate(FRAMES)
+    began = time.monotonic()
+    expect(page.locator("#live")).to_contain_text("live ·")
+    expect(page.locator("#grid .h-unknown")).to_have_count(REGIONS)
+    measured("live after", time.monotonic() - began)
+    measured("slowest frame", page.evaluate("window.slowest") / 1000)
+
+
+def walk(page: Page) -> None:
+    """The grid is one stop of the Tab key; arrows move inside it, and Enter opens."""
+    page.locator("#grid a.cell[tabindex='0']").focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("End")
+    page.keyboard.press("Home")
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#focused b")).to_have_text("af0012")
+    page.keyboard.press("Enter")
+    expect(page.locator("h1")).to_have_text("af0012")
+
+
+def narrow(page: Page) -> None:
+    """A selection is in the URL."""
+    page.goto("/fleet")
+    page.locator("select[name=area]").select_option("jp")
+    expect(page).to_have_url(re.compile("area=jp"))
+    expect(page.locator("#grid .area")).to_have_count(1)
+    page.goto("/fleet?q=us0011")
+    expect(page.locator("#grid a.cell")).to_have_count(1)
+    expect(page.locator("#troubled tbody tr")).to_have_count(1)

@@ -1,0 +1,197 @@
+"""The console in a real browser: from the login to a proof."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+
+import pytest
+from orbital.v1 import registry_pb2 as registry
+from playwright.sync_api import Page, expect
+
+from runtime.proof import page, read_file, verify
+from stack import sealing
+from tests.system.console.person import Pages
+from tests.system.world import World, eventually, tenancy
+
+# Text against what lies behind it, by the formula of WCAG 2; AA wants 4.5.
+FAINT = """() => {
+  const parse = (colour) => { const c = colour.match(/[\\d.]+/g).map(Number); return [c[0], c[1], c[2], c[3] ?? 1]; };
+  const light = ([r, g, b]) => [r, g, b].map((v) => v / 255)
+    .map((v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+  const behind = (element) => {
+    for (let one = element; one; one = one.parentElement) {
+      const colour = parse(getComputedStyle(one).backgroundColor);
+      if (colour[3] === 1) return colour;
+    }
+    return [255, 255, 255, 1];
+  };
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  const found = [];
+  while (walker.nextNode()) {
+    const element = walker.currentNode.parentElement;
+    const style = getComputedStyle(element);
+    if (!walker.currentNode.textContent.trim() || !element.checkVisibility() || style.fontSize === "0px") continue;
+    const [a, b] = [light(parse(style.color)), light(behind(element))].sort((x, y) => y - x);
+    if ((a + 0.05) / (b + 0.05) < 4.5) found.push(`${element.tagName} ${walker.currentNode.textContent.trim()}`);
+  }
+  return found;
+}"""
+
+
+def test_whoever_is_not_logged_in_is_sent_to_log_in_and_comes_back(pages: Pages):
+    context = pages.context()
+    page = context.new_page()
+    pages.log_in(page, "auditor")
+    expect(page).to_have_url(f"{pages.origin}/fleet")
+    cookies = {one["name"]: one for one in context.cookies(pages.origin)}
+    assert cookies
+    for name, one in cookies.items():
+        assert name.startswith("__Host-")
+        assert (one["secure"], one["httpOnly"], one["sameSite"]) == (True, True, "Lax"), name
+    page.close()
+    context.close()
+
+
+def test_flag_is_raised_and_cleared_before_ones_eyes(pages: Pages, officer: Page, world: World):
+    officer.goto("/fleet")
+    expect(officer.locator("#live")).to_contain_text("live ·")
+    row = officer.locator('#troubled tr[data-region="us20"]')
+    expect(row).to_have_count(0, timeout=60_000)
+    sealing.seal(world.place, "us20")
+    try:
+        expect(row).to_contain_text("OPENBAO_SEALED")
+        expect(officer.locator('#grid a.cell[href="/regions/us20"]')).to_have_class(re.compile("h-out_of_sync"))
+        expect(officer.locator('[data-kind="out_of_sync"]')).not_to_have_text("0")
+        pages.keep(officer, "fleet-flag")
+        row.get_by_role("link", name="us20").click()
+        flag = officer.locator("article.flag").first
+        expect(flag).to_contain_text("OPENBAO_SEALED")
+        expect(flag.locator("table")).to_be_visible()
+        pages.keep(officer, "region-flag")
+    finally:
+        sealing.unseal(world.place, "us20")
+    officer.goto("/fleet")
+    expect(row).to_have_count(0, timeout=60_000)
+
+
+def test_change_is_seen_before_it_is_made_and_followed_until_it_converged(pages: Pages, operator: Page, world: World):
+    tenant = f"console-{time.time_ns() % 10**9}"
+    operator.goto("/changes")
+    operator.get_by_role("link", name="New change").click()
+    text = operator.locator("textarea[name=text]")
+    wanted = {
+        "apiVersion": "orbital/v1",
+        "kind": "Tenant",
+        "metadata": {"name": tenant},
+        "spec": {"displayName": "Told by a test", "placement": {"regions": ["eu10", "us20"]}},
+    }
+    text.fill(json.dumps(wanted | {"spec": {"placement": {"regions": ["eu11"]}}}))
+    operator.get_by_role("button", name="See what it changes").click()
+    expect(operator.get_by_role("alert")).to_contain_text("eu11")
+    text.fill(json.dumps(wanted))
+    operator.get_by_role("button", name="See what it changes").click()
+    expect(operator.locator("table.diff")).to_contain_text(f"tenants/{tenant}")
+    with world.registry() as stub:
+        request = registry.ListResourcesRequest(kind=registry.RESOURCE_KIND_TENANT, tenant=tenant)
+        assert not stub.ListResources(request, timeout=10).resources
+    pages.keep(operator, "change-diff")
+    operator.get_by_role("button", name="Apply 1 change in 2 regions").click()
+    expect(operator.locator("#live")).to_have_text("converged", timeout=60_000)
+    expect(operator.locator("#waiting")).to_be_hidden()
+    pages.keep(operator, "change-converged")
+
+
+def test_kill_switch_by_keyboard_alone_to_its_proof_and_its_trace(pages: Pages, officer: Page, world: World):
+    tenant = f"kill-{time.time_ns() % 10**9}"
+    world.declare(tenancy(tenant))
+    world.converged(tenant=tenant)
+    officer.goto("/fleet")
+    officer.keyboard.press("/")
+    officer.keyboard.type(tenant)
+    officer.keyboard.press("Enter")
+    expect(officer.locator("h1")).to_have_text(tenant)
+    reach(officer, f"/kill/tenants/{tenant}")
+    officer.keyboard.press("Enter")
+    expect(officer.locator(".radius")).to_contain_text("2 regions")
+    pages.keep(officer, "kill-radius")
+    reach(officer, "name")
+    officer.keyboard.type("another")
+    officer.keyboard.press("Tab")
+    officer.keyboard.type("Told by a test")
+    officer.keyboard.press("Enter")
+    expect(officer.get_by_role("alert")).to_contain_text("Nothing was done")
+    reach(officer, "name")
+    officer.keyboard.type(tenant)
+    officer.keyboard.press("Enter")
+    expect(officer.locator("#sum")).to_contain_text("2 of 2 regions dark at", timeout=30_000)
+    expect(officer.locator("#proof")).to_have_text("Proof: 2 of 2")
+    pages.keep(officer, "kill-wave")
+    with officer.expect_download() as download:
+        officer.locator("#proof").click()
+    content = download.value.path().read_bytes()
+    proven = page(verify(read_file(content), (world.place / "identity" / "ca.pem").read_bytes()))
+    assert (proven["proven"], proven["regions"], proven["actor"]) == (2, 2, "spiffe://orbital/person/officer")
+    assert download.value.suggested_filename == f"proof-{proven['correlation_id']}.json"
+    officer.locator(f'a.id[href="/traces/{proven["correlation_id"]}"]').first.click()
+    expect(officer.locator("table.waterfall tbody tr").first).to_be_visible()
+    assert {"eu10", "us20"} == set(officer.locator("table.waterfall tbody th").all_inner_texts())
+    assert officer.locator("table.waterfall rect.s-execute").count() >= 2
+    pages.keep(officer, "trace")
+
+
+def reach(page: Page, wanted: str) -> None:
+    """Press Tab until a link to `wanted`, or the field of that name, has the focus."""
+    here = "[document.activeElement.name, document.activeElement.getAttribute?.('href')]"
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        if wanted in page.evaluate(here):
+            return
+    raise AssertionError(f"{wanted} cannot be reached by the Tab key")
+
+
+def test_history_is_verified_on_demand(pages: Pages, officer: Page):
+    officer.goto("/audit")
+    officer.get_by_role("button", name="Verify all of it").click()
+    expect(officer.locator("#verdict")).to_contain_text("Whole to #", timeout=60_000)
+    pages.keep(officer, "audit")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_page_is_legible(pages: Pages, officer: Page, scheme: str):
+    officer.emulate_media(color_scheme=scheme)
+    for path in (
+        "/fleet",
+        "/regions/eu10",
+        "/tenants",
+        "/kill",
+        "/changes",
+        "/changes/new",
+        "/policy",
+        "/audit",
+        "/search?q=e",
+    ):
+        answer = officer.goto(path, wait_until="domcontentloaded")
+        assert answer is not None
+        assert answer.status == 200, path
+        assert officer.evaluate(FAINT) == [], path
+    officer.goto("/fleet")
+    pages.keep(officer, f"fleet-{scheme}")
+
+
+def test_denial_is_told_and_kept(pages: Pages, officer: Page):
+    officer.goto("/changes/new")
+    officer.locator("textarea[name=text]").fill("apiVersion: orbital/v1\nkind: Region\nmetadata:\n  name: eu99\n")
+    officer.get_by_role("button", name="See what it changes").click()
+    expect(officer.locator(".sentence")).to_contain_text("may not call")
+
+    def kept() -> bool | None:
+        officer.goto("/policy")
+        return officer.get_by_text("may not call /orbital.v1.RegistryService/Declare").count() > 0 or None
+
+    eventually(kept, 20, "the denial is listed")
+    officer.locator("td.id a").first.click()
+    expect(officer.locator("h1")).to_have_text("Denied")
+    pages.keep(officer, "denial")
