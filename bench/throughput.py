@@ -41,7 +41,7 @@ def measure(directory: Path, tasks: int, say: Say) -> dict[str, Any]:
         say(f"{tenants} tenants in {len(regions)} regions …")
         change_labels(stub, regions, tenants, "prepared")
         say("idle latency …")
-        latencies = [_latency(stub, regions, index) for index in range(LATENCY_SAMPLES)]
+        latency = idle_latency(stub, regions, LATENCY_SAMPLES)
         say(f"{tenants * len(regions)} tasks …")
         before = cpu_seconds(state)
         begun = time.monotonic()
@@ -57,10 +57,7 @@ def measure(directory: Path, tasks: int, say: Say) -> dict[str, Any]:
             "total": round(sum(cost.values()), 4),
             **{name: round(value, 4) for name, value in sorted(cost.items(), key=lambda item: -item[1])},
         },
-        "latency_ms": {
-            "p50": round(statistics.median(latencies) * 1000, 2),
-            "p99": round(statistics.quantiles(latencies, n=100)[98] * 1000, 2),
-        },
+        "latency_ms": latency,
     }
 
 
@@ -95,6 +92,15 @@ def converged(stub: RegistryServiceStub, correlation_id: str) -> None:
     for job in watch:
         if job.HasField("converge_time"):
             return
+
+
+def idle_latency(stub: RegistryServiceStub, regions: list[str], samples: int) -> dict[str, float]:
+    """Milliseconds of so many changes, one after the other: p50 and p99."""
+    found = [_latency(stub, regions, index) for index in range(samples)]
+    return {
+        "p50": round(statistics.median(found) * 1000, 2),
+        "p99": round(statistics.quantiles(found, n=100)[98] * 1000, 2),
+    }
 
 
 def _latency(stub: RegistryServiceStub, regions: list[str], index: int) -> float:

@@ -8,44 +8,22 @@ from contextlib import contextmanager
 
 import pytest
 from orbital.v1.registry_pb2 import Placement
-from orbital.v1.resource_pb2 import Resource, Transport
 
+from bench.paths import PATHS, declare
 from stack import api
 from tests.system.conftest import region as declared_region
-from tests.system.world import REGIONS, World, eventually, tenancy
-
-TRANSPORTS = {
-    "stream": Transport.TRANSPORT_STREAM,
-    "amqp": Transport.TRANSPORT_AMQP,
-    "mqtt": Transport.TRANSPORT_MQTT,
-}
-# What a region's process of lanes 1 and 2 says of each of them, or of both.
-SAID = {"stream": ("transport_changed", 1), "amqp": ("inlet_opened", 2), "mqtt": ("inlet_opened", 2)}
-
-
-def events(world: World, region: str, transport: str) -> int:
-    """How often the region has begun to use this path."""
-    said = f'"transport": "TRANSPORT_{transport.upper()}", "event": "{SAID[transport][0]}"'
-    return (world.place / "log" / f"region-{region}-bulk.log").read_text().count(said)
+from tests.system.world import REGIONS, World, eventually, retried, tenancy
 
 
 def switch(world: World, transport: str) -> None:
     """Declare the path of both regions, and return when all of their lanes use it."""
-    before = {region: events(world, region, transport) for region in REGIONS}
-    resources: list[Resource] = [declared_region(name) for name in REGIONS]
-    for resource in resources:
-        resource.region.transport = TRANSPORTS[transport]
-    done = world.declare(resources)
-    if not done:
-        return
-    for region in REGIONS:
-        eventually(
-            lambda region=region: (  # type: ignore[misc]
-                events(world, region, transport) >= before[region] + SAID[transport][1] or None
-            ),
-            30,
-            f"{region} goes by {transport}",
-        )
+
+    def declared() -> bool:
+        with world.registry() as stub:
+            declare(stub, world.place, [declared_region(name) for name in REGIONS], transport)
+        return True
+
+    retried(declared)
 
 
 @contextmanager
@@ -91,7 +69,7 @@ def revoked(world: World, region: str, tenant: str) -> None:
     eventually(lambda: not world.key_material(region, tenant)["transit"] or None, 30, f"revoked in {region}")
 
 
-@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize("transport", PATHS)
 def test_an_estate_converges_and_a_kill_reaches_every_region(world: World, transport: str) -> None:
     with by(world, transport):
         before = unread(world)
@@ -103,7 +81,7 @@ def test_an_estate_converges_and_a_kill_reaches_every_region(world: World, trans
         assert unread(world) == before
 
 
-@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize("transport", PATHS)
 def test_a_path_that_is_cut_under_load_loses_and_repeats_nothing(world: World, transport: str) -> None:
     with by(world, transport):
         declare_many(world, f"cut-{transport}", 2)
@@ -116,7 +94,7 @@ def test_a_path_that_is_cut_under_load_loses_and_repeats_nothing(world: World, t
         all_converged(world, f"cut-more-{transport}", 10)
 
 
-@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize("transport", PATHS)
 def test_a_broker_that_is_killed_under_load_loses_and_repeats_nothing(world: World, transport: str) -> None:
     with by(world, transport):
         declare_many(world, f"killed-{transport}", 3)
@@ -165,7 +143,7 @@ def test_a_revocation_takes_every_path_and_the_trace_shows_each(world: World) ->
 
     def each() -> bool | None:
         found = received(world, correlation_id)
-        paths = all(set(arrivals) == set(TRANSPORTS) for arrivals in found.values())
+        paths = all(set(arrivals) == set(PATHS) for arrivals in found.values())
         once = all(sorted(arrivals.values()).count("journaled") == 1 for arrivals in found.values())
         return (paths and once) or None
 

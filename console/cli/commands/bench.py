@@ -61,3 +61,28 @@ def crypto(region: str, seconds: float, output: str, target: Target) -> None:
     click.echo(f"links   {links['tasks_per_second']:>9,.0f} tasks/s, {links['share_of_direct']:.0%} of direct calls")
     for when, latency in answer["latency_ms"].items():
         click.echo(f"{when:<8} p50 {latency['p50']:.1f} ms, p99 {latency['p99']:.1f} ms")
+
+
+@bench.command()
+@click.option("--tasks", type=click.IntRange(min=1), default=10_000, show_default=True, help="How many by each path.")
+@click.option("--samples", type=click.IntRange(min=2), default=100, show_default=True, help="Latencies by each path.")
+@output_option("table", "json")
+@connection_options
+def paths(tasks: int, samples: int, output: str, target: Target) -> None:
+    """Measure tasks a second and idle latency by lane stream, AMQP and MQTT; the regions get their own path back."""
+    from importlib import import_module
+
+    try:
+        measure = import_module("bench.paths").measure
+    except ModuleNotFoundError as error:
+        raise Failure("This needs a checkout of the repository; an installed package has no bench.") from error
+    answer = measure(target.directory, tasks, samples, say)
+    if output == "json":
+        write(answer, output)
+        return
+    for path, found in answer["paths"].items():
+        latency = found["latency_ms"]
+        figures = (
+            f"{found['tasks_per_second']:>9,.0f} tasks/s, idle p50 {latency['p50']:.1f} ms, p99 {latency['p99']:.1f} ms"
+        )
+        click.echo(f"{path:<8}{figures}")
