@@ -154,8 +154,13 @@ def supervised(layout: Layout) -> State | None:
 
 def _wanted(layout: Layout, only: Sequence[str]) -> list[str]:
     """The names of the units, without making anything."""
-    regions = estate.REGIONS
-    site = Site(layout, load_settings(), dict.fromkeys(estate.port_names(regions), 0), regions)
+    settings = load_settings()
+    try:
+        before = state.read(layout)
+    except NotFound:
+        before = State()
+    regions = estate.regions_of(settings, before)
+    site = Site(layout, settings, dict.fromkeys(estate.port_names(regions), 0), regions)
     requires = estate.needs(estate.units(site))
     return order.closure(only or requires, requires)
 

@@ -22,10 +22,13 @@ from stack.parts.rabbitmq import Epmd, RabbitMQ
 from stack.parts.relay import Paths
 from stack.parts.softhsm import SoftHSM
 from stack.parts.workers import Gateway, RegionWorker
+from stack.settings import Stack
 from stack.site import JWT, MTLS, Region, Site
+from stack.state import State
 from stack.unit import Unit
 
-REGIONS = (Region("eu10", MTLS), Region("us20", JWT))
+EVERY = (Region("eu10", MTLS), Region("us20", JWT), Region("ap30", MTLS))
+REGIONS = EVERY[:2]
 
 # The slowest part comes first: it is being started while the others are prepared.
 GLOBAL_PORTS = (
@@ -42,6 +45,11 @@ GLOBAL_PORTS = (
     ),
     *("opa-gateway-immediate", "opa-gateway-bulk"),
 )
+
+
+def regions_of(settings: Stack, before: State) -> tuple[Region, ...]:
+    """The regions that are set, or those that the stack had before."""
+    return EVERY[: settings.regions or len(before.regions) or len(REGIONS)]
 
 
 def port_names(regions: Sequence[Region]) -> list[str]:

@@ -189,7 +189,8 @@ def _engines(service: PolicyServiceStub) -> ListEnginesResponse:
 
 def _site(place: Path) -> Site:
     layout = Layout.of(place)
-    return Site(layout, load_settings(), state.read(layout).ports, estate.REGIONS)
+    settings, found = load_settings(), state.read(layout)
+    return Site(layout, settings, found.ports, estate.regions_of(settings, found))
 
 
 @contextmanager

@@ -42,6 +42,9 @@ class Stack(Section):
     chromium: Path | None = Field(None, description="A Chromium for the tests, in place of the one that is downloaded")
     postgres_server: PostgresServer | None = Field(None, description="An existing server, in place of a private one")
     rabbitmq_server: RabbitMQServer | None = Field(None, description="An existing server, in place of a private one")
+    regions: int | None = Field(
+        None, ge=2, le=3, description="How many regions; without, as many as there were, or two"
+    )
     postgres_user: str = Field("nobody", description="Who PostgreSQL runs as when the stack is started by root")
     certificate_hours: float = Field(24.0, gt=0, description="Life of a certificate; renewed after two thirds of it")
     signing_days: float = Field(90.0, gt=0, description="Life of a signing key; the next begins after two thirds of it")

@@ -78,8 +78,9 @@ async def supervise(layout: Layout, only: list[str]) -> None:
     except NotFound:
         before = State()
     settings = load_settings()
-    chosen = await asyncio.to_thread(ports.choose, estate.port_names(estate.REGIONS), before.ports)
-    site = Site(layout, settings, chosen, estate.REGIONS)
+    regions = estate.regions_of(settings, before)
+    chosen = await asyncio.to_thread(ports.choose, estate.port_names(regions), before.ports)
+    site = Site(layout, settings, chosen, regions)
     current = first_state(site, only)
 
     def changed() -> None:

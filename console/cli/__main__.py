@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -58,14 +59,15 @@ def stack_commands() -> Sequence[click.Command]:
     "--data", "directory", type=click.Path(path_type=Path), default=Path(".orbital/demo"), show_default=True,
     help="Where the stack keeps its files; made anew for each demonstration.",
 )  # fmt: skip
-def demo(keep: bool, directory: Path) -> int:
+@click.option("--regions", type=click.IntRange(2, 3), default=2, show_default=True, help="3: one for each transport.")
+def demo(keep: bool, directory: Path, regions: int) -> int:
     """Start a stack and watch an estate carried to two regions, one of them cut off and healed, a tenant killed.
 
     Every step is checked; the exit status is 0 only if all of them held.
     """
     from console.demo.run import play
 
-    return play(LocalStack(directory), directory, keep=keep)
+    return play(LocalStack(directory, regions), directory, keep=keep, regions=regions)
 
 
 @click.command()
@@ -91,8 +93,10 @@ def doctor(output: str, target: Target) -> int:
 class LocalStack:
     """The stack under a data directory, as the demonstration wants it."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, regions: int) -> None:
         self._directory = directory
+        # As if it were set: the stack's own processes read it from their environment.
+        os.environ["ORBITAL_STACK__REGIONS"] = str(regions)
 
     def clear(self) -> None:
         """End what runs there and remove its files; refuses a directory that holds something else."""

@@ -193,6 +193,7 @@ NOUNS = (
         Column("LAST CONTACT", "last_contact_at", form="age"), Column("PLACEMENTS", "placements", form="number"),
         Column("DRIFTING", "drifting", form="number"), Column("CRYPTO", "crypto_endpoint", wide=True),
         Column("TRANSPORT", "transport", wide=True),
+        Column("PATH", "path", wide=True),
         *(Column(one.title, one.field, wide=True, form=one.form) for one in _GENERATION),
     ), _regions),
     Noun("tenants", "tenant", "name", (

@@ -71,6 +71,7 @@ def region(one: registry.Region) -> Row:
         holds=[{"lane": each.lane, "reason": each.reason, "since": iso(each.since)} for each in one.holds],
         crypto_endpoint=spec.crypto_endpoint,
         transport=word(resources.Transport, spec.transport, "TRANSPORT") or "stream",
+        path=word(resources.Transport, one.transport, "TRANSPORT"),
     )
 
 

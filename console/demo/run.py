@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from console.cli.failure import Exit, Failure
 from console.cli.moments import elapsed
 from console.cli.options import Target
 from console.cli.render import Column, say, table
-from console.demo.steps import STEPS
+from console.demo.steps import STEPS, THREE, Step
 from console.demo.world import NotHeld, Stack, World
 from runtime.errors import OrbitalError
 
@@ -37,20 +37,21 @@ class Result:
     shown: str
 
 
-def play(stack: Stack, directory: Path, *, keep: bool) -> int:
+def play(stack: Stack, directory: Path, *, keep: bool, regions: int = 2) -> int:
     """Play every step on a stack under `directory`; 0 only if all of them held.
 
     A step that does not hold ends the demonstration. The stack is stopped at the end, unless `keep`.
     """
     begun = time.monotonic()
-    results = [_start(stack)]
+    steps = STEPS if regions == 2 else (*STEPS, *THREE)
+    results = [_start(stack, regions)]
     try:
         if results[0].held:
-            results += _steps(stack, directory)
+            results += _steps(stack, directory, steps)
     finally:
         if not keep:
             results.append(_stop(stack))
-    held = all(one.held for one in results) and len(results) >= len(STEPS) + 1
+    held = all(one.held for one in results) and len(results) >= len(steps) + 1
     say("")
     table(
         [{"title": one.title, "held": one.held, "took": elapsed(one.seconds), "shown": one.shown} for one in results],
@@ -63,8 +64,8 @@ def play(stack: Stack, directory: Path, *, keep: bool) -> int:
     return Exit.DONE if held else Exit.FAILED
 
 
-def _start(stack: Stack) -> Result:
-    say("Starting the stack: PostgreSQL, RabbitMQ, OpenBao, SoftHSM, Envoy, OPA, the gateway, two regions …")
+def _start(stack: Stack, regions: int) -> Result:
+    say(f"Starting the stack: PostgreSQL, RabbitMQ, OpenBao, SoftHSM, Envoy, OPA, the gateway, {regions} regions …")
 
     def show() -> str:
         stack.clear()
@@ -84,13 +85,13 @@ def _stop(stack: Stack) -> Result:
     return _timed("Stop the stack", show)
 
 
-def _steps(stack: Stack, directory: Path) -> list[Result]:
+def _steps(stack: Stack, directory: Path, steps: Sequence[Step]) -> list[Result]:
     results: list[Result] = []
     estate = [one.resource for one in load([str(ESTATE)])]
     with connect(Target(directory, "operator", None, None, None, None)) as connection:
         world = World(stack, connection, estate, SERVICE, VICTIM, GUEST, AWAY, directory=directory)
-        for number, step in enumerate(STEPS, 1):
-            say(f"[{number}/{len(STEPS)}] {step.title} …")
+        for number, step in enumerate(steps, 1):
+            say(f"[{number}/{len(steps)}] {step.title} …")
             results.append(_timed(step.title, partial(step.show, world)))
             if not results[-1].held:
                 return results

@@ -14,6 +14,7 @@ from console.cli.moments import elapsed
 from console.cli.rows import Row
 from console.demo.edge import edge, first_refusal
 from console.demo.keys import disabled, prove, two_providers
+from console.demo.paths import all_at_once, each_its_own
 from console.demo.replay import in_sequence
 from console.demo.world import PATIENCE, POLL, NotHeld, World, expect, until
 from runtime.errors import OrbitalError, Unavailable
@@ -219,6 +220,8 @@ def _connected(world: World) -> bool:
     return bool(next(row["connected"] for row in world.rows("regions") if row["name"] == world.away))
 
 
+# With a third region.
+THREE = (Step("A path for each region", each_its_own), Step("Every path at once", all_at_once))
 STEPS = (
     Step("Apply the estate", apply_estate),
     Step("Apply it again", apply_again),

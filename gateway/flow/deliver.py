@@ -56,6 +56,7 @@ class Contacts:
     def __init__(self, store: TaskStore) -> None:
         self._store = store
         self._open: dict[tuple[str, int], int] = {}
+        self._used: dict[tuple[str, int], Transport.ValueType] = {}
         self._transports: Mapping[str, Transport.ValueType] = {}
 
     def transport(self, region: str) -> Transport.ValueType:
@@ -63,10 +64,11 @@ class Contacts:
         return self._transports.get(region, Transport.TRANSPORT_UNSPECIFIED)
 
     @asynccontextmanager
-    async def opened(self, region: str, lane: int) -> AsyncIterator[None]:
+    async def opened(self, region: str, lane: int, used: Transport.ValueType) -> AsyncIterator[None]:
         """Count a stream as open inside the block; the end of a lane's last stream is recorded at once."""
         key = (region, lane)
-        await self._store.contacted([key])
+        await self._store.contacted([(region, lane, used)])
+        self._used[key] = used
         self._open[key] = self._open.get(key, 0) + 1
         try:
             yield
@@ -88,7 +90,7 @@ class Contacts:
         while True:
             if self._open:
                 try:
-                    await self._store.contacted(sorted(self._open))
+                    await self._store.contacted([(*key, self._used[key]) for key in sorted(self._open)])
                     self._transports = await self._store.transports(sorted({region for region, _ in self._open}))
                 except Unavailable as error:
                     log.warning("contact not recorded", reason=error.reason)
@@ -137,7 +139,7 @@ class Deliver:
             await self._lanes.withdraw(region, opening.lane)
         try:
             async with (
-                self._contacts.opened(region, opening.lane),
+                self._contacts.opened(region, opening.lane, opening.transport),
                 asyncio.timeout(self._timing.stream) as age,
                 self._consumer(opening) as consumer,
             ):

@@ -151,7 +151,7 @@ class TaskStore(Protocol):
     async def transports(self, regions: Sequence[str]) -> Mapping[str, Transport.ValueType]:
         """The path that is declared for each of these regions' tasks."""
 
-    async def contacted(self, lanes: Sequence[tuple[str, int]]) -> None:
+    async def contacted(self, lanes: Sequence[tuple[str, int, Transport.ValueType]]) -> None:
         """These regions were heard of now, on these lanes."""
 
 

@@ -26,6 +26,7 @@ from orbital.v1.resource_pb2 import (
     ServiceSpec,
     SystemSpec,
     TenantSpec,
+    Transport,
 )
 from orbital.v1.signed_pb2 import Signed
 from orbital.v1.task_pb2 import KeyState, Outcome, Report, Task, TaskBatch, TaskKind
@@ -218,7 +219,7 @@ async def test_a_task_is_driven_again_only_when_its_region_can_hear(gateway: Gat
     first = await gateway.drive()
     await gateway.pool.execute("UPDATE placement SET due_at = now()")
     assert await gateway.drive() == []
-    await gateway.tasks.contacted([("eu10", 1)])
+    await gateway.tasks.contacted([("eu10", 1, Transport.TRANSPORT_STREAM)])
     second = await gateway.drive()
     assert {task.id for task in second} == {task.id for task in first if task.region == "eu10"}
 

@@ -129,6 +129,7 @@ class PostgresSight:
                 connected=row["connected"],
                 placements=row["placements"],
                 drifting=row["drifting"],
+                transport=row["path"],
                 stalled=row["stalled"],
                 waiting=row["waiting"],
                 policy_revisions=row["revisions"],

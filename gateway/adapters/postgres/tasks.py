@@ -202,9 +202,8 @@ class PostgresTasks:
         declared = {row["name"].rpartition("/")[2]: Resource.FromString(row["body"]).region for row in rows}
         return {name: spec.transport or Transport.TRANSPORT_STREAM for name, spec in declared.items()}
 
-    async def contacted(self, lanes: Sequence[tuple[str, int]]) -> None:
-        """These regions were heard of now, on these lanes."""
+    async def contacted(self, lanes: Sequence[tuple[str, int, Transport.ValueType]]) -> None:
+        """These regions were heard of now, on these lanes, whose tasks come by these paths."""
+        columns = [list(column) for column in zip(*lanes, strict=True)]
         async with translated():
-            await self._pool.execute(
-                SQL["contacts"], [region for region, _ in lanes], [lane for _, lane in lanes], self._process
-            )
+            await self._pool.execute(SQL["contacts"], *columns, self._process)

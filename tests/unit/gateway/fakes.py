@@ -98,8 +98,8 @@ class FakeTasks:
     async def transports(self, regions: Sequence[str]) -> Mapping[str, Transport.ValueType]:
         return dict.fromkeys(regions, Transport.TRANSPORT_STREAM)
 
-    async def contacted(self, lanes: Sequence[tuple[str, int]]) -> None:
-        self.contacts.extend(lanes)
+    async def contacted(self, lanes: Sequence[tuple[str, int, Transport.ValueType]]) -> None:
+        self.contacts.extend((region, lane) for region, lane, _ in lanes)
 
 
 class FakeDriftBatch:

@@ -41,10 +41,10 @@ ON CONFLICT DO NOTHING;
 INSERT INTO dead_letter (region, lane, reason, payload) VALUES ($1, $2::smallint, $3, $4);
 
 -- name: contacts
-INSERT INTO contact (region, lane, process, contacted_at, open)
-SELECT region, lane, $3, now(), true FROM unnest($1::text[], $2::smallint[]) AS u (region, lane)
+INSERT INTO contact (region, lane, path, process, contacted_at, open)
+SELECT region, lane, path, $4, now(), true FROM unnest($1::text[], $2::smallint[], $3::smallint[]) AS u (region, lane, path)
 ON CONFLICT (region, lane) DO UPDATE SET
-    process = excluded.process, contacted_at = excluded.contacted_at, open = true;
+    path = excluded.path, process = excluded.process, contacted_at = excluded.contacted_at, open = true;
 
 -- name: lose_contact
 UPDATE contact SET open = false WHERE region = $1 AND lane = $2::smallint AND process = $3;

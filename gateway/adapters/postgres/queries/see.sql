@@ -10,11 +10,14 @@ ORDER BY name LIMIT $4;
 -- name: region_status
 SELECT r.name, r.body, r.generation, r.correlation_id, r.updated_at, c.contacted_at,
        coalesce(c.open AND c.contacted_at > now() - interval '10 seconds', false) AS connected,
+       coalesce(c.path, 0) AS path,
        coalesce(p.placements, 0) AS placements, coalesce(b.drifting, 0) AS drifting, coalesce(b.stalled, 0) AS stalled,
        coalesce(b.waiting, '{0,0,0}') AS waiting, b.behind_since, coalesce(e.revisions, '{}') AS revisions
 FROM resource AS r
 LEFT JOIN (
-    SELECT region, max(contacted_at) AS contacted_at, bool_or(open) AS open FROM contact GROUP BY region
+    SELECT region, max(contacted_at) AS contacted_at, bool_or(open) AS open,
+           min(path) FILTER (WHERE lane > 0 AND open) AS path
+    FROM contact GROUP BY region
 ) AS c
     ON c.region = substr(r.name, 9)
 LEFT JOIN (
