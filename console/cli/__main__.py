@@ -59,9 +59,9 @@ def stack_commands() -> Sequence[click.Command]:
     "--data", "directory", type=click.Path(path_type=Path), default=Path(".orbital/demo"), show_default=True,
     help="Where the stack keeps its files; made anew for each demonstration.",
 )  # fmt: skip
-@click.option("--regions", type=click.IntRange(2, 3), default=2, show_default=True, help="3: one for each transport.")
+@click.option("--regions", type=click.IntRange(2, 3), default=3, show_default=True, help="3: one for each transport.")
 def demo(keep: bool, directory: Path, regions: int) -> int:
-    """Start a stack and watch an estate carried to two regions, one of them cut off and healed, a tenant killed.
+    """Start a stack and watch an estate carried to its regions, one of them cut off and healed, tenants killed.
 
     Every step is checked; the exit status is 0 only if all of them held.
     """

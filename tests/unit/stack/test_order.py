@@ -7,6 +7,7 @@ from stack import estate, order
 from stack.layout import Layout
 from stack.settings import Stack
 from stack.site import Site
+from stack.state import RegionState, State
 
 NEEDS = {"a": (), "b": ("a",), "c": ("b",), "d": ()}
 
@@ -52,3 +53,11 @@ def test_only_some_parts(tmp_path):
     site = Site(Layout.of(tmp_path), Stack(), dict.fromkeys(estate.port_names(estate.REGIONS), 0), estate.REGIONS)
     chosen = {unit.name for unit in estate.units(site, ["openbao-eu10", "rabbitmq"])}
     assert chosen == {"authority", "softhsm-eu10", "openbao-eu10", "epmd", "rabbitmq"}
+
+
+def test_a_stack_keeps_the_regions_that_it_had() -> None:
+    three = State(regions={name: RegionState(auth="mtls") for name in ("eu10", "us20", "ap30")})
+    assert estate.regions_of(Stack(), State()) == estate.REGIONS
+    assert estate.regions_of(Stack(regions=3), State()) == estate.EVERY
+    assert estate.regions_of(Stack(), three) == estate.EVERY
+    assert estate.regions_of(Stack(regions=2), three) == estate.REGIONS
