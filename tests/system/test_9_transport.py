@@ -6,12 +6,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import aiormq
 import pytest
 from orbital.v1.registry_pb2 import Placement
 
 from bench.paths import PATHS, declare
+from gateway.adapters.rabbitmq.lanes import session_name
 from stack import api
 from tests.system.conftest import region as declared_region
+from tests.system.test_9_broker import broker_context, url
 from tests.system.world import REGIONS, World, eventually, retried, tenancy
 
 
@@ -164,6 +167,33 @@ def test_a_revocation_needs_only_one_path_that_lives(world: World, alive: str) -
     finally:
         api.heal(world.place, "eu10")
     world.converged(tenant=f"{prefix}-0")
+
+
+async def forget_session(world: World, region: str, lane: int) -> None:
+    """What the broker keeps for a region by MQTT is gone, as after a week or a broker without its disk."""
+    connection = await aiormq.connect(url(world), context=broker_context(world, region))
+    await (await connection.channel()).queue_delete(session_name(region, lane))
+    await connection.close()
+
+
+def test_a_session_that_the_broker_lost_is_told_and_what_was_in_it_comes_again(world: World) -> None:
+    def told() -> int:
+        log = (world.place / "log" / "gateway-bulk.log").read_text()
+        return log.count('"region": "eu10", "lane": 1, "event": "session lost"')
+
+    with by(world, "mqtt"):
+        # The first session of all was told, too.
+        before = eventually(lambda: told() or None, 20, "a session that is new is told")
+        api.cut(world.place, "eu10")
+        try:
+            declare_many(world, "in-lost-session", 2)
+            world.converged(tenant="in-lost-session-1", region="us20")
+            for lane in (1, 2):
+                asyncio.run(forget_session(world, "eu10", lane))
+        finally:
+            api.heal(world.place, "eu10")
+        all_converged(world, "in-lost-session", 2)
+        eventually(lambda: told() > before or None, 20, "the lost session is told")
 
 
 def test_a_message_that_is_forged_at_the_broker_is_told_by_this_path_too(world: World) -> None:

@@ -6,8 +6,16 @@ from pathlib import Path
 
 import pytest
 from orbital.v1.audit_pb2 import SignedAuditHead
-from orbital.v1.dispatch_pb2 import Acknowledge, Open, Reject, ReportBatch, SubscribeRequest, SubscribeResponse
-from orbital.v1.resource_pb2 import Resource, TenantSpec
+from orbital.v1.dispatch_pb2 import (
+    Acknowledge,
+    Open,
+    Rehydrate,
+    Reject,
+    ReportBatch,
+    SubscribeRequest,
+    SubscribeResponse,
+)
+from orbital.v1.resource_pb2 import Resource, TenantSpec, Transport
 from orbital.v1.signed_pb2 import Signed
 from orbital.v1.task_pb2 import Outcome, Report, Reports, TaskBatch, TaskKind
 
@@ -180,8 +188,10 @@ async def test_a_malformed_report_names_its_field(world: World, change: object, 
     assert raised.value.field == field
 
 
-def opening(region: str = "eu10", lane: int = 1, credit: int = 4) -> SubscribeRequest:
-    return SubscribeRequest(open=Open(region=region, lane=lane, credit=credit))
+def opening(
+    region: str = "eu10", lane: int = 1, credit: int = 4, transport: Transport.ValueType = Transport.TRANSPORT_STREAM
+) -> SubscribeRequest:
+    return SubscribeRequest(open=Open(region=region, lane=lane, credit=credit, transport=transport))
 
 
 def reported(world: World, region: str = "eu10") -> Signed:
@@ -247,6 +257,19 @@ async def test_a_message_leaves_the_broker_only_when_it_was_acknowledged(world: 
     assert [(event.subject, event.reason) for event in world.tasks.events] == [("tasks", "FORGED")]
     assert world.tasks.grace == [("eu10", 1)]
     assert world.tasks.contacts == []
+
+
+async def test_a_lost_session_is_driven_again_and_one_in_use_is_left_alone(world: World) -> None:
+    lanes = FakeLanes()
+    region = Region(opening(transport=Transport.TRANSPORT_MQTT), SubscribeRequest(rehydrate=Rehydrate()))
+    region.up.put_nowait(None)
+    await world.deliver(lanes).serve(PRINCIPAL, "eu10", region.requests(), region.send)
+    assert world.tasks.rehydrated == [("eu10", 1)]
+    assert lanes.withdrawn == []
+    region = Region(opening(transport=Transport.TRANSPORT_STREAM))
+    region.up.put_nowait(None)
+    await world.deliver(lanes).serve(PRINCIPAL, "eu10", region.requests(), region.send)
+    assert lanes.withdrawn == [("eu10", 1)]
 
 
 async def test_reports_on_the_stream_wait_for_a_store_that_is_away(world: World) -> None:
