@@ -44,6 +44,8 @@ class Broker:
         self._name = name
         self._backoff = backoff
         self._connection: AbstractConnection | None = None
+        # Which connection it is: what was declared on an earlier one may be gone.
+        self.number = 0
 
     @property
     def version(self) -> str:
@@ -65,6 +67,7 @@ class Broker:
                 continue
             self._backoff.reset()
             self._connection = connection
+            self.number += 1
             log.info("broker connected", connection=self._name)
             try:
                 await lost.wait()

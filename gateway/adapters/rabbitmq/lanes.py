@@ -170,6 +170,20 @@ class RabbitLanes:
     def __init__(self, broker: Broker, queue_type: str) -> None:
         self._broker = broker
         self._queue_type = queue_type
+        self._declared_on = 0
+
+    async def _declare(self, channel: AbstractChannel, region: str, lane: int) -> AbstractQueue:
+        # The exchanges once a connection: thousands of streams may open at once.
+        number = self._broker.number
+        if self._declared_on != number:
+            await declare_exchanges(channel)
+            self._declared_on = number
+        try:
+            return await declare_queue(channel, region, lane, self._queue_type)
+        except LOST:
+            # Somebody may have taken the exchanges away.
+            self._declared_on = 0
+            raise
 
     @asynccontextmanager
     async def consume(self, region: str, lane: int, credit: int) -> AsyncIterator[Consumer]:
@@ -178,8 +192,7 @@ class RabbitLanes:
             consumer = _LaneConsumer(channel)
             async with translated(), asyncio.timeout(10):
                 await channel.set_qos(prefetch_count=credit)
-                await declare_exchanges(channel)
-                queue = await declare_queue(channel, region, lane, self._queue_type)
+                queue = await self._declare(channel, region, lane)
                 tag = await queue.consume(consumer.take)
             try:
                 yield consumer
@@ -204,6 +217,5 @@ class RabbitLanes:
         """The lane's queue for somebody else to read; this consumer never has a message."""
         async with self._broker.channel(confirms=False) as channel:
             async with translated(), asyncio.timeout(10):
-                await declare_exchanges(channel)
-                await declare_queue(channel, region, lane, self._queue_type)
+                await self._declare(channel, region, lane)
             yield _LaneConsumer(channel)
