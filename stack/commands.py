@@ -10,6 +10,7 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
+from runtime.errors import Unavailable
 from stack import api, sealing
 from stack.policy import policy
 from stack.state import PartState, State
@@ -60,6 +61,24 @@ def up(place: Path, only: tuple[str, ...]) -> None:
     began = time.monotonic()
     found = api.up(place, only, Narrator())
     click.echo(f"Up in {time.monotonic() - began:.1f} s: {len(found.parts)} processes, data in {found.place}")
+    if "console" in found.parts:
+        click.echo(_console(found))
+
+
+@click.command(name="open")
+@_data
+def open_console(place: Path) -> None:
+    """Say where the console is, and who may log in; on a desktop, open it."""
+    found = api.status(place)
+    if found.parts.get("console", PartState()).status != "ready":
+        raise Unavailable("The console does not run. Start it: orbital up")
+    click.echo(_console(found))
+    click.launch(found.console.address)
+
+
+def _console(found: State) -> str:
+    people = "\n".join(f"  {name:<10} password in {file}" for name, file in found.console.passwords.items())
+    return f"Console: {found.console.address}\n{people}"
 
 
 @click.command()
@@ -138,4 +157,4 @@ def _row(table: Table, name: str, part: PartState) -> None:
     table.add_row(name, shown, str(part.pid or ""), str(part.restarts or ""), part.error)
 
 
-COMMANDS: list[click.Command] = [up, down, status, cut, heal, seal, unseal, policy]
+COMMANDS: list[click.Command] = [up, open_console, down, status, cut, heal, seal, unseal, policy]

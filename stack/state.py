@@ -43,6 +43,13 @@ class GatewayState(Model):
     jwt: str = ""
 
 
+class ConsoleState(Model):
+    """Where people reach the console, and the file of each one's password."""
+
+    address: str = ""
+    passwords: dict[str, str] = {}
+
+
 class RegionState(Model):
     """Where a region is reached, and how it reaches the gateway."""
 
@@ -74,6 +81,7 @@ class State(Model):
     parts: dict[str, PartState] = {}
     steps: dict[str, PartState] = {}
     gateway: GatewayState = GatewayState()
+    console: ConsoleState = ConsoleState()
     regions: dict[str, RegionState] = {}
     identity: dict[str, IdentityState] = {}
     files: dict[str, str] = {}

@@ -21,10 +21,11 @@ from stack import estate, ports, process, state
 from stack.engine import Engine
 from stack.identity.certificates import identities
 from stack.layout import Layout
+from stack.openbao import people
 from stack.settings import load_settings
 from stack.site import Site
 from stack.spawn import raise_file_limit
-from stack.state import GatewayState, IdentityState, RegionState, State, SupervisorState
+from stack.state import ConsoleState, GatewayState, IdentityState, RegionState, State, SupervisorState
 
 log = get_logger(__name__)
 
@@ -57,6 +58,8 @@ def first_state(site: Site, only: list[str]) -> State:
     found = State(place=str(site.layout.root), run=str(run), boot=process.boot_id(), only=only, ports=dict(site.ports))
     found.supervisor = SupervisorState(pid=os.getpid(), started=me.started if me else 0)
     found.gateway = GatewayState(mtls=site.address("gateway-mtls"), jwt=site.address("gateway-jwt"))
+    passwords = {name: str(people.password(site, name)) for name in people.PEOPLE}
+    found.console = ConsoleState(address=people.origin(site), passwords=passwords)
     for region in site.regions:
         crypto = site.address(f"region-{region.name}-crypto")
         edge = site.address(f"edge-{region.name}-crypto")

@@ -36,6 +36,7 @@ VERBS = {
 # What --help says of the stack's commands without importing them, which takes longer than the rest of it.
 STACK = {
     "up": "Start the stack and wait until all of it is ready.",
+    "open": "Say where the console is, and who may log in; on a desktop, open it.",
     "down": "End exactly what `up` started.",
     "status": "Show what runs.",
     "cut": "Cut the ways of REGION to the global side, or one of them.",

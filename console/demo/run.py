@@ -59,7 +59,8 @@ def play(stack: Stack, directory: Path, *, keep: bool, regions: int = 2) -> int:
     )
     click.echo(f"\n{'Every step held' if held else 'Not every step held'}; {elapsed(time.monotonic() - begun)} in all.")
     if keep:
-        click.echo(f"The stack runs on. Try: ./orbital get regions --data {directory}")
+        click.echo(f"The stack runs on. In a browser: ./orbital open --data {directory}")
+        click.echo(f"Try also: ./orbital get regions --data {directory}")
         click.echo(f"Stop it: ./orbital down --data {directory}")
     return Exit.DONE if held else Exit.FAILED
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from http import HTTPStatus
+from http.client import HTTPSConnection
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 from orbital.v1.registry_pb2 import CHANGE_ACTION_NONE, KillRequest
@@ -220,8 +224,25 @@ def _connected(world: World) -> bool:
     return bool(next(row["connected"] for row in world.rows("regions") if row["name"] == world.away))
 
 
+def browse(world: World) -> str:
+    """The console answers, and lets nobody in who has not logged in."""
+    told = world.connection.state["console"]
+    trust = ssl.create_default_context(cadata=world.connection.authority.decode())
+    where = urlsplit(told["address"])
+    connection = HTTPSConnection(where.netloc, context=trust, timeout=10)
+    try:
+        connection.request("GET", "/fleet")
+        answer = connection.getresponse()
+    finally:
+        connection.close()
+    expect(answer.status == HTTPStatus.FOUND, f"{told['address']} answers {answer.status} to whoever did not log in")
+    pages = "/fleet for what was sealed, /kill for the proof, /changes for the traces"
+    return f"{told['address']} as officer (password in {told['passwords']['officer']}): {pages}"
+
+
 # With a third region.
 THREE = (Step("A path for each region", each_its_own), Step("Every path at once", all_at_once))
+
 STEPS = (
     Step("Apply the estate", apply_estate),
     Step("Apply it again", apply_again),
@@ -237,4 +258,5 @@ STEPS = (
     Step("Prove it", prove),
     Step("Everybody else", others_live),
     Step("Seal a region's OpenBao", seal),
+    Step("Look at it in a browser", browse),
 )

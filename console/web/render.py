@@ -49,6 +49,7 @@ class Templates:
         self._environment.filters["age"] = lambda moment: age(moment, time.time())
         self._environment.filters["clock"] = clock
         self._environment.filters["words"] = words
+        self._environment.filters["sentence"] = lambda text: text[:1].upper() + text[1:]
         self._environment.filters["person"] = lambda principal: principal.removeprefix(PERSON)
         self._environment.globals["took"] = took
 

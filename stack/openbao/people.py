@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import hvac
 
@@ -28,6 +29,11 @@ def issuer(address: str) -> str:
 def login_page(address: str) -> str:
     """Where a browser is sent to log in."""
     return f"{address}/ui/vault/identity/oidc/provider/{PROVIDER}/authorize"
+
+
+def password(site: Site, name: str) -> Path:
+    """The file of an account's password."""
+    return site.secret(f"person-{name}-password")
 
 
 def set_up_people(site: Site, client: hvac.Client, address: str) -> None:
@@ -63,8 +69,7 @@ def origin(site: Site) -> str:
 
 
 def _person(site: Site, client: hvac.Client, name: str, accessor: str) -> str:
-    password = kept_secret(site.secret(f"person-{name}-password"), 24)
-    client.auth.userpass.create_or_update_user(name, password)
+    client.auth.userpass.create_or_update_user(name, kept_secret(password(site, name), 24))
     identity = client.secrets.identity
     identity.create_or_update_entity_by_name(f"person-{name}", metadata={"person": name})
     entity: str = identity.read_entity_by_name(f"person-{name}")["data"]["id"]

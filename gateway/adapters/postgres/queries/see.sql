@@ -80,7 +80,7 @@ SELECT j.correlation_id, j.actor, j.action, j.detail, j.total, j.created_at, j.c
            WHERE p.correlation_id = j.correlation_id AND p.desired_generation > p.observed_generation
        ) ELSE 0 END AS behind
 FROM job AS j
-WHERE ($1 = '' OR j.correlation_id < $1) AND ($2 = '' OR j.action = $2)
+WHERE ($1 = '' OR j.correlation_id < $1) AND ($2 = '' OR split_part(j.action, ' ', 1) = $2)
 ORDER BY j.correlation_id DESC LIMIT $3;
 
 -- name: job_regions
