@@ -1,0 +1,27 @@
+"""Takes the pictures of docs/howto anew: runs the console's browser tests, and keeps what they saw."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+TAKEN = ROOT / "build" / "screenshots"
+SHOWN = ROOT / "docs" / "howto" / "pictures"
+NAMES = ("fleet-flag", "region-flag", "kill-radius", "kill-wave", "trace", "audit")
+
+
+def main() -> int:
+    """Replace every picture; the exit status is that of the tests."""
+    command = (sys.executable, "-m", "pytest", "-q", "tests/system/console/test_pages.py", *sys.argv[1:])
+    done = subprocess.run(command, cwd=ROOT, check=False)
+    SHOWN.mkdir(exist_ok=True)
+    for name in NAMES:
+        shutil.copyfile(TAKEN / f"{name}.png", SHOWN / f"{name}.png")
+    return done.returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
