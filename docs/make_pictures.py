@@ -10,7 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 TAKEN = ROOT / "build" / "screenshots"
 SHOWN = ROOT / "docs" / "howto" / "pictures"
-NAMES = ("fleet-flag", "region-flag", "kill-radius", "kill-wave", "trace", "audit")
+NAMES = ("fleet-flag", "region-flag", "kill-radius", "kill-wave", "trace")
 
 
 def main() -> int:
