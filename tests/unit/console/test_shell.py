@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -109,3 +110,14 @@ def test_ages_and_elapsed_times() -> None:
 def test_near_names() -> None:
     assert near("us2", ["us21", "us20", "eu10"]) == ["us20", "us21"]
     assert did_you_mean("zzz", ["apply"]) == ""
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [("orbital ge", "plain,get"), ("orbital get --te", "plain,--tenant"), ("orbital op", "plain,open")],
+)
+def test_the_shell_completes(typed: str, offered: str) -> None:
+    asked = {"COMP_WORDS": typed, "COMP_CWORD": str(typed.count(" ")), "_ORBITAL_COMPLETE": "bash_complete"}
+    command = (sys.executable, "-m", "console.cli")
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **asked})
+    assert offered in done.stdout.splitlines()
