@@ -78,7 +78,9 @@ class Distribution:
 
 
 async def recall_kills(parts: Parts) -> None:
-    """Mark every killed tenant for the edges, by the tenants' own records: the edges' database may be a new one."""
+    """Mark every killed tenant for the edges, by the tenants' own records, where the edges' database is a new one."""
+    if await parts.edges.complete():
+        return
     gate = asyncio.Semaphore(WIDTH)
 
     async def recall(tenant: str) -> None:
@@ -88,6 +90,7 @@ async def recall_kills(parts: Parts) -> None:
             await parts.edges.kill(tenant, record.generation)
 
     await asyncio.gather(*(recall(tenant) for tenant in await parts.store.names("tenants")))
+    await parts.edges.completed()
 
 
 class Fleet:

@@ -35,10 +35,10 @@ log = get_logger(__name__)
 LANE = 0
 WIDTH = 8
 TRIES = 5
-# Which L1 are in use is read again after so many rounds of questions, and takes at most a tenth of the time. What is
-# served in between tells of itself.
-READ_ROUNDS = 5
-READ_SHARE = 10
+# Which L1 are in use is read again so many seconds later, and takes at most a hundredth of the time: whatever is served
+# in between tells of itself, and a refusal reads at once.
+READ_SECONDS = 60.0
+READ_SHARE = 100
 
 
 @dataclass(slots=True)
@@ -78,7 +78,7 @@ class Owners:
         read_at = took = 0.0
         while True:
             now = self._parts.world.now()
-            if now >= read_at + max(READ_ROUNDS * self._seconds, READ_SHARE * took):
+            if now >= read_at + max(READ_SECONDS, READ_SHARE * took):
                 await self._read()
                 read_at, took = now, self._parts.world.now() - now
             await self.ask_all()

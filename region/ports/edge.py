@@ -45,6 +45,12 @@ class EdgeStore(Protocol):
     async def revive(self, tenant: str, generation: int) -> None:
         """The tenant lives again by this generation, unless a newer one says otherwise."""
 
+    async def complete(self) -> bool:
+        """Whether the kills from before this database was made are in it."""
+
+    async def completed(self) -> None:
+        """They are, from now on."""
+
     async def kept(self) -> Kept:
         """Everything that is kept, read in one transaction."""
 

@@ -16,6 +16,8 @@ T = TypeVar("T")
 SCHEMA = Path(__file__).with_name("schema.sql")
 # How soon a change by another process is seen; the question costs microseconds.
 LOOK = 0.1
+# The database's user_version once the kills from before it are in it.
+COMPLETE = 1
 
 KEEP = """
 INSERT INTO policies (name, generation, body) VALUES (?, ?, ?)
@@ -74,6 +76,15 @@ class SqliteEdgeStore:
 
         if await self._call(work):
             self._own.set()
+
+    async def complete(self) -> bool:
+        """See the port."""
+        version: int = await self._call(lambda: self._connection.execute("PRAGMA user_version").fetchone()[0])
+        return version >= COMPLETE
+
+    async def completed(self) -> None:
+        """See the port."""
+        await self._call(lambda: self._connection.execute(f"PRAGMA user_version = {COMPLETE}"))
 
     async def kept(self) -> Kept:
         """See the port."""

@@ -171,6 +171,7 @@ class FakeEdges:
     def __init__(self) -> None:
         self.policies: dict[str, tuple[int, bytes]] = {}
         self.tenants: dict[str, tuple[int, bool]] = {}
+        self.whole = False
 
     async def keep(self, policy: str, generation: int, body: bytes) -> int:
         await asyncio.sleep(0)
@@ -187,6 +188,12 @@ class FakeEdges:
     async def _judge(self, tenant: str, generation: int, *, killed: bool) -> None:
         await asyncio.sleep(0)
         self.tenants[tenant] = max(self.tenants.get(tenant, (0, False)), (generation, killed))
+
+    async def complete(self) -> bool:
+        return self.whole
+
+    async def completed(self) -> None:
+        self.whole = True
 
     async def kept(self) -> Kept:
         killed = {name: generation for name, (generation, dead) in sorted(self.tenants.items()) if dead}

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import random
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -164,6 +165,20 @@ async def test_kills_are_recalled_from_the_tenants_own_records() -> None:
     parts = replace(parts, edges=FakeEdges())
     await recall_kills(parts)
     assert (await parts.edges.kept()).killed == {"acme": 2}
+
+
+async def test_kills_are_recalled_once_and_again_after_a_break() -> None:
+    parts, estate = fake_parts(), Estate()
+    await work_all(parts, estate.define_tenant(), estate.kill(2))
+    edges = FakeEdges()
+    dying, _ = crashing(replace(parts, edges=edges), 1, after=False)
+    with suppress(Crash, BaseExceptionGroup):
+        await recall_kills(dying)
+    assert not await edges.complete()
+    await recall_kills(replace(parts, edges=edges))
+    assert (await edges.kept()).killed == {"acme": 2}
+    silent, _ = crashing(replace(parts, edges=parts.edges), 0, after=False)
+    await recall_kills(replace(silent, edges=edges))
 
 
 DESIRED, LIMITS = Desired("new", 100.0), Limits(drift=10.0, silence=30.0)
