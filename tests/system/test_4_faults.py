@@ -17,6 +17,7 @@ PARTS = (
     "opa-us20-immediate", "opa-us20-bulk", "envoy-us20", "region-us20-immediate", "region-us20-bulk",
     "checker-eu10", "checker-us20", "openbao-customer",
     "envoy-edge-eu10", "opa-edge-eu10", "envoy-edge-us20", "opa-edge-us20",
+    "console",
 )  # fmt: skip
 DOWN_SECONDS = 30
 

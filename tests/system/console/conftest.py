@@ -16,16 +16,19 @@ from tests.system.world import World
 ARTEFACTS = Path(__file__).resolve().parents[3] / "build" / "screenshots"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """The distribution's Chromium; inside the tests' own sandbox it needs none of its own."""
+    """The distribution's Chromium; inside the tests' own sandbox it needs none of its own.
+
+    It ends with its module: Playwright keeps an event loop in this thread, beside which no other test could run one.
+    """
     with sync_playwright() as playwright:
         found = playwright.chromium.launch(executable_path=acquired("chromium"), args=["--no-sandbox"])
         yield found
         found.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def pages(world: World, browser: Browser) -> Iterator[Pages]:
     """Pages of people on the stack of all system tests."""
     made = Pages(browser, world.place, ARTEFACTS)
@@ -43,7 +46,7 @@ def operator(pages: Pages) -> Iterator[Page]:
     yield from pages.opened("operator")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def fleet(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pages]:
     """A stack of its own, without regions that run: regions are declared for good."""
     place = tmp_path_factory.mktemp("fleet")
