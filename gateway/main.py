@@ -21,6 +21,7 @@ from gateway.adapters.postgres.flags import PostgresFlags
 from gateway.adapters.postgres.pool import Pool, listen, open_pool
 from gateway.adapters.postgres.proofs import PostgresProofs
 from gateway.adapters.postgres.reports import PostgresReports
+from gateway.adapters.postgres.restore import PostgresRestore
 from gateway.adapters.postgres.security import PostgresSecurity
 from gateway.adapters.postgres.see import PostgresSight
 from gateway.adapters.postgres.tasks import PostgresTasks
@@ -34,6 +35,7 @@ from gateway.adapters.rpc.edge import EdgeRpc
 from gateway.adapters.rpc.policy import PolicyRpc
 from gateway.adapters.rpc.proof import ProofRpc
 from gateway.adapters.rpc.registry import JobNews, RegistryRpc
+from gateway.adapters.rpc.restore import RestoreRpc
 from gateway.adapters.rpc.services import serve
 from gateway.adapters.rpc.trace import TraceRpc
 from gateway.flow.access import Access
@@ -47,6 +49,7 @@ from gateway.flow.effects import Effects
 from gateway.flow.observe import ObserveFlow
 from gateway.flow.proof import Proofs
 from gateway.flow.report import ReportFlow
+from gateway.flow.restore import Restore
 from gateway.flow.security import Security, SignedReports, SignedSignals
 from gateway.flow.signal import SignalFlow
 from gateway.settings import GatewaySettings
@@ -95,8 +98,7 @@ async def main(settings: GatewaySettings) -> None:
         await open_access(settings, stack, policy, tasks)
         security = Security(PostgresSecurity(pool), tasks)
         intake = SignedReports(reports, public_keys, security)
-        contacts = Contacts(tasks)
-        news = JobNews()
+        contacts, news = Contacts(tasks), JobNews()
         flags, edges = PostgresFlags(pool), PostgresEdges(pool)
         signals, observed = SignalFlow(flags, Effects(policy, flags)), ObserveFlow(edges)
         proofs = await open_proofs(settings, stack, pool, sight)
@@ -114,6 +116,7 @@ async def main(settings: GatewaySettings) -> None:
             "Proof": ProofRpc(proofs),
             "Registry": RegistryRpc(desired, sight, flags, edges, news),
             "Report": ReportRpc(intake),
+            "Restore": RestoreRpc(make_restore(settings, pool, policy, tasks)),
             "Trace": TraceRpc(sight),
         }
         group = await stack.enter_async_context(asyncio.TaskGroup())
@@ -170,6 +173,12 @@ async def open_proofs(settings: GatewaySettings, stack: AsyncExitStack, pool: Po
     openbao = await stack.enter_async_context(open_openbao(login))
     authority = BaoAuthority(openbao, bao.pki)
     return Proofs(store, sight, authority, BaoSigner(openbao, bao.signing, PROOF_KEY), clock)
+
+
+def make_restore(settings: GatewaySettings, pool: Pool, policy: PolicyEngine, tasks: PostgresTasks) -> Restore:
+    """Restorations of killed tenants."""
+    store, seconds = PostgresRestore(pool, settings.name), settings.flow.restoration_seconds
+    return Restore(store, policy, tasks, new_correlation_id, settings.name, seconds)
 
 
 def make_deliver(

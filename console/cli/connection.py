@@ -17,6 +17,7 @@ from orbital.v1.crypto_pb2_grpc import CryptoServiceStub
 from orbital.v1.policy_pb2_grpc import PolicyServiceStub
 from orbital.v1.receipt_pb2_grpc import ProofServiceStub
 from orbital.v1.registry_pb2_grpc import RegistryServiceStub
+from orbital.v1.restore_pb2_grpc import RestoreServiceStub
 from orbital.v1.trace_pb2_grpc import TraceServiceStub
 from orbital.v1.verify_pb2_grpc import VerifyServiceStub
 
@@ -69,6 +70,11 @@ class Connection:
     def registry(self) -> RegistryServiceStub:
         """The gateway's RegistryService."""
         return RegistryServiceStub(self._channel(self.address))
+
+    @property
+    def restore(self) -> RestoreServiceStub:
+        """The gateway's RestoreService."""
+        return RestoreServiceStub(self._channel(self.address))
 
     @property
     def trace(self) -> TraceServiceStub:

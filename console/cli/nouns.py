@@ -167,6 +167,15 @@ def _denials(connection: Connection, wanted: Wanted) -> Iterator[Row]:
     yield from map(rows.denial, connection.call(connection.registry.ListDenials, request).denials)
 
 
+def _restorations(connection: Connection, _: Wanted) -> Iterator[Row]:
+    from orbital.v1.restore_pb2 import ListRestorationsRequest
+
+    from console.cli import rows
+
+    answer = connection.call(connection.restore.ListRestorations, ListRestorationsRequest(page_size=1_000))
+    yield from map(rows.restoration, answer.restorations)
+
+
 def pages(connection: Connection, method: Callable[..., Any], request: Any) -> Iterator[Any]:
     """Every page of a listing."""
     while True:
@@ -254,6 +263,13 @@ NOUNS = (
         Column("LAST", "last_at", form="age"), Column("FIRST", "first_at", wide=True, form="age"),
         Column("PRINCIPAL", "principal", wide=True),
     ), _security_events),
+    Noun("restorations", "restoration", "id", (
+        Column("ID", "id"), Column("TENANT", "tenant"), Column("STATE", "state"), Column("REASON", "reason"),
+        Column("ASKED BY", "asked_by"), Column("ASKED", "asked_at", form="age"), Column("UNTIL", "expires_at"),
+        Column("DECIDED BY", "decided_by"), Column("DECIDED", "decided_at", wide=True, form="age"),
+        Column("LINKS", "links", wide=True), Column("REGIONS", "regions", wide=True),
+        Column("DECLINED BECAUSE", "decline_reason", wide=True),
+    ), _restorations),
     Noun("denials", "denial", "decision_id", (
         Column("DECISION", "decision_id", form="short"), Column("POLICY", "policy"), Column("PRINCIPAL", "principal"),
         Column("ACTION", "action"), Column("REASON", "reason"), Column("MESSAGE", "message"),

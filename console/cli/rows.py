@@ -12,6 +12,7 @@ from orbital.v1 import flag_pb2 as flags
 from orbital.v1 import policy_pb2 as policy
 from orbital.v1 import registry_pb2 as registry
 from orbital.v1 import resource_pb2 as resources
+from orbital.v1 import restore_pb2 as restorations
 from orbital.v1 import task_pb2 as tasks
 from orbital.v1.trace_pb2 import Trace
 
@@ -73,6 +74,26 @@ def region(one: registry.Region) -> Row:
         transport=word(resources.Transport, spec.transport, "TRANSPORT") or "stream",
         path=word(resources.Transport, one.transport, "TRANSPORT"),
     )
+
+
+def restoration(one: restorations.Restoration) -> Row:
+    """A request to restore a killed tenant, and what became of it."""
+    return {
+        "id": one.id,
+        "tenant": one.tenant,
+        "state": word(restorations.RestorationState, one.state, "RESTORATION_STATE"),
+        "reason": one.reason,
+        "asked_by": one.asked_by,
+        "asked_at": iso(one.ask_time),
+        "expires_at": iso(one.expire_time),
+        "decided_by": one.decided_by,
+        "decided_at": iso(one.decide_time),
+        "decline_reason": one.decline_reason,
+        "links": list(one.links),
+        "services": one.services,
+        "regions": list(one.regions),
+        "generation": one.generation,
+    }
 
 
 def flag(one: flags.Flag) -> Row:

@@ -110,6 +110,7 @@ def _check_transition(before: Resource, after: Resource, where: str) -> None:
     spec = after.WhichOneof("spec")
     if spec == "tenant":
         after.tenant.state = before.tenant.state
+        after.tenant.unlinked_by_kill.extend(before.tenant.unlinked_by_kill)
     elif spec in ("system", "service"):
         old, new = getattr(before, spec).key_version, getattr(after, spec).key_version
         if new < old:
@@ -177,7 +178,8 @@ def _check_links(declared: Sequence[Resource], estate: Mapping[str, Resource]) -
         linked = resource.link.state == LinkState.LINK_STATE_LINKED
         if linked and tenant.state == TenantState.TENANT_STATE_KILLED:
             raise Precondition(
-                f"{where}.state: {tenant_of(resource.name)} was killed; its links stay unlinked",
+                f"{where}.state: {tenant_of(resource.name)} was killed; its links stay unlinked until one person asks "
+                f"to restore it (orbital restore) and another one approves (orbital approve)",
                 reason="TENANT_KILLED",
                 field=f"{where}.state",
             )

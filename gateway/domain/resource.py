@@ -143,6 +143,7 @@ def _tenant(resource: Resource, field: str) -> None:
             field=f"{field}.lease",
         )
     resource.tenant.ClearField("state")
+    resource.tenant.ClearField("unlinked_by_kill")
     _selector(resource.tenant.placement, f"{field}.placement")
 
 

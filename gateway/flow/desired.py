@@ -12,11 +12,11 @@ from orbital.v1.registry_pb2 import (
     RetireRequest,
     RetireResponse,
 )
-from orbital.v1.resource_pb2 import LinkState, Resource, TenantState
-from orbital.v1.task_pb2 import TaskKind
+from orbital.v1.resource_pb2 import Resource, TenantState
 
-from gateway.domain.change import Plan, Stored, Wanted, plan
+from gateway.domain.change import Plan, Stored, plan
 from gateway.domain.resource import parse_name
+from gateway.domain.restore import killed
 from gateway.domain.retire import retire
 from gateway.ports.serving import Caller
 from gateway.ports.store import Action, DesiredStore, Estate
@@ -98,7 +98,7 @@ class Desired:
                 return answer
             answer.correlation_id = caller.correlation_id or self._new_correlation_id()
             action = _action(answer, caller, what, request.reason.strip(), request.request_id)
-            await tenancy.drive(action, _killed(stored), TaskKind.TASK_KIND_UNLINK_KEY, answer)
+            await tenancy.drive(action, killed(stored), answer)
             return answer
 
 
@@ -116,17 +116,3 @@ def _action(
     answer: DeclareResponse | KillResponse | RetireResponse, caller: Caller, action: str, detail: str, request_id: str
 ) -> Action:
     return Action(answer.correlation_id, caller.principal, action, detail, caller.decision_id, request_id)
-
-
-def _killed(stored: Mapping[str, Stored]) -> dict[int, Wanted]:
-    """The tenant and its links at their next generation: killed, and unlinked."""
-    result: dict[int, Wanted] = {}
-    for item in stored.values():
-        after = Resource()
-        after.CopyFrom(item.resource)
-        if after.WhichOneof("spec") == "tenant":
-            after.tenant.state = TenantState.TENANT_STATE_KILLED
-        else:
-            after.link.state = LinkState.LINK_STATE_UNLINKED
-        result[item.identity] = Wanted(after, item.generation + 1, item.generation + 1)
-    return result

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from orbital.v1.registry_pb2 import DeclareResponse, KillResponse, RetireResponse
+from google.protobuf.message import Message
+from orbital.v1.registry_pb2 import DeclareResponse, RetireResponse
 from orbital.v1.resource_pb2 import Transport
 
 from gateway.domain.change import Plan, Stored, Wanted
@@ -110,8 +111,8 @@ class Tenancy(Protocol):
     async def reach(self, tenant: str) -> tuple[int, Sequence[str]]:
         """How many services the tenant has, and the regions it is in."""
 
-    async def drive(self, action: Action, wanted: Mapping[int, Wanted], kind: int, answer: KillResponse) -> None:
-        """Store new generations and drive each in all of its regions with tasks of this kind."""
+    async def drive(self, action: Action, wanted: Mapping[int, Wanted], answer: Message) -> None:
+        """Store new generations and drive each in all of its regions, on the lane of what it takes."""
 
 
 class DesiredStore(Protocol):

@@ -38,6 +38,6 @@ async def pool(postgres_settings: PostgresSettings) -> AsyncIterator[Pool]:
     async with open_pool(postgres_settings) as opened:
         await opened.execute(
             "TRUNCATE resource, job, placement, task, contact, dead_letter, security_event, denial, receipt,"
-            " certificate CASCADE"
+            " certificate, restoration CASCADE"
         )
         yield opened

@@ -13,6 +13,7 @@ from orbital.v1 import (
     receipt_pb2,
     registry_pb2,
     report_pb2,
+    restore_pb2,
     trace_pb2,
     verify_pb2,
 )
@@ -34,6 +35,7 @@ CONTRACTS = (
     receipt_pb2,
     registry_pb2,
     report_pb2,
+    restore_pb2,
     trace_pb2,
     verify_pb2,
 )

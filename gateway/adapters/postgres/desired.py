@@ -7,14 +7,15 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import asyncpg
-from orbital.v1.registry_pb2 import DeclareResponse, KillResponse, RetireResponse
+from google.protobuf.message import Message
+from orbital.v1.registry_pb2 import DeclareResponse, RetireResponse
 from orbital.v1.resource_pb2 import Resource
 
 from gateway.adapters.postgres.pool import Connection, Pool, translated
 from gateway.adapters.postgres.queries import SQL
 from gateway.domain.change import Plan, Stored, Wanted, check_shrink
 from gateway.domain.resource import kind_of, parent_of, parse_name
-from gateway.domain.task import LANES, drive_kind
+from gateway.domain.task import LANES, drive_kind, effect_kind
 from gateway.ports.store import Action
 from runtime.errors import Conflict
 
@@ -144,36 +145,44 @@ class _Estate:
         return result
 
 
-class _Tenancy:
+class LockedTenancy:
+    """Implements `Tenancy` on a connection in a transaction."""
+
     def __init__(self, connection: Connection, process: str) -> None:
         self._connection = connection
         self._process = process
 
     async def answered(self, actor: str, request_id: str, action: str) -> bytes | None:
+        """The stored answer to this request; see `Tenancy`."""
         return await _answered(self._connection, actor, request_id, action)
 
     async def locked(self, tenant: str) -> Mapping[str, Stored]:
+        """The tenant and its links, locked."""
         await self._connection.execute(SQL["claim_tenant"], tenant)
         rows = await self._connection.fetch(SQL["lock_tenant"], tenant)
         return {row["name"]: _stored(row) for row in rows}
 
     async def reach(self, tenant: str) -> tuple[int, Sequence[str]]:
+        """Its services, and its regions."""
         row = await self._connection.fetchrow(SQL["tenant_reach"], tenant)
         assert row is not None
         return row["services"], row["regions"]
 
-    async def drive(self, action: Action, wanted: Mapping[int, Wanted], kind: int, answer: KillResponse) -> None:
+    async def drive(self, action: Action, wanted: Mapping[int, Wanted], answer: Message) -> None:
+        """New generations, driven everywhere."""
         await _upsert(self._connection, list(wanted.values()), action.correlation_id)
+        kinds = [effect_kind(item.resource, new=False) for item in wanted.values()]
+        lanes = [LANES[kind] for kind in kinds]
         rows = await self._connection.fetch(
             SQL["drive_everywhere"],
             list(wanted),
             [item.generation for item in wanted.values()],
-            kind,
-            LANES[kind],
+            kinds,
+            lanes,
             action.correlation_id,
         )
         await _insert_job(self._connection, self._process, action, answer.SerializeToString(), len(rows))
-        await _wake(self._connection, {LANES[kind]})
+        await _wake(self._connection, set(lanes))
 
 
 class PostgresDesired:
@@ -194,4 +203,4 @@ class PostgresDesired:
     async def killing(self) -> AsyncIterator[Tenancy]:
         """A transaction for a kill."""
         async with translated(), self._pool.acquire() as connection, connection.transaction():
-            yield _Tenancy(connection, self._process)
+            yield LockedTenancy(connection, self._process)

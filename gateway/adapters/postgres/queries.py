@@ -15,5 +15,18 @@ def load(module: str) -> dict[str, str]:
     return dict(zip(parts[1::2], (part.strip() for part in parts[2::2]), strict=True))
 
 
-MODULES = ("audit", "desired", "detect", "dispatch", "edges", "flags", "policy", "proof", "report", "security", "see")
+MODULES = (
+    "audit",
+    "desired",
+    "detect",
+    "dispatch",
+    "edges",
+    "flags",
+    "policy",
+    "proof",
+    "report",
+    "restore",
+    "security",
+    "see",
+)
 SQL: dict[str, str] = {name: query for module in MODULES for name, query in load(module).items()}

@@ -15,6 +15,7 @@ from orbital.v1.policy_pb2_grpc import add_PolicyServiceServicer_to_server
 from orbital.v1.receipt_pb2_grpc import add_ProofServiceServicer_to_server
 from orbital.v1.registry_pb2_grpc import add_RegistryServiceServicer_to_server
 from orbital.v1.report_pb2_grpc import add_ReportServiceServicer_to_server
+from orbital.v1.restore_pb2_grpc import add_RestoreServiceServicer_to_server
 from orbital.v1.trace_pb2_grpc import add_TraceServiceServicer_to_server
 
 from runtime.rpc import Server
@@ -29,6 +30,7 @@ ADD: Mapping[str, Callable[..., Any]] = {
     "Proof": add_ProofServiceServicer_to_server,
     "Registry": add_RegistryServiceServicer_to_server,
     "Report": add_ReportServiceServicer_to_server,
+    "Restore": add_RestoreServiceServicer_to_server,
     "Trace": add_TraceServiceServicer_to_server,
 }
 

@@ -72,9 +72,9 @@ SELECT
 
 -- name: drive_everywhere
 UPDATE placement AS p SET
-    task_kind = $3::smallint, lane = $4::smallint, desired_generation = u.generation, correlation_id = $5,
+    task_kind = u.task_kind, lane = u.lane, desired_generation = u.generation, correlation_id = $5,
     reason = '', message = '', withdrawn = false, attempt = 0, due_at = now(), updated_at = now()
-FROM unnest($1::bigint[], $2::bigint[]) AS u (resource_id, generation)
+FROM unnest($1::bigint[], $2::bigint[], $3::smallint[], $4::smallint[]) AS u (resource_id, generation, task_kind, lane)
 WHERE p.resource_id = u.resource_id
 RETURNING p.region;
 

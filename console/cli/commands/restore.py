@@ -1,0 +1,130 @@
+"""`orbital restore`, `approve`, `decline`: a killed tenant comes back by two people."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from console.cli.failure import Exit, Failure
+from console.cli.options import Target, connection_options, output_option, timeout_option
+from console.cli.render import count, say, write
+
+if TYPE_CHECKING:
+    from console.cli.connection import Connection
+    from console.cli.rows import Row
+
+REASON = 500
+
+
+@click.command()
+@click.argument("tenant")
+@click.option("--reason", required=True, metavar="TEXT", help="Why; it is kept in the audit trail.")
+@click.option("--dry-run", is_flag=True, help="Only say what would come back.")
+@output_option("table", "json", "yaml")
+@connection_options
+def restore(tenant: str, reason: str, dry_run: bool, output: str, target: Target) -> None:
+    """Ask that a killed tenant be restored; nothing comes back before another person approves."""
+    from orbital.v1.restore_pb2 import AskRestorationRequest
+
+    from console.cli import rows
+    from console.cli.connection import connect
+
+    request = AskRestorationRequest(tenant=tenant, reason=_checked(reason), validate_only=dry_run)
+    with connect(target) as connection:
+        answer = connection.call(connection.restore.AskRestoration, request)
+        asked = rows.restoration(answer.restoration)
+    _print(asked, output)
+    if asked["id"]:
+        say(f"Another person approves it until {asked['expires_at']}: orbital approve {asked['id']} --as NAME")
+
+
+@click.command()
+@click.argument("id_", metavar="ID")
+@click.option("--yes", is_flag=True, help="Do not ask for the tenant's name.")
+@click.option("--wait", is_flag=True, help="Wait until every region has restored.")
+@timeout_option("2m")
+@output_option("table", "json", "yaml")
+@connection_options
+def approve(id_: str, yes: bool, wait: bool, timeout: float, output: str, target: Target) -> None:
+    """Restore a killed tenant, as somebody else has asked: its Links are linked again, in every region.
+
+    Shows first what comes back. On a terminal the tenant's name has to be typed, unless --yes is given.
+    """
+    from orbital.v1.restore_pb2 import ApproveRestorationRequest
+
+    from console.cli import rows
+    from console.cli.connection import connect
+
+    with connect(target) as connection:
+        asked = _one(connection, id_)
+        say(f"{asked['asked_by']} asks: {asked['reason']}")
+        if asked["state"] == "open":
+            say(_radius(asked))
+        if not yes and sys.stdin.isatty():
+            typed = click.prompt(f"Type {asked['tenant']} to restore it", default="", show_default=False, err=True)
+            if typed != asked["tenant"]:
+                raise Failure(f'"{typed}" is not "{asked["tenant"]}". Nothing was done.')
+        answer = connection.call(connection.restore.ApproveRestoration, ApproveRestorationRequest(id=id_))
+        _print(rows.restoration(answer.restoration), output)
+        if wait:
+            from console.cli.commands.apply import converged
+            from console.cli.job import follow
+
+            say(converged(rows.job(follow(connection, id_, timeout))))
+
+
+@click.command()
+@click.argument("id_", metavar="ID")
+@click.option("--reason", required=True, metavar="TEXT", help="Why; it is kept in the audit trail.")
+@output_option("table", "json", "yaml")
+@connection_options
+def decline(id_: str, reason: str, output: str, target: Target) -> None:
+    """Close a request to restore a killed tenant; it stays killed."""
+    from orbital.v1.restore_pb2 import DeclineRestorationRequest
+
+    from console.cli import rows
+    from console.cli.connection import connect
+
+    request = DeclineRestorationRequest(id=id_, reason=_checked(reason))
+    with connect(target) as connection:
+        answer = connection.call(connection.restore.DeclineRestoration, request)
+        _print(rows.restoration(answer.restoration), output)
+
+
+def _checked(reason: str) -> str:
+    if not 0 < len(reason.strip()) <= REASON:
+        raise Failure(f"--reason has {len(reason.strip())} characters; expected 1 to {REASON}.", Exit.USAGE)
+    return reason.strip()
+
+
+def _one(connection: Connection, identity: str) -> Row:
+    from orbital.v1.restore_pb2 import ListRestorationsRequest
+
+    from console.cli import rows
+
+    answer = connection.call(connection.restore.ListRestorations, ListRestorationsRequest(id=identity, page_size=1))
+    if not answer.restorations:
+        raise Failure(f'No restoration "{identity}". List: orbital get restorations', Exit.NOT_FOUND)
+    return rows.restoration(answer.restorations[0])
+
+
+def _radius(asked: Row) -> str:
+    regions = ", ".join(asked["regions"]) or "none"
+    return (
+        f"{asked['tenant']} comes back in {count(len(asked['regions']), 'region')} ({regions}), with "
+        f"{count(len(asked['links']), 'link')} and {count(asked['services'], 'service')}."
+    )
+
+
+def _print(asked: dict[str, Any], output: str) -> None:
+    if output != "table":
+        write(asked, output)
+    elif asked["state"] in ("", "open"):
+        click.echo(_radius(asked))
+        if asked["id"]:
+            click.echo(f"Asked. Correlation ID: {asked['id']}")
+    else:
+        click.echo(f"{asked['tenant']}: {asked['state']} by {asked['decided_by']}.")
+        click.echo(f"Correlation ID: {asked['id']}")
