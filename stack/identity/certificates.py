@@ -13,6 +13,7 @@ import hvac
 from cryptography import x509
 
 from runtime.logs import get_logger
+from stack.openbao.people import PEOPLE
 from stack.openbao.world import ISSUER, GlobalBao
 from stack.secret_files import write_private
 from stack.site import EDGE, TRUST_DOMAIN, Site
@@ -40,7 +41,7 @@ class Identity:
 
 def identities(site: Site) -> list[Identity]:
     """Everybody who has a certificate."""
-    people = [Identity(name, f"person/{name}") for name in ("operator", "auditor")]
+    people = [Identity(name, f"person/{name}") for name in PEOPLE]
     regions = [Identity(region.name, f"region/{region.name}") for region in site.regions]
     edges = [Identity(f"edge-{region.name}", f"edge/{region.name}/{EDGE}") for region in site.regions]
     return [Identity("gateway", "gateway"), *regions, *edges, *people]

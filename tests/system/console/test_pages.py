@@ -167,6 +167,7 @@ def test_every_page_is_legible(pages: Pages, officer: Page, scheme: str):
         "/regions/eu10",
         "/tenants",
         "/kill",
+        "/restorations",
         "/changes",
         "/changes/new",
         "/policy",

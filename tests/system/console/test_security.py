@@ -149,6 +149,21 @@ def test_nothing_is_killed_by_halves(world: World, sessions: dict[str, Session],
     assert lives(world, victim)
 
 
+def test_whoever_asked_for_a_restoration_cannot_approve_it(world: World, sessions: dict[str, Session]):
+    operator, auditor, tenant = sessions["operator"], sessions["auditor"], f"asked-{time.time_ns() % 10**9}"
+    world.declare([Resource(name=f"tenants/{tenant}", tenant=TenantSpec())])
+    with world.registry() as stub:
+        stub.Kill(registry.KillRequest(tenant=tenant, reason="A test"), timeout=15)
+    path = f"/restorations/tenants/{tenant}"
+    there = operator.submit(path, {"form": operator.field(path), "reason": SCRIPT}).headers["Location"]
+    assert SCRIPT not in operator.at(there).text + operator.at("/restorations").text
+    own = operator.submit(there, {"form": operator.field(there), "do": "approve", "name": tenant})
+    assert own.status_code == 403
+    assert "another person has to approve" in own.text
+    assert auditor.submit(there, {"form": auditor.field(there), "do": "decline", "reason": "x"}).status_code == 403
+    assert not lives(world, tenant)
+
+
 def test_headers_bind_the_browser(sessions: dict[str, Session]):
     for path in ("/fleet", "/no/such/page", "/traces/nothing"):
         headers = sessions["officer"].at(path).headers
