@@ -16,6 +16,7 @@ from orbital.v1.resource_pb2 import LINK_STATE_UNLINKED
 from console.cli import rows
 from console.web.console import CONSOLE, Console, routes
 from console.web.guard import WHO
+from console.web.login import TOO_OLD
 from console.web.live import Event, send_events
 from console.web.person import Person
 from console.web.tenants import listed
@@ -114,7 +115,12 @@ async def revoke(request: web.Request) -> web.Response:
         problem = "The blast radius is not known: acknowledge that. Nothing was done."
     if problem:
         return _page(request, found, radius, problem=problem, reason=reason, request_id=request_id, status=400)
-    correlation_id = await _revoke(request, found, reason, request_id or uuid4().hex)
+    try:
+        correlation_id = await _revoke(request, found, reason, request_id or uuid4().hex)
+    except Denied as error:
+        if error.reason != TOO_OLD:
+            raise
+        return _page(request, found, radius, problem=error.message, reason=reason, request_id=request_id, status=403)
     raise web.HTTPSeeOther(f"/kill/waves/{correlation_id}" if correlation_id else found.path)
 
 
@@ -198,6 +204,7 @@ def _page(
         aim=found,
         radius=radius,
         problem=problem,
+        late=status == 403,
         reason=reason,
         request_id=request_id or uuid4().hex,
         most=MOST_REASON,

@@ -12,8 +12,9 @@ from orbital.v1 import restore_pb2 as restore
 from console.cli import rows
 from console.web.console import CONSOLE, routes
 from console.web.guard import WHO
+from console.web.login import TOO_OLD
 from console.web.tenants import listed
-from runtime.errors import Invalid, NotFound, OrbitalError, Precondition
+from runtime.errors import Denied, Invalid, NotFound, OrbitalError, Precondition
 
 MOST_REASON = 500
 LISTED = 100
@@ -72,6 +73,10 @@ async def decide(request: web.Request) -> web.Response:
             await _decline(request, str(fields.get("reason", "")))
     except (Invalid, Precondition) as error:
         return await _page(request, problem=error)
+    except Denied as error:
+        if error.reason != TOO_OLD:
+            raise
+        return await _page(request, problem=error, status=403)
     raise web.HTTPSeeOther(f"/jobs/{identity}" if approving else f"/restorations/{identity}")
 
 
@@ -113,17 +118,18 @@ async def _one(request: web.Request) -> rows.Row:
     return rows.restoration(answer.restorations[0])
 
 
-async def _page(request: web.Request, *, problem: OrbitalError | None = None) -> web.Response:
+async def _page(request: web.Request, *, problem: OrbitalError | None = None, status: int = 400) -> web.Response:
     found, unreachable = await _one(request), []
     if found["state"] == "open":
         unreachable = await _unreachable(request, set(found["regions"]))
     return request.app[CONSOLE].templates.page(
         request,
         "restoration.html",
-        status=400 if problem else 200,
+        status=status if problem else 200,
         found=found,
         unreachable=unreachable,
         mine=found["asked_by"] == request[WHO].principal,
+        late=status == 403,
         problem=problem.message if problem else "",
         most=MOST_REASON,
     )

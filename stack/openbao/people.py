@@ -31,6 +31,11 @@ def login_page(address: str) -> str:
     return f"{address}/ui/vault/identity/oidc/provider/{PROVIDER}/authorize"
 
 
+def logout_page(address: str) -> str:
+    """Where a browser is sent so that nobody is logged in there any more."""
+    return f"{address}/ui/vault/logout"
+
+
 def password(site: Site, name: str) -> Path:
     """The file of an account's password."""
     return site.secret(f"person-{name}-password")

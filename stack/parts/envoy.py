@@ -101,6 +101,7 @@ class GatewayEnvoy(Envoy):
             "CONSOLE_SECRETS": str(self.site.layout.secrets),
             "PEOPLE_ISSUER": people.issuer(bao),
             "LOGIN_PAGE": people.login_page(bao),
+            "LOGOUT_PAGE": people.logout_page(bao),
         }
 
     def _prepare(self) -> Launch:

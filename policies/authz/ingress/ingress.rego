@@ -45,6 +45,7 @@ allow if {
 	role in roles
 	speaks_for_itself(rpc)
 	within_its_service(role)
+	fresh_enough(rpc)
 }
 
 allow if {
@@ -223,6 +224,19 @@ within_its_service("workload") if {
 	principal == concat("/", ["spiffe://orbital/workload", body.tenant, body.system, body.service])
 }
 
+fresh_enough(rpc) if not rpc.fresh
+
+# A certificate says nothing of logins. It is renewed, or not, within the hour.
+fresh_enough(_) if certificate != ""
+
+fresh_enough(_) if input.parsed_body.validate_only == true
+
+fresh_enough(_) if {
+	at := input.attributes.metadataContext.filterMetadata["envoy.filters.http.jwt_authn"].person_payload.auth_time
+	is_number(at)
+	(time.now_ns() / 1000000000) - at <= data.orbital.limits.fresh_login_seconds
+}
+
 # Why not ------------------------------------------------------------------------------------------------------------
 
 default http_call := false
@@ -291,6 +305,12 @@ refusal := {
 	"message": sprintf("%s may not call %s; these may: %s.", [principal, path, wanted_roles]),
 } if {
 	count({role | some role in data.orbital.rpcs[path].roles; role in roles}) == 0
+} else := {
+	"status": 403,
+	"reason": "LOGIN_TOO_OLD",
+	"message": sprintf("For this, you have to have logged in within the last %d seconds. Log in again.", [data.orbital.limits.fresh_login_seconds]),
+} if {
+	not fresh_enough(data.orbital.rpcs[path])
 } else := {
 	"status": 403,
 	"reason": "REGION_MISMATCH",

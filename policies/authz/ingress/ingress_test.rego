@@ -291,9 +291,46 @@ test_person_with_a_token_has_the_roles_of_that_name if {
 	refused(at_gateway(object.union(grpc("", declare), with_person({"person": "auditor"}))), 403, "ROLE_MISSING")
 }
 
+now := 1795000000
+
+kill := "/orbital.v1.RegistryService/Kill"
+
+logged_in(name, at) := with_person({"person": name, "auth_time": at})
+
+at_gateway_now(asked) := decided if {
+	decided := at_gateway(asked) with time.now_ns as now * 1000000000
+}
+
+test_a_kill_and_an_approval_want_a_fresh_login if {
+	every path in [kill, "/orbital.v1.RestoreService/ApproveRestoration"] {
+		at_gateway_now(object.union(grpc("", path), logged_in("officer", now - 300))).allowed == true
+		late := at_gateway_now(object.union(grpc("", path), logged_in("officer", now - 301)))
+		refused(late, 403, "LOGIN_TOO_OLD")
+		contains(late.body, "within the last 300 seconds")
+		refused(at_gateway_now(object.union(grpc("", path), logged_in("auditor", now))), 403, "ROLE_MISSING")
+	}
+}
+
+test_a_login_that_does_not_say_when_is_old if {
+	every claims in [{"person": "officer"}, {"person": "officer", "auth_time": "now"}, {"person": "officer", "auth_time": null}] {
+		refused(at_gateway_now(object.union(grpc("", kill), with_person(claims))), 403, "LOGIN_TOO_OLD")
+	}
+}
+
+test_asking_what_a_kill_would_do_wants_none if {
+	asked := object.union(grpc("", kill), logged_in("officer", now - 900))
+	at_gateway_now(object.union(asked, {"parsed_body": {"tenant": "acme", "validate_only": true}})).allowed == true
+	refused(at_gateway_now(object.union(asked, {"parsed_body": {"validate_only": false}})), 403, "LOGIN_TOO_OLD")
+	refused(at_gateway_now(object.union(asked, {"parsed_body": {"validate_only": "true"}})), 403, "LOGIN_TOO_OLD")
+}
+
+test_certificates_know_no_login if {
+	at_gateway_now(grpc(operator, kill)).allowed == true
+}
+
 test_officer_kills_and_declares_nothing if {
-	officer := with_person({"person": "officer"})
-	at_gateway(object.union(grpc("", "/orbital.v1.RegistryService/Kill"), officer)).allowed == true
+	officer := logged_in("officer", now)
+	at_gateway_now(object.union(grpc("", kill), officer)).allowed == true
 	refused(at_gateway(object.union(grpc("", declare), officer)), 403, "ROLE_MISSING")
 }
 

@@ -28,6 +28,7 @@ def parameters(template, place="/place", first_port=20000):
     ports = {name: first_port + n for n, name in enumerate(sorted(name for name in values if name.endswith("_PORT")))}
     words = {"REGION": "eu10", "OIDC_ISSUER": "https://ias.test", "OIDC_JWKS_URI": "https://ias.test/keys", "NAME": "n"}
     words |= {"PEOPLE_ISSUER": "https://ias.test/people", "LOGIN_PAGE": "https://ias.test/login"}
+    words |= {"LOGOUT_PAGE": "https://ias.test/logout"}
     return values | ports | {name: word for name, word in words.items() if name in values}
 
 

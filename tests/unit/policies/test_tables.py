@@ -51,7 +51,8 @@ def test_every_rpc_has_a_rule_and_every_rule_an_rpc():
 
 @pytest.mark.parametrize(("path", "rule"), RPCS.items())
 def test_rule_is_complete_and_has_nothing_else(path, rule):
-    assert rule.keys() in ({"at", "roles"}, {"at", "roles", "speaks_for"})
+    assert rule.keys() - {"fresh"} in ({"at", "roles"}, {"at", "roles", "speaks_for"})
+    assert rule.get("fresh", True) is True
     assert rule["at"] in {"gateway", "region", "any"}
     known = {role for roles in ROLES.values() for role in roles} | {"region", "workload", "anyone"}
     assert rule["roles"]
