@@ -16,8 +16,8 @@ from orbital.v1.resource_pb2 import LINK_STATE_UNLINKED
 from console.cli import rows
 from console.web.console import CONSOLE, Console, routes
 from console.web.guard import WHO
-from console.web.login import TOO_OLD
 from console.web.live import Event, send_events
+from console.web.login import TOO_OLD
 from console.web.person import Person
 from console.web.tenants import listed
 from console.web.wave import Wave, look

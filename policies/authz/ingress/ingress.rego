@@ -229,7 +229,8 @@ fresh_enough(rpc) if not rpc.fresh
 # A certificate says nothing of logins. It is renewed, or not, within the hour.
 fresh_enough(_) if certificate != ""
 
-fresh_enough(_) if input.parsed_body.validate_only == true
+# Named as in proto3 JSON.
+fresh_enough(_) if input.parsed_body.validateOnly == true
 
 fresh_enough(_) if {
 	at := input.attributes.metadataContext.filterMetadata["envoy.filters.http.jwt_authn"].person_payload.auth_time

@@ -298,7 +298,7 @@ kill := "/orbital.v1.RegistryService/Kill"
 logged_in(name, at) := with_person({"person": name, "auth_time": at})
 
 at_gateway_now(asked) := decided if {
-	decided := at_gateway(asked) with time.now_ns as now * 1000000000
+	decided := at_gateway(asked) with time.now_ns as now * 1000000000 with data.orbital.limits as {"fresh_login_seconds": 300}
 }
 
 test_a_kill_and_an_approval_want_a_fresh_login if {
@@ -319,9 +319,9 @@ test_a_login_that_does_not_say_when_is_old if {
 
 test_asking_what_a_kill_would_do_wants_none if {
 	asked := object.union(grpc("", kill), logged_in("officer", now - 900))
-	at_gateway_now(object.union(asked, {"parsed_body": {"tenant": "acme", "validate_only": true}})).allowed == true
-	refused(at_gateway_now(object.union(asked, {"parsed_body": {"validate_only": false}})), 403, "LOGIN_TOO_OLD")
-	refused(at_gateway_now(object.union(asked, {"parsed_body": {"validate_only": "true"}})), 403, "LOGIN_TOO_OLD")
+	at_gateway_now(object.union(asked, {"parsed_body": {"tenant": "acme", "validateOnly": true}})).allowed == true
+	refused(at_gateway_now(object.union(asked, {"parsed_body": {"validateOnly": false}})), 403, "LOGIN_TOO_OLD")
+	refused(at_gateway_now(object.union(asked, {"parsed_body": {"validateOnly": "true"}})), 403, "LOGIN_TOO_OLD")
 }
 
 test_certificates_know_no_login if {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -13,6 +14,8 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from stack import api
 
 SECONDS = 15_000
+# A login is used for as long as the grave calls of its person are let through.
+FRESH_SECONDS = 180
 
 
 def origin(place: Path) -> str:
@@ -32,6 +35,7 @@ class Pages:
         self.artefacts = artefacts
         self._browser = browser
         self._known: dict[str, BrowserContext] = {}
+        self._since: dict[str, float] = {}
         artefacts.mkdir(parents=True, exist_ok=True)
 
     def context(self) -> BrowserContext:
@@ -47,8 +51,10 @@ class Pages:
 
     def opened(self, name: str) -> Iterator[Page]:
         """A page of `name`, closed after the test, which fails by any script that does or is stopped."""
-        if name not in self._known:
-            self._known[name] = self.context()
+        if time.monotonic() - self._since.get(name, -FRESH_SECONDS) >= FRESH_SECONDS:
+            if name in self._known:
+                self._known[name].close()
+            self._known[name], self._since[name] = self.context(), time.monotonic()
             page = self._known[name].new_page()
             self.log_in(page, name)
             page.close()

@@ -6,12 +6,13 @@ import re
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.system.console.person import Pages, Session, log_in, password
+from tests.system.console.person import Pages, log_in, password
 from tests.system.test_8_policies import change, push
 from tests.system.world import ROOT, World, tenancy
 
@@ -29,13 +30,16 @@ def impatient(world: World, tmp_path: Path) -> Iterator[World]:
         push(world, ROOT / "policies")
 
 
+@contextmanager
 def own(pages: Pages, name: str) -> Iterator[Page]:
     """A page of a profile of its own."""
     context = pages.context()
-    page = context.new_page()
-    pages.log_in(page, name)
-    yield page
-    context.close()
+    try:
+        page = context.new_page()
+        pages.log_in(page, name)
+        yield page
+    finally:
+        context.close()
 
 
 def type_password(pages: Pages, page: Page, name: str) -> None:
@@ -47,37 +51,36 @@ def type_password(pages: Pages, page: Page, name: str) -> None:
 def test_a_kill_wants_a_fresh_login_which_the_login_page_really_asks_for(pages: Pages, impatient: World):
     tenant = f"fresh-{time.time_ns() % 10**9}"
     impatient.declare(tenancy(tenant)[:1])
-    page = next(own(pages, "officer"))
-    page.goto(f"/kill/tenants/{tenant}")
-    expect(page.locator("#step-up")).to_have_count(0)
-    page.locator("input[name=name]").fill(tenant)
-    page.locator("input[name=reason]").fill("Told by a test")
-    page.locator("button.grave").click()
-    expect(page.get_by_role("alert")).to_contain_text("have to have logged in")
-    pages.keep(page, "kill-step-up")
-    push(impatient, ROOT / "policies")
-    page.get_by_role("link", name="Log in again").click()
-    expect(page.locator("input[name=password]")).to_be_visible()
-    type_password(pages, page, "officer")
-    page.wait_for_url(f"**/kill/tenants/{tenant}")
-    page.locator("input[name=name]").fill(tenant)
-    page.locator("input[name=reason]").fill("Told by a test")
-    page.locator("button.grave").click()
-    expect(page.locator("#sum")).to_contain_text("2 of 2 regions dark at", timeout=30_000)
-    page.context.close()
+    with own(pages, "officer") as page:
+        page.goto(f"/kill/tenants/{tenant}")
+        expect(page.locator("#step-up")).to_have_count(0)
+        page.locator("input[name=name]").fill(tenant)
+        page.locator("input[name=reason]").fill("Told by a test")
+        page.locator("button.grave").click()
+        expect(page.get_by_role("alert")).to_contain_text("have to have logged in")
+        pages.keep(page, "kill-step-up")
+        push(impatient, ROOT / "policies")
+        page.get_by_role("link", name="Log in again").click()
+        expect(page.locator("input[name=password]")).to_be_visible()
+        type_password(pages, page, "officer")
+        page.wait_for_url(f"**/kill/tenants/{tenant}")
+        page.locator("input[name=name]").fill(tenant)
+        page.locator("input[name=reason]").fill("Told by a test")
+        page.locator("button.grave").click()
+        expect(page.locator("#sum")).to_contain_text("2 of 2 regions dark at", timeout=30_000)
 
 
 def test_whoever_logs_out_is_out_at_the_login_page_too(pages: Pages):
-    page = next(own(pages, "auditor"))
-    page.get_by_role("link", name="Log out").click()
-    page.wait_for_url(re.compile("/ui/vault/"))
-    assert page.context.cookies(pages.origin) == []
-    page.goto("/fleet")
-    expect(page.locator("input[name=password]")).to_be_visible()
-    page.context.close()
+    with own(pages, "auditor") as page:
+        page.get_by_role("link", name="Log out").click()
+        page.wait_for_url(re.compile("/ui/vault/auth"))
+        expect(page.locator("input[name=password]")).to_be_visible()
+        assert page.context.cookies(pages.origin) == []
+        page.goto("/fleet")
+        expect(page.locator("input[name=password]")).to_be_visible()
 
 
-def test_step_up_leads_nowhere_else(world: World, sessions: dict[str, Session]):
+def test_step_up_leads_nowhere_else(world: World):
     officer = log_in(world.place, "officer")
     for there in ("", "https://evil.test/", "//evil.test", "/kill/../fleet", "/\\evil.test", "/fleet", "/kill/\\x"):
         for path in ("/step-up", "/fresh"):

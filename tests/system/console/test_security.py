@@ -207,8 +207,8 @@ def test_path_leads_nowhere_else(sessions: dict[str, Session], path: str):
     assert "root:" not in answer.text
 
 
-def test_script_in_any_text_is_text(world: World, sessions: dict[str, Session]):
-    officer, tenant = sessions["officer"], f"script-{time.time_ns() % 10**9}"
+def test_script_in_any_text_is_text(world: World):
+    officer, tenant = log_in(world.place, "officer"), f"script-{time.time_ns() % 10**9}"
     named = Resource(name=f"tenants/{tenant}", tenant=TenantSpec(display_name=SCRIPT))
     world.declare([named])
     sent = officer.submit(f"/kill/tenants/{tenant}", kill(officer, tenant, reason=SCRIPT))
