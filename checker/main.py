@@ -77,6 +77,9 @@ async def main() -> None:
         # None of what is looked at has to be there yet.
         policy = await stack.enter_async_context(policy_engine(settings.opa.url, settings.opa.seconds))
         admin = await stack.enter_async_context(open_admin(settings.envoy.admin))
+        edges = {
+            name: await stack.enter_async_context(open_admin(socket)) for name, socket in settings.envoy.edges.items()
+        }
         parts = await stack.enter_async_context(open_door(settings.envoy.parts))
         out = await stack.enter_async_context(open_door(settings.envoy.gateway))
         signer = Signer(settings.signing_file, world.now)
@@ -84,7 +87,7 @@ async def main() -> None:
             f"unix:{settings.envoy.gateway}", settings.region, settings.beat_seconds, signer, world.now
         )
         stack.push_async_callback(control.close)
-        table = probes(settings, Means(parts, out, admin, control, world))
+        table = probes(settings, Means(parts, out, admin, control, world, edges))
         for probe in table:
             stack.push_async_callback(probe.close)
 

@@ -22,6 +22,9 @@ class EnvoySettings(Section):
     admin: Path = Field(description="The Unix socket of its admin interface")
     parts: Path = Field(description="Its Unix socket that leads to the region's parts")
     gateway: Path = Field(description="Its Unix socket that leads to the gateway")
+    edges: dict[str, Path] = Field(
+        {}, description="The same of the sidecars of edges that run here: admin sockets by edge, a JSON object"
+    )
 
 
 class LimitSettings(Section):

@@ -69,6 +69,7 @@ UNSEEN = "NOT_CHECKED_YET"
 FLAPPING = "FLAPPING"
 POLICY = "policy"
 ENGINES = ("opa-immediate", "opa-bulk")
+EDGE_AWAY = "EDGE_SIDECAR_UNREACHABLE"
 
 
 def _seen_by_envoy(upstream: str) -> frozenset[str]:
@@ -107,6 +108,8 @@ FOLDS: tuple[Fold, ...] = (
     *(Fold(cause, engine, frozenset({"BUNDLE_STALE"})) for cause in BEHIND_GATEWAY for engine in ENGINES),
     Fold("region-immediate", "edges", frozenset({"EDGES_UNREACHABLE"})),
     *(Fold(cause, "edges", frozenset({"EDGE_SILENT"})) for cause in ("envoy", "region-immediate", "opa-immediate")),
+    Fold("envoy-edges", "edges", frozenset({"EDGE_SILENT"})),
+    *(Fold(cause, "envoy-edges", _seen_by_envoy("REGION")) for cause in ("envoy", "openbao", *PROCESSES)),
 )
 
 
@@ -135,19 +138,24 @@ def fold(flags: Iterable[Flag], folds: Sequence[Fold] = FOLDS) -> list[Flag]:
     beneath: dict[str, str] = {}
     for each in folds:
         cause, effect = left.get(each.cause), left.get(each.effect)
-        if cause is None or effect is None or each.effect in beneath or not _explains(cause):
+        if cause is None or effect is None or each.effect in beneath or not _explains(cause, effect):
             continue
-        if effect.reason in each.reasons and effect.since >= cause.since - AHEAD:
+        # Of two that explain each other the one that was found first is the cause.
+        circular = _top(each.cause, beneath) == each.effect
+        if not circular and effect.reason in each.reasons and effect.since >= cause.since - AHEAD:
             beneath[each.effect] = each.cause
     shown = {name: flag for name, flag in left.items() if name not in beneath}
-    for effect_name, cause_name in sorted(beneath.items()):
-        top = cause_name
-        while top in beneath:
-            top = beneath[top]
-        hidden = left[effect_name]
+    for name, cause_name in sorted(beneath.items()):
+        hidden, top = left[name], _top(cause_name, beneath)
         lines = (f"{hidden.component}: {hidden.reason}", *hidden.consequences)
         shown[top] = replace(shown[top], consequences=(*shown[top].consequences, *lines))
     return list(shown.values())
+
+
+def _top(name: str, beneath: Mapping[str, str]) -> str:
+    while name in beneath:
+        name = beneath[name]
+    return name
 
 
 def region_status(flags: Iterable[Flag]) -> Status:
@@ -155,9 +163,11 @@ def region_status(flags: Iterable[Flag]) -> Status:
     return worst([flag.status for flag in flags])
 
 
-def _explains(flag: Flag) -> bool:
-    """Only what is down explains what is down with it."""
-    return flag.status is Status.OUT_OF_SYNC
+def _explains(cause: Flag, effect: Flag) -> bool:
+    """Only what is down explains what is down with it; an edge's sidecar may be, and its region only degraded."""
+    if cause.status is Status.OUT_OF_SYNC:
+        return True
+    return cause.reason == EDGE_AWAY and effect.status is cause.status
 
 
 def _behind_policy(asking: Flag, found: Sequence[Flag], troubled: AbstractSet[str]) -> list[Flag]:

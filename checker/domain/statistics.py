@@ -23,8 +23,8 @@ AUTHORIZER = "cluster.opa."
 TARGETS = ("GATEWAY", "REGION", "OPA", "OPENBAO")
 # What a process of the region serves to its edges, and says of them.
 OF_THE_REGION = ("EDGE", "EDGES")
-# Edges wait there for a newer policy.
-LONG_POLLED = ("edge",)
+# Edges wait there for a newer policy: as the region's sidecar calls it, and as an edge's does.
+LONG_POLLED = ("edge", "region-edge")
 # A stranger who fails to prove who it is to a listener is no trouble of ours.
 STRANGERS = "listener."
 # Counters that are shown as evidence, and are no trouble by themselves.

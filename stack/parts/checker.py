@@ -55,6 +55,7 @@ class Checker(Server):
             "ENVOY__ADMIN": run / f"admin-envoy-{region}.sock",
             "ENVOY__PARTS": run / f"region-{region}-probes.sock",
             "ENVOY__GATEWAY": run / f"region-{region}-out.sock",
+            "ENVOY__EDGES": json.dumps({f"edge-{region}": str(run / f"admin-envoy-edge-{region}.sock")}),
         }
         site.place(f"region-{region}")
         argv = (sys.executable, "-m", "checker.main")

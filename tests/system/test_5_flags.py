@@ -14,6 +14,7 @@ from orbital.v1 import registry_pb2 as registry
 from stack import api, sealing
 from tests.system.flags import (
     CRITICAL,
+    DEGRADED,
     OUT,
     REGION,
     SOON,
@@ -239,6 +240,13 @@ def test_the_sidecar_is_down_and_what_follows_is_beneath_that_one_flag(world: Wo
     # What was cut and what was killed just before are within one window: it may have to be seen steady first.
     healthy(world, 60)
     measured("clear", time.monotonic() - back)
+
+
+def test_the_sidecar_of_an_edge_is_down(world: World, measured: Record) -> None:
+    """Its region is degraded, and no more than that: whoever goes to the region itself is served."""
+    flag = ("envoy-edges", {"EDGE_SIDECAR_UNREACHABLE"}, DEGRADED, WARNING)
+    found = check_one(world, held(world, "envoy-edge-eu10"), flag, measured, "envoy-edge-eu10")
+    assert found.message.startswith("edge-eu10: ")
 
 
 def test_a_silent_checker_is_never_healthy(world: World, measured: Record) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import datetime as dt
+from collections.abc import Callable, Mapping
 
 from checker.adapters.envoy.admin import EnvoyAdmin
 from checker.domain.sample import Finding, Status, healthy
@@ -21,15 +22,19 @@ class CertificatesProbe(Look):
 
     async def look(self) -> Finding:
         """See the port."""
-        ends = await self._admin.certificates()
-        if not ends:
-            raise Unavailable("The sidecar has no certificate", reason="CERTIFICATE_MISSING")
-        name, end = min(ends.items(), key=lambda item: item[1])
-        hours = (end.timestamp() - self._now()) / 3600
-        values = ((name, end.isoformat()), ("hours_left", f"{hours:.2f}"), ("days_left", f"{hours / 24:.2f}"))
-        if hours <= 0:
-            return Finding(Status.OUT_OF_SYNC, "CERTIFICATE_EXPIRED", f"The certificate {name} has expired.", values)
-        if hours < self._least:
-            text = f"The certificate {name} ends in {hours:.1f} h; {self._least:g} h should be left."
-            return Finding(Status.DEGRADED, "CERTIFICATE_EXPIRING", text, values)
-        return healthy(*values)
+        return judge_ends(await self._admin.certificates(), self._now(), self._least)
+
+
+def judge_ends(ends: Mapping[str, dt.datetime], now: float, least: float) -> Finding:
+    """What the certificate that ends first says; raises Unavailable where there is none. `least` is in hours."""
+    if not ends:
+        raise Unavailable("The sidecar has no certificate", reason="CERTIFICATE_MISSING")
+    name, end = min(ends.items(), key=lambda item: item[1])
+    hours = (end.timestamp() - now) / 3600
+    values = ((name, end.isoformat()), ("hours_left", f"{hours:.2f}"), ("days_left", f"{hours / 24:.2f}"))
+    if hours <= 0:
+        return Finding(Status.OUT_OF_SYNC, "CERTIFICATE_EXPIRED", f"The certificate {name} has expired.", values)
+    if hours < least:
+        text = f"The certificate {name} ends in {hours:.1f} h; {least:g} h should be left."
+        return Finding(Status.DEGRADED, "CERTIFICATE_EXPIRING", text, values)
+    return healthy(*values)

@@ -1,20 +1,28 @@
-"""The region's sidecar: whether it is live, and what its statistics say of everything behind it."""
+"""Sidecars: whether each is live, and what its statistics say of everything behind it."""
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from checker.adapters.envoy.admin import EnvoyAdmin
-from checker.domain.sample import Finding
+from checker.adapters.probes.certificates import judge_ends
+from checker.domain.sample import Finding, Status, healthy
 from checker.domain.statistics import Snapshot, read
 from checker.ports.probe import About, Look
+from runtime.errors import Unavailable
 
 # At one look a second, three seconds of statistics.
 WINDOW = 4
 
 
 class EnvoyProbe(Look):
-    """See checker.ports.probe.Probe. `slow` is the median latency of a cluster, in seconds, that is too much."""
+    """The region's own. See checker.ports.probe.Probe.
+
+    `slow` is the median latency of a cluster, in seconds, that is too much.
+    """
 
     def __init__(self, admin: EnvoyAdmin, slow: float, period: float, timeout: float) -> None:
         self.about = About("envoy", "envoy", "health", "ENVOY_UNREACHABLE", period, timeout)
@@ -26,3 +34,52 @@ class EnvoyProbe(Look):
         """See the port."""
         self._snapshots.append(await self._admin.snapshot())
         return read(self._snapshots, self._slow)
+
+
+class EdgeSidecarsProbe(Look):
+    """Those of the region's edges, by the edge's name. What is wrong with one leaves the region degraded, not more.
+
+    `least` is the life that their certificates must have left, in hours.
+    """
+
+    def __init__(
+        self,
+        admins: Mapping[str, EnvoyAdmin],
+        slow: float,
+        least: float,
+        now: Callable[[], float],
+        period: float,
+        timeout: float,
+    ) -> None:
+        self.about = About("envoy-edges", "envoy-edges", "health", "EDGE_SIDECAR_UNREACHABLE", period, timeout)
+        # One that hangs must not hide the others.
+        self._each = {name: EnvoyProbe(admin, slow, period, timeout / 2) for name, admin in admins.items()}
+        self._admins = admins
+        self._least = least
+        self._now = now
+
+    async def look(self) -> Finding:
+        """See the port."""
+        found = dict(zip(self._each, await asyncio.gather(*map(self._one, self._each)), strict=True))
+        values = tuple((f"{edge} {name}", value) for edge, one in found.items() for name, value in one.values)
+        wrong = [edge for edge, one in found.items() if one.status is not Status.HEALTHY]
+        version = ", ".join(sorted({one.version for one in found.values() if one.version}))
+        if not wrong:
+            return healthy(("sidecars", str(len(found))), *values, version=version)
+        # One that does not answer names the flag, whatever the others count.
+        worst = min(wrong, key=lambda edge: found[edge].reason != self.about.away)
+        more = f" Another {len(wrong) - 1} of {len(found)} are not as they should be." if len(wrong) > 1 else ""
+        return Finding(Status.DEGRADED, found[worst].reason, f"{worst}: {found[worst].message}{more}", values, version)
+
+    async def _one(self, edge: str) -> Finding:
+        probe = self._each[edge]
+        try:
+            async with asyncio.timeout(probe.about.timeout):
+                found = await probe.look()
+                lives = judge_ends(await self._admins[edge].certificates(), self._now(), self._least)
+        except (Unavailable, TimeoutError) as error:
+            text = str(error) or "The sidecar's admin interface does not answer in time"
+            return Finding(Status.OUT_OF_SYNC, self.about.away, text, (("admin", "no answer"),))
+        if found.status is Status.HEALTHY and lives.status is not Status.HEALTHY:
+            return replace(lives, version=found.version)
+        return found

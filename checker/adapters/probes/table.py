@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from checker.adapters.envoy.admin import EnvoyAdmin
@@ -10,7 +11,7 @@ from checker.adapters.probes.certificates import CertificatesProbe
 from checker.adapters.probes.clock import ClockProbe
 from checker.adapters.probes.disk import DiskProbe
 from checker.adapters.probes.edges import EdgesProbe
-from checker.adapters.probes.envoy import EnvoyProbe
+from checker.adapters.probes.envoy import EdgeSidecarsProbe, EnvoyProbe
 from checker.adapters.probes.gateway import GatewayProbe
 from checker.adapters.probes.opa import OpaProbe
 from checker.adapters.probes.openbao import OpenBaoProbe
@@ -29,13 +30,17 @@ SLOW = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """What probes look with: `parts` leads to the region's own parts, `out` to the gateway, both through its Envoy."""
+    """What probes look with: `parts` leads to the region's own parts, `out` to the gateway, both through its Envoy.
+
+    `edges` are the admin interfaces of the sidecars of its edges, by the edge's name.
+    """
 
     parts: Door
     out: Door
     admin: EnvoyAdmin
     control: GrpcControl
     world: World
+    edges: Mapping[str, EnvoyAdmin]
 
 
 def probes(settings: CheckerSettings, means: Means) -> list[Probe]:
@@ -59,7 +64,17 @@ def probes(settings: CheckerSettings, means: Means) -> list[Probe]:
         ),
         EdgesProbe(means.parts, 2 * period, timeout),
         EnvoyProbe(means.admin, limits.latency_seconds, 2 * period, timeout),
+        *_of_edges(settings, means),
         CertificatesProbe(means.admin, now, limits.certificate_hours, SLOW / 2),
         ClockProbe(lambda: means.control.offset, now, limits.clock_seconds, 1.0),
         DiskProbe(settings.disk, limits.disk_free, limits.disk_least, SLOW / 2),
     ]
+
+
+def _of_edges(settings: CheckerSettings, means: Means) -> list[Probe]:
+    """A region whose edges run elsewhere sees them by their reports alone."""
+    if not means.edges:
+        return []
+    limits, period, now = settings.limits, 2 * settings.period_seconds, means.world.now
+    slow, least = limits.latency_seconds, limits.certificate_hours
+    return [EdgeSidecarsProbe(means.edges, slow, least, now, period, settings.timeout_seconds)]

@@ -3,13 +3,14 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from checker.domain.flag import FOLDS, POLICY, Evidence, Flag, Severity, fold, judge, region_status
+from checker.domain.flag import EDGE_AWAY, FOLDS, POLICY, Evidence, Flag, Severity, fold, judge, region_status
 from checker.domain.sample import Finding, Sample, Status, healthy, worst
 from checker.domain.window import Rule, Window, observe
 
 RULE = Rule()
 COMPONENTS = ("openbao", "hsm", "gateway", "envoy", "clock", "certificates", "opa-bulk", "opa-immediate")
-REASONS = tuple(sorted({reason for each in FOLDS for reason in each.reasons} | {"OTHER", "EVIDENCE_STALE"}))
+COMPONENTS += ("edges", "envoy-edges", "region-immediate")
+REASONS = tuple(sorted({reason for each in FOLDS for reason in each.reasons} | {"OTHER", "EVIDENCE_STALE", EDGE_AWAY}))
 
 
 def window(component, *findings, step=0.5):
@@ -56,6 +57,13 @@ def test_the_hsm_and_what_follows_from_it_is_one_flag():
     (flag,) = judged(window("hsm", bad[0], bad[0]), window("openbao", bad[1], bad[1]))
     assert flag.component == "hsm"
     assert flag.consequences == ("openbao: OPENBAO_SEALED",)
+
+
+def test_an_edge_that_is_silent_because_its_sidecar_is_down_is_one_flag():
+    bad = away(EDGE_AWAY, Status.DEGRADED), away("EDGE_SILENT", Status.DEGRADED)
+    (flag,) = judged(window("envoy-edges", bad[0], bad[0]), window("edges", bad[1], bad[1]))
+    assert (flag.component, flag.status, flag.severity) == ("envoy-edges", Status.DEGRADED, Severity.WARNING)
+    assert flag.consequences == ("edges: EDGE_SILENT",)
 
 
 def test_two_causes_are_two_flags():
@@ -110,6 +118,13 @@ FLAGS = st.lists(
 )
 
 
+def test_two_that_explain_each_other_are_one_flag():
+    one = Flag("envoy", Status.OUT_OF_SYNC, Severity.CRITICAL, "GATEWAY_CONNECT_FAILED", "", (), 0.0, 0.0)
+    other = Flag("gateway", Status.OUT_OF_SYNC, Severity.CRITICAL, "SIDECAR_UNREACHABLE", "", (), 0.0, 0.0)
+    (flag,) = fold([one, other])
+    assert (flag.component, flag.consequences) == ("envoy", ("gateway: SIDECAR_UNREACHABLE",))
+
+
 @given(FLAGS)
 def test_folding_never_hides_an_independent_cause(flags):
     shown = fold(flags)
@@ -120,7 +135,8 @@ def test_folding_never_hides_an_independent_cause(flags):
             continue
         assert f"{flag.component}: {flag.reason}" in told
         causes = {each.cause for each in FOLDS if each.effect == flag.component and flag.reason in each.reasons}
-        assert any(one.component in causes and one.status is Status.OUT_OF_SYNC for one in flags)
+        down = [one for one in flags if one.status is Status.OUT_OF_SYNC or one.reason == EDGE_AWAY]
+        assert any(one.component in causes for one in down)
     assert {flag.component for flag in shown} <= {flag.component for flag in flags}
     assert bool(shown) == bool(flags)
 

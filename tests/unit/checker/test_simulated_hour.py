@@ -98,7 +98,7 @@ def simulated(seconds, fails=lambda _name, _now: False):
 def test_an_hour_of_health_under_random_latency_raises_nothing():
     seen, looks = simulated(3600)
     assert seen == []
-    assert looks == 60 * 14
+    assert looks == 60 * 15
 
 
 def test_what_fails_for_a_minute_is_flagged_in_that_minute_alone():
