@@ -15,7 +15,7 @@ from runtime.logs import get_logger
 
 log = get_logger(__name__)
 
-TICK = 0.1
+TICK = 0.2
 # A second look comes soon: what is wrong shows within seconds, and one slow answer is not believed.
 SOON = 0.15
 JITTER = 0.1

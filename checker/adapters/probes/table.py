@@ -52,7 +52,7 @@ def probes(settings: CheckerSettings, means: Means) -> list[Probe]:
         *(ProviderProbe(name, means.parts, period, timeout) for name in settings.providers),
         *(OpaProbe(means.parts, role, now, period, timeout) for role in ("immediate", "bulk")),
         *(RegionProbe(name, means.parts, lanes, period, timeout) for name in ("region-immediate", "region-bulk")),
-        GatewayProbe(means.out, period, timeout),
+        GatewayProbe(means.out, 2 * period, timeout),
         RabbitMQProbe(
             settings.region,
             means.out,

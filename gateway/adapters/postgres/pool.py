@@ -30,6 +30,8 @@ SESSION = {
     "plan_cache_mode": "force_custom_plan",
     # Hot rows are in memory: a batch looks them up by index instead of reading the table.
     "random_page_cost": "1.1",
+    # Batches are short: compiling a plan would take longer than running it.
+    "jit": "off",
 }
 LOST = (
     OSError,
@@ -67,6 +69,7 @@ async def open_pool(settings: PostgresSettings) -> AsyncIterator[Pool]:
         max_size=settings.connections,
         command_timeout=settings.seconds,
         server_settings=SESSION,
+        reset=_leave,
     )
     while True:
         try:
@@ -85,6 +88,10 @@ async def open_pool(settings: PostgresSettings) -> AsyncIterator[Pool]:
                 await pool.close()
         except (TimeoutError, *LOST):
             pool.terminate()
+
+
+async def _leave(_connection: object) -> None:
+    """What is set is set for a transaction: there is nothing to ask the server to forget, after each statement."""
 
 
 async def migrate(connection: Connection) -> None:
@@ -114,9 +121,17 @@ async def listen(pool: Pool, channel: str, heard: Callable[[str], None]) -> None
             async with pool.acquire() as connection:
                 lost = asyncio.Event()
                 connection.add_termination_listener(lambda *_, lost=lost: lost.set())
-                await connection.add_listener(channel, lambda *arguments: heard(str(arguments[3])))
-                heard("")
-                await lost.wait()
+
+                def hear(*arguments: object) -> None:
+                    heard(str(arguments[3]))
+
+                await connection.add_listener(channel, hear)
+                try:
+                    heard("")
+                    await lost.wait()
+                finally:
+                    if not connection.is_closed():
+                        await connection.remove_listener(channel, hear)
         except LOST as error:
             log.warning("notifications lost", channel=channel, error=type(error).__name__)
         await asyncio.sleep(0.2)
