@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
 
 from checker.adapters.envoy.admin import EnvoyAdmin
-from checker.adapters.probes.certificates import judge_ends
 from checker.domain.sample import Finding, Status, healthy
 from checker.domain.statistics import Snapshot, read
 from checker.ports.probe import About, Look
@@ -37,26 +35,12 @@ class EnvoyProbe(Look):
 
 
 class EdgeSidecarsProbe(Look):
-    """Those of the region's edges, by the edge's name. What is wrong with one leaves the region degraded, not more.
+    """Those of the region's edges, by the edge's name. What is wrong with one leaves the region degraded, not more."""
 
-    `least` is the life that their certificates must have left, in hours.
-    """
-
-    def __init__(
-        self,
-        admins: Mapping[str, EnvoyAdmin],
-        slow: float,
-        least: float,
-        now: Callable[[], float],
-        period: float,
-        timeout: float,
-    ) -> None:
+    def __init__(self, admins: Mapping[str, EnvoyAdmin], slow: float, period: float, timeout: float) -> None:
         self.about = About("envoy-edges", "envoy-edges", "health", "EDGE_SIDECAR_UNREACHABLE", period, timeout)
         # One that hangs must not hide the others.
         self._each = {name: EnvoyProbe(admin, slow, period, timeout / 2) for name, admin in admins.items()}
-        self._admins = admins
-        self._least = least
-        self._now = now
 
     async def look(self) -> Finding:
         """See the port."""
@@ -75,11 +59,7 @@ class EdgeSidecarsProbe(Look):
         probe = self._each[edge]
         try:
             async with asyncio.timeout(probe.about.timeout):
-                found = await probe.look()
-                lives = judge_ends(await self._admins[edge].certificates(), self._now(), self._least)
+                return await probe.look()
         except (Unavailable, TimeoutError) as error:
             text = str(error) or "The sidecar's admin interface does not answer in time"
             return Finding(Status.OUT_OF_SYNC, self.about.away, text, (("admin", "no answer"),))
-        if found.status is Status.HEALTHY and lives.status is not Status.HEALTHY:
-            return replace(lives, version=found.version)
-        return found

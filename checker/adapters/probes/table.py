@@ -65,7 +65,7 @@ def probes(settings: CheckerSettings, means: Means) -> list[Probe]:
         EdgesProbe(means.parts, 2 * period, timeout),
         EnvoyProbe(means.admin, limits.latency_seconds, 2 * period, timeout),
         *_of_edges(settings, means),
-        CertificatesProbe(means.admin, now, limits.certificate_hours, SLOW / 2),
+        CertificatesProbe(means.admin, means.edges.values(), now, limits.certificate_hours, SLOW / 2),
         ClockProbe(lambda: means.control.offset, now, limits.clock_seconds, 1.0),
         DiskProbe(settings.disk, limits.disk_free, limits.disk_least, SLOW / 2),
     ]
@@ -75,6 +75,5 @@ def _of_edges(settings: CheckerSettings, means: Means) -> list[Probe]:
     """A region whose edges run elsewhere sees them by their reports alone."""
     if not means.edges:
         return []
-    limits, period, now = settings.limits, 2 * settings.period_seconds, means.world.now
-    slow, least = limits.latency_seconds, limits.certificate_hours
-    return [EdgeSidecarsProbe(means.edges, slow, least, now, period, settings.timeout_seconds)]
+    slow, period = settings.limits.latency_seconds, 2 * settings.period_seconds
+    return [EdgeSidecarsProbe(means.edges, slow, period, settings.timeout_seconds)]

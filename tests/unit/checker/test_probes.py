@@ -117,8 +117,8 @@ async def test_certificates(tmp_path, hours, reason):
     }
     certificates = {"certificates": [] if hours is None else [{"cert_chain": [chain]}]}
     served = answering(tmp_path / "admin.sock", {"/certs": (200, certificates)})
-    async with served, open_admin(tmp_path / "admin.sock") as admin:
-        probe = CertificatesProbe(admin, lambda: NOW, 2.0, 1.0)
+    async with served, open_admin(tmp_path / "admin.sock") as admin, open_admin(tmp_path / "none.sock") as away:
+        probe = CertificatesProbe(admin, [away], lambda: NOW, 2.0, 1.0)
         if hours is None:
             with pytest.raises(Unavailable):
                 await probe.look()
@@ -270,7 +270,7 @@ def test_every_probe_has_a_rule_and_every_rule_a_probe(tmp_path):
         signing_file=tmp_path, outbox=tmp_path, providers=["hsm", "kms"],
         opa={"url": "http://b"}, envoy={"admin": tmp_path, "parts": tmp_path, "gateway": tmp_path},
     )  # fmt: skip
-    table = [probe.about for probe in probes(settings, Means(None, None, None, None, WORLD, {"edge-eu10": None}))]
+    table = [probe.about for probe in probes(settings, Means(None, None, None, None, WORLD, {"e": None}))]
     rules = yaml.safe_load((ROOT / "policies" / "data" / "probes.yaml").read_text())
     assert {about.name: about.component for about in table} == {name: one["component"] for name, one in rules.items()}
     assert all(about.depth in rules[about.name]["depths"] for about in table)
