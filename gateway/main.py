@@ -13,25 +13,31 @@ from datetime import UTC, datetime
 from gateway.adapters.broker.server import serve_access
 from gateway.adapters.bundles.server import serve_bundles
 from gateway.adapters.openbao.authority import BaoAuthority
+from gateway.adapters.openbao.logins import BaoLogins, BaoWrapping
 from gateway.adapters.postgres.audit import PostgresAudit
 from gateway.adapters.postgres.desired import PostgresDesired
 from gateway.adapters.postgres.edges import PostgresEdges
 from gateway.adapters.postgres.engines import PostgresEngines
 from gateway.adapters.postgres.flags import PostgresFlags
+from gateway.adapters.postgres.invitations import PostgresInvitations
 from gateway.adapters.postgres.pool import Pool, listen, open_pool
 from gateway.adapters.postgres.proofs import PostgresProofs
 from gateway.adapters.postgres.reports import PostgresReports
 from gateway.adapters.postgres.restore import PostgresRestore
 from gateway.adapters.postgres.security import PostgresSecurity
 from gateway.adapters.postgres.see import PostgresSight
+from gateway.adapters.postgres.standing import PostgresStanding
 from gateway.adapters.postgres.tasks import PostgresTasks
 from gateway.adapters.rabbitmq.connection import Broker
 from gateway.adapters.rabbitmq.lanes import LanePublisher, RabbitLanes
+from gateway.adapters.rabbitmq.management import open_management
 from gateway.adapters.rabbitmq.queues import RabbitQueues
 from gateway.adapters.rpc.audit import AuditRpc
+from gateway.adapters.rpc.caller import admission
 from gateway.adapters.rpc.checker import CheckerRpc
-from gateway.adapters.rpc.dispatch import DispatchRpc, EnrolmentRpc, ReportRpc
+from gateway.adapters.rpc.dispatch import DispatchRpc, ReportRpc
 from gateway.adapters.rpc.edge import EdgeRpc
+from gateway.adapters.rpc.enrolment import EnrolmentRpc
 from gateway.adapters.rpc.policy import PolicyRpc
 from gateway.adapters.rpc.proof import ProofRpc
 from gateway.adapters.rpc.registry import JobNews, RegistryRpc
@@ -46,16 +52,18 @@ from gateway.flow.desired import Desired
 from gateway.flow.detect import Detect
 from gateway.flow.dispatch import Dispatch
 from gateway.flow.effects import Effects
+from gateway.flow.enrolment import Enrolment
 from gateway.flow.observe import ObserveFlow
 from gateway.flow.proof import Proofs
 from gateway.flow.report import ReportFlow
 from gateway.flow.restore import Restore
 from gateway.flow.security import Security, SignedReports, SignedSignals
 from gateway.flow.signal import SignalFlow
+from gateway.flow.standing import Expulsion, Shutting, Standing
 from gateway.settings import GatewaySettings
 from runtime.lifecycle import Backoff, end_within, part, run
 from runtime.logs import get_logger, setup_logs
-from runtime.openbao import Login, open_openbao
+from runtime.openbao import Login, OpenBao, open_openbao
 from runtime.policy import PolicyEngine, policy_engine
 from runtime.signatures import Signer
 from runtime.signers import open_public_keys
@@ -90,20 +98,23 @@ async def main(settings: GatewaySettings) -> None:
         policy = await stack.enter_async_context(policy_engine(settings.opa.url, settings.opa.seconds))
         sight, tasks = PostgresSight(pool), PostgresTasks(pool, settings.name)
         engines = PostgresEngines(pool, settings.flow.decision_days)
-        served = await open_bundles(settings, stack, tasks, engines)
+        standing = Standing(PostgresStanding(pool))
+        await standing.load()
+        served = await open_bundles(settings, stack, tasks, engines, standing)
         publishing = Broker(settings.rabbitmq, f"{settings.name} publish", backoff())
         consuming = Broker(settings.rabbitmq, f"{settings.name} consume", backoff())
         reports = ReportFlow(PostgresReports(pool), tasks, policy, settings.name, settings.flow.report_batch)
         public_keys = await stack.enter_async_context(open_public_keys(settings.opa.url, settings.opa.seconds))
-        await open_access(settings, stack, policy, tasks)
+        await open_access(settings, stack, policy, tasks, standing)
         security = Security(PostgresSecurity(pool), tasks)
         intake = SignedReports(reports, public_keys, security)
         contacts, news = Contacts(tasks), JobNews()
         flags, edges = PostgresFlags(pool), PostgresEdges(pool)
         signals, observed = SignalFlow(flags, Effects(policy, flags)), ObserveFlow(edges)
-        proofs = await open_proofs(settings, stack, pool, sight)
+        openbao = await open_platform(settings, stack)
+        proofs = make_proofs(settings, pool, sight, openbao)
         audit = Audit(PostgresAudit(pool), proofs, clock, settings.flow.head_seconds)
-        deliver = make_deliver(settings, consuming, tasks, intake, security, contacts, audit)
+        deliver = make_deliver(settings, consuming, tasks, intake, security, contacts, audit, standing)
         desired = Desired(PostgresDesired(pool, settings.name), new_correlation_id)
 
         servicers = {
@@ -111,10 +122,12 @@ async def main(settings: GatewaySettings) -> None:
             "Checker": CheckerRpc(SignedSignals(signals, public_keys, security), RabbitQueues(consuming), clock),
             "Dispatch": DispatchRpc(deliver),
             "Edge": EdgeRpc(observed),
-            "Enrolment": EnrolmentRpc(sight, proofs, clock),
+            "Enrolment": EnrolmentRpc(
+                sight, proofs, standing, make_enrolment(settings, pool, sight, openbao, security), clock
+            ),
             "Policy": PolicyRpc(engines, served),
             "Proof": ProofRpc(proofs),
-            "Registry": RegistryRpc(desired, sight, flags, edges, news),
+            "Registry": RegistryRpc(desired, sight, flags, edges, news, standing),
             "Report": ReportRpc(intake),
             "Restore": RestoreRpc(make_restore(settings, pool, policy, tasks)),
             "Trace": TraceRpc(sight),
@@ -136,8 +149,9 @@ async def main(settings: GatewaySettings) -> None:
         ):
             group.create_task(part(name, work))
         start_lanes(settings, group, pool, tasks, policy, publishing)
+        await start_standing(settings, stack, group, pool, standing, openbao)
         try:
-            async with serve(settings.listen, servicers) as server:
+            async with serve(settings.listen, servicers, admission(standing)) as server:
                 await server.serving(True)
                 log.info("serving", lanes=sorted(settings.lanes))
                 await asyncio.Event().wait()
@@ -146,33 +160,74 @@ async def main(settings: GatewaySettings) -> None:
 
 
 async def open_access(
-    settings: GatewaySettings, stack: AsyncExitStack, policy: PolicyEngine, tasks: PostgresTasks
+    settings: GatewaySettings, stack: AsyncExitStack, policy: PolicyEngine, tasks: PostgresTasks, standing: Standing
 ) -> None:
     """Answer the broker, where this process does."""
     if settings.broker_access is not None:
-        await stack.enter_async_context(
-            serve_access(settings.broker_access, Access(policy, tasks, settings.name)),
-        )
+        access = Access(policy, tasks, settings.name, standing.revoked)
+        await stack.enter_async_context(serve_access(settings.broker_access, access))
 
 
 async def open_bundles(
-    settings: GatewaySettings, stack: AsyncExitStack, tasks: PostgresTasks, engines: PostgresEngines
+    settings: GatewaySettings,
+    stack: AsyncExitStack,
+    tasks: PostgresTasks,
+    engines: PostgresEngines,
+    standing: Standing,
 ) -> Callable[[], str]:
     """Serve the policy engines, where this process does; gives what tells the revision that is served."""
     if settings.http is None or settings.bundle is None:
         return str
-    return (await stack.enter_async_context(serve_bundles(settings.http, settings.bundle, tasks, engines))).revision
+    serving = serve_bundles(settings.http, settings.bundle, tasks, engines, admission(standing))
+    return (await stack.enter_async_context(serving)).revision
 
 
-async def open_proofs(settings: GatewaySettings, stack: AsyncExitStack, pool: Pool, sight: PostgresSight) -> Proofs:
+async def open_platform(settings: GatewaySettings, stack: AsyncExitStack) -> OpenBao | None:
+    """The platform's OpenBao, where this process has it."""
+    bao = settings.openbao
+    if bao is None:
+        return None
+    login = Login(bao.address, bao.ca_file, bao.role_id_file, bao.secret_id_file)
+    return await stack.enter_async_context(open_openbao(login))
+
+
+def make_proofs(settings: GatewaySettings, pool: Pool, sight: PostgresSight, openbao: OpenBao | None) -> Proofs:
     """Proofs, which need an OpenBao where they are made and where keys are certified."""
     store, bao = PostgresProofs(pool), settings.openbao
-    if bao is None:
+    if bao is None or openbao is None:
         return Proofs(store, sight, None, None, clock)
-    login = Login(bao.address, bao.ca_file, bao.role_id_file, bao.secret_id_file)
-    openbao = await stack.enter_async_context(open_openbao(login))
-    authority = BaoAuthority(openbao, bao.pki)
-    return Proofs(store, sight, authority, BaoSigner(openbao, bao.signing, PROOF_KEY), clock)
+    signer = BaoSigner(openbao, bao.signing, PROOF_KEY)
+    return Proofs(store, sight, BaoAuthority(openbao, bao.pki), signer, clock)
+
+
+def make_enrolment(
+    settings: GatewaySettings, pool: Pool, sight: PostgresSight, openbao: OpenBao | None, security: Security
+) -> Enrolment | None:
+    """Enrolment, where there is an OpenBao to issue identities."""
+    bao = settings.openbao
+    if bao is None or openbao is None:
+        return None
+    issuer = BaoAuthority(openbao, bao.pki, bao.region_hosts)
+    parts = (BaoWrapping(openbao), BaoLogins(openbao), issuer, security)
+    return Enrolment(PostgresInvitations(pool), sight, *parts, clock, settings.flow.invitation_seconds)
+
+
+async def start_standing(
+    settings: GatewaySettings,
+    stack: AsyncExitStack,
+    group: asyncio.TaskGroup,
+    pool: Pool,
+    standing: Standing,
+    openbao: OpenBao | None,
+) -> None:
+    """Know who is revoked, and carry it out where this process can."""
+    group.create_task(part("standing", standing.run(backoff())))
+    if settings.rabbitmq.management is not None:
+        turnstile = await stack.enter_async_context(open_management(settings.rabbitmq.management))
+        group.create_task(part("expulsion", Expulsion(standing, turnstile).run(backoff())))
+    if openbao is not None:
+        group.create_task(part("logins", Shutting(standing, BaoLogins(openbao)).run(backoff())))
+    group.create_task(part("standing news", listen(pool, "orbital_standing", lambda _: standing.wake.set())))
 
 
 def make_restore(settings: GatewaySettings, pool: Pool, policy: PolicyEngine, tasks: PostgresTasks) -> Restore:
@@ -189,11 +244,13 @@ def make_deliver(
     security: Security,
     contacts: Contacts,
     audit: Audit,
+    standing: Standing,
 ) -> Deliver:
     """The lane streams of this process."""
     lanes = RabbitLanes(broker, settings.rabbitmq.queue_type)
     timing = LaneTiming(settings.flow.beat_seconds, settings.flow.stream_seconds, settings.flow.grace_seconds)
-    return Deliver(lanes, tasks, reports, security, contacts, timing, settings.lanes, clock, backoff, audit.newest_head)
+    news = (audit.newest_head, standing.ended)
+    return Deliver(lanes, tasks, reports, security, contacts, timing, settings.lanes, clock, backoff, *news)
 
 
 def start_lanes(

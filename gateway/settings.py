@@ -21,6 +21,14 @@ class PostgresSettings(Section):
     seconds: float = Field(30.0, description="Time-out of a statement")
 
 
+class ManagementSettings(Section):
+    """The broker's management API, by which connections of revoked regions are ended."""
+
+    url: str = Field(description="http://host:port")
+    user: str = Field("revoker", description="An administrator of the broker, with no permission on a virtual host")
+    password_file: Path = Field(description="File with the user's password")
+
+
 class RabbitMQSettings(Section):
     """The broker."""
 
@@ -30,6 +38,7 @@ class RabbitMQSettings(Section):
     password_file: Path = Field(description="File with the user's password")
     virtual_host: str = Field("/", description="Virtual host")
     queue_type: str = Field("classic", pattern="classic|quorum", description="quorum on a cluster")
+    management: ManagementSettings | None = None
 
 
 class BrokerAccessSettings(Section):
@@ -55,8 +64,11 @@ class OpenBaoSettings(Section):
     ca_file: Path = Field(description="Authority of its certificate, PEM; what it certifies leads back to it too")
     role_id_file: Path = Field(description="File with the AppRole's role ID")
     secret_id_file: Path = Field(description="File with the AppRole's secret ID")
-    pki: str = Field("pki", description="Mount of the PKI engine, with the roles `receipts` and `proofs`")
+    pki: str = Field("pki", description="Mount of the PKI engine, with the roles `receipts`, `proofs` and `region`")
     signing: str = Field("signing", description="Mount of the transit engine that holds the key `proofs`")
+    region_hosts: tuple[str, ...] = Field(
+        ("localhost", "127.0.0.1"), description="Names and addresses that the certificates of regions are valid for"
+    )
 
 
 class FlowSettings(Section):
@@ -74,6 +86,7 @@ class FlowSettings(Section):
     restoration_seconds: float = Field(
         900.0, gt=0, le=86_400, description="How long a request to restore a killed tenant waits for a second person"
     )
+    invitation_seconds: float = Field(900.0, ge=1, description="Life of a token that a region enrols with")
     grace_seconds: float = Field(15.0, ge=0, description="How long a region that comes back may read its queue first")
 
 

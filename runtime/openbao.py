@@ -25,6 +25,7 @@ log = get_logger(__name__)
 
 TIMEOUT = 5.0
 CONNECTIONS = 64
+NO_HEADERS: Mapping[str, str] = {}
 # OpenBao writes these headers into its audit records, where its operator has them listed.
 CORRELATION_HEADER = "x-orbital-correlation-id"
 ATTEMPT_HEADER = "x-orbital-attempt"
@@ -97,13 +98,21 @@ class OpenBao:
         self._renew_at = 0.0
         self._logging_in = asyncio.Lock()
 
-    async def call(self, method: str, path: str, body: object = None, *, seconds: float = TIMEOUT) -> Answer:
+    async def call(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        seconds: float = TIMEOUT,
+        headers: Mapping[str, str] = NO_HEADERS,
+    ) -> Answer:
         """One request; the answer is not that OpenBao is away, sealed or busy, or that the token is bad."""
-        answer = await self._send(method, path, body, seconds)
+        answer = await self._send(method, path, body, seconds, headers)
         if answer.status == 403:
             # A token may be gone with a restored or restarted server: one new login tells that from a missing right.
             self._renew_at = 0.0
-            answer = await self._send(method, path, body, seconds)
+            answer = await self._send(method, path, body, seconds, headers)
         if answer.status == 403:
             raise Unavailable(f"OpenBao does not let this region {method} {path}", reason="OPENBAO_DENIED")
         if answer.status == 503:
@@ -113,8 +122,8 @@ class OpenBao:
             raise Unavailable(f"OpenBao answered {answer.status}", reason="OPENBAO_UNAVAILABLE")
         return answer
 
-    async def _send(self, method: str, path: str, body: object, seconds: float) -> Answer:
-        headers = {"X-Vault-Token": await self._live_token(), "X-Vault-Request": "true", **_AUDITED.get()}
+    async def _send(self, method: str, path: str, body: object, seconds: float, more: Mapping[str, str]) -> Answer:
+        headers = {"X-Vault-Token": await self._live_token(), "X-Vault-Request": "true", **_AUDITED.get(), **more}
         content = None if body is None else orjson.dumps(body)
         try:
             async with (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -82,10 +82,21 @@ async def _abort(context: grpc.aio.ServicerContext[Any, Any], error: OrbitalErro
     await context.abort(STATUS[type(error)], error.message, trailing_metadata=((DETAILS, packed),))
 
 
-class ErrorInterceptor(grpc.aio.ServerInterceptor):
-    """Turns what handlers raise into statuses, checks what arrives, and knows which handlers still run."""
+Metadata = Mapping[str, str | bytes]
 
-    def __init__(self) -> None:
+
+def admit_all(_: Metadata) -> None:
+    """Refuse nobody."""
+
+
+class ErrorInterceptor(grpc.aio.ServerInterceptor):
+    """Turns what handlers raise into statuses, checks what arrives, and knows which handlers still run.
+
+    `admit` raises for whoever may not call at all.
+    """
+
+    def __init__(self, admit: Callable[[Metadata], None] = admit_all) -> None:
+        self._admit = admit
         self._running: set[asyncio.Task[Any]] = set()
 
     async def drain(self, seconds: float) -> None:
@@ -123,6 +134,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
         assert task is not None
         self._running.add(task)
         try:
+            self._admit(dict(context.invocation_metadata() or ()))
             yield
         except OrbitalError as error:
             await _abort(context, error)
@@ -162,8 +174,8 @@ def _check(request: Message | _Malformed | AsyncIterator[Message]) -> None:
 class Server:
     """A gRPC server on one Unix socket, with health and reflection."""
 
-    def __init__(self, address: str, services: Sequence[str]) -> None:
-        self._errors = ErrorInterceptor()
+    def __init__(self, address: str, services: Sequence[str], admit: Callable[[Metadata], None] = admit_all) -> None:
+        self._errors = ErrorInterceptor(admit)
         self.grpc = grpc.aio.server(interceptors=[self._errors], options=OPTIONS)
         self._health = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self.grpc)

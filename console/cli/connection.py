@@ -14,6 +14,7 @@ from uuid import uuid4
 import grpc
 from orbital.v1.audit_pb2_grpc import AuditServiceStub
 from orbital.v1.crypto_pb2_grpc import CryptoServiceStub
+from orbital.v1.enrolment_pb2_grpc import EnrolmentServiceStub
 from orbital.v1.policy_pb2_grpc import PolicyServiceStub
 from orbital.v1.receipt_pb2_grpc import ProofServiceStub
 from orbital.v1.registry_pb2_grpc import RegistryServiceStub
@@ -95,6 +96,11 @@ class Connection:
     def audit(self) -> AuditServiceStub:
         """The gateway's AuditService."""
         return AuditServiceStub(self._channel(self.address))
+
+    @property
+    def enrolment(self) -> EnrolmentServiceStub:
+        """The gateway's EnrolmentService."""
+        return EnrolmentServiceStub(self._channel(self.address))
 
     def crypto(self, address: str) -> CryptoServiceStub:
         """The CryptoService of a region."""

@@ -73,6 +73,9 @@ def region(one: registry.Region) -> Row:
         crypto_endpoint=spec.crypto_endpoint,
         transport=word(resources.Transport, spec.transport, "TRANSPORT") or "stream",
         path=word(resources.Transport, one.transport, "TRANSPORT"),
+        revoked_at=iso(one.revocation.revoke_time),
+        revoked_because=one.revocation.reason,
+        revoked_by=one.revocation.actor,
     )
 
 

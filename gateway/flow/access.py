@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from gateway.ports.policy import Policy
 from gateway.ports.store import Denial, TaskStore
 from runtime.logs import get_logger
+from runtime.signatures import region_identity
 
 log = get_logger(__name__)
 
@@ -17,10 +18,11 @@ ID = "1"
 class Access:
     """See gateway.ports.serving.Doorkeeper."""
 
-    def __init__(self, policy: Policy, denials: TaskStore, process: str) -> None:
+    def __init__(self, policy: Policy, denials: TaskStore, process: str, revoked: Callable[[str], bool]) -> None:
         self._policy = policy
         self._denials = denials
         self._process = process
+        self._revoked = revoked
 
     async def allows(self, about: str, asked: Mapping[str, str], *, password: bool) -> bool:
         """See the port."""
@@ -29,7 +31,9 @@ class Access:
             # An account of the broker's own, which the broker judges by itself.
             return False
         request = {"id": ID, "about": about, "password": password, **asked}
-        decisions = await self._policy.decide("broker", {"principal": account, "requests": [request]}, [ID])
+        revoked = self._revoked(account.removeprefix(region_identity("")))
+        question = {"principal": account, "revoked": revoked, "requests": [request]}
+        decisions = await self._policy.decide("broker", question, [ID])
         if decisions.allows(ID):
             return True
         refusal = decisions.refused[ID]

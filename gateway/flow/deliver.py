@@ -6,7 +6,7 @@ A message leaves the broker only after the region said that it is in its journal
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -112,6 +112,7 @@ class Deliver:
         clock: Callable[[], datetime],
         backoff: Callable[[], Backoff],
         audit_head: Callable[[], SignedAuditHead | None],
+        ended: Callable[[str], Awaitable[None]],
     ) -> None:
         self._lanes = lanes
         self._store = store
@@ -123,6 +124,8 @@ class Deliver:
         self._clock = clock
         self._backoff = backoff
         self._audit_head = audit_head
+        # Raises Denied once the region is revoked.
+        self.ended = ended
 
     async def serve(
         self,
@@ -223,12 +226,18 @@ class _Stream:
         await self._down.put(SubscribeResponse(opened=opened))
         try:
             async with task_group() as group:
-                parts = [group.create_task(part) for part in (self._write(), self._read(), self._beat())]
+                parts = [group.create_task(part) for part in self._parts()]
                 await self._listen(group)
                 for part in parts:
                     part.cancel()
         except* (Invalid, Denied, Unavailable) as errors:
             raise errors.exceptions[0] from None
+
+    def _parts(self) -> Sequence[Coroutine[None, None, None]]:
+        return (self._write(), self._read(), self._beat(), self._ended())
+
+    async def _ended(self) -> None:
+        await self._deliver.ended(self._opening.region)
 
     async def _write(self) -> None:
         while True:

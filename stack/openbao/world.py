@@ -37,6 +37,10 @@ SIGNER_ROLE = {
 GATEWAY_POLICY = """
 path "pki/sign/receipts" { capabilities = ["create", "update"] }
 path "pki/sign/proofs" { capabilities = ["create", "update"] }
+path "pki/sign/region" { capabilities = ["create", "update"] }
+path "identity/entity/name/region-*" { capabilities = ["read", "create", "update"] }
+path "auth/approle/role/+/secret-id" { capabilities = ["list", "create", "update"] }
+path "auth/approle/role/+/secret-id-accessor/destroy" { capabilities = ["create", "update"] }
 path "signing/keys/proofs" { capabilities = ["create", "read", "update"] }
 path "signing/sign/proofs/*" { capabilities = ["create", "update"] }
 """
@@ -92,6 +96,10 @@ class GlobalBao(OpenBao):
             "no_store": True,
         }
         pki.create_or_update_role("workload", role, mount_point=ISSUER)
+        # Whose certificate it is the gateway says; what else is asked for in the request is not taken over.
+        regions = {"allowed_uri_sans": [f"spiffe://{TRUST_DOMAIN}/region/*"], "use_csr_common_name": False}
+        life = {"ttl": f"{int(self.site.settings.certificate_hours * 3600)}s", "use_csr_sans": False}
+        pki.create_or_update_role("region", {**role, **regions, **life}, mount_point=ISSUER)
         for name, uris in SIGNERS.items():
             pki.create_or_update_role(name, {**SIGNER_ROLE, "allowed_uri_sans": [uris]}, mount_point=ISSUER)
 

@@ -17,6 +17,8 @@ from stack.site import Site
 from stack.unit import Launch, Server
 
 USER = "gateway"
+# Ends the connections of regions that were revoked. It has a login and no permission.
+REVOKER = "revoker"
 # As the gateway declares them (gateway/adapters/rabbitmq/lanes.py): MQTT wants them to be there before.
 EXCHANGE = "orbital.tasks"
 KEPT = "orbital.kept"
@@ -43,7 +45,7 @@ auth_mechanisms.2 = EXTERNAL
 auth_backends.1 = cache
 auth_backends.2 = internal
 auth_cache.cached_backend = http
-auth_cache.cache_ttl = 5000
+auth_cache.cache_ttl = 1000
 auth_http.http_method = post
 auth_http.user_path = https://localhost:{access}/user
 auth_http.vhost_path = https://localhost:{access}/vhost
@@ -119,6 +121,11 @@ class Epmd(Server):
         return len(answer) == 4
 
 
+def revoker_password(site: Site) -> Path:
+    """The file of the password of REVOKER."""
+    return site.secret("rabbitmq-revoker")
+
+
 class RabbitMQ(Server):
     """The broker."""
 
@@ -146,7 +153,10 @@ class RabbitMQ(Server):
         for folder in ("home", "mnesia", "log", "gen"):
             (place / folder).mkdir(mode=0o700, exist_ok=True)
         definitions = place / "definitions.json"
-        write_private(definitions, orjson.dumps(_definitions(kept_secret(self.password))))
+        write_private(
+            definitions,
+            orjson.dumps(_definitions(kept_secret(self.password), kept_secret(revoker_password(self.site)))),
+        )
         ports = {name: self.site.ports[name] for name in ("amqp", "amqps", "management", "prometheus", "mqtt")}
         ports["access"] = self.site.ports["broker-access"]
         places = {"definitions": definitions, "place": place, "authority": self.site.authority(), "exchange": EXCHANGE}
@@ -192,20 +202,24 @@ class RabbitMQ(Server):
         }
 
 
-def _definitions(password: str) -> dict[str, object]:
-    """What the broker takes in at its start: the gateway's account, for what is Orbital's alone. No guest.
-
-    Nobody else has an account here: whoever enters by certificate is judged by policy, which the broker asks.
-    """
+def _account(name: str, password: str, tags: str) -> dict[str, object]:
     salt = secrets.token_bytes(4)
     hashed = base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
     hashing = {"hashing_algorithm": "rabbit_password_hashing_sha256"}
+    return {"name": name, "password_hash": hashed, "tags": tags, **hashing}
+
+
+def _definitions(password: str, revoker: str) -> dict[str, object]:
+    """What the broker takes in at its start: the gateway's accounts, for what is Orbital's alone. No guest.
+
+    Nobody else has an account here: whoever enters by certificate is judged by policy, which the broker asks.
+    """
     # With its sessions the gateway does one thing: it takes their bindings away.
     own = {"configure": r"^orbital\.", "write": r"^(mqtt-subscription-)?orbital\.", "read": r"^orbital\."}
     exchange = {"vhost": "/", "type": "topic", "durable": True, "auto_delete": False, "internal": False}
     return {
         "vhosts": [{"name": "/"}],
-        "users": [{"name": USER, "password_hash": hashed, "tags": "monitoring", **hashing}],
+        "users": [_account(USER, password, "monitoring"), _account(REVOKER, revoker, "administrator")],
         "permissions": [{"user": USER, "vhost": "/", **own}],
         "exchanges": [
             {"name": KEPT, "arguments": {}, **exchange},

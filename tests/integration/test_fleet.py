@@ -45,7 +45,7 @@ async def test_a_region_says_what_waits_for_it_since_when_and_what_prevents_it(p
     await pool.execute(
         "INSERT INTO engine (name, instance, revision, error, made) VALUES ('opa-eu10-bulk','i','r7','',0)"
     )
-    found = named(list((await Fleet(PostgresSight(pool), PostgresFlags(pool)).regions()).regions))
+    found = named(list((await Fleet(PostgresSight(pool), PostgresFlags(pool), list).regions()).regions))
     eu10, us20 = found["eu10"], found["us20"]
     assert (eu10.placements, eu10.drifting, eu10.stalled, list(eu10.waiting)) == (3, 3, 1, [0, 3, 0])
     assert eu10.HasField("behind_since")
@@ -58,7 +58,7 @@ async def test_a_region_says_what_waits_for_it_since_when_and_what_prevents_it(p
 async def test_whoever_watches_is_told_of_all_then_of_what_changed_and_otherwise_of_nothing(pool: Pool) -> None:
     await declared(pool)
     now = 0.0
-    watching = Fleet(PostgresSight(pool), PostgresFlags(pool), lambda: now).watch()
+    watching = Fleet(PostgresSight(pool), PostgresFlags(pool), list, lambda: now).watch()
     async with asyncio.timeout(20):
         assert named(list((await anext(watching)).regions)).keys() == {"eu10", "us20"}
         await pool.execute("UPDATE placement SET observed_generation = desired_generation")

@@ -24,6 +24,7 @@ from gateway.adapters.rabbitmq.lanes import LanePublisher, RabbitLanes, queue_na
 from gateway.adapters.rpc.services import serve
 from gateway.flow.deliver import Contacts, Deliver, LaneTiming
 from gateway.flow.security import Security
+from gateway.flow.standing import Standing
 from gateway.main import backoff, clock
 from gateway.ports.lanes import Parcel
 from gateway.settings import BrokerAccessSettings, RabbitMQSettings
@@ -42,7 +43,7 @@ from runtime.lifecycle import Backoff
 from runtime.signatures import TASKS, Signer, region_identity
 from stack.secret_files import write_private
 from stack.state import State
-from tests.unit.gateway.fakes import FakeTasks
+from tests.unit.gateway.fakes import FakeStanding, FakeTasks
 from tests.unit.runtime.keys import Keys
 
 REGION, LANE, CREDIT = "eu10", 1, 8
@@ -166,7 +167,7 @@ async def world(parts: tuple[Path, State], rabbitmq_settings: RabbitMQSettings, 
     security = Security(made.tasks, made.tasks)
     deliver = Deliver(
         *(RabbitLanes(broker, "classic"), made.tasks, None, security, Contacts(made.tasks)),  # type: ignore[arg-type]
-        *(LaneTiming(0.5, 60.0, 0.0), frozenset({LANE}), clock, backoff, lambda: None),
+        *(LaneTiming(0.5, 60.0, 0.0), frozenset({LANE}), clock, backoff, lambda: None, Standing(FakeStanding()).ended),
     )
 
     async def connected() -> bool:

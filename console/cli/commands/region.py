@@ -1,13 +1,16 @@
-"""`orbital region`: one region, looked into."""
+"""`orbital region`: one region, looked into; its identity, given and taken."""
 
 from __future__ import annotations
 
+import os
+import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from console.cli.failure import Exit
+from console.cli.failure import Exit, Failure
 from console.cli.options import Target, connection_options, output_option
 from console.cli.render import Column, count, say, table, write
 
@@ -23,7 +26,7 @@ READING = 120.0
 
 @click.group()
 def region() -> None:
-    """Look into one region."""
+    """Look into one region, give it its identity, or take that away."""
 
 
 @region.command()
@@ -54,6 +57,75 @@ def verify(region: str, output: str, target: Target) -> int:
         table(rows, COLUMNS)
         say(f"{count(len(rows), 'disagreement')} in {region}.")
     return Exit.DIFFERS if rows else Exit.DONE
+
+
+@region.command()
+@click.argument("region")
+@click.option(
+    "--to", type=click.Path(path_type=Path, dir_okay=False), help="A file for the token, for its owner alone."
+)
+@output_option("table", "json", "yaml")
+@connection_options
+def enrol(region: str, to: Path | None, output: str, target: Target) -> None:
+    """Make a token that turns into the identity of a declared REGION: once, and within minutes.
+
+    The region finds it in the file that its setting ORBITAL_ENROLMENT__TOKEN_FILE names.
+    """
+    from orbital.v1.enrolment_pb2 import InviteRequest
+
+    from console.cli.connection import connect
+    from console.cli.moments import iso
+
+    with connect(target) as connection:
+        answer = connection.call(connection.enrolment.Invite, InviteRequest(region=region))
+    ends_at = iso(answer.expire_time)
+    if to is not None:
+        _write_secret(to, answer.token)
+    if output != "table":
+        write({"region": region, "token": None if to else answer.token, "ends_at": ends_at}, output)
+        return
+    say(f"A token for {region}, which works once, until {ends_at}" + (f": {to}" if to else ":"))
+    if to is None:
+        click.echo(answer.token)
+
+
+@region.command()
+@click.argument("region")
+@click.option("--reason", required=True, metavar="TEXT", help="Why; it is kept in the audit trail.")
+@click.option("--yes", is_flag=True, help="Do not ask for the name again.")
+@output_option("table", "json", "yaml")
+@connection_options
+def revoke(region: str, reason: str, yes: bool, output: str, target: Target) -> None:
+    """End all that REGION has open, and refuse its identity until it has enrolled again.
+
+    On a terminal the name has to be typed again, unless --yes is given; elsewhere nothing is asked.
+    """
+    from orbital.v1.enrolment_pb2 import RevokeRequest
+
+    from console.cli.connection import connect
+    from console.cli.moments import iso
+
+    if not yes and sys.stdin.isatty():
+        typed = click.prompt(f"Type {region} to revoke its identity", default="", show_default=False, err=True)
+        if typed != region:
+            raise Failure(f'"{typed}" is not "{region}". Nothing was done.')
+    with connect(target) as connection:
+        answer = connection.call(connection.enrolment.Revoke, RevokeRequest(region=region, reason=reason))
+    if output != "table":
+        known = {"already_revoked": answer.already_revoked, "revoked_at": iso(answer.revoke_time)}
+        write({"region": region, **known}, output)
+    elif answer.already_revoked:
+        click.echo(f"{region} had been revoked before. Nothing changed.")
+    else:
+        click.echo(f"Revoked {region}. It comes back by a new enrolment: orbital region enrol {region}")
+
+
+def _write_secret(path: Path, secret: str) -> None:
+    """Replace the file whole, so that nobody reads half of it."""
+    beside = path.with_name(f".{path.name}.new")
+    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(secret)
+    beside.replace(path)
 
 
 def look(connection: Connection, region: str) -> list[Finding]:

@@ -7,7 +7,7 @@ import hashlib
 import io
 import re
 import tarfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from aiohttp import web
 from gateway.adapters.bundles.events import decided, denials_of, engine_status
 from gateway.ports.engines import EngineStore
 from gateway.ports.store import TaskStore
-from runtime.errors import Unavailable
+from runtime.errors import Denied, Unavailable
 from runtime.logs import get_logger
 
 log = get_logger(__name__)
@@ -27,16 +27,20 @@ MEDIA = "application/vnd.openpolicyagent.bundles"
 MAX_BODY = 8 * 1024 * 1024
 LONGEST_POLL = 60
 LOOK_SECONDS = 0.5
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _WAIT = re.compile(r"wait=(\d+)")
 
 
 class BundleServer:
     """Serves one bundle file; a new file is noticed by its time and size."""
 
-    def __init__(self, bundle: Path, store: TaskStore, engines: EngineStore) -> None:
+    def __init__(
+        self, bundle: Path, store: TaskStore, engines: EngineStore, admit: Callable[[Mapping[str, str]], None]
+    ) -> None:
         self._bundle = bundle
         self._store = store
         self._engines = engines
+        self._admit = admit
         self._revision = ""
         self._stamp: tuple[int, int] | None = None
         self._content = b""
@@ -59,6 +63,15 @@ class BundleServer:
         self._look()
         return self._revision
 
+    @web.middleware
+    async def refuse(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """403 with the reason for whoever may not call at all."""
+        try:
+            self._admit(request.headers)
+            return await handler(request)
+        except Denied as error:
+            return web.Response(status=403, text=error.message, headers={"x-orbital-reason": error.reason})
+
     async def bundle(self, request: web.Request) -> web.Response:
         """The bundle, or 304 after waiting as long as the engine asked for a newer one."""
         wait = _WAIT.search(request.headers.get("Prefer", ""))
@@ -68,6 +81,8 @@ class BundleServer:
             await asyncio.sleep(LOOK_SECONDS)
             left -= LOOK_SECONDS
             self._look()
+            # Whoever waits may be revoked meanwhile.
+            self._admit(request.headers)
         headers = {"ETag": self._etag, "Content-Type": MEDIA}
         if not self._content:
             return web.Response(status=404, text="There is no bundle yet")
@@ -118,11 +133,11 @@ def instance_of(events: list[dict[str, Any]]) -> str:
 
 @asynccontextmanager
 async def serve_bundles(
-    socket: Path, bundle: Path, store: TaskStore, engines: EngineStore
+    socket: Path, bundle: Path, store: TaskStore, engines: EngineStore, admit: Callable[[Mapping[str, str]], None]
 ) -> AsyncIterator[BundleServer]:
     """Serve on a Unix socket inside the block."""
-    server = BundleServer(bundle, store, engines)
-    application = web.Application(client_max_size=MAX_BODY)
+    server = BundleServer(bundle, store, engines, admit)
+    application = web.Application(client_max_size=MAX_BODY, middlewares=[server.refuse])
     application.router.add_get("/bundles/orbital.tar.gz", server.bundle)
     application.router.add_post("/logs/{engine}", server.logs)
     application.router.add_post("/status/{engine}", server.status)

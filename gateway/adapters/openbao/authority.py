@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ipaddress
+from collections.abc import Sequence
+
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -15,14 +18,20 @@ from runtime.signing import key_id
 class BaoAuthority:
     """See gateway.ports.proof.Authority."""
 
-    def __init__(self, openbao: OpenBao, mount: str) -> None:
+    def __init__(self, openbao: OpenBao, mount: str, hosts: Sequence[str] = ()) -> None:
         self._openbao = openbao
         self._mount = mount
+        self._hosts = _names(hosts)
 
     async def certify(self, role: str, name: str, request: bytes) -> Certified:
         """See the port."""
         asked = _checked(request)
-        body = {"csr": asked.public_bytes(serialization.Encoding.PEM).decode(), "uri_sans": name, "format": "pem"}
+        body = {
+            "csr": asked.public_bytes(serialization.Encoding.PEM).decode(),
+            "uri_sans": name,
+            "format": "pem",
+            **self._hosts,
+        }
         answer = await self._openbao.call("POST", f"{self._mount}/sign/{role}", body)
         if answer.status != 200:
             raise answer.refusal(f"certify the key of {name}")
@@ -39,6 +48,19 @@ class BaoAuthority:
             certificate.not_valid_before_utc,
             certificate.not_valid_after_utc,
         )
+
+
+def _names(hosts: Sequence[str]) -> dict[str, str]:
+    """Hosts as the PKI engine is told them, which keeps addresses apart from names."""
+    found: dict[str, list[str]] = {"alt_names": [], "ip_sans": []}
+    for host in hosts:
+        try:
+            ipaddress.ip_address(host)
+        except ValueError:
+            found["alt_names"].append(host)
+        else:
+            found["ip_sans"].append(host)
+    return {field: ",".join(names) for field, names in found.items() if names}
 
 
 def _checked(request: bytes) -> x509.CertificateSigningRequest:

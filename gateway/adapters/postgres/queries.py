@@ -28,5 +28,6 @@ MODULES = (
     "restore",
     "security",
     "see",
+    "standing",
 )
 SQL: dict[str, str] = {name: query for module in MODULES for name, query in load(module).items()}

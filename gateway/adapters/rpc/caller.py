@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import grpc
 
+from gateway.domain.standing import Credential
+from gateway.flow.standing import Standing
 from gateway.ports.serving import Caller
 from runtime.errors import Denied, Invalid, Unauthenticated
+from runtime.rpc import Metadata
 
+PRINCIPAL = "x-orbital-principal"
+CERTIFICATE_START = "x-orbital-certificate-start"
+TOKEN_ISSUED = "x-orbital-token-issued"  # noqa: S105 - a header's name
 REGION = "spiffe://orbital/region/"
 CORRELATION_ID = re.compile("[0-9a-f]{32}")
 
@@ -17,7 +24,7 @@ CORRELATION_ID = re.compile("[0-9a-f]{32}")
 def caller(context: grpc.aio.ServicerContext[Any, Any]) -> Caller:
     """The caller; raises Unauthenticated when no sidecar vouches for it."""
     metadata = {key: value for key, value in _pairs(context) if isinstance(value, str)}
-    principal = metadata.get("x-orbital-principal", "")
+    principal = metadata.get(PRINCIPAL, "")
     if not principal:
         raise Unauthenticated("The call came without an identity from the sidecar")
     return Caller(principal, metadata.get("x-orbital-decision", ""), _correlation_id(metadata))
@@ -48,6 +55,23 @@ def calling_lane(context: grpc.aio.ServicerContext[Any, Any]) -> int:
     """The lane that a region's call says it is of; 0 when it says nothing that is one."""
     said = dict(_pairs(context)).get("x-orbital-lane", "")
     return int(said) if said in ("0", "1", "2") else 0
+
+
+def admission(standing: Standing) -> Callable[[Metadata], None]:
+    """What refuses a revoked region whatever it calls."""
+    return lambda metadata: standing.admit(str(metadata.get(PRINCIPAL, "")), shown(metadata))
+
+
+def shown(headers: Mapping[str, Any]) -> Credential:
+    """What a caller showed to the sidecar, by the sidecar's headers."""
+    return Credential(_seconds(headers.get(CERTIFICATE_START)), _seconds(headers.get(TOKEN_ISSUED)))
+
+
+def _seconds(text: str | bytes | None) -> float | None:
+    try:
+        return float(text) if text else None
+    except ValueError:
+        return None
 
 
 def _pairs(context: grpc.aio.ServicerContext[Any, Any]) -> Any:

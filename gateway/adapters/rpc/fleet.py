@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 
 from orbital.v1 import registry_pb2 as registry
-from orbital.v1.flag_pb2 import HEALTH_STATUS_UNKNOWN
+from orbital.v1.flag_pb2 import HEALTH_STATUS_OUT_OF_SYNC, HEALTH_STATUS_UNKNOWN
 
 from gateway.domain.health import verdict
+from gateway.domain.standing import REVOKED, Mark
 from gateway.ports.flags import FlagStore
 from gateway.ports.serving import Sight
 
@@ -20,8 +21,15 @@ BEAT_SECONDS = 5.0
 class Fleet:
     """Regions with what their checkers say."""
 
-    def __init__(self, sight: Sight, flags: FlagStore, steady: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        sight: Sight,
+        flags: FlagStore,
+        marks: Callable[[], Sequence[Mark]],
+        steady: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._sight = sight
+        self._marks = marks
         self._flags = flags
         self._steady = steady
         self._looking = asyncio.Lock()
@@ -32,6 +40,7 @@ class Fleet:
         """Every region as it is now."""
         answer = await self._sight.regions()
         flags, versions, held = await self._flags.flags(""), await self._flags.versions(), await self._flags.holds()
+        revoked = {mark.region: mark for mark in self._marks() if mark.revoked}
         for region in answer.regions:
             name = region.resource.name.rpartition("/")[2]
             # A region that was declared a moment ago may not be among the flags yet: it has not been heard either.
@@ -39,6 +48,8 @@ class Fleet:
                 region.status, region.status_reason = verdict(flags[name])
             else:
                 region.status, region.status_reason = HEALTH_STATUS_UNKNOWN, "CHECKER_NEVER_HEARD"
+            if name in revoked:
+                _mark_revoked(region, revoked[name])
             region.versions.update(versions.get(name, {}))
             for hold in held.get(name, ()):
                 told = region.holds.add(lane=hold.lane, reason=hold.reason, message=hold.message)
@@ -68,6 +79,13 @@ class Fleet:
                 self._seen = {region.resource.name: (_mark(region), region) for region in answer.regions}
                 self._seen_at = self._steady()
             return self._seen
+
+
+def _mark_revoked(region: registry.Region, mark: Mark) -> None:
+    """It is out of sync whatever its checker said last: nothing reaches it."""
+    region.status, region.status_reason = HEALTH_STATUS_OUT_OF_SYNC, REVOKED
+    region.revocation.reason, region.revocation.actor = mark.reason, mark.actor
+    region.revocation.revoke_time.FromDatetime(mark.revoked_at)
 
 
 def _mark(region: registry.Region) -> bytes:

@@ -17,6 +17,7 @@ from gateway.adapters.rpc.caller import caller
 from gateway.adapters.rpc.fleet import Fleet
 from gateway.domain.health import severity
 from gateway.domain.resource import parse_name
+from gateway.flow.standing import Standing
 from gateway.ports.edges import EdgeStore
 from gateway.ports.flags import FlagStore
 from gateway.ports.serving import Intent, Sight
@@ -50,13 +51,15 @@ class JobNews:
 class RegistryRpc(RegistryServiceServicer):
     """See registry.proto."""
 
-    def __init__(self, desired: Intent, sight: Sight, flags: FlagStore, edges: EdgeStore, news: JobNews) -> None:
+    def __init__(
+        self, desired: Intent, sight: Sight, flags: FlagStore, edges: EdgeStore, news: JobNews, standing: Standing
+    ) -> None:
         self._desired = desired
         self._sight = sight
         self._flags = flags
         self._edges = edges
         self._news = news
-        self._fleet = Fleet(sight, flags)
+        self._fleet = Fleet(sight, flags, lambda: standing.marks)
 
     async def Declare(  # noqa: N802
         self, request: registry.DeclareRequest, context: Context

@@ -2,8 +2,9 @@
 # title: Broker
 # description: |
 #   Who may do what at the message broker, which asks before every login, virtual host, queue, exchange and topic. Input:
-#   `{"principal": …, "requests": [{id, about, username, password, vhost, client_id, resource, name, permission,
-#   routing_key}]}`, where `about` is user, vhost, resource or topic, and `password` says whether one was given.
+#   `{"principal": …, "revoked": …, "requests": [{id, about, username, password, vhost, client_id, resource, name,
+#   permission, routing_key}]}`, where `about` is user, vhost, resource or topic, `password` says whether one was given,
+#   and `revoked` whether the region's identity was.
 # scope: package
 package orbital.authz.broker
 
@@ -29,6 +30,7 @@ lanes := [0, 1, 2]
 
 # A region reads its own lanes, and makes its own MQTT sessions for that. It publishes nowhere.
 region(request) := name if {
+	input.revoked == false
 	startswith(request.username, "spiffe://orbital/region/")
 	name := trim_prefix(request.username, "spiffe://orbital/region/")
 	regex.match(`^[a-z0-9-]{1,63}$`, name)
@@ -130,7 +132,10 @@ gateway_may(request) if {
 	startswith(request.routing_key, "lane.")
 }
 
-refusal(request) := tasks.reject(request, "UNKNOWN_ACCOUNT", sprintf("%q is no account that enters by certificate here.", [object.get(
+refusal(request) := tasks.reject(request, "REGION_REVOKED", "The identity of this region was revoked; it has to enrol again.") if {
+	startswith(request.username, "spiffe://orbital/region/")
+	input.revoked != false
+} else := tasks.reject(request, "UNKNOWN_ACCOUNT", sprintf("%q is no account that enters by certificate here.", [object.get(
 	request,
 	"username",
 	"",

@@ -12,12 +12,12 @@ request := {
 }
 
 allowed(changes) if {
-	found := broker.decisions with input as {"requests": [object.union(request, changes)]}
+	found := broker.decisions with input as {"revoked": false, "requests": [object.union(request, changes)]}
 	found == {"allowed": {"1"}, "denied": []}
 }
 
 reason(changes) := found.denied[0].reason if {
-	found := broker.decisions with input as {"requests": [object.union(request, changes)]}
+	found := broker.decisions with input as {"revoked": false, "requests": [object.union(request, changes)]}
 	count(found.allowed) == 0
 }
 
@@ -100,16 +100,16 @@ test_the_gateway_does_what_is_orbitals if {
 
 test_each_missing_field_is_denied if {
 	every field in ["about", "username", "vhost", "resource", "name", "permission"] {
-		found := broker.decisions with input as {"requests": [object.remove(request, [field])]}
+		found := broker.decisions with input as {"revoked": false, "requests": [object.remove(request, [field])]}
 		count(found.allowed) == 0
 		count(found.denied) == 1
 	}
 	user := object.remove(object.union(request, {"about": "user"}), ["password"])
-	count(broker.decisions.denied) == 1 with input as {"requests": [user]}
+	count(broker.decisions.denied) == 1 with input as {"revoked": false, "requests": [user]}
 }
 
 test_two_of_one_id_are_denied if {
-	found := broker.decisions with input as {"requests": [request, request]}
+	found := broker.decisions with input as {"revoked": false, "requests": [request, request]}
 	count(found.allowed) == 0
 	found.denied[0].reason == "DUPLICATE_ID"
 }
@@ -117,4 +117,18 @@ test_two_of_one_id_are_denied if {
 test_nothing_is_asked if {
 	found := broker.decisions with input as {}
 	count(found.allowed) == 0
+}
+
+test_a_revoked_region_enters_no_more if {
+	every about in ["user", "vhost", "resource", "topic"] {
+		asked := object.union(request, {"about": about})
+		found := broker.decisions with input as {"revoked": true, "requests": [asked]}
+		found.allowed == set()
+		found.denied[0].reason == "REGION_REVOKED"
+	}
+}
+
+test_whose_standing_is_not_told_does_not_enter if {
+	found := broker.decisions with input as {"requests": [request]}
+	found.allowed == set()
 }

@@ -12,7 +12,7 @@ package orbital.authz.ingress
 #   `allowed`, `http_status`, `body` and `headers` are read by the plugin; `principal`, `action`, `reason` and
 #   `correlation_id` are for whoever reads the decision log.
 # entrypoint: true
-decision := object.union(circumstances, {"allowed": true, "headers": {"x-orbital-principal": principal}}) if {
+decision := object.union(circumstances, {"allowed": true, "headers": vouched}) if {
 	allow
 } else := object.union(circumstances, {
 	"allowed": false,
@@ -27,6 +27,13 @@ circumstances := {
 	"action": path,
 	"correlation_id": object.get(headers, "x-orbital-correlation-id", ""),
 }
+
+# What the processes behind are told. When a token was issued tells one from before a revocation.
+vouched := object.union({"x-orbital-principal": principal}, issued)
+
+default issued := {}
+
+issued := {"x-orbital-token-issued": format_int(token.iat, 10)} if certificate == ""
 
 # Envoy makes PERMISSION_DENIED and UNAUTHENTICATED of 403 and 401 by itself, but UNKNOWN of 413: INVALID_ARGUMENT is 3.
 default grpc_status := {}
@@ -46,6 +53,15 @@ allow if {
 	speaks_for_itself(rpc)
 	within_its_service(role)
 	fresh_enough(rpc)
+}
+
+# Whoever enrols: its token is judged where it is redeemed.
+allow if {
+	newcomer
+	input.truncated_body == false
+	is_grpc
+	"newcomer" in data.orbital.rpcs[path].roles
+	component == "gateway"
 }
 
 allow if {
@@ -128,6 +144,15 @@ person := name if {
 principal := concat("", ["spiffe://orbital/person/", person]) if {
 	person != ""
 	token == {}
+}
+
+default newcomer := false
+
+newcomer if {
+	certificate == ""
+	token == {}
+	principal == ""
+	path != ""
 }
 
 default identified := false

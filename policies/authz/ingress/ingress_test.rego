@@ -99,6 +99,25 @@ test_each_rpc_only_for_its_roles if {
 	found == wanted
 }
 
+redeem := "/orbital.v1.EnrolmentService/Redeem"
+
+test_whoever_enrols_has_no_identity_yet if {
+	decided := at_gateway(grpc("", redeem))
+	decided.allowed == true
+	decided.headers == {"x-orbital-principal": ""}
+	refused(at_gateway(grpc(eu10, redeem)), 403, "ROLE_MISSING")
+	refused(at_gateway(grpc("spiffe://elsewhere/x", redeem)), 401, "NO_IDENTITY")
+	refused(at_region(grpc("", redeem)), 401, "NO_IDENTITY")
+	refused(at_gateway(object.union(grpc("", redeem), {"truncated_body": true})), 401, "NO_IDENTITY")
+	refused(at_gateway(http("", "POST", redeem)), 401, "NO_IDENTITY")
+}
+
+test_when_a_token_was_issued_is_told if {
+	asked := object.union(grpc("", report), with_token({"region": "us20", "iat": 1790000000}))
+	decided := at_gateway(object.union(asked, {"parsed_body": {"region": "us20"}}))
+	decided.headers["x-orbital-token-issued"] == "1790000000"
+}
+
 test_auditor_may_not_declare if {
 	decided := at_gateway(grpc(auditor, declare))
 	refused(decided, 403, "ROLE_MISSING")

@@ -3,14 +3,17 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 from orbital.v1.resource_pb2 import Transport
 
 from gateway.domain.report import Regional
+from gateway.domain.standing import Mark
 from gateway.ports.lanes import Delivered, Parcel
 from gateway.ports.security import SecurityEvent
+from gateway.ports.serving import Caller
 from gateway.ports.store import Claimed, Denial, Drift
 from runtime.errors import Unavailable
 from runtime.policy import Decisions, Refusal
@@ -100,6 +103,24 @@ class FakeTasks:
 
     async def contacted(self, lanes: Sequence[tuple[str, int, Transport.ValueType]]) -> None:
         self.contacts.extend((region, lane) for region, lane, _ in lanes)
+
+
+class FakeStanding:
+    """A `StandingStore`."""
+
+    def __init__(self, *marks: Mark) -> None:
+        self.kept = list(marks)
+
+    async def marks(self) -> Sequence[Mark]:
+        return list(self.kept)
+
+    async def revoke(self, region: str, reason: str, caller: Caller) -> datetime | None:
+        if any(mark.region == region and mark.revoked for mark in self.kept):
+            return None
+        now = datetime(2026, 1, 1, tzinfo=UTC)
+        self.kept = [mark for mark in self.kept if mark.region != region]
+        self.kept.append(Mark(region, reason, caller.principal, now))
+        return now
 
 
 class FakeDriftBatch:

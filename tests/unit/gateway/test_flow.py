@@ -26,12 +26,13 @@ from gateway.flow.detect import Detect
 from gateway.flow.dispatch import Dispatch, pack
 from gateway.flow.report import ReportFlow
 from gateway.flow.security import Security, SignedReports
+from gateway.flow.standing import Standing
 from gateway.ports.store import Claimed, Drift
 from runtime.errors import Denied, Invalid, Unavailable
 from runtime.lifecycle import Backoff
 from runtime.policy import Refusal
 from runtime.signatures import GATEWAY, REPORTS, TASKS
-from tests.unit.gateway.fakes import FakeLanes, FakePolicy, FakePublisher, FakeReports, FakeTasks
+from tests.unit.gateway.fakes import FakeLanes, FakePolicy, FakePublisher, FakeReports, FakeStanding, FakeTasks
 from tests.unit.runtime.keys import Keys
 
 NOW = datetime(2026, 1, 13, tzinfo=UTC)
@@ -70,6 +71,7 @@ class World:
         return Deliver(
             lanes, self.tasks, self.intake, self.security, Contacts(self.tasks), LaneTiming(60, seconds, 15),
             frozenset({1}), lambda: NOW, lambda: Backoff(lambda: 0, 0.001, 0.001), SignedAuditHead,
+            Standing(FakeStanding()).ended,
         )  # fmt: skip
 
 

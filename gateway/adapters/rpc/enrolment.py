@@ -1,0 +1,98 @@
+"""EnrolmentService: how a region gets its identity, becomes known, and loses its identity again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import grpc
+from orbital.v1 import enrolment_pb2 as pb
+from orbital.v1.enrolment_pb2_grpc import EnrolmentServiceServicer
+
+from gateway.adapters.rpc.caller import caller, calling_region
+from gateway.flow.standing import Standing
+from gateway.ports.enrolment import Enrolling
+from gateway.ports.serving import Prover, Sight
+from runtime.errors import NotFound, Unavailable
+from runtime.fields import check_length
+from runtime.logs import get_logger
+
+log = get_logger(__name__)
+
+Context = grpc.aio.ServicerContext[Any, Any]
+MAX_REQUEST = 4096
+
+
+class EnrolmentRpc(EnrolmentServiceServicer):
+    """See enrolment.proto."""
+
+    def __init__(
+        self,
+        sight: Sight,
+        prover: Prover,
+        standing: Standing,
+        enrolling: Enrolling | None,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._sight = sight
+        self._prover = prover
+        self._standing = standing
+        self._enrolling = enrolling
+        self._clock = clock
+
+    async def Enrol(self, request: pb.EnrolRequest, context: Context) -> pb.EnrolResponse:  # noqa: N802
+        """See enrolment.proto."""
+        _, region = calling_region(context, request.region)
+        check_length(len(request.version), 0, 100, "version")
+        check_length(len(request.process), 0, 100, "process")
+        declared = await self._sight.resource(f"regions/{region}")
+        if declared is None:
+            raise NotFound(f"The region {region!r} is not declared", reason="UNKNOWN_REGION", field="region")
+        log.info("enrolled", region=region, version=request.version, region_process=request.process)
+        answer = pb.EnrolResponse(labels=declared.labels)
+        answer.time.FromDatetime(self._clock())
+        return answer
+
+    async def Certify(self, request: pb.CertifyRequest, context: Context) -> pb.CertifyResponse:  # noqa: N802
+        """See enrolment.proto."""
+        _, region = calling_region(context, request.region)
+        check_length(len(request.signing_request), 1, MAX_REQUEST, "signing_request", "bytes")
+        certified = await self._prover.certify(region, request.signing_request)
+        log.info("receipts_certified", region=region, ends_at=certified.ends_at.isoformat())
+        answer = pb.CertifyResponse(certificate=certified.certificate)
+        answer.expire_time.FromDatetime(certified.ends_at)
+        return answer
+
+    async def Invite(self, request: pb.InviteRequest, context: Context) -> pb.InviteResponse:  # noqa: N802
+        """See enrolment.proto."""
+        invitation = await self._open().invite(request.region, caller(context))
+        answer = pb.InviteResponse(token=invitation.token)
+        answer.expire_time.FromDatetime(invitation.ends_at)
+        return answer
+
+    async def Redeem(self, request: pb.RedeemRequest, context: Context) -> pb.RedeemResponse:  # noqa: N802, ARG002
+        """See enrolment.proto."""
+        check_length(len(request.signing_request), 1, MAX_REQUEST, "signing_request", "bytes")
+        certified, secret = await self._open().redeem(request.region, request.token, request.signing_request)
+        answer = pb.RedeemResponse(certificates=[certified.certificate, *certified.chain], secret_id=secret)
+        answer.expire_time.FromDatetime(certified.ends_at)
+        return answer
+
+    async def Revoke(self, request: pb.RevokeRequest, context: Context) -> pb.RevokeResponse:  # noqa: N802
+        """See enrolment.proto."""
+        who = caller(context)
+        if await self._sight.resource(f"regions/{request.region}") is None:
+            raise NotFound(
+                f"The region {request.region[:64]!r} is not declared", reason="UNKNOWN_REGION", field="region"
+            )
+        mark = await self._standing.revoke(request.region, request.reason, who)
+        answer = pb.RevokeResponse(already_revoked=mark is None)
+        if mark is not None:
+            answer.revoke_time.FromDatetime(mark.revoked_at)
+        return answer
+
+    def _open(self) -> Enrolling:
+        if self._enrolling is None:
+            raise Unavailable("This gateway has no authority that could certify a key", reason="NO_AUTHORITY")
+        return self._enrolling

@@ -1,0 +1,134 @@
+"""standing: revoked regions are refused by every process, and what they have open is ended.
+
+The store keeps who is revoked; each process holds all of it in memory, woken by the database and with a periodic look
+as the safety net, and has it before it serves anybody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+from gateway.domain.standing import Credential, Mark, refusal
+from gateway.flow.wake import work
+from gateway.ports.serving import Caller
+from gateway.ports.standing import Entry, Logins, StandingStore, Turnstile
+from runtime.fields import check_length, check_name
+from runtime.lifecycle import Backoff
+from runtime.logs import get_logger
+from runtime.signatures import region_identity
+
+log = get_logger(__name__)
+
+REGION = region_identity("")
+LOOK_SECONDS = 1.0
+MAX_REASON = 500
+
+
+class Standing:
+    """Who is refused, as this process knows it."""
+
+    def __init__(self, store: StandingStore) -> None:
+        self._store = store
+        self._marks: Mapping[str, Mark] = {}
+        self._changed = asyncio.Event()
+        self.wake = asyncio.Event()
+
+    @property
+    def marks(self) -> Sequence[Mark]:
+        """Every region that was ever revoked."""
+        return list(self._marks.values())
+
+    def revoked(self, region: str) -> bool:
+        """Whether no identity of the region counts."""
+        mark = self._marks.get(region)
+        return mark is not None and mark.revoked
+
+    def admit(self, principal: str, shown: Credential) -> None:
+        """Raise Denied if this is a region's identity that was revoked."""
+        mark = self._marks.get(principal.removeprefix(REGION)) if principal.startswith(REGION) else None
+        if mark is not None and not mark.admits(shown):
+            raise refusal(mark)
+
+    async def ended(self, region: str) -> None:
+        """Return never; raises Denied once the region is revoked."""
+        while True:
+            changed = self._changed
+            mark = self._marks.get(region)
+            if mark is not None and mark.revoked:
+                raise refusal(mark)
+            await changed.wait()
+
+    async def load(self) -> None:
+        """Read all of it; raises Unavailable."""
+        marks = {mark.region: mark for mark in await self._store.marks()}
+        if marks != self._marks:
+            self._marks = marks
+            changed, self._changed = self._changed, asyncio.Event()
+            changed.set()
+            log.info("standing", revoked=[mark.region for mark in marks.values() if mark.revoked])
+
+    async def run(self, backoff: Backoff) -> None:
+        """Keep it current until cancelled."""
+        await work("standing", self.wake, LOOK_SECONDS, self._look, backoff)
+
+    async def _look(self) -> bool:
+        await self.load()
+        return False
+
+    async def revoke(self, region: str, reason: str, caller: Caller) -> Mark | None:
+        """Refuse every identity of the region from now on; None when it was revoked before."""
+        check_name(region, "region")
+        check_length(len(reason.strip()), 1, MAX_REASON, "reason")
+        at = await self._store.revoke(region, reason.strip(), caller)
+        await self.load()
+        if at is None:
+            return None
+        log.warning("region revoked", region=region, actor=caller.principal)
+        return Mark(region, reason.strip(), caller.principal, at)
+
+
+class Expulsion:
+    """Ends connections at the broker whose identity is refused.
+
+    Again and again, since the broker remembers for a moment whom it let in.
+    """
+
+    def __init__(self, standing: Standing, turnstile: Turnstile) -> None:
+        self._standing = standing
+        self._turnstile = turnstile
+
+    async def run(self, backoff: Backoff) -> None:
+        """Until cancelled."""
+        await work("expulsion", asyncio.Event(), LOOK_SECONDS / 2, self._look, backoff)
+
+    async def _look(self) -> bool:
+        for mark in self._standing.marks:
+            for entry in await self._turnstile.entries(region_identity(mark.region)):
+                if not mark.admits(Credential(entry.certificate_start)):
+                    await self._end(mark, entry)
+        return False
+
+    async def _end(self, mark: Mark, entry: Entry) -> None:
+        await self._turnstile.close(entry)
+        log.warning("broker connection ended", region=mark.region, connection=entry.name)
+
+
+class Shutting:
+    """Takes the logins of revoked regions away; again after every start, and for as long as it could not be done."""
+
+    def __init__(self, standing: Standing, logins: Logins) -> None:
+        self._standing = standing
+        self._logins = logins
+        self._done: set[Mark] = set()
+
+    async def run(self, backoff: Backoff) -> None:
+        """Until cancelled."""
+        await work("logins", asyncio.Event(), LOOK_SECONDS, self._look, backoff)
+
+    async def _look(self) -> bool:
+        for mark in self._standing.marks:
+            if mark.revoked and mark not in self._done:
+                await self._logins.shut(mark.region)
+                self._done.add(mark)
+        return False

@@ -1,0 +1,46 @@
+"""What is kept of revocations, and what they are carried out by."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from gateway.domain.standing import Mark
+from gateway.ports.serving import Caller
+
+
+class StandingStore(Protocol):
+    """Keeps them, with their place in the audit trail."""
+
+    async def marks(self) -> Sequence[Mark]:
+        """Every region that was ever revoked."""
+
+    async def revoke(self, region: str, reason: str, caller: Caller) -> datetime | None:
+        """Durably; its invitations end too. None when it is revoked already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A connection at the broker, and from when on the certificate that made it is valid; None: it does not say."""
+
+    name: str
+    certificate_start: float | None
+
+
+class Turnstile(Protocol):
+    """The connections at the broker."""
+
+    async def entries(self, principal: str) -> Sequence[Entry]:
+        """Those that an identity has; raises Unavailable when the broker does not answer."""
+
+    async def close(self, entry: Entry) -> None:
+        """End one; nothing happens if it has ended."""
+
+
+class Logins(Protocol):
+    """Where regions with tokens log in."""
+
+    async def shut(self, region: str) -> None:
+        """Let the region have no more tokens; nothing happens if it has no login. Raises Unavailable."""
