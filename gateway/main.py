@@ -224,7 +224,7 @@ async def start_standing(
     group.create_task(part("standing", standing.run(backoff())))
     if settings.rabbitmq.management is not None:
         turnstile = await stack.enter_async_context(open_management(settings.rabbitmq.management))
-        group.create_task(part("expulsion", Expulsion(standing, turnstile).run(backoff())))
+        group.create_task(part("expulsion", Expulsion(standing, turnstile).run(backoff)))
     if openbao is not None:
         group.create_task(part("logins", Shutting(standing, BaoLogins(openbao)).run(backoff())))
     group.create_task(part("standing news", listen(pool, "orbital_standing", lambda _: standing.wake.set())))

@@ -16,6 +16,8 @@ from region.adapters.edge.bundle import load_packer
 from region.adapters.edge.server import EdgeServer, serve_edges
 from region.adapters.edge.store import open_edge_store
 from region.adapters.hsm.process import HsmProcess, open_hsm
+from region.adapters.identity.enroller import GrpcEnroller
+from region.adapters.identity.wallet import FileWallet
 from region.adapters.journal.other import OtherJournal
 from region.adapters.journal.sqlite import SqliteJournal, open_journal
 from region.adapters.l1.providers import open_providers
@@ -34,6 +36,7 @@ from region.flow.certify import certify
 from region.flow.edge import Distribution, Fleet, Observation, Shelf, recall_kills
 from region.flow.enrol import enrol
 from region.flow.execute import ExecuteSettings, Executor, Scopes
+from region.flow.identity import enrol_with_token
 from region.flow.inspect import Asked, Inspect
 from region.flow.keyring import Keyring
 from region.flow.lane import Lane, LaneSettings
@@ -146,11 +149,22 @@ async def main() -> None:
         for name, part in running.items():
             group.create_task(keep(name, part, world))
         group.create_task(keep("prune", lambda: prune(journal, world, settings.keep_hours), world))
-        if settings.ias:
-            keeper = TokenKeeper(_login(settings.ias), settings.ias.role, settings.ias.token_file, world)
-            group.create_task(keep("bearer", keeper.run, world))
+        _start_identity(group, settings, world)
         await enrol(gateway, _version(), settings.name, world, lambda: _ready(settings))
         contact.made()
+
+
+def _start_identity(group: asyncio.TaskGroup, settings: RegionSettings, world: worlds.World) -> None:
+    """Keep the region's token fresh, and take the identity that a one-time token gives, where this process does."""
+    fresh, ias, enrolment = asyncio.Event(), settings.ias, settings.enrolment
+    if ias:
+        keeper = TokenKeeper(_login(ias), ias.role, ias.token_file, world, fresh)
+        group.create_task(keep("bearer", keeper.run, world))
+    if enrolment:
+        enroller = GrpcEnroller(enrolment.gateway, enrolment.ca_file, settings.region)
+        secret = ias.secret_id_file if ias else None
+        wallet = FileWallet(enrolment.token_file, enrolment.identity, enrolment.ca_file, secret)
+        group.create_task(keep("identity", lambda: enrol_with_token(enroller, wallet, world, fresh.set), world))
 
 
 def _inbounds(settings: RegionSettings) -> dict[Transport.ValueType, Inbound]:

@@ -54,6 +54,15 @@ class IasSettings(Section):
     token_file: Path = Field(description="The SDS file that Envoy reads the token from")
 
 
+class EnrolmentSettings(Section):
+    """How the region gets its identity with a token, once and after it was revoked."""
+
+    gateway: str = Field(description="host:port of the gateway's listener that asks for no certificate")
+    ca_file: Path = Field(description="Authority of the gateway's certificate, PEM")
+    token_file: Path = Field(description="Where the token is laid down; removed when it was tried")
+    identity: Path = Field(description="Directory of the identity, which is put in force as `current` in it")
+
+
 class StreamSettings(Section):
     """The lane streams."""
 
@@ -139,6 +148,7 @@ class RegionSettings(Settings):
     openbao: OpenBaoSettings
     hsm: HsmSettings
     edge: EdgeSettings
+    enrolment: EnrolmentSettings | None = None
     ias: IasSettings | None = None
     broker: BrokerSettings | None = None
     stream: StreamSettings = StreamSettings()

@@ -7,14 +7,14 @@ as the safety net, and has it before it serves anybody.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from gateway.domain.standing import Credential, Mark, refusal
 from gateway.flow.wake import work
 from gateway.ports.serving import Caller
 from gateway.ports.standing import Entry, Logins, StandingStore, Turnstile
 from runtime.fields import check_length, check_name
-from runtime.lifecycle import Backoff
+from runtime.lifecycle import Backoff, task_group
 from runtime.logs import get_logger
 from runtime.signatures import region_identity
 
@@ -22,6 +22,7 @@ log = get_logger(__name__)
 
 REGION = region_identity("")
 LOOK_SECONDS = 1.0
+EXPEL_SECONDS, SIFT_SECONDS = 0.5, 5.0
 MAX_REASON = 500
 
 
@@ -98,15 +99,26 @@ class Expulsion:
         self._standing = standing
         self._turnstile = turnstile
 
-    async def run(self, backoff: Backoff) -> None:
+    async def run(self, backoff: Callable[[], Backoff]) -> None:
         """Until cancelled."""
-        await work("expulsion", asyncio.Event(), LOOK_SECONDS / 2, self._look, backoff)
+        async with task_group() as group:
+            group.create_task(work("expel", asyncio.Event(), EXPEL_SECONDS, self._expel, backoff()))
+            group.create_task(work("sift", asyncio.Event(), SIFT_SECONDS, self._sift, backoff()))
 
-    async def _look(self) -> bool:
+    async def _expel(self) -> bool:
+        """End all connections of those that are revoked."""
         for mark in self._standing.marks:
-            for entry in await self._turnstile.entries(region_identity(mark.region)):
-                if not mark.admits(Credential(entry.certificate_start)):
-                    await self._end(mark, entry)
+            if mark.revoked:
+                await self._turnstile.expel(region_identity(mark.region))
+        return False
+
+    async def _sift(self) -> bool:
+        """End the connections of those that enrolled again which were made by what they had before."""
+        for mark in self._standing.marks:
+            if not mark.revoked:
+                for entry in await self._turnstile.entries(region_identity(mark.region)):
+                    if not mark.admits(Credential(entry.certificate_start)):
+                        await self._end(mark, entry)
         return False
 
     async def _end(self, mark: Mark, entry: Entry) -> None:

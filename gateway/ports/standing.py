@@ -32,8 +32,11 @@ class Entry:
 class Turnstile(Protocol):
     """The connections at the broker."""
 
+    async def expel(self, principal: str) -> None:
+        """End all that an identity has; raises Unavailable when the broker does not answer."""
+
     async def entries(self, principal: str) -> Sequence[Entry]:
-        """Those that an identity has; raises Unavailable when the broker does not answer."""
+        """Those of which more is known than that they are there; raises Unavailable."""
 
     async def close(self, entry: Entry) -> None:
         """End one; nothing happens if it has ended."""

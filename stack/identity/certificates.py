@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-import shutil
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import hvac
 from cryptography import x509
 
+from runtime.identity import swap
 from runtime.logs import get_logger
 from stack.openbao.people import PEOPLE
 from stack.openbao.world import ISSUER, GlobalBao
-from stack.secret_files import write_private
 from stack.site import EDGE, TRUST_DOMAIN, Site
 from stack.unit import Step
 
 log = get_logger(__name__)
 
 RENEW_AFTER = 2 / 3
-KEPT_VERSIONS = 2
 LOOK_EVERY = 5.0
 
 
@@ -99,21 +96,6 @@ class Certificates(Step):
         }
         swap(self.site.layout.identity(identity.name), files)
         log.info("certificate issued", identity=identity.name)
-
-
-def swap(place: Path, files: dict[str, str]) -> None:
-    """Make `files` the current version at `place` in one step: nobody sees a certificate with another's key."""
-    version = f"{time.time_ns()}"
-    fresh = place / "versions" / version
-    fresh.mkdir(parents=True, mode=0o700)
-    for name, content in files.items():
-        write_private(fresh / name, content)
-    link = place / ".current.new"
-    link.unlink(missing_ok=True)
-    link.symlink_to(Path("versions") / version)
-    link.rename(place / "current")
-    for old in sorted((place / "versions").iterdir())[:-KEPT_VERSIONS]:
-        shutil.rmtree(old, ignore_errors=True)
 
 
 def is_due(place: Path, now: dt.datetime | None = None) -> bool:

@@ -205,7 +205,7 @@ class RegionWorker(Server):
         settings["HEALTH"] = f"unix:{self._socket}"
         if self._region.auth == JWT:
             settings |= self._issuer()
-        return settings
+        return settings | self._enrolment(place)
 
     def _customer(self) -> dict[str, object]:
         """The customer's KMS, as an L1 provider beside the HSM."""
@@ -228,6 +228,15 @@ class RegionWorker(Server):
             "BROKER__CA_FILE": site.authority(),
             "BROKER__CERT_FILE": current / "cert.pem",
             "BROKER__KEY_FILE": current / "key.pem",
+        }
+
+    def _enrolment(self, place: Path) -> dict[str, object]:
+        """Where a token is laid down, and what it is turned into."""
+        return {
+            "ENROLMENT__GATEWAY": self.site.address("gateway-jwt"),
+            "ENROLMENT__CA_FILE": self.site.authority(),
+            "ENROLMENT__TOKEN_FILE": place / "enrolment-token",
+            "ENROLMENT__IDENTITY": self.site.layout.identity(self._region.name),
         }
 
     def _issuer(self) -> dict[str, object]:

@@ -30,12 +30,18 @@ class Management:
 
     async def entries(self, principal: str) -> Sequence[Entry]:
         """See the port."""
-        found = await self._call("GET", f"/username/{quote(principal, safe='')}")
-        return [Entry(str(each["name"]), _start(each)) for each in found or ()]
+        listed = await self._call("GET", f"/username/{quote(principal, safe='')}")
+        # That list does not say by which certificate; what does begins to know a connection a little later.
+        seen = [await self._call("GET", _one(each["name"])) for each in listed or ()]
+        return [Entry(str(each["name"]), _start(each)) for each in seen if each]
+
+    async def expel(self, principal: str) -> None:
+        """See the port."""
+        await self._call("DELETE", f"/username/{quote(principal, safe='')}")
 
     async def close(self, entry: Entry) -> None:
         """See the port."""
-        await self._call("DELETE", f"/{quote(entry.name, safe='')}")
+        await self._call("DELETE", _one(entry.name))
 
     async def _call(self, method: str, path: str) -> Any:
         """The JSON of the answer; None where there is nothing, or nothing any more."""
@@ -49,6 +55,10 @@ class Management:
                 return await answer.json()
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError, Invalid) as error:
             raise unavailable() from error
+
+
+def _one(name: str) -> str:
+    return f"/{quote(name, safe='')}"
 
 
 def _start(connection: dict[str, Any]) -> float | None:

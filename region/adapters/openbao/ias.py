@@ -26,11 +26,13 @@ SECRET_NAME = "token"  # noqa: S105  (the name that the sidecar's configuration 
 class TokenKeeper:
     """Renews the token at two thirds of its life; while the issuer is away the file keeps the last one."""
 
-    def __init__(self, login: Login, role: str, path: Path, world: World) -> None:
+    def __init__(self, login: Login, role: str, path: Path, world: World, fresh: asyncio.Event) -> None:
         self._login = login
         self._role = role
         self._path = path
         self._world = world
+        # Set when there is a new login, whose tokens alone may count.
+        self._fresh = fresh
 
     async def run(self) -> None:
         """Keep the file fresh, for ever."""
@@ -42,11 +44,19 @@ class TokenKeeper:
                 write_secret(self._path, token)
             except (requests.RequestException, hvac.exceptions.VaultError, Invalid, OSError) as error:
                 log.warning("bearer_not_renewed", error=type(error).__name__)
-                await asyncio.sleep(backoff.next())
+                await self._wait(backoff.next())
                 continue
             backoff.reset()
             log.info("bearer_renewed", lifetime_seconds=life)
-            await asyncio.sleep(max(1.0, life * RENEW_AT))
+            await self._wait(max(1.0, life * RENEW_AT))
+
+    async def _wait(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._fresh.wait()
+        except TimeoutError:
+            return
+        self._fresh.clear()
 
     def _fetch(self) -> tuple[str, float]:
         """(token, seconds it lives), by a login of its own, because the issuer may have been restored meanwhile."""

@@ -129,7 +129,7 @@ async def test_the_bearer_token_comes_from_the_issuer_and_outlives_it(real_parts
     client.secrets.identity.create_or_update_entity(name="us20")
     target = tmp_path / "token.yaml"
     login = replace(real_parts.login, role_id_file=role, secret_id_file=secret)
-    running = asyncio.ensure_future(TokenKeeper(login, "gateway", target, real()).run())
+    running = asyncio.ensure_future(TokenKeeper(login, "gateway", target, real(), asyncio.Event()).run())
     await until(target.exists, "the token")
     running.cancel()
     token = orjson.loads(target.read_text())["resources"][0]["generic_secret"]["secret"]["inline_string"]
@@ -137,7 +137,7 @@ async def test_the_bearer_token_comes_from_the_issuer_and_outlives_it(real_parts
     assert claims["aud"] == "orbital-gateway"
     before = target.read_text()
     secret.write_text("wrong")
-    running = asyncio.ensure_future(TokenKeeper(login, "gateway", target, real()).run())
+    running = asyncio.ensure_future(TokenKeeper(login, "gateway", target, real(), asyncio.Event()).run())
     await asyncio.sleep(0.5)
     assert not running.done()
     running.cancel()

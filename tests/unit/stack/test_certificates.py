@@ -2,8 +2,9 @@
 
 import datetime as dt
 
+from runtime.identity import swap
 from stack.identity.authority import ensure_root
-from stack.identity.certificates import is_due, swap
+from stack.identity.certificates import is_due
 from stack.layout import Layout
 from stack.settings import Stack
 from stack.site import Site

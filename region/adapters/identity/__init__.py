@@ -1,0 +1,1 @@
+"""The region's identity: its token, its key, its certificate."""

@@ -1,0 +1,37 @@
+"""Turns a token into the region's identity, at its first start or whenever a new one is laid down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from region.ports.identity import Enroller, Wallet
+from region.ports.world import World
+from runtime.errors import Denied, Invalid, OrbitalError
+from runtime.lifecycle import Backoff
+from runtime.logs import get_logger
+
+log = get_logger(__name__)
+
+LOOK_SECONDS = 1.0
+
+
+async def enrol_with_token(enroller: Enroller, wallet: Wallet, world: World, enrolled: Callable[[], None]) -> None:
+    """Redeem every token that is laid down, for ever; `enrolled` is called once an identity is in force."""
+    backoff = Backoff(world.random)
+    while True:
+        if token := wallet.token():
+            try:
+                wallet.take(await enroller.redeem(token, wallet.request()))
+            except (Denied, Invalid) as error:
+                # It will not count later either, and an attempt is told as a security event.
+                log.error("token_refused", reason=error.reason, error=error.message)
+            except OrbitalError as error:
+                log.warning("token_waits", reason=error.reason, error=error.message)
+                await world.sleep(backoff.next())
+                continue
+            else:
+                log.info("identity_taken")
+                enrolled()
+            wallet.forget()
+            backoff.reset()
+        await world.sleep(LOOK_SECONDS)
