@@ -6,7 +6,7 @@ import asyncio
 import random
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 
@@ -111,8 +111,9 @@ async def main(settings: GatewaySettings) -> None:
         contacts, news = Contacts(tasks), JobNews()
         flags, edges = PostgresFlags(pool), PostgresEdges(pool)
         signals, observed = SignalFlow(flags, Effects(policy, flags)), ObserveFlow(edges)
-        openbao = await open_platform(settings, stack)
+        openbao, expulsion = await open_platform(settings, stack), await open_expulsion(settings, stack, standing)
         proofs = make_proofs(settings, pool, sight, openbao)
+        enrolment = make_enrolment(settings, pool, sight, openbao, security)
         audit = Audit(PostgresAudit(pool), proofs, clock, settings.flow.head_seconds)
         deliver = make_deliver(settings, consuming, tasks, intake, security, contacts, audit, standing)
         desired = Desired(PostgresDesired(pool, settings.name), new_correlation_id)
@@ -122,9 +123,7 @@ async def main(settings: GatewaySettings) -> None:
             "Checker": CheckerRpc(SignedSignals(signals, public_keys, security), RabbitQueues(consuming), clock),
             "Dispatch": DispatchRpc(deliver),
             "Edge": EdgeRpc(observed),
-            "Enrolment": EnrolmentRpc(
-                sight, proofs, standing, make_enrolment(settings, pool, sight, openbao, security), clock
-            ),
+            "Enrolment": EnrolmentRpc(sight, proofs, standing, enrolment, clock),
             "Policy": PolicyRpc(engines, served),
             "Proof": ProofRpc(proofs),
             "Registry": RegistryRpc(desired, sight, flags, edges, news, standing),
@@ -149,14 +148,19 @@ async def main(settings: GatewaySettings) -> None:
         ):
             group.create_task(part(name, work))
         start_lanes(settings, group, pool, tasks, policy, publishing)
-        await start_standing(settings, stack, group, pool, standing, openbao)
-        try:
-            async with serve(settings.listen, servicers, admission(standing)) as server:
-                await server.serving(True)
-                log.info("serving", lanes=sorted(settings.lanes))
-                await asyncio.Event().wait()
-        finally:
-            end_within(20)
+        start_standing(group, pool, standing, expulsion, openbao)
+        await serve_on(settings, servicers, standing)
+
+
+async def serve_on(settings: GatewaySettings, servicers: Mapping[str, object], standing: Standing) -> None:
+    """Serve whoever is not revoked, until cancelled."""
+    try:
+        async with serve(settings.listen, servicers, admission(standing)) as server:
+            await server.serving(True)
+            log.info("serving", lanes=sorted(settings.lanes))
+            await asyncio.Event().wait()
+    finally:
+        end_within(20)
 
 
 async def open_access(
@@ -212,19 +216,21 @@ def make_enrolment(
     return Enrolment(PostgresInvitations(pool), sight, *parts, clock, settings.flow.invitation_seconds)
 
 
-async def start_standing(
-    settings: GatewaySettings,
-    stack: AsyncExitStack,
-    group: asyncio.TaskGroup,
-    pool: Pool,
-    standing: Standing,
-    openbao: OpenBao | None,
+async def open_expulsion(settings: GatewaySettings, stack: AsyncExitStack, standing: Standing) -> Expulsion | None:
+    """What puts revoked regions out of the broker, where this process may."""
+    management = settings.rabbitmq.management
+    if management is None:
+        return None
+    return Expulsion(standing, await stack.enter_async_context(open_management(management)))
+
+
+def start_standing(
+    group: asyncio.TaskGroup, pool: Pool, standing: Standing, expulsion: Expulsion | None, openbao: OpenBao | None
 ) -> None:
     """Know who is revoked, and carry it out where this process can."""
     group.create_task(part("standing", standing.run(backoff())))
-    if settings.rabbitmq.management is not None:
-        turnstile = await stack.enter_async_context(open_management(settings.rabbitmq.management))
-        group.create_task(part("expulsion", Expulsion(standing, turnstile).run(backoff)))
+    if expulsion is not None:
+        group.create_task(part("expulsion", expulsion.run(backoff)))
     if openbao is not None:
         group.create_task(part("logins", Shutting(standing, BaoLogins(openbao)).run(backoff())))
     group.create_task(part("standing news", listen(pool, "orbital_standing", lambda _: standing.wake.set())))

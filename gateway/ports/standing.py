@@ -7,8 +7,22 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from gateway.domain.standing import Mark
+from gateway.domain.standing import Credential, Mark
 from gateway.ports.serving import Caller
+
+
+class Doorman(Protocol):
+    """Who is refused, as this process knows it."""
+
+    @property
+    def marks(self) -> Sequence[Mark]:
+        """Every region that was ever revoked."""
+
+    def admit(self, principal: str, shown: Credential) -> None:
+        """Raise Denied if this is a region's identity that was revoked."""
+
+    async def revoke(self, region: str, reason: str, caller: Caller) -> Mark | None:
+        """Refuse every identity of the region from now on; None when it was revoked before."""
 
 
 class StandingStore(Protocol):

@@ -211,13 +211,13 @@ def test_a_revoked_region_is_cut_off_and_comes_back_by_a_token_alone(whole: Worl
     events = whole.orbital("get", "securityevents", "-o", "json").stdout.decode()
     assert "TOKEN_USED" in events
     assert "TOKEN_UNKNOWN" in events
-    eventually(lambda: kinds(whole) >= {"revocation", "restored", "invitation", "enrolment"} or None, 20, "the trail")
+    eventually(lambda: kinds(whole) >= {"revocation", "reinstated", "invitation", "enrolment"} or None, 20, "the trail")
 
 
 def kinds(world: World) -> set[str]:
     to = world.place / "standing-audit.jsonl"
     assert world.orbital("audit", "export", str(to)).returncode == 0
-    return {kind for kind in ("revocation", "restored", "invitation", "enrolment") if f'"{kind}"' in to.read_text()}
+    return {kind for kind in ("revocation", "reinstated", "invitation", "enrolment") if f'"{kind}"' in to.read_text()}
 
 
 def no_token(tokens: Tokens) -> bool:

@@ -11,9 +11,9 @@ from orbital.v1 import enrolment_pb2 as pb
 from orbital.v1.enrolment_pb2_grpc import EnrolmentServiceServicer
 
 from gateway.adapters.rpc.caller import caller, calling_region
-from gateway.flow.standing import Standing
 from gateway.ports.enrolment import Enrolling
 from gateway.ports.serving import Prover, Sight
+from gateway.ports.standing import Doorman
 from runtime.errors import NotFound, Unavailable
 from runtime.fields import check_length
 from runtime.logs import get_logger
@@ -31,7 +31,7 @@ class EnrolmentRpc(EnrolmentServiceServicer):
         self,
         sight: Sight,
         prover: Prover,
-        standing: Standing,
+        standing: Doorman,
         enrolling: Enrolling | None,
         clock: Callable[[], datetime],
     ) -> None:

@@ -17,10 +17,10 @@ from gateway.adapters.rpc.caller import caller
 from gateway.adapters.rpc.fleet import Fleet
 from gateway.domain.health import severity
 from gateway.domain.resource import parse_name
-from gateway.flow.standing import Standing
 from gateway.ports.edges import EdgeStore
 from gateway.ports.flags import FlagStore
 from gateway.ports.serving import Intent, Sight
+from gateway.ports.standing import Doorman
 from runtime.errors import Exhausted, Invalid, NotFound
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -52,7 +52,7 @@ class RegistryRpc(RegistryServiceServicer):
     """See registry.proto."""
 
     def __init__(
-        self, desired: Intent, sight: Sight, flags: FlagStore, edges: EdgeStore, news: JobNews, standing: Standing
+        self, desired: Intent, sight: Sight, flags: FlagStore, edges: EdgeStore, news: JobNews, standing: Doorman
     ) -> None:
         self._desired = desired
         self._sight = sight

@@ -54,7 +54,7 @@ def test_rule_is_complete_and_has_nothing_else(path, rule):
     assert rule.keys() - {"fresh"} in ({"at", "roles"}, {"at", "roles", "speaks_for"})
     assert rule.get("fresh", True) is True
     assert rule["at"] in {"gateway", "region", "any"}
-    known = {role for roles in ROLES.values() for role in roles} | {"region", "workload", "anyone"}
+    known = {role for roles in ROLES.values() for role in roles} | {"region", "workload", "anyone", "newcomer"}
     assert rule["roles"]
     assert set(rule["roles"]) <= known
 

@@ -24,7 +24,7 @@ CREATE TABLE invitation (
 CREATE FUNCTION revocation_changed() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO audit (kind, body)
-    SELECT CASE WHEN certificate_from IS NULL THEN 'revocation' ELSE 'restored' END, jsonb_build_object(
+    SELECT CASE WHEN certificate_from IS NULL THEN 'revocation' ELSE 'reinstated' END, jsonb_build_object(
         'region', region, 'actor', actor, 'reason', reason, 'decision_id', decision_id)
     FROM fresh;
     PERFORM pg_notify('orbital_standing', '');
