@@ -32,6 +32,7 @@ from region.adapters.rpc.inspect import InspectRpc
 from region.adapters.rpc.verify import VerifyRpc
 from region.adapters.stream.gateway import GrpcGateway
 from region.domain.edge import Limits
+from region.domain.usage import Usage
 from region.flow.certify import certify
 from region.flow.edge import Distribution, Fleet, Observation, Shelf, recall_kills
 from region.flow.enrol import enrol
@@ -119,7 +120,7 @@ async def main() -> None:
         )
         signer = BaoSigner(openbao, settings.openbao.signing, RECEIPT_KEY)
         receipts = Receipts(settings.region, journal, signer, AuditFile(settings.openbao.audit_file), world)
-        beats = Beats(journal, world, BEAT_KEPT_EVERY)
+        usage, beats = Usage(world.now()), Beats(journal, world, BEAT_KEPT_EVERY)
         await beats.load()
 
         # What it serves.
@@ -128,10 +129,10 @@ async def main() -> None:
         providers: dict[str, Provider] = {"hsm": hsm, **{name: Asked(name, owners) for name in settings.l1}}
         inspect = InspectRpc(Inspect(_version(), journal, signals, providers, world))
         if listen := settings.listen or settings.health:
-            crypto = CryptoRpc(Serve(parts, keyring, beats, owners.seen)) if settings.listen else None
+            crypto = CryptoRpc(Serve(parts, keyring, beats, owners.seen, usage)) if settings.listen else None
             verify = VerifyRpc(Verify(parts, [journal, *map(OtherJournal, settings.journals)]), journal)
             await stack.enter_async_context(_serving(listen, inspect, crypto, verify))
-        edges = await _serve_edges(stack, settings.edge.serve, parts, gateway) if settings.edge.serve else {}
+        edges = await _serve_edges(stack, settings.edge.serve, parts, gateway, usage) if settings.edge.serve else {}
 
         # What it does: receive and report on each lane's stream, execute beside it.
         contact = Contact()
@@ -199,7 +200,7 @@ async def _serving(
 
 
 async def _serve_edges(
-    stack: AsyncExitStack, settings: EdgeServeSettings, parts: Parts, gateway: GrpcGateway
+    stack: AsyncExitStack, settings: EdgeServeSettings, parts: Parts, gateway: GrpcGateway, usage: Usage
 ) -> dict[str, Callable[[], Awaitable[None]]]:
     """Serve the region's edges until the stack unwinds; what has to run for that, by name."""
     packer = load_packer(settings.policy, settings.key_file)
@@ -209,7 +210,7 @@ async def _serve_edges(
     return {
         "edge-bundle": distribution.run,
         "edge-kills": lambda: recall_kills(parts),
-        "edge-observation": Observation(fleet, gateway, parts.world).run,
+        "edge-observation": Observation(fleet, usage, gateway, parts.world).run,
     }
 
 

@@ -99,6 +99,17 @@ def restoration(one: restorations.Restoration) -> Row:
     }
 
 
+def use(one: edges.Use) -> Row:
+    """What a region served for a tenant, or for a System of it, in the last hour."""
+    return {
+        "region": one.region,
+        "wraps": one.wraps,
+        "unwraps": one.unwraps,
+        "since": iso(one.since),
+        "heard_at": iso(one.heard_at),
+    }
+
+
 def flag(one: flags.Flag) -> Row:
     """What is not as it should be in a region, and why."""
     return {

@@ -37,8 +37,27 @@ class Radius:
     links: int = 0
     edges: int = 0
     unreachable: list[rows.Row] = field(default_factory=list)
+    # What each region that counts served in the last hour.
+    uses: list[rows.Row] = field(default_factory=list)
     already: bool = False
+    # Of a Link; "" stands for all.
+    system: str = ""
     unknown: str = ""
+
+    @property
+    def wraps(self) -> int:
+        """Keys wrapped in the last hour, where it is counted."""
+        return sum(one["wraps"] for one in self.uses)
+
+    @property
+    def unwraps(self) -> int:
+        """Keys unwrapped in the last hour, where it is counted."""
+        return sum(one["unwraps"] for one in self.uses)
+
+    @property
+    def uncounted(self) -> list[str]:
+        """Regions that do not say how much they serve."""
+        return sorted(set(self.regions) - {one["region"] for one in self.uses})
 
     @property
     def mark(self) -> str:
@@ -147,7 +166,7 @@ async def _radius(request: web.Request, found: Aim) -> Radius:
     console, person = request.app[CONSOLE], request[WHO]
     try:
         radius = await (_radius_of_link if found.link else _radius_of_tenant)(console, person, found)
-        await _complete(console, person, radius)
+        await _complete(console, person, radius, found)
     except (NotFound, Denied, Invalid):
         raise
     except OrbitalError as error:
@@ -171,19 +190,22 @@ async def _radius_of_link(console: Console, person: Person, found: Aim) -> Radiu
         one for one in await listed(console, person, "service", found.tenant) if one["system"] == changed.link.system
     ]
     already = all(one.action == registry.CHANGE_ACTION_NONE for one in answer.changes)
-    return Radius(regions, len(services), 1, already=already)
+    return Radius(regions, len(services), 1, already=already, system=changed.link.system)
 
 
-async def _complete(console: Console, person: Person, radius: Radius) -> None:
-    """Edges, and which of the regions cannot be reached now."""
+async def _complete(console: Console, person: Person, radius: Radius, found: Aim) -> None:
+    """Edges, which of the regions cannot be reached now, and how much is served there."""
     api, call = console.gateway.registry, console.gateway.call
-    edges, regions = await asyncio.gather(
+    asked = registry.ListUsesRequest(tenant=found.tenant, system=radius.system)
+    edges, regions, uses = await asyncio.gather(
         call(person, api.ListEdges, registry.ListEdgesRequest()),
         call(person, api.ListRegions, registry.ListRegionsRequest()),
+        call(person, api.ListUses, asked),
     )
     reached = set(radius.regions)
     radius.edges = sum(one.region in reached for one in edges.edges)
     known = (rows.region(one) for one in regions.regions)
+    radius.uses = [rows.use(one) for one in uses.uses if one.region in reached]
     radius.unreachable = [one for one in known if one["name"] in reached and not one["connected"]]
 
 

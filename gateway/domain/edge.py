@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from orbital.v1.edge_pb2 import Edge, EdgeStatus
+from orbital.v1.edge_pb2 import Edge, EdgeStatus, Use
 from orbital.v1.resource_pb2 import EdgeEffect, EdgeOperation, EdgePolicySpec, EdgeRule
 
 from runtime.errors import Invalid
@@ -15,6 +15,7 @@ MAX_RULES = 200
 MAX_LISTED = 100
 MAX_CALLER = 200
 MAX_EDGES = 1000
+MAX_USES = 1000
 # A region speaks of its edges every five seconds.
 SILENT_SECONDS = 20.0
 # What stands before "/*" is a whole segment, so that acme does not stand for acme-two.
@@ -108,6 +109,14 @@ def check_observed(edges: Sequence[Edge]) -> None:
             check_length(len(getattr(edge, name)), 0, 64, f"{where}.{name}")
         if edge.status not in EdgeStatus.values() or not edge.status:
             raise Invalid(f"{where}.status is {edge.status}; expected 1 to 5", field=f"{where}.status")
+
+
+def check_uses(uses: Sequence[Use]) -> None:
+    """Raise Invalid naming the field of a list of uses that cannot be stored."""
+    check_length(len(uses), 0, MAX_USES, "uses", "items")
+    for index, use in enumerate(uses):
+        check_name(use.tenant, f"uses[{index}].tenant")
+        check_name(use.system, f"uses[{index}].system")
 
 
 def unheard(edge: Edge, seconds: float) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.domain.edge import check_observed
+from gateway.domain.edge import check_observed, check_uses
 from gateway.flow.latest import Latest
 from gateway.ports.edges import EdgeStore, Observation
 from runtime.errors import Invalid
@@ -21,6 +21,7 @@ class ObserveFlow:
         if observation.sent_at <= 0:
             raise Invalid("send_time is missing", field="send_time")
         check_observed(observation.edges)
+        check_uses(observation.uses)
         await self._latest.submit(observation.region, observation)
 
     async def run(self) -> None:

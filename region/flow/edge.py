@@ -11,6 +11,7 @@ from orbital.v1 import resource_pb2 as rpb
 from region.domain import edge
 from region.domain.edge import Desired, Heard, Limits
 from region.domain.names import Kind, Name
+from region.domain.usage import Usage
 from region.flow.signals import Signal
 from region.handlers.parts import Parts, read_tenant
 from region.ports.edge import Bundle, EdgeObserver, EdgeStore, Pack
@@ -27,6 +28,8 @@ LOOK = 5.0
 BEAT, LINGER = 5.0, 0.05
 # An edge that was not heard for so long is gone.
 FORGET = 24 * 3600.0
+# Of so many Systems, the busiest, it is told how much is served.
+MOST_USES = 1000
 # Records read at once.
 WIDTH = 8
 
@@ -139,10 +142,14 @@ class Fleet:
 
 
 class Observation:
-    """Tells the gateway: at once what changed, and regularly that nothing has. The whole list each time."""
+    """Tells the gateway: at once what changed, and regularly that nothing has. The whole list each time.
 
-    def __init__(self, fleet: Fleet, observer: EdgeObserver, world: World) -> None:
+    How much the region serves goes along.
+    """
+
+    def __init__(self, fleet: Fleet, usage: Usage, observer: EdgeObserver, world: World) -> None:
         self._fleet = fleet
+        self._usage = usage
         self._observer = observer
         self._world = world
 
@@ -152,7 +159,7 @@ class Observation:
         away = False
         while True:
             try:
-                await self._observer.observe(self._fleet.edges(), self._world.now())
+                await self._observer.observe(self._said())
             except OrbitalError as error:
                 if not away:
                     log.warning("edges_not_observed", reason=error.reason, error=error.message)
@@ -163,3 +170,14 @@ class Observation:
             backoff.reset()
             await self._fleet.news.wait(BEAT)
             await asyncio.sleep(LINGER)
+
+    def _said(self) -> edge_pb2.ObserveRequest:
+        now = self._world.now()
+        uses = [
+            edge_pb2.Use(tenant=tenant, system=system, wraps=count.wraps, unwraps=count.unwraps)
+            for (tenant, system), count in self._usage.counted(now, MOST_USES)
+        ]
+        said = edge_pb2.ObserveRequest(edges=self._fleet.edges(), uses=uses)
+        said.send_time.FromNanoseconds(int(now * 1e9))
+        said.counted_since.FromNanoseconds(int(self._usage.since(now) * 1e9))
+        return said

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from region.domain import envelope, keys, lease
 from region.domain.names import Name
+from region.domain.usage import Usage
 from region.flow.keyring import Keyring, ServiceKeys
 from region.flow.lease import Beats
 from region.handlers.parts import Parts, read_service, read_system, read_tenant
@@ -105,48 +106,60 @@ def _unseen(_name: Name, _record: keys.SystemRecord) -> None:
 
 
 class Serve:
-    """See region.ports.serving.Serving."""
+    """See region.ports.serving.Serving. What was served is counted in `usage`."""
 
-    def __init__(self, parts: Parts, keyring: Keyring, beats: Beats, seen: Seen = _unseen) -> None:
+    def __init__(
+        self, parts: Parts, keyring: Keyring, beats: Beats, seen: Seen = _unseen, usage: Usage | None = None
+    ) -> None:
         self._parts = parts
         self._seen = seen
+        self._usage = usage or Usage(parts.world.now())
         self._keyring = keyring
         self._beats = beats
 
     async def wrap(self, service: Name, plaintext: bytes, associated_data: bytes) -> tuple[bytes, int]:
         """See the port."""
-        cipher = await self._cipher(service)
-        return cipher.seal(Item(plaintext, associated_data)), cipher.newest
+        sealed, version = await self.wrap_all(service, [Item(plaintext, associated_data)])
+        return sealed[0], version
 
     async def unwrap(self, service: Name, ciphertext: bytes, associated_data: bytes) -> tuple[bytes, int]:
         """See the port."""
-        return (await self._cipher(service)).open(Item(ciphertext, associated_data))
+        opened = (await self._cipher(service)).open(Item(ciphertext, associated_data))
+        self._count(service, unwraps=1)
+        return opened
 
     async def rewrap(self, service: Name, ciphertext: bytes, associated_data: bytes) -> tuple[bytes, int]:
         """See the port."""
         cipher = await self._cipher(service)
-        return cipher.again(Item(ciphertext, associated_data)), cipher.newest
+        sealed = cipher.again(Item(ciphertext, associated_data))
+        self._count(service, wraps=1)
+        return sealed, cipher.newest
 
     async def wrap_all(self, service: Name, items: Sequence[Item]) -> tuple[list[bytes], int]:
         """See the port."""
         cipher = await self._cipher(service)
-        return cipher.seal_all(items), cipher.newest
+        sealed = cipher.seal_all(items)
+        self._count(service, wraps=len(items))
+        return sealed, cipher.newest
 
     async def unwrap_all(self, service: Name, items: Sequence[Item]) -> list[bytes]:
         """See the port."""
         cipher = await self._cipher(service)
-        return [_at(index, cipher.open, item)[0] for index, item in enumerate(items)]
+        opened = [_at(index, cipher.open, item)[0] for index, item in enumerate(items)]
+        self._count(service, unwraps=len(items))
+        return opened
 
     async def rewrap_all(self, service: Name, items: Sequence[Item]) -> tuple[list[bytes], int]:
         """See the port."""
         cipher = await self._cipher(service)
-        return [_at(index, cipher.again, item) for index, item in enumerate(items)], cipher.newest
+        sealed = [_at(index, cipher.again, item) for index, item in enumerate(items)]
+        self._count(service, wraps=len(items))
+        return sealed, cipher.newest
 
     async def generate(self, service: Name, size: int, associated_data: bytes) -> tuple[bytes, bytes, int]:
         """See the port."""
-        cipher = await self._cipher(service)
-        plaintext = self._parts.world.entropy(size)
-        return plaintext, cipher.seal(Item(plaintext, associated_data)), cipher.newest
+        plaintexts, sealed, version = await self.generate_all(service, size, 1, associated_data)
+        return plaintexts[0], sealed[0], version
 
     async def reach(self, service: Name) -> None:
         """See the port."""
@@ -158,7 +171,12 @@ class Serve:
         cipher = await self._cipher(service)
         drawn = self._parts.world.entropy(size * count)
         plaintexts = [drawn[at : at + size] for at in range(0, size * count, size)]
-        return plaintexts, cipher.seal_all([Item(one, associated_data) for one in plaintexts]), cipher.newest
+        sealed = cipher.seal_all([Item(one, associated_data) for one in plaintexts])
+        self._count(service, wraps=count)
+        return plaintexts, sealed, cipher.newest
+
+    def _count(self, service: Name, *, wraps: int = 0, unwraps: int = 0) -> None:
+        self._usage.add(service.tenant, service.system, self._parts.world.now(), wraps=wraps, unwraps=unwraps)
 
     async def _cipher(self, service: Name) -> Cipher:
         return Cipher(service, await self._keys(service), self._parts.world.entropy)

@@ -61,5 +61,5 @@ class EdgeStore(Protocol):
 class EdgeObserver(Protocol):
     """The gateway, as far as it hears of edges."""
 
-    async def observe(self, edges: Sequence[edge_pb2.Edge], now: float) -> None:
-        """The complete current list; returns once it is durable there."""
+    async def observe(self, said: edge_pb2.ObserveRequest) -> None:
+        """The complete current list, and what is served; returns once it is durable there."""

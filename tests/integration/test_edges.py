@@ -4,6 +4,7 @@ import asyncio
 import time
 
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 from orbital.v1 import edge_pb2 as pb
 
 from gateway.adapters.postgres.edges import PostgresEdges
@@ -56,3 +57,20 @@ async def test_many_at_once_are_stored_together_and_a_wrong_one_is_refused(edges
     finally:
         running.cancel()
     assert len(await edges.edges("")) == 50
+
+
+async def test_what_regions_serve_is_told_by_tenant_and_by_system(edges: PostgresEdges) -> None:
+    now, since = time.time(), Timestamp(seconds=1_000)
+    uses = [
+        pb.Use(tenant="acme", system="core", wraps=3, unwraps=1),
+        pb.Use(tenant="acme", system="other", wraps=4),
+        pb.Use(tenant="beta", system="core", wraps=9),
+    ]
+    silent = Observation("us20", [], now)
+    await edges.store([Observation("eu10", [], now, uses, since), silent, Observation("ap30", [], now, (), since)])
+    found = {one.region: (one.wraps, one.unwraps, one.since.seconds) for one in await edges.uses("acme", "")}
+    assert found == {"ap30": (0, 0, 1_000), "eu10": (7, 1, 1_000)}
+    assert {one.region: one.wraps for one in await edges.uses("acme", "core")} == {"ap30": 0, "eu10": 3}
+    flow = ObserveFlow(edges)
+    with pytest.raises(Invalid, match="uses"):
+        await flow.submit(Observation("eu10", [], now, [pb.Use(tenant="Not a name")], since))

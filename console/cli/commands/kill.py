@@ -76,7 +76,27 @@ def _show_radius(connection: Connection, request: Any) -> bool:
         f"Blast radius of {request.tenant}: {count(len(radius.regions), 'region')} ({regions}), "
         f"{count(radius.links, 'link')}, {count(radius.services, 'service')}."
     )
+    _show_uses(connection, request.tenant, set(radius.regions))
     return True
+
+
+def _show_uses(connection: Connection, tenant: str, regions: set[str]) -> None:
+    from orbital.v1.registry_pb2 import ListUsesRequest
+
+    from console.cli.rows import use
+    from runtime.errors import OrbitalError
+
+    try:
+        answer = connection.call(connection.registry.ListUses, ListUsesRequest(tenant=tenant), tries=1)
+    except OrbitalError as error:
+        say(f"How much it is used cannot be told: {error.message}")
+        return
+    found = [one for one in map(use, answer.uses) if one["region"] in regions]
+    if found:
+        wraps, unwraps = (sum(one[name] for one in found) for name in ("wraps", "unwraps"))
+        since = min(one["since"] for one in found)
+        served = f"{count(wraps, 'wrap')}, {count(unwraps, 'unwrap')}"
+        say(f"In the last hour: {served} (counted in {len(found)} of {len(regions)} regions since {since}).")
 
 
 def _unknown(connection: Connection, tenant: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from orbital.v1.edge_pb2 import Edge, ObserveRequest
+from orbital.v1.edge_pb2 import Edge, ObserveRequest, Use
 
 from gateway.adapters.postgres.pool import Pool, translated
 from gateway.adapters.postgres.queries import SQL
@@ -26,7 +26,7 @@ class PostgresEdges:
                 SQL["observe_edges"],
                 [each.region for each in ordered],
                 [each.sent_at for each in ordered],
-                [ObserveRequest(edges=each.edges).SerializeToString(deterministic=True) for each in ordered],
+                [_packed(each) for each in ordered],
             )
 
     async def edges(self, region: str) -> list[Edge]:
@@ -41,3 +41,24 @@ class PostgresEdges:
                     unheard(edge, (row["asked_at"] - row["heard_at"]).total_seconds())
                 found.append(edge)
         return found
+
+    async def uses(self, tenant: str, system: str) -> list[Use]:
+        """See the port."""
+        async with translated():
+            rows = await self._pool.fetch(SQL["edges"], "", SILENT_SECONDS)
+        found = []
+        for row in rows:
+            said = ObserveRequest.FromString(row["body"])
+            if not said.HasField("counted_since"):
+                continue
+            mine = [one for one in said.uses if one.tenant == tenant and system in ("", one.system)]
+            use = Use(region=row["region"], tenant=tenant, system=system, since=said.counted_since)
+            use.wraps, use.unwraps = sum(one.wraps for one in mine), sum(one.unwraps for one in mine)
+            use.heard_at.FromDatetime(row["heard_at"])
+            found.append(use)
+        return found
+
+
+def _packed(said: Observation) -> bytes:
+    kept = ObserveRequest(edges=said.edges, uses=said.uses, counted_since=said.counted_since)
+    return kept.SerializeToString(deterministic=True)

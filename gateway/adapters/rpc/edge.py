@@ -24,5 +24,6 @@ class EdgeRpc(EdgeServiceServicer):
         """See edge.proto."""
         _, region = calling_region(context, request.region)
         sent_at = request.send_time.seconds + request.send_time.nanos * 1e-9
-        await self._intake.submit(Observation(region, request.edges, sent_at))
+        since = request.counted_since if request.HasField("counted_since") else None
+        await self._intake.submit(Observation(region, request.edges, sent_at, request.uses, since))
         return ObserveResponse()

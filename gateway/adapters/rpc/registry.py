@@ -22,6 +22,7 @@ from gateway.ports.flags import FlagStore
 from gateway.ports.serving import Intent, Sight
 from gateway.ports.standing import Doorman
 from runtime.errors import Exhausted, Invalid, NotFound
+from runtime.fields import check_name
 
 Context = grpc.aio.ServicerContext[Any, Any]
 MAX_PAGE = 5000
@@ -129,6 +130,15 @@ class RegistryRpc(RegistryServiceServicer):
         """See registry.proto."""
         size = page_size(request.page_size, MAX_PAGE)
         return registry.ListEdgesResponse(edges=(await self._edges.edges(request.region))[:size])
+
+    async def ListUses(  # noqa: N802
+        self,
+        request: registry.ListUsesRequest,
+        context: Context,  # noqa: ARG002
+    ) -> registry.ListUsesResponse:
+        """See registry.proto."""
+        check_name(request.tenant, "tenant")
+        return registry.ListUsesResponse(uses=await self._edges.uses(request.tenant, request.system))
 
     async def ListPlacements(  # noqa: N802
         self,

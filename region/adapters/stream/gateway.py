@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -109,15 +109,14 @@ class GrpcGateway:
                 raise from_rpc_error(error) from error
             return answer
 
-    async def observe(self, edges: Sequence[edge_pb2.Edge], now: float) -> None:
+    async def observe(self, said: edge_pb2.ObserveRequest) -> None:
         """See region.ports.edge.EdgeObserver."""
-        request = edge_pb2.ObserveRequest(region=self._region, edges=edges)
-        request.send_time.FromNanoseconds(int(now * 1e9))
+        said.region = self._region
         async with self._channel() as channel:
             stub = edge_pb2_grpc.EdgeServiceStub(channel)
             metadata = (("x-orbital-region", self._region),)
             try:
-                await stub.Observe(request, metadata=metadata, timeout=CALL_TIMEOUT)
+                await stub.Observe(said, metadata=metadata, timeout=CALL_TIMEOUT)
             except grpc.RpcError as error:
                 raise from_rpc_error(error) from error
 

@@ -7,6 +7,7 @@ import re
 import time
 
 import pytest
+from orbital.v1 import crypto_pb2 as crypto
 from orbital.v1 import registry_pb2 as registry
 from playwright.sync_api import Page, expect
 
@@ -108,6 +109,7 @@ def test_kill_switch_by_keyboard_alone_to_its_proof_and_its_trace(pages: Pages, 
     tenant = f"kill-{time.time_ns() % 10**9}"
     world.declare(tenancy(tenant))
     world.converged(tenant=tenant)
+    wrapped(world, tenant, 12)
     officer.goto("/fleet")
     officer.keyboard.press("/")
     officer.keyboard.type(tenant)
@@ -116,6 +118,7 @@ def test_kill_switch_by_keyboard_alone_to_its_proof_and_its_trace(pages: Pages, 
     reach(officer, f"/kill/tenants/{tenant}")
     officer.keyboard.press("Enter")
     expect(officer.locator(".radius")).to_contain_text("2 regions")
+    expect(officer.locator("#wraps")).to_have_text("12 wraps in the last hour")
     pages.keep(officer, "kill-radius")
     reach(officer, "name")
     officer.keyboard.type("another")
@@ -140,6 +143,22 @@ def test_kill_switch_by_keyboard_alone_to_its_proof_and_its_trace(pages: Pages, 
     assert {"eu10", "us20"} == set(officer.locator("table.waterfall tbody th").all_inner_texts())
     assert officer.locator("table.waterfall rect.s-execute").count() >= 2
     pages.keep(officer, "trace")
+
+
+def wrapped(world: World, tenant: str, wraps: int) -> None:
+    """So many keys are wrapped in eu10, and the region has told so."""
+    items = crypto.BatchWrapRequest(
+        tenant=tenant, system="s0", service="v0", items=[crypto.PlainItem(plaintext=b"L4")] * wraps
+    )
+    with world.crypto("eu10") as stub:
+        stub.BatchWrap(items, timeout=15)
+
+    def told() -> bool | None:
+        with world.registry() as stub:
+            uses = stub.ListUses(registry.ListUsesRequest(tenant=tenant), timeout=10).uses
+        return {one.region: one.wraps for one in uses} == {"eu10": wraps, "us20": 0} or None
+
+    eventually(told, 20, "the regions say how much they served")
 
 
 def reach(page: Page, wanted: str) -> None:

@@ -13,6 +13,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from orbital.v1 import (
     crypto_pb2,
     crypto_pb2_grpc,
+    edge_pb2,
     flag_pb2,
     registry_pb2_grpc,
     resource_pb2,
@@ -134,6 +135,10 @@ class FakeGateway(
         return api.KillResponse(
             correlation_id="" if request.validate_only else ID, links=2, services=6, regions=["eu10", "us20"]
         )
+
+    def ListUses(self, request: Any, context: Any) -> Any:  # noqa: N802
+        uses = [edge_pb2.Use(region=name, wraps=1_200, unwraps=1, since=NOW) for name in ("eu10", "us21")]
+        return api.ListUsesResponse(uses=uses)
 
     def Retire(self, request: Any, context: Any) -> Any:  # noqa: N802
         self._ask(request, context)

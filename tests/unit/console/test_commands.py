@@ -238,7 +238,10 @@ def test_trace_has_every_hop(gateway: FakeGateway, orbital: Orbital) -> None:
 def test_kill_shows_the_blast_radius_then_kills(gateway: FakeGateway, orbital: Orbital) -> None:
     ended = orbital("kill", "acme", "--reason", "leak", "-o", "json")
     assert ended.status == 0
-    assert ended.err == "Blast radius of acme: 2 regions (eu10, us20), 2 links, 6 services.\n"
+    assert ended.err.splitlines() == [
+        "Blast radius of acme: 2 regions (eu10, us20), 2 links, 6 services.",
+        "In the last hour: 1,200 wraps, 1 unwrap (counted in 1 of 2 regions since 2026-11-18T11:06:40.123Z).",
+    ]
     assert json.loads(ended.out)["correlation_id"] == ID
     assert [one.validate_only for one in gateway.asked] == [True, False]
     assert gateway.asked[1].request_id
