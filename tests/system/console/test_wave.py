@@ -49,7 +49,8 @@ def test_wave_says_who_is_missing_and_becomes_whole_when_they_are_back(pages: Pa
         pages.keep(officer, "kill-partial")
         name, proven = proof(officer, world)
         assert name == f"proof-{proven['correlation_id']}-partial-1-of-2.json"
-        assert (proven["proven"], proven["regions"], proven["missing"]) == (1, 2, [MISSING])
+        assert (proven["proven"], proven["regions"]) == (1, 2)
+        assert proven["missing"] == [{"region": MISSING, "why": "Sent; the region has not answered."}]
     finally:
         api.heal(world.place, MISSING)
     expect(officer.locator("#sum")).to_contain_text("2 of 2 regions dark at", timeout=60_000)
