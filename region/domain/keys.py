@@ -144,6 +144,11 @@ class SystemRecord:
         """True for the tombstone."""
         return self.state is State.DESTROYED
 
+    @property
+    def untouched(self) -> bool:
+        """True while nobody has begun to bring material into transit, ever."""
+        return self.state is State.PRE_ACTIVE and not (self.importing_until or self.destroying_until)
+
     def busy(self, now: float) -> bool:
         """True while somebody's change of the key in transit may still arrive."""
         return max(self.importing_until, self.destroying_until) > now

@@ -33,10 +33,10 @@ async def link_key(parts: Parts, task: pb.Task, name: Name) -> Result:
         return refusal
     l1 = keys.L1(task.resource.link.provider or keys.HSM, task.resource.link.key)
     if record.links.get(name.leaf) != generation or not record.settled or record.state is not keys.State.ACTIVE:
-        blobs = await _by_l1(parts, record, l1)
+        blobs, fresh = await _by_l1(parts, record, l1), record.untouched
         record = record.linking(name.leaf, generation, l1, blobs, ends(parts))
         revision = await write(parts, system, record, revision)
-        if not await settle(parts, system, record, revision):
+        if not await settle(parts, system, record, revision, fresh=fresh):
             return stale(generation + 1)
     return done(generation, "LINKED", pb.KEY_STATE_ACTIVE, len(record.blobs))
 

@@ -19,14 +19,18 @@ WIDTH = 16
 ROUNDS = 5
 
 
-async def settle(parts: Parts, system: Name, record: keys.SystemRecord, revision: int) -> bool:
+async def settle(
+    parts: Parts, system: Name, record: keys.SystemRecord, revision: int, *, fresh: bool = False
+) -> bool:
     """Import what transit lacks, raise the Services, then write the record as ACTIVE; the turn to import is ours.
 
-    False when the System was unlinked meanwhile; then nothing of this remains in transit.
+    False when the System was unlinked meanwhile; then nothing of this remains in transit. `fresh` is a System that
+    nobody ever linked: transit is not asked for its key first, and says so where there is one all the same.
     """
-    for _ in range(ROUNDS):
+    for attempt in range(ROUNDS):
         try:
-            record, revision = await _import_missing(parts, system, record, revision)
+            absent = fresh and attempt == 0
+            record, revision = await _import_missing(parts, system, record, revision, absent=absent)
             record, revision = await _raise_all(parts, system, record, revision)
             await write(parts, system, record.activated(), revision)
         except (Conflict, NotFound):
@@ -58,10 +62,10 @@ async def _give_way(parts: Parts, system: Name, until: float) -> None:
 
 
 async def _import_missing(
-    parts: Parts, system: Name, record: keys.SystemRecord, revision: int
+    parts: Parts, system: Name, record: keys.SystemRecord, revision: int, *, absent: bool
 ) -> tuple[keys.SystemRecord, int]:
     """Import every version that transit lacks, in order, so that version numbers hold after a relink."""
-    key = await parts.transit.key(system.transit)
+    key = None if absent else await parts.transit.key(system.transit)
     present = key.versions if key else 0
     if key and (not key.imported or present > len(record.blobs)):
         await parts.transit.destroy(system.transit)
