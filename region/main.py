@@ -45,6 +45,7 @@ from region.flow.lease import Beats
 from region.flow.owners import Owners
 from region.flow.prune import prune
 from region.flow.receipts import Receipts
+from region.flow.report import Linger
 from region.flow.serve import Serve
 from region.flow.signals import Contact, LaneSignals
 from region.flow.supervise import keep
@@ -231,7 +232,8 @@ def _start_lanes(
     stream, pace = settings.stream, settings.execute
     scopes = Scopes()
     signer = Signer(settings.signing_file, parts.world.now)
-    lane_settings = LaneSettings(stream.credit, stream.merge, stream.linger, stream.beat * stream.missed_beats)
+    linger = Linger(stream.linger, stream.company)
+    lane_settings = LaneSettings(stream.credit, stream.merge, linger, stream.beat * stream.missed_beats)
     execute_settings = ExecuteSettings(pace.batch, pace.width, pace.patience)
     for number in sorted(settings.lanes):
         news = News()

@@ -69,6 +69,7 @@ class StreamSettings(Section):
     credit: int = Field(8, ge=1, le=256, description="Unacknowledged deliveries taken at once")
     merge: int = Field(4, ge=1, le=64, description="Deliveries journaled in one transaction")
     linger: float = Field(0.005, ge=0, description="Seconds that reports wait for company, except on lane 0")
+    company: float = Field(0.05, ge=0, description="The same while other tasks of the lane are being executed")
     beat: float = Field(2.0, gt=0, description="Seconds between the gateway's beats")
     missed_beats: int = Field(3, ge=1, description="Beats missed after which a stream counts as dead")
 

@@ -86,8 +86,10 @@ class Executor:
         while True:
             entries = await self._journal.due(self._lane, self._world.now(), self._settings.batch)
             if entries:
+                self._signals[self._lane].rest.clear()
                 await self._execute(entries)
                 continue
+            self._signals[self._lane].rest.set()
             next_due = await self._journal.next_due(self._lane)
             wait = LOOK if next_due is None else min(LOOK, next_due - self._world.now())
             await self._signals[self._lane].work.wait(wait)

@@ -11,7 +11,7 @@ from orbital.v1.resource_pb2 import Transport
 
 from region.flow.lease import Beats
 from region.flow.receive import Receiver
-from region.flow.report import Reporter, report_apart
+from region.flow.report import Linger, Reporter, report_apart
 from region.flow.signals import Contact, LaneSignals
 from region.flow.transport import IMMEDIATE, Choice, News
 from region.ports.gateway import Gateway, Stream
@@ -36,7 +36,7 @@ class LaneSettings:
 
     credit: int
     merge: int
-    linger: float
+    linger: Linger
     silence: float
 
 
@@ -117,9 +117,7 @@ class Lane:
     async def _live(self, stream: Stream) -> None:
         outbox: asyncio.Queue[dispatch_pb2.SubscribeRequest] = asyncio.Queue(maxsize=64)
         receiver = self.receiver()
-        reporter = Reporter(
-            self._region, self._lane, self._journal, self._signer, self._signals.reports, self._settings.linger
-        )
+        reporter = Reporter(self._region, self._lane, self._journal, self._signer, self._signals, self._settings.linger)
         transport, apart = self._choice.transport, not self._choice.by_stream(self._lane)
         opening = dispatch_pb2.Open(
             region=self._region, lane=self._lane, credit=self._settings.credit, apart=apart, transport=transport

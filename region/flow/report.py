@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from orbital.v1 import dispatch_pb2, task_pb2
 from orbital.v1.signed_pb2 import Signed
 
-from region.flow.signals import Signal
+from region.flow.signals import LaneSignals
 from region.ports.gateway import Gateway, packed_reports
 from region.ports.journal import Journal
 from region.ports.signing import Signs
@@ -28,6 +29,14 @@ LOOK = 5.0
 
 
 @dataclass(frozen=True, slots=True)
+class Linger:
+    """Seconds that reports wait for company: always, and at most while others are being executed."""
+
+    least: float
+    most: float
+
+
+@dataclass(frozen=True, slots=True)
 class Sent:
     """A batch under way: the numbers of its first and last report in the journal."""
 
@@ -38,14 +47,15 @@ class Sent:
 class Reporter:
     """The reports of one lane during one stream; a new stream starts again from what was not accepted."""
 
-    def __init__(self, region: str, lane: int, journal: Journal, signer: Signs, ready: Signal, linger: float) -> None:
+    def __init__(
+        self, region: str, lane: int, journal: Journal, signer: Signs, signals: LaneSignals, linger: Linger
+    ) -> None:
         self._region = region
         self._lane = lane
         self._signer = signer
         self._journal = journal
-        self._ready = ready
-        # Lane 0 never waits for company.
-        self._linger = linger if lane else 0.0
+        self._signals = signals
+        self._linger = linger
         self._sent: dict[int, Sent] = {}
         self._window = asyncio.Semaphore(WINDOW)
 
@@ -55,17 +65,26 @@ class Reporter:
         while True:
             await self._window.acquire()
             reports = await self._journal.unsent(self._lane, cursor, BATCH)
-            if not reports:
+            if reports:
+                batch_id += 1
+                cursor = reports[-1][0]
+                self._sent[batch_id] = Sent(reports[0][0], cursor)
+                signed = await signed_reports(self._region, self._lane, self._journal, reports, self._signer)
+                batch = dispatch_pb2.ReportBatch(batch_id=batch_id, signed=signed)
+                await send(dispatch_pb2.SubscribeRequest(reports=batch))
+            else:
                 self._window.release()
-                if await self._ready.wait(LOOK):
-                    await asyncio.sleep(self._linger)
-                continue
-            batch_id += 1
-            cursor = reports[-1][0]
-            self._sent[batch_id] = Sent(reports[0][0], cursor)
-            signed = await signed_reports(self._region, self._lane, self._journal, reports, self._signer)
-            batch = dispatch_pb2.ReportBatch(batch_id=batch_id, signed=signed)
-            await send(dispatch_pb2.SubscribeRequest(reports=batch))
+            if len(reports) < BATCH:
+                await self._gather()
+
+    async def _gather(self) -> None:
+        """Wait for a report, and then for those that come with it; lane 0 never waits for company."""
+        if not await self._signals.reports.wait(LOOK) or self._lane == IMMEDIATE:
+            return
+        await asyncio.sleep(self._linger.least)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, self._linger.most - self._linger.least)):
+                await self._signals.rest.wait()
 
     async def accepted(self, answer: dispatch_pb2.ReportsAccepted) -> None:
         """The batch is durable at the gateway; refused reports are logged and not sent again."""

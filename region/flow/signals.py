@@ -47,7 +47,7 @@ class Contact:
 
 
 class LaneSignals:
-    """`work`: there are tasks to execute; `reports`: there are outcomes to report.
+    """`work`: there are tasks to execute; `reports`: there are outcomes to report; `rest`: nothing is being executed.
 
     `heard` is when the gateway was last heard on the lane's stream, `accepted` when it last took a report, both in
     seconds since the epoch.
@@ -56,5 +56,6 @@ class LaneSignals:
     def __init__(self) -> None:
         self.work = Signal()
         self.reports = Signal()
+        self.rest = asyncio.Event()
         self.heard: float | None = None
         self.accepted: float | None = None

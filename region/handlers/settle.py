@@ -19,9 +19,7 @@ WIDTH = 16
 ROUNDS = 5
 
 
-async def settle(
-    parts: Parts, system: Name, record: keys.SystemRecord, revision: int, *, fresh: bool = False
-) -> bool:
+async def settle(parts: Parts, system: Name, record: keys.SystemRecord, revision: int, *, fresh: bool = False) -> bool:
     """Import what transit lacks, raise the Services, then write the record as ACTIVE; the turn to import is ours.
 
     False when the System was unlinked meanwhile; then nothing of this remains in transit. `fresh` is a System that
