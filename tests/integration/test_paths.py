@@ -35,6 +35,7 @@ from region.adapters.mqtt.inbound import MqttInbound
 from region.adapters.stream.gateway import GrpcGateway
 from region.flow.lane import Lane, LaneSettings
 from region.flow.lease import Beats
+from region.flow.report import Linger
 from region.flow.signals import Contact, LaneSignals
 from region.flow.transport import Choice, Inflow, News
 from region.ports.inbound import Inbound
@@ -127,7 +128,7 @@ class World:
         lane = Lane(
             *(REGION, LANE, GrpcGateway(socket, REGION), journal, self.keys.region, self.keys.public_keys),
             *(Beats(journal, world, 60.0), signals, Contact(), choice, self.news, world),
-            LaneSettings(CREDIT, 4, 0.0, 10.0),
+            LaneSettings(CREDIT, 4, Linger(0.0, 0.0), 10.0),
         )
         runs = [lane.run] if path == "stream" else []
         if path in self.inbounds:
