@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Sequence
 
 from aiohttp import web
 from orbital.v1 import registry_pb2 as registry
+from orbital.v1.flag_pb2 import Flag
 
 from console.cli import rows
 from console.web import status
 from console.web.console import CONSOLE, routes
 from console.web.guard import WHO
+from console.web.live import Event, send_events
 from runtime.errors import NotFound
 
 LISTED = 200
@@ -43,3 +46,27 @@ async def region(request: web.Request) -> web.Response:
         tasks=[rows.task(one) for one in tasks.tasks],
         edges=[rows.edge(one) for one in edges.edges],
     )
+
+
+@routes.get("/live/regions/{name}")
+async def live(request: web.Request) -> web.StreamResponse:
+    """Says whenever the page would be another one."""
+    return await send_events(request, request[WHO], _changes(request))
+
+
+async def _changes(request: web.Request) -> AsyncIterator[Event]:
+    console, person, name = request.app[CONSOLE], request[WHO], request.match_info["name"]
+    api, call = console.gateway.registry, console.gateway.call
+    last: list[tuple[str, str, int]] | None = None
+    async for answer in console.gateway.stream(person, api.WatchRegions, registry.WatchRegionsRequest(region=name)):
+        flags = _raised((await call(person, api.ListFlags, registry.ListFlagsRequest(region=name))).flags)
+        if answer.regions or flags != last:
+            last = flags
+            yield "region", {}
+        else:
+            yield "beat", {}
+
+
+def _raised(flags: Sequence[Flag]) -> list[tuple[str, str, int]]:
+    """What makes flags other ones; their evidence is measured anew all the time."""
+    return [(one.component, one.reason, one.status) for one in flags]

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from aiohttp import web
+from orbital.v1 import registry_pb2 as registry
 from orbital.v1.policy_pb2 import ListDecisionsRequest
+from orbital.v1.restore_pb2 import ListRestorationsRequest
 from orbital.v1.trace_pb2 import GetTraceRequest
 
 from console.cli import rows
 from console.cli.moments import elapsed
-from console.web.console import CONSOLE, routes
+from console.web.console import CONSOLE, Console, routes
 from console.web.guard import WHO
+from console.web.person import Person
+from runtime.errors import NotFound
 
 WIDTH = 1000.0
 # The slowest ones are open; the others are a row each.
@@ -93,11 +97,13 @@ def _seconds(hop: rows.Row) -> float:
 async def trace(request: web.Request) -> web.Response:
     """The waterfall of one change, and every hop as a table."""
     console, person, name = request.app[CONSOLE], request[WHO], request.match_info["id"]
-    answer = await console.gateway.call(person, console.gateway.trace.GetTrace, GetTraceRequest(correlation_id=name))
-    decided: list[Any] = []
-    asked = ListDecisionsRequest(correlation_id=name, page_size=100)
-    listed = await console.gateway.call(person, console.gateway.policy.ListDecisions, asked)
-    decided = [rows.decision(one) for one in listed.decisions]
+    decided = await _decisions(console, person, name)
+    try:
+        answer = await console.gateway.call(
+            person, console.gateway.trace.GetTrace, GetTraceRequest(correlation_id=name)
+        )
+    except NotFound:
+        return await _known(request, decided)
     found = rows.trace(answer)
     lanes, span = waterfall(found["hops"])
     own = [hop for hop in found["hops"] if not hop["task_id"]]
@@ -113,5 +119,35 @@ async def trace(request: web.Request) -> web.Response:
         ticks=[(round(WIDTH * part / 4), elapsed(span * part / 4)) for part in range(5)],
         regions=len({lane.region for lane in lanes}),
         pending=sum(bool(lane.pending) for lane in lanes),
+        decisions=decided,
+    )
+
+
+async def _decisions(console: Console, person: Person, name: str) -> list[rows.Row]:
+    asked = ListDecisionsRequest(correlation_id=name, page_size=100)
+    listed = await console.gateway.call(person, console.gateway.policy.ListDecisions, asked)
+    return [rows.decision(one) for one in listed.decisions]
+
+
+async def _known(request: web.Request, decided: list[rows.Row]) -> web.Response:
+    """What is known of an ID that no change has: an action outside of changes, a refused call, a request."""
+    console, person, name = request.app[CONSOLE], request[WHO], request.match_info["id"]
+    gateway, call = console.gateway, console.gateway.call
+    flags, denials, restorations = await asyncio.gather(
+        call(person, gateway.registry.ListFlags, registry.ListFlagsRequest()),
+        call(person, gateway.registry.ListDenials, registry.ListDenialsRequest(correlation_id=name)),
+        call(person, gateway.restore.ListRestorations, ListRestorationsRequest(id=name, page_size=1)),
+    )
+    caused = [rows.flag(one) for one in flags.flags if one.correlation_id == name]
+    refused = [rows.denial(one) for one in denials.denials]
+    asked = [rows.restoration(one) for one in restorations.restorations] if name else []
+    return console.templates.page(
+        request,
+        "known.html",
+        status=200 if caused or refused or asked or decided else 404,
+        id=name,
+        flags=caused,
+        denials=refused,
+        restorations=asked,
         decisions=decided,
     )

@@ -57,12 +57,14 @@ class Fleet:
                     told.since.FromDatetime(hold.since)
         return answer
 
-    async def watch(self) -> AsyncIterator[registry.WatchRegionsResponse]:
-        """All regions, then those that change, and nothing at all every few seconds."""
+    async def watch(self, only: str = "") -> AsyncIterator[registry.WatchRegionsResponse]:
+        """All regions (or that one), then those that change, and nothing at all every few seconds."""
         known: dict[str, bytes] = {}
         told_at = self._steady()
         while True:
             seen = await self._recent()
+            if only:
+                seen = {name: seen[name] for name in seen if name == f"regions/{only}"}
             changed = [region for name, (mark, region) in seen.items() if known.get(name) != mark]
             now = self._steady()
             if changed or not known or now - told_at >= BEAT_SECONDS:

@@ -214,11 +214,11 @@ class RegistryRpc(RegistryServiceServicer):
 
     async def WatchRegions(  # noqa: N802
         self,
-        request: registry.WatchRegionsRequest,  # noqa: ARG002
+        request: registry.WatchRegionsRequest,
         context: Context,  # noqa: ARG002
     ) -> AsyncIterator[registry.WatchRegionsResponse]:
         """See registry.proto."""
-        async for changed in self._fleet.watch():
+        async for changed in self._fleet.watch(request.region):
             yield changed
 
     async def WatchPlacements(  # noqa: N802
