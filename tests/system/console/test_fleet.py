@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 from orbital.v1 import registry_pb2 as registry
+from orbital.v1.flag_pb2 import HEALTH_STATUS_OUT_OF_SYNC, Flag
 from orbital.v1.registry_pb2_grpc import RegistryServiceStub
 from orbital.v1.resource_pb2 import RegionSpec, Resource
 from playwright.sync_api import Page, expect
 
+from gateway.adapters.postgres.flags import PostgresFlags
+from gateway.adapters.postgres.pool import open_pool
+from gateway.ports.flags import Signal
+from gateway.settings import PostgresSettings
 from runtime.rpc import OPTIONS
 from tests.system.console.person import Pages
 from tests.system.flags import Record
@@ -54,6 +61,7 @@ def test_5000_regions_are_there_at_once_and_can_be_searched_filtered_and_walked(
     assert min(painted) < 1
     fleet.keep(page, "fleet-5000-light")
     live(page, measured)
+    flip(fleet, page, measured)
     walk(page)
     narrow(page)
     page.emulate_media(color_scheme="dark")
@@ -70,6 +78,39 @@ def live(page: Page, measured: Record) -> None:
     expect(page.locator("#grid .h-unknown")).to_have_count(REGIONS)
     measured("live after", time.monotonic() - began)
     measured("slowest frame", page.evaluate("window.slowest") / 1000)
+
+
+def signalled(pages: Pages, flags: list[Flag]) -> float:
+    """Every region's checker has said this; returns when it was durable."""
+
+    async def store() -> float:
+        state, secret = World(pages.place).state, pages.place / "secrets" / "postgres-orbital"
+        async with open_pool(PostgresSettings(host=f"{state.run}-pg", password_file=secret)) as pool:
+            names = [one.name.rpartition("/")[2] for one in regions()]
+            await PostgresFlags(pool).store([Signal(name, flags, time.time(), {}, 60.0) for name in names])
+        return time.monotonic()
+
+    # Playwright keeps an event loop in this thread.
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(lambda: asyncio.run(store())).result()
+
+
+def flip(pages: Pages, page: Page, measured: Record) -> None:
+    """The flags of all regions change at once, again and again, and the page is not behind for longer than two seconds."""
+    sealed = [Flag(component="openbao", status=HEALTH_STATUS_OUT_OF_SYNC, reason="OPENBAO_SEALED", message="Sealed")]
+    signalled(pages, [])
+    expect(page.locator("#grid .h-healthy")).to_have_count(REGIONS)
+    late, frames = [], []
+    for flags, shown in ((sealed, "out_of_sync"), ([], "healthy")) * 2:
+        page.evaluate("window.slowest = 0")
+        stored = signalled(pages, flags)
+        page.wait_for_function(f"document.querySelectorAll('#grid .h-{shown}').length === {REGIONS}", polling=50)
+        late.append(time.monotonic() - stored)
+        frames.append(page.evaluate("window.slowest") / 1000)
+    measured("5,000 flips shown, at the latest", max(late))
+    measured("slowest frame of 5,000 flips", max(frames))
+    assert max(late) < 2
+    pages.keep(page, "fleet-5000-flipped")
 
 
 def walk(page: Page) -> None:

@@ -61,7 +61,12 @@ def test_flag_is_raised_and_cleared_before_ones_eyes(pages: Pages, officer: Page
     expect(officer.locator("#live")).to_contain_text("live ·")
     row = officer.locator('#troubled tr[data-region="us20"]')
     expect(row).to_have_count(0, timeout=60_000)
-    sealing.seal(world.place, "us20")
+    region = pages.context().new_page()
+    pages.log_in(region, "auditor")
+    region.goto("/regions/us20")
+    expect(region.locator("#live")).to_have_text("live")
+    expect(region.locator("article.flag")).to_have_count(0)
+    sealed = sealing.seal(world.place, "us20")
     try:
         expect(row).to_contain_text("OPENBAO_SEALED")
         expect(officer.locator('#grid a.cell[href="/regions/us20"]')).to_have_class(re.compile("h-out_of_sync"))
@@ -72,8 +77,18 @@ def test_flag_is_raised_and_cleared_before_ones_eyes(pages: Pages, officer: Page
         expect(flag).to_contain_text("OPENBAO_SEALED")
         expect(flag.locator("table")).to_be_visible()
         pages.keep(officer, "region-flag")
+        # The same page, open since before, has it too; and the action that caused it leads to what is known.
+        expect(region.locator("article.flag").first).to_contain_text("OPENBAO_SEALED")
+        region.locator(f'a.id[href="/traces/{sealed}"]').first.click()
+        expect(region.locator("h1")).to_have_text("No change, but known")
+        expect(region.locator("tbody").first).to_contain_text("OPENBAO_SEALED")
+        pages.keep(region, "known")
+        region.go_back()
+        expect(region.locator("#live")).to_have_text("live")
     finally:
         sealing.unseal(world.place, "us20")
+    expect(region.locator("article.flag")).to_have_count(0, timeout=60_000)
+    region.context.close()
     officer.goto("/fleet")
     expect(row).to_have_count(0, timeout=60_000)
 
