@@ -12,7 +12,8 @@ const filtered = ["q", "area", "status"].some((name) => filter.get(name));
 const BADNESS = ["out_of_sync", "unknown", "degraded", "drifting", "parked", "converging", "quiet"];
 const LISTED = 100;
 const PER_FRAME = 500;
-let first = true, drawing = false, tableDue = false;
+// Thousands of cells that blink at once keep the browser from showing any of them.
+let still = true, drawing = false, tableDue = false;
 
 const said = (word) => word.charAt(0).toUpperCase() + word.slice(1).replaceAll("_", " ");
 const age = (stamp) => {
@@ -37,6 +38,7 @@ function take({ columns, counts, total }) {
     place.closest("li").toggleAttribute("data-none", count === 0);
   }
   tableDue = true;
+  still ||= waiting.size > PER_FRAME;
   if (!drawing) { drawing = true; requestAnimationFrame(draw); }
 }
 
@@ -49,11 +51,11 @@ function draw() {
     if (!cell) continue;
     const looks = `cell h-${region.status}${region.convergence === "converged" ? "" : ` v-${region.convergence}`}`;
     const bare = cell.className.replace(/ (changed|at)\b/g, "");
-    if (bare !== looks) cell.className = first ? looks : `${looks} changed`;
+    if (bare !== looks) cell.className = still ? looks : `${looks} changed`;
   }
   if (waiting.size) { requestAnimationFrame(draw); return; }
   if (tableDue) table();
-  drawing = first = tableDue = false;
+  drawing = still = tableDue = false;
 }
 
 function table() {

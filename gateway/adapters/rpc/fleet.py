@@ -15,6 +15,8 @@ from gateway.ports.flags import FlagStore
 from gateway.ports.serving import Sight
 
 LOOK_SECONDS = 1.0
+# However long a look takes, its process does something else in between.
+LEAST_PAUSE = 0.25
 BEAT_SECONDS = 5.0
 
 
@@ -71,15 +73,17 @@ class Fleet:
                 known = {name: mark for name, (mark, _region) in seen.items()}
                 told_at = now
                 yield registry.WatchRegionsResponse(regions=changed)
-            await asyncio.sleep(LOOK_SECONDS)
+            # From the last look's beginning: what it misses waits for one period, and not for the look as well.
+            await asyncio.sleep(max(LEAST_PAUSE, self._seen_at + LOOK_SECONDS - self._steady()))
 
     async def _recent(self) -> dict[str, tuple[bytes, registry.Region]]:
         """What was seen a moment ago, by whomever; each region with what tells that it has changed."""
         async with self._looking:
             if self._steady() - self._seen_at >= LOOK_SECONDS:
+                began = self._steady()
                 answer = await self.regions()
                 self._seen = {region.resource.name: (_mark(region), region) for region in answer.regions}
-                self._seen_at = self._steady()
+                self._seen_at = began
             return self._seen
 
 
