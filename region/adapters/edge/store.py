@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
-from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TypeVar
 
+from region.adapters.sqlite import Database, open_database
 from region.ports.edge import Kept
 
-T = TypeVar("T")
 SCHEMA = Path(__file__).with_name("schema.sql")
 # How soon a change by another process is seen; the question costs microseconds.
 LOOK = 0.1
@@ -36,27 +33,22 @@ WHERE excluded.generation > tenants.generation"""
 class SqliteEdgeStore:
     """See region.ports.edge.EdgeStore."""
 
-    def __init__(self, connection: sqlite3.Connection, thread: ThreadPoolExecutor) -> None:
-        self._connection = connection
-        self._thread = thread
+    def __init__(self, database: Database) -> None:
+        self._database = database
         self._own = asyncio.Event()
         self._seen = -1
-
-    async def _call(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     async def keep(self, policy: str, generation: int, body: bytes) -> int:
         """See the port."""
 
         def work() -> int:
-            with self._connection:
-                self._connection.execute("BEGIN IMMEDIATE")
-                self._connection.execute(KEEP, (policy, generation, body))
+            with self._database.transaction() as sql:
+                sql.execute(KEEP, (policy, generation, body))
                 query = "SELECT generation FROM policies WHERE name = ?"
-                held: int = self._connection.execute(query, (policy,)).fetchone()[0]
+                held: int = sql.execute(query, (policy,)).fetchone()[0]
                 return held
 
-        held = await self._call(work)
+        held = await self._database.call(work)
         self._own.set()
         return held
 
@@ -70,39 +62,41 @@ class SqliteEdgeStore:
 
     async def _write(self, statement: str, values: tuple[str, int]) -> None:
         def work() -> int:
-            with self._connection:
-                self._connection.execute("BEGIN IMMEDIATE")
-                return self._connection.execute(statement, values).rowcount
+            with self._database.transaction() as sql:
+                return sql.execute(statement, values).rowcount
 
-        if await self._call(work):
+        if await self._database.call(work):
             self._own.set()
 
     async def complete(self) -> bool:
         """See the port."""
-        version: int = await self._call(lambda: self._connection.execute("PRAGMA user_version").fetchone()[0])
+        version: int = await self._database.call(
+            lambda: self._database.sql.execute("PRAGMA user_version").fetchone()[0]
+        )
         return version >= COMPLETE
 
     async def completed(self) -> None:
         """See the port."""
-        await self._call(lambda: self._connection.execute(f"PRAGMA user_version = {COMPLETE}"))
+        await self._database.call(lambda: self._database.sql.execute(f"PRAGMA user_version = {COMPLETE}"))
 
     async def kept(self) -> Kept:
         """See the port."""
 
         def work() -> Kept:
-            with self._connection:
-                self._connection.execute("BEGIN")
-                policies = [row[0] for row in self._connection.execute("SELECT body FROM policies ORDER BY name")]
+            with self._database.transaction() as sql:
+                policies = [row[0] for row in sql.execute("SELECT body FROM policies ORDER BY name")]
                 query = "SELECT name, generation FROM tenants WHERE killed = 1 ORDER BY name"
-                return Kept(policies, dict(self._connection.execute(query).fetchall()))
+                return Kept(policies, dict(sql.execute(query).fetchall()))
 
-        return await self._call(work)
+        return await self._database.call(work)
 
     async def changed(self, seconds: float) -> bool:
         """See the port."""
         left = seconds
         while left > 0:
-            version = await self._call(lambda: int(self._connection.execute("PRAGMA data_version").fetchone()[0]))
+            version = await self._database.call(
+                lambda: int(self._database.sql.execute("PRAGMA data_version").fetchone()[0])
+            )
             if version != self._seen or self._own.is_set():
                 self._seen = version
                 self._own.clear()
@@ -118,20 +112,5 @@ class SqliteEdgeStore:
 @asynccontextmanager
 async def open_edge_store(path: Path) -> AsyncIterator[SqliteEdgeStore]:
     """Open, or make, the database at `path`, readable by this user alone."""
-    loop = asyncio.get_running_loop()
-    with ThreadPoolExecutor(1, thread_name_prefix="edge") as thread:
-        connection = await loop.run_in_executor(thread, _connect, path)
-        try:
-            yield SqliteEdgeStore(connection, thread)
-        finally:
-            await loop.run_in_executor(thread, connection.close)
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path.touch(mode=0o600)
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.executescript(SCHEMA.read_text())
-    return connection
+    async with open_database(path, SCHEMA, "edge") as database:
+        yield SqliteEdgeStore(database)

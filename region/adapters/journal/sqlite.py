@@ -1,23 +1,20 @@
-"""The journal on SQLite: one connection in one thread, write-ahead log, an fsync a transaction."""
+"""The journal on SQLite."""
 
 from __future__ import annotations
 
-import asyncio
-import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import orjson
 from orbital.v1 import task_pb2 as pb
 from orbital.v1.resource_pb2 import Transport
 
+from region.adapters.sqlite import Database, open_database
 from region.domain.work import Entry, Held, Settled
 from region.ports.inspecting import Census, Stuck
 
-T = TypeVar("T")
 SCHEMA = Path(__file__).with_name("schema.sql")
 LAST_BEAT = "last_beat"
 IMMEDIATE = 0
@@ -70,22 +67,8 @@ WHERE attempts > 0 AND awaits = '' ORDER BY attempts DESC LIMIT 1"""
 class SqliteJournal:
     """See region.ports.journal.Journal."""
 
-    def __init__(self, connection: sqlite3.Connection, thread: ThreadPoolExecutor) -> None:
-        self._connection = connection
-        self._thread = thread
-
-    async def _call(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield self._connection
-        except BaseException:
-            self._connection.execute("ROLLBACK")
-            raise
-        self._connection.execute("COMMIT")
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     async def receive(
         self,
@@ -98,7 +81,7 @@ class SqliteJournal:
         rows = [(task.id, lane, task.sequence, task.resource.name, task.SerializeToString(), now) for task in tasks]
 
         def work() -> int:
-            with self._transaction() as sql:
+            with self._database.transaction() as sql:
                 new = sql.executemany(INSERT, rows).rowcount
                 copies: set[str] = set()
                 if lane == IMMEDIATE and path:
@@ -114,12 +97,14 @@ class SqliteJournal:
                     sql.executemany(TRY_AGAIN, [(row[4], row[0], pb.OUTCOME_DONE, pb.OUTCOME_STALE) for row in again])
                 return new
 
-        return await self._call(work)
+        return await self._database.call(work)
 
     async def arrivals(self, tasks: Sequence[str]) -> Mapping[str, Sequence[pb.Arrival]]:
         """See the port."""
         found: dict[str, list[pb.Arrival]] = {}
-        for task, path, at in await self._call(lambda: self._connection.execute(ARRIVALS, (_json(tasks),)).fetchall()):
+        for task, path, at in await self._database.call(
+            lambda: self._database.sql.execute(ARRIVALS, (_json(tasks),)).fetchall()
+        ):
             arrival = pb.Arrival(transport=path)
             arrival.time.FromNanoseconds(int(at * 1e9))
             found.setdefault(task, []).append(arrival)
@@ -127,13 +112,15 @@ class SqliteJournal:
 
     async def due(self, lane: int, now: float, limit: int) -> list[Entry]:
         """See the port."""
-        rows = await self._call(lambda: self._connection.execute(DUE, (lane, now, limit)).fetchall())
+        rows = await self._database.call(lambda: self._database.sql.execute(DUE, (lane, now, limit)).fetchall())
         return [_entry(*row) for row in rows]
 
     async def next_due(self, lane: int) -> float | None:
         """See the port."""
         query = "SELECT min(due_at) FROM tasks WHERE lane = ? AND settled = 0"
-        found: float | None = (await self._call(lambda: self._connection.execute(query, (lane,)).fetchone()))[0]
+        found: float | None = (
+            await self._database.call(lambda: self._database.sql.execute(query, (lane,)).fetchone())
+        )[0]
         return found
 
     async def settle(self, lane: int, settled: Sequence[Settled], now: float) -> None:
@@ -155,7 +142,7 @@ class SqliteJournal:
                 held.append((entry.resource, entry.generation, entry.task.kind, result.state, result.key_version, body))
 
         def work() -> None:
-            with self._transaction() as sql:
+            with self._database.transaction() as sql:
                 sql.executemany(HOLD, held)
                 sql.executemany(SETTLE, over)
                 sql.executemany(WAIT, waits)
@@ -164,113 +151,113 @@ class SqliteJournal:
                 if sql.execute("SELECT 1 FROM tasks WHERE awaits <> '' LIMIT 1").fetchone():
                     sql.execute(RELEASE, (orjson.dumps(done).decode(),))
 
-        await self._call(work)
+        await self._database.call(work)
 
     async def tell(self, lane: int, reports: Sequence[bytes], receipts: Sequence[tuple[str, bytes]] = ()) -> None:
         """See the port."""
 
         def work() -> None:
-            with self._transaction() as sql:
+            with self._database.transaction() as sql:
                 sql.executemany("INSERT OR IGNORE INTO receipts (task_id, receipt) VALUES (?, ?)", receipts)
                 sql.executemany("INSERT INTO reports (lane, report) VALUES (?, ?)", [(lane, one) for one in reports])
 
-        await self._call(work)
+        await self._database.call(work)
 
     async def held(self) -> Mapping[str, int]:
         """See region.ports.journal.Ledger."""
         query = "SELECT resource, generation FROM held"
-        return dict(await self._call(lambda: self._connection.execute(query).fetchall()))
+        return dict(await self._database.call(lambda: self._database.sql.execute(query).fetchall()))
 
     async def receipt(self, task_id: str) -> bytes:
         """See the port."""
         query = "SELECT receipt FROM receipts WHERE task_id = ?"
-        row = await self._call(lambda: self._connection.execute(query, (task_id,)).fetchone())
+        row = await self._database.call(lambda: self._database.sql.execute(query, (task_id,)).fetchone())
         return row[0] if row else b""
 
     async def unsent(self, lane: int, after: int, limit: int) -> list[tuple[int, bytes]]:
         """See the port."""
         query = "SELECT id, report FROM reports WHERE lane = ? AND id > ? ORDER BY id LIMIT ?"
-        return await self._call(lambda: self._connection.execute(query, (lane, after, limit)).fetchall())
+        return await self._database.call(lambda: self._database.sql.execute(query, (lane, after, limit)).fetchall())
 
     async def accepted(self, lane: int, first: int, last: int) -> None:
         """See the port."""
 
         def work() -> None:
-            with self._transaction() as sql:
+            with self._database.transaction() as sql:
                 sql.execute("DELETE FROM reports WHERE lane = ? AND id BETWEEN ? AND ?", (lane, first, last))
 
-        await self._call(work)
+        await self._database.call(work)
 
     async def last_beat(self, now: float) -> float:
         """See the port."""
 
         def work() -> float:
-            with self._transaction() as sql:
+            with self._database.transaction() as sql:
                 sql.execute("INSERT OR IGNORE INTO facts (name, value) VALUES (?, ?)", (LAST_BEAT, now))
                 found: float = sql.execute("SELECT value FROM facts WHERE name = ?", (LAST_BEAT,)).fetchone()[0]
                 return found
 
-        return await self._call(work)
+        return await self._database.call(work)
 
     async def beat(self, at: float) -> None:
         """See the port."""
 
         def work() -> None:
-            with self._transaction() as sql:
+            with self._database.transaction() as sql:
                 sql.execute("INSERT OR REPLACE INTO facts (name, value) VALUES (?, ?)", (LAST_BEAT, at))
 
-        await self._call(work)
+        await self._database.call(work)
 
     async def keep_audit_head(self, sequence: int, head: bytes) -> None:
         """See the port."""
 
         def work() -> None:
-            with self._transaction() as sql:
+            with self._database.transaction() as sql:
                 sql.execute("INSERT OR IGNORE INTO audit_heads (sequence, head) VALUES (?, ?)", (sequence, head))
                 sql.execute(FORGET_HEADS, (HEADS_KEPT,))
 
-        await self._call(work)
+        await self._database.call(work)
 
     async def audit_heads(self, limit: int) -> list[bytes]:
         """See the port."""
         query = "SELECT head FROM audit_heads ORDER BY sequence DESC LIMIT ?"
-        rows = await self._call(lambda: self._connection.execute(query, (limit,)).fetchall())
+        rows = await self._database.call(lambda: self._database.sql.execute(query, (limit,)).fetchall())
         return [row[0] for row in rows]
 
     async def census(self, lane: int) -> Census:
         """See the port."""
 
         def work() -> Census:
-            sql = self._connection
+            sql = self._database.sql
             (pending,) = sql.execute(PENDING, (lane,)).fetchone()
             (unreported,) = sql.execute(UNREPORTED, (lane,)).fetchone()
             oldest = sql.execute(OLDEST, (lane,)).fetchone()
             row = sql.execute(STUCK, (lane,)).fetchone()
             return Census(pending, oldest and oldest[0], unreported, _stuck(*row) if row else None)
 
-        return await self._call(work)
+        return await self._database.call(work)
 
     async def fact(self, name: str, default: float) -> float:
         """See the port."""
         query = "SELECT value FROM facts WHERE name = ?"
-        found = await self._call(lambda: self._connection.execute(query, (name,)).fetchone())
+        found = await self._database.call(lambda: self._database.sql.execute(query, (name,)).fetchone())
         return float(found[0]) if found else default
 
     async def keep_fact(self, name: str, value: float) -> None:
         """See the port."""
 
         def work() -> None:
-            with self._transaction() as sql:
+            with self._database.transaction() as sql:
                 sql.execute("INSERT OR REPLACE INTO facts (name, value) VALUES (?, ?)", (name, value))
 
-        await self._call(work)
+        await self._database.call(work)
 
     async def prune(self, before: float) -> int:
         """See the port."""
         cursor, gone = 0, 0
-        await self._call(lambda: self._connection.execute("DELETE FROM arrivals WHERE at < ?", (before,)))
+        await self._database.call(lambda: self._database.sql.execute("DELETE FROM arrivals WHERE at < ?", (before,)))
         while True:
-            ends = await self._call(lambda after=cursor: self._chunk(after, before))  # type: ignore[misc]
+            ends = await self._database.call(lambda after=cursor: self._chunk(after, before))  # type: ignore[misc]
             if ends is None:
                 return gone
             cursor, removed = ends
@@ -279,10 +266,10 @@ class SqliteJournal:
     def _chunk(self, after: int, before: float) -> tuple[int, int] | None:
         """(last row, removed) of the next rows; None at the end. Chunks let other work into the thread."""
         query = "SELECT max(row), min(received_at) FROM (SELECT row, received_at FROM tasks WHERE row > ? LIMIT ?)"
-        last, oldest = self._connection.execute(query, (after, PRUNE_CHUNK)).fetchone()
+        last, oldest = self._database.sql.execute(query, (after, PRUNE_CHUNK)).fetchone()
         if last is None or oldest >= before:
             return None
-        with self._transaction() as sql:
+        with self._database.transaction() as sql:
             removal = "DELETE FROM tasks WHERE row > ? AND row <= ? AND settled = 1 AND settled_at < ?"
             return last, sql.execute(removal, (after, last, before)).rowcount
 
@@ -305,23 +292,7 @@ def _entry(row: int, resource: str, body: bytes, received_at: float, attempts: i
 @asynccontextmanager
 async def open_journal(path: Path) -> AsyncIterator[SqliteJournal]:
     """Open, or make, the journal at `path`, readable by this user alone."""
-    loop = asyncio.get_running_loop()
-    with ThreadPoolExecutor(1, thread_name_prefix="journal") as thread:
-        connection = await loop.run_in_executor(thread, _connect, path)
-        try:
-            yield SqliteJournal(connection, thread)
-        finally:
-            await loop.run_in_executor(thread, connection.close)
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path.touch(mode=0o600)
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
     # Hot pages are rewritten often: copying them into the database seldom, and from memory, halves the work.
-    connection.execute("PRAGMA wal_autocheckpoint = 8000")
-    connection.execute("PRAGMA cache_size = -32000")
-    connection.executescript(SCHEMA.read_text())
-    return connection
+    pragmas = ("wal_autocheckpoint = 8000", "cache_size = -32000")
+    async with open_database(path, SCHEMA, "journal", *pragmas) as database:
+        yield SqliteJournal(database)

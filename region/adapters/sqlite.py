@@ -1,0 +1,58 @@
+"""A SQLite database of a process: one connection in one thread, write-ahead log, an fsync a transaction."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+class Database:
+    """`sql` belongs to the thread in which `call` does its work."""
+
+    def __init__(self, connection: sqlite3.Connection, thread: ThreadPoolExecutor) -> None:
+        self.sql = connection
+        self._thread = thread
+
+    async def call(self, work: Callable[[], T]) -> T:
+        """What `work` gives, done in the database's thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """All of the block or nothing; for use inside `call`."""
+        self.sql.execute("BEGIN IMMEDIATE")
+        try:
+            yield self.sql
+        except BaseException:
+            self.sql.execute("ROLLBACK")
+            raise
+        self.sql.execute("COMMIT")
+
+
+@asynccontextmanager
+async def open_database(path: Path, schema: Path, thread: str, *pragmas: str) -> AsyncIterator[Database]:
+    """Open, or make by the script `schema`, the database at `path`, readable by this user alone."""
+    loop = asyncio.get_running_loop()
+    with ThreadPoolExecutor(1, thread_name_prefix=thread) as executor:
+        connection = await loop.run_in_executor(executor, _connect, path, schema, pragmas)
+        try:
+            yield Database(connection, executor)
+        finally:
+            await loop.run_in_executor(executor, connection.close)
+
+
+def _connect(path: Path, schema: Path, pragmas: tuple[str, ...]) -> sqlite3.Connection:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path.touch(mode=0o600)
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
+    for pragma in ("journal_mode = WAL", "synchronous = FULL", *pragmas):
+        connection.execute(f"PRAGMA {pragma}")
+    connection.executescript(schema.read_text())
+    return connection
