@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,16 +18,15 @@ from tests.system.world import ROOT, World, tenancy
 
 
 @pytest.fixture
-def impatient(world: World, tmp_path: Path) -> Iterator[World]:
-    """A stack whose policies find every login too old, until the original ones are in force again."""
-    copy = tmp_path / "policies"
+def impatient(world: World, tmp_path: Path) -> Iterator[Callable[[], None]]:
+    """Policies find every login too old, until what is given is called, or the test is over."""
+    copy, over = tmp_path / "policies", ExitStack()
     shutil.copytree(ROOT / "policies", copy)
     change(copy, "limits", fresh_login_seconds=-1)
-    try:
+    with over:
+        over.callback(push, world, ROOT / "policies")
         push(world, copy)
-        yield world
-    finally:
-        push(world, ROOT / "policies")
+        yield over.close
 
 
 @contextmanager
@@ -48,9 +47,11 @@ def type_password(pages: Pages, page: Page, name: str) -> None:
     page.locator("button[type=submit]").click()
 
 
-def test_a_kill_wants_a_fresh_login_which_the_login_page_really_asks_for(pages: Pages, impatient: World):
+def test_a_kill_wants_a_fresh_login_which_the_login_page_really_asks_for(
+    pages: Pages, world: World, impatient: Callable[[], None]
+):
     tenant = f"fresh-{time.time_ns() % 10**9}"
-    impatient.declare(tenancy(tenant)[:1])
+    world.declare(tenancy(tenant)[:1])
     with own(pages, "officer") as page:
         page.goto(f"/kill/tenants/{tenant}")
         expect(page.locator("#step-up")).to_have_count(0)
@@ -59,7 +60,7 @@ def test_a_kill_wants_a_fresh_login_which_the_login_page_really_asks_for(pages: 
         page.locator("button.grave").click()
         expect(page.get_by_role("alert")).to_contain_text("have to have logged in")
         pages.keep(page, "kill-step-up")
-        push(impatient, ROOT / "policies")
+        impatient()
         page.get_by_role("link", name="Log in again").click()
         expect(page.locator("input[name=password]")).to_be_visible()
         type_password(pages, page, "officer")
