@@ -35,7 +35,7 @@ class LimitSettings(Section):
     stale_seconds: float = Field(5.0, gt=0, description="Age at which evidence is worth nothing")
     flap_changes: int = Field(5, ge=3, description="Changes within flap_seconds that are flapping")
     flap_seconds: float = Field(40.0, gt=0, description="The window of flap_changes")
-    certificate_hours: float = Field(2.0, ge=0, description="Life that a certificate must have left")
+    certificate_hours: float = Field(0.25, ge=0, description="Life that a certificate must have left")
     clock_seconds: float = Field(2.0, gt=0, description="Offset from the control plane's clock that is tolerated")
     journal_seconds: float = Field(60.0, gt=0, description="Age of a task in the journal that is too much")
     hop_seconds: float = Field(10.0, gt=0, description="Silence of a hop that is too much; the gateway beats every 2 s")

@@ -46,7 +46,7 @@ class Stack(Section):
         None, ge=2, le=3, description="How many regions; without, as many as there were, or two"
     )
     postgres_user: str = Field("nobody", description="Who PostgreSQL runs as when the stack is started by root")
-    certificate_hours: float = Field(24.0, gt=0, description="Life of a certificate; renewed after two thirds of it")
+    certificate_hours: float = Field(1.0, gt=0, description="Life of a certificate; renewed after two thirds of it")
     signing_days: float = Field(90.0, gt=0, description="Life of a signing key; the next begins after two thirds of it")
     ready_seconds: float = Field(60.0, gt=0, description="How long a part may take until it is ready")
 

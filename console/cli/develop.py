@@ -19,6 +19,8 @@ ROOT = Path(__file__).resolve().parents[2]
 TOOLS = Path(sys.executable).parent
 PACKAGES = ("runtime", "gateway", "region", "checker", "console", "stack", "bench")
 SUITES = ("unit", "contract", "integration", "system")
+# Takes many minutes, and runs only when it is named.
+SOAK = "soak"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +95,14 @@ def _work_tree() -> bytes:
 def test(suites: tuple[str, ...], expression: str) -> int:
     """Run the tests: unit, contract, integration and system, or only the suites named.
 
+    `soak` is a suite of its own: ten minutes under load, with certificates and keys that live a minute.
+
     The exit status is pytest's own.
     """
     _need_checkout()
     for suite in suites:
         if not (ROOT / "tests" / suite).is_dir():
-            raise Failure(f'Unknown suite "{suite}". Expected one of {", ".join(SUITES)}.', Exit.USAGE)
+            raise Failure(f'Unknown suite "{suite}". Expected one of {", ".join((*SUITES, SOAK))}.', Exit.USAGE)
     return _pytest(suites or SUITES, ("-k", expression) if expression else ())
 
 

@@ -151,7 +151,8 @@ class Inflow:
                         self._news.lost()
                     await self._live(inlet)
             except* OrbitalError as group:
-                log.warning("inlet_lost", lane=self._lane, error=str(group.exceptions[0]))
+                transport, error = Transport.Name(self._transport), str(group.exceptions[0])
+                log.warning("inlet_lost", lane=self._lane, transport=transport, error=error)
                 await asyncio.sleep(self._backoff.next())
 
     def _wanted(self) -> bool:

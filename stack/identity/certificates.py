@@ -73,9 +73,10 @@ class Certificates(Step):
         client = self._bao.client() if due else None
         for identity in due:
             if client:
-                self._issue(client, identity)
+                self.issue(client, identity)
 
-    def _issue(self, client: hvac.Client, identity: Identity) -> None:
+    def issue(self, client: hvac.Client, identity: Identity) -> None:
+        """A new certificate for one, in force at once."""
         answer = client.secrets.pki.generate_certificate(
             "workload",
             "",

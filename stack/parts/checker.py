@@ -57,6 +57,8 @@ class Checker(Server):
             "ENVOY__GATEWAY": run / f"region-{region}-out.sock",
             "ENVOY__EDGES": json.dumps({f"edge-{region}": str(run / f"admin-envoy-edge-{region}.sock")}),
         }
+        # Renewed when a third of its life is left: less than a quarter means that it was not.
+        settings["LIMITS__CERTIFICATE_HOURS"] = site.settings.certificate_hours / 4
         site.place(f"region-{region}")
         argv = (sys.executable, "-m", "checker.main")
         return Launch(argv=argv, cwd=site.place(self.name), env=variables(settings), nice=NICE)
