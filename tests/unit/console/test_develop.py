@@ -49,6 +49,11 @@ def test_one_suite_with_an_expression(runs: Runs, orbital: Orbital) -> None:
     assert runs.commands[0].endswith("tests/unit -k something")
 
 
+def test_the_long_tests_run_only_when_they_are_named(runs: Runs, orbital: Orbital) -> None:
+    assert orbital("test", "soak").status == 0
+    assert runs.commands[0].endswith("pytest tests/soak")
+
+
 def test_unknown_suite_is_wrong_usage(runs: Runs, orbital: Orbital) -> None:
     ended = orbital("test", "unti")
     assert (ended.status, runs.commands) == (2, [])
