@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +25,9 @@ from gateway.domain.standing import REVOKED
 from runtime.rpc import OPTIONS, from_rpc_error
 from stack import api
 from tests.system.flags import Record
-from tests.system.test_2_identity import Tokens, report
+from tests.system.test_2_identity import UNAVAILABLE, Tokens, report
 from tests.system.test_9_broker import broker_context, enters, url
-from tests.system.world import SECONDS, World, eventually, refused, retried, tenancy
+from tests.system.world import SECONDS, World, eventually, refused, tenancy
 
 MOST_SECONDS = 2.0
 GATEWAYS = ("gateway-immediate", "gateway-bulk")
@@ -116,18 +116,28 @@ def reason(error: grpc.RpcError) -> str:
     return from_rpc_error(error).reason
 
 
+def told(call: Callable[[], object]) -> str:
+    """The reason by which a call is refused, once it is answered at all: a part may just have been killed."""
+    return eventually(
+        lambda: None if (error := refused(call)).code() is UNAVAILABLE else reason(error), 20, "an answer"
+    )
+
+
+def first_on_stream(channel: grpc.Channel, region: str, lane: int) -> object:
+    metadata = (("x-orbital-region", region), ("x-orbital-lane", str(lane)))
+    opening = iter([SubscribeRequest(open=Open(region=region, lane=lane, credit=1, apart=True))])
+    stub: Any = DispatchServiceStub(channel)
+    return next(stub.Subscribe(opening, metadata=metadata, timeout=SECONDS))
+
+
 def every_way_in_is_shut(world: World, region: str) -> None:
     with world.channel(region) as channel:
         enrol = EnrolRequest(region=region, version="1", process="test")
-        assert reason(refused(lambda: EnrolmentServiceStub(channel).Enrol(enrol, timeout=SECONDS))) == REVOKED
+        assert told(lambda: EnrolmentServiceStub(channel).Enrol(enrol, timeout=SECONDS)) == REVOKED
         reports = ReportServiceStub(channel)
-        assert reason(refused(lambda: reports.Report(report(world, region), timeout=SECONDS))) == REVOKED
-        for lane in ("0", "1"):
-            metadata = (("x-orbital-region", region), ("x-orbital-lane", lane))
-            opening = iter([SubscribeRequest(open=Open(region=region, lane=int(lane), credit=1, apart=True))])
-            stub: Any = DispatchServiceStub(channel)
-            stream = stub.Subscribe(opening, metadata=metadata, timeout=SECONDS)
-            assert reason(refused(lambda stream=stream: next(stream))) == REVOKED  # type: ignore[misc]
+        assert told(lambda: reports.Report(report(world, region), timeout=SECONDS)) == REVOKED
+        assert told(lambda: first_on_stream(channel, region, 0)) == REVOKED
+        assert told(lambda: first_on_stream(channel, region, 1)) == REVOKED
     base = f"http://127.0.0.1:{world.state.ports[f'region-{region}-bundles']}"
     engine = f"opa-{region}-bulk"
     for method, path in (
@@ -135,10 +145,15 @@ def every_way_in_is_shut(world: World, region: str) -> None:
         ("POST", f"/logs/{engine}"),
         ("POST", f"/status/{engine}"),
     ):
-        answer = requests.request(method, base + path, json=[], timeout=SECONDS)
+        answer = eventually(lambda method=method, path=path: asked(method, base + path), 20, path)  # type: ignore[misc]
         assert (answer.status_code, answer.headers["x-orbital-reason"]) == (403, REVOKED), path
     # The broker remembers for a second whom it let in; whoever comes in by that is put out again.
     eventually(lambda: None if asyncio.run(enters(world, region)) else True, MOST_SECONDS, "the broker is shut")
+
+
+def asked(method: str, url: str) -> requests.Response | None:
+    answer = requests.request(method, url, json=[], timeout=SECONDS)
+    return None if answer.status_code == 503 else answer
 
 
 def refused_by_token(world: World, token: str) -> str:
@@ -184,15 +199,12 @@ def test_a_revoked_region_is_cut_off_and_comes_back_by_a_token_alone(whole: Worl
     denials = whole.orbital("get", "denials", "-o", "json").stdout.decode()
     assert REVOKED in denials
 
-    for part in GATEWAYS:
-        api.kill(whole.place, part)
-    for part in GATEWAYS:
-        api.wait_ready(whole.place, part)
-    retried(lambda: connected(whole))
+    killed = {part: api.kill(whole.place, part) for part in GATEWAYS}
+    for part, pid in killed.items():
+        api.wait_ready(whole.place, part, after=pid)
     every_way_in_is_shut(whole, "eu10")
 
-    correlation = whole.declare(tenancy("standing", services=0, step="while-revoked"))
-    assert correlation
+    whole.declare(tenancy("standing", services=0, step="while-revoked"))
     began = time.monotonic()
     token = restore(whole, "eu10")
     eventually(lambda: True if connected(whole)["eu10"] else None, 60, "eu10 is connected")
@@ -203,7 +215,7 @@ def test_a_revoked_region_is_cut_off_and_comes_back_by_a_token_alone(whole: Worl
     # What was issued before the revocation stays refused, though it has not expired.
     with grpc.secure_channel(whole.state.gateway.mtls, old, options=OPTIONS) as channel:
         enrol = EnrolRequest(region="eu10", version="1", process="test")
-        assert reason(refused(lambda: EnrolmentServiceStub(channel).Enrol(enrol, timeout=SECONDS))) == REVOKED
+        assert told(lambda: EnrolmentServiceStub(channel).Enrol(enrol, timeout=SECONDS)) == REVOKED
 
     # The token again, and one that nobody gave out.
     assert reason(redeem(whole, "eu10", token)) == "TOKEN_USED"
