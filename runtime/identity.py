@@ -32,3 +32,9 @@ def swap(place: Path, files: Mapping[str, str]) -> None:
     link.rename(place / "current")
     for old in sorted((place / "versions").iterdir())[:-KEPT_VERSIONS]:
         shutil.rmtree(old, ignore_errors=True)
+
+
+def of_one_version(*files: Path) -> tuple[Path, ...]:
+    """These files of one directory as they are now, so that a swap between two reads gives no key of another."""
+    places = {place: place.resolve() for place in {file.parent for file in files}}
+    return tuple(places[file.parent] / file.name for file in files)

@@ -25,6 +25,7 @@ from orbital.v1.verify_pb2_grpc import VerifyServiceStub
 from console.cli.failure import Exit, Failure
 from console.cli.options import Target
 from runtime.errors import ERRORS, Denied, OrbitalError, Unavailable
+from runtime.identity import of_one_version
 
 Answer = TypeVar("Answer")
 
@@ -186,7 +187,7 @@ def connect(target: Target) -> Iterator[Connection]:
     address = target.gateway or str(state.get("gateway", {}).get("mtls", ""))
     if not address:
         raise Failure(f"{target.directory} names no gateway yet. Run: orbital status", Exit.UNAVAILABLE)
-    authority, key, certificate = (_read(files[name]) for name in ("ca", "key", "cert"))
+    authority, key, certificate = map(_read, of_one_version(files["ca"], files["key"], files["cert"]))
     credentials = grpc.ssl_channel_credentials(authority, key, certificate)
     connection = Connection(target, state, credentials, address, authority)
     try:

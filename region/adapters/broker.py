@@ -6,6 +6,8 @@ import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
+from runtime.identity import of_one_version
+
 
 @dataclass(frozen=True, slots=True)
 class Broker:
@@ -21,5 +23,6 @@ class Broker:
 def tls(broker: Broker) -> ssl.SSLContext:
     """What a connection to it is made with."""
     context = ssl.create_default_context(cafile=str(broker.ca_file))
-    context.load_cert_chain(broker.cert_file, broker.key_file)
+    certificate, key = of_one_version(broker.cert_file, broker.key_file)
+    context.load_cert_chain(certificate, key)
     return context

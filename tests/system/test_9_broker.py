@@ -27,7 +27,7 @@ def test_the_exchanges_are_called_the_same_on_both_sides() -> None:
 def broker_context(world: World, identity: str | None) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=str(world.place / "identity" / "ca.pem"))
     if identity:
-        current = world.place / "identity" / identity / "current"
+        current = (world.place / "identity" / identity / "current").resolve()
         context.load_cert_chain(current / "cert.pem", current / "key.pem")
     return context
 

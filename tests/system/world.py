@@ -40,6 +40,7 @@ class World:
 
     def credentials(self, identity: str | None = "operator") -> grpc.ChannelCredentials:
         folder = self.place / "identity" / (identity or "operator") / "current"
+        folder = folder.resolve()
         authorities = (self.place / "identity" / "ca.pem").read_bytes()
         if identity is None:
             return grpc.ssl_channel_credentials(authorities)

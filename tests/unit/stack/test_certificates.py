@@ -2,7 +2,7 @@
 
 import datetime as dt
 
-from runtime.identity import swap
+from runtime.identity import of_one_version, swap
 from stack.identity.authority import ensure_root
 from stack.identity.certificates import is_due
 from stack.layout import Layout
@@ -15,6 +15,14 @@ def _root(tmp_path):
     layout.make()
     layout.run.rmdir()
     return ensure_root(Site(layout, Stack(), {}, ()))[1], layout
+
+
+def test_files_are_read_of_one_version(tmp_path):
+    swap(tmp_path, {"cert.pem": "1", "key.pem": "1"})
+    files = of_one_version(tmp_path / "current" / "cert.pem", tmp_path / "current" / "key.pem")
+    swap(tmp_path, {"cert.pem": "2", "key.pem": "2"})
+    assert [file.read_text() for file in files] == ["1", "1"]
+    assert (tmp_path / "current" / "key.pem").read_text() == "2"
 
 
 def test_nothing_there_is_due(tmp_path):
