@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 
 from gateway.adapters.broker.server import serve_access
 from gateway.adapters.bundles.server import serve_bundles
+from gateway.adapters.mqtt.publisher import MqttPublisher
 from gateway.adapters.openbao.authority import BaoAuthority
 from gateway.adapters.openbao.logins import BaoLogins, BaoWrapping
 from gateway.adapters.postgres.audit import PostgresAudit
@@ -29,7 +30,7 @@ from gateway.adapters.postgres.see import PostgresSight
 from gateway.adapters.postgres.standing import PostgresStanding
 from gateway.adapters.postgres.tasks import PostgresTasks
 from gateway.adapters.rabbitmq.connection import Broker
-from gateway.adapters.rabbitmq.lanes import LanePublisher, RabbitLanes
+from gateway.adapters.rabbitmq.lanes import LanePublisher, LaneTopology, RabbitLanes
 from gateway.adapters.rabbitmq.management import open_management
 from gateway.adapters.rabbitmq.queues import RabbitQueues
 from gateway.adapters.rpc.audit import AuditRpc
@@ -60,6 +61,7 @@ from gateway.flow.restore import Restore
 from gateway.flow.security import Security, SignedReports, SignedSignals
 from gateway.flow.signal import SignalFlow
 from gateway.flow.standing import Expulsion, Shutting, Standing
+from gateway.ports.lanes import Publisher
 from gateway.settings import GatewaySettings
 from runtime.lifecycle import Backoff, end_within, part, run
 from runtime.logs import get_logger, setup_logs
@@ -259,6 +261,13 @@ def make_deliver(
     return Deliver(lanes, tasks, reports, security, contacts, timing, settings.lanes, clock, backoff, *news)
 
 
+def _publisher(settings: GatewaySettings, broker: Broker, lane: int) -> Publisher:
+    topology = LaneTopology(broker, settings.rabbitmq.queue_type)
+    if settings.rabbitmq.mqtt is None:
+        return LanePublisher(topology)
+    return MqttPublisher(settings.rabbitmq.mqtt, topology, f"orbital.gateway.{settings.name}.{lane}")
+
+
 def start_lanes(
     settings: GatewaySettings,
     group: asyncio.TaskGroup,
@@ -273,7 +282,7 @@ def start_lanes(
     detects: dict[str, Detect] = {}
     dispatches: dict[str, Dispatch] = {}
     for lane in sorted(settings.lanes):
-        publisher = LanePublisher(broker, settings.rabbitmq.queue_type)
+        publisher = _publisher(settings, broker, lane)
         dispatch = Dispatch(tasks, policy, publisher, signer, lane, claim=flow.claim_batch, message=flow.message_tasks)
         dispatches[str(lane)] = dispatch
         detects[str(lane)] = Detect(tasks, lane, flow.detect_batch, dispatch.wake.set)

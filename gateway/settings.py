@@ -29,6 +29,15 @@ class ManagementSettings(Section):
     password_file: Path = Field(description="File with the user's password")
 
 
+class MqttSettings(Section):
+    """The broker's MQTT listener, by mutual TLS, for publishing."""
+
+    address: str = Field(description="host:port")
+    ca_file: Path = Field(description="The authority of the broker's certificate, PEM")
+    cert_file: Path = Field(description="The gateway's certificate, whose SPIFFE ID is its account, PEM")
+    key_file: Path = Field(description="The key of that certificate")
+
+
 class RabbitMQSettings(Section):
     """The broker."""
 
@@ -39,6 +48,7 @@ class RabbitMQSettings(Section):
     virtual_host: str = Field("/", description="Virtual host")
     queue_type: str = Field("classic", pattern="classic|quorum", description="quorum on a cluster")
     management: ManagementSettings | None = None
+    mqtt: MqttSettings | None = Field(None, description="Tasks are published by MQTT, in place of AMQP")
 
 
 class BrokerAccessSettings(Section):

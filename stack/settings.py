@@ -45,6 +45,7 @@ class Stack(Section):
     regions: int | None = Field(
         None, ge=2, le=3, description="How many regions; without, as many as there were, or two"
     )
+    publish: str = Field("amqp", pattern="amqp|mqtt", description="How the gateway hands tasks to the broker")
     postgres_user: str = Field("nobody", description="Who PostgreSQL runs as when the stack is started by root")
     certificate_hours: float = Field(1.0, gt=0, description="Life of a certificate; renewed after two thirds of it")
     signing_days: float = Field(90.0, gt=0, description="Life of a signing key; the next begins after two thirds of it")

@@ -96,6 +96,8 @@ class Gateway(Server):
             "OPA__URL": f"http://{site.address(f'opa-{self.name}')}",
             "SIGNING_FILE": signing_file(site, "gateway"),
         }
+        if site.settings.publish == "mqtt":
+            settings |= self._mqtt()
         if self._role == "bulk":
             settings |= {"HTTP": site.layout.run / "gateway-http.sock", "BUNDLE": bundle(site)}
             settings |= {
@@ -116,6 +118,16 @@ class Gateway(Server):
     async def ready(self) -> bool:
         """Whether its gRPC server serves."""
         return await serves(self._socket)
+
+    def _mqtt(self) -> dict[str, object]:
+        """Where it publishes by MQTT, and whom it is there."""
+        identity = self.site.layout.identity("gateway") / "current"
+        return {
+            "RABBITMQ__MQTT__ADDRESS": self.site.address("mqtt"),
+            "RABBITMQ__MQTT__CA_FILE": self.site.authority(),
+            "RABBITMQ__MQTT__CERT_FILE": identity / "cert.pem",
+            "RABBITMQ__MQTT__KEY_FILE": identity / "key.pem",
+        }
 
     def _access(self) -> dict[str, object]:
         """Where the broker asks: of the process that waits for nothing else."""

@@ -38,7 +38,7 @@ from gateway.adapters.postgres.reports import PostgresReports
 from gateway.adapters.postgres.see import CONVERGED, CONVERGING, DRIFTING, PostgresSight
 from gateway.adapters.postgres.tasks import PostgresTasks
 from gateway.adapters.rabbitmq.connection import Broker
-from gateway.adapters.rabbitmq.lanes import LanePublisher, RabbitLanes
+from gateway.adapters.rabbitmq.lanes import LanePublisher, LaneTopology, RabbitLanes
 from gateway.domain.report import Regional
 from gateway.flow.desired import Desired
 from gateway.flow.detect import Detect
@@ -89,7 +89,7 @@ class Gateway:
 
     async def dispatch(self) -> None:
         for lane in range(3):
-            publisher = LanePublisher(self.broker, "classic")
+            publisher = LanePublisher(LaneTopology(self.broker, "classic"))
             while await Dispatch(self.tasks, self.policy, publisher, self.signer, lane, claim=100, message=2).step():
                 pass
             await publisher.close()

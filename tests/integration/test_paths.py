@@ -19,15 +19,16 @@ from orbital.v1.resource_pb2 import Resource, TenantSpec, Transport
 from orbital.v1.task_pb2 import Task, TaskBatch, TaskKind
 
 from gateway.adapters.broker.server import serve_access
+from gateway.adapters.mqtt.publisher import MqttPublisher
 from gateway.adapters.rabbitmq.connection import Broker as GatewayBroker
-from gateway.adapters.rabbitmq.lanes import LanePublisher, RabbitLanes, queue_name, session_name
+from gateway.adapters.rabbitmq.lanes import LanePublisher, LaneTopology, RabbitLanes, queue_name, session_name
 from gateway.adapters.rpc.services import serve
 from gateway.flow.deliver import Contacts, Deliver, LaneTiming
 from gateway.flow.security import Security
 from gateway.flow.standing import Standing
 from gateway.main import backoff, clock
-from gateway.ports.lanes import Parcel
-from gateway.settings import BrokerAccessSettings, RabbitMQSettings
+from gateway.ports.lanes import Parcel, Publisher
+from gateway.settings import BrokerAccessSettings, MqttSettings, RabbitMQSettings
 from region.adapters.amqp.inbound import AmqpInbound
 from region.adapters.broker import Broker, tls
 from region.adapters.journal.sqlite import SqliteJournal, open_journal
@@ -40,6 +41,7 @@ from region.flow.signals import Contact, LaneSignals
 from region.flow.transport import Choice, Inflow, News
 from region.ports.inbound import Inbound
 from region.ports.world import real
+from runtime.errors import Unavailable
 from runtime.lifecycle import Backoff
 from runtime.signatures import TASKS, Signer, region_identity
 from stack.secret_files import write_private
@@ -61,13 +63,13 @@ async def until(look: Callable[[], Awaitable[bool]], seconds: float = 15) -> Non
             await asyncio.sleep(0.05)
 
 
-def certify(place: Path, target: Path) -> None:
-    """A certificate of the region, by the stack's root."""
+def certify(place: Path, target: Path, identity: str) -> None:
+    """A certificate of this identity, by the stack's root."""
     key = ec.generate_private_key(ec.SECP256R1())
     root = x509.load_pem_x509_certificate((place / "identity" / "ca.pem").read_bytes())
     signing: Any = serialization.load_pem_private_key((place / "secrets" / "root-ca.key").read_bytes(), None)
     now = dt.datetime.now(dt.UTC)
-    name = x509.UniformResourceIdentifier(region_identity(REGION))
+    name = x509.UniformResourceIdentifier(identity)
     builder = x509.CertificateBuilder(root.subject, x509.Name([]), key.public_key(), x509.random_serial_number())
     builder = builder.not_valid_before(now - dt.timedelta(minutes=1)).not_valid_after(now + dt.timedelta(hours=1))
     signed = builder.add_extension(x509.SubjectAlternativeName([name]), critical=False).sign(signing, hashes.SHA256())
@@ -101,13 +103,18 @@ class World:
     keys: Keys
     broker: GatewayBroker
     amqp: Broker
+    mqtt: MqttSettings
     inbounds: dict[str, Inbound]
     tasks: FakeTasks = field(default_factory=FakeTasks)
     news: News = field(default_factory=News)
     running: AsyncExitStack = field(default_factory=AsyncExitStack)
 
-    async def publish(self, numbers: Sequence[int], signer: Signer | None = None) -> None:
-        publisher = LanePublisher(self.broker, "classic")
+    def publisher(self, by: str) -> Publisher:
+        topology = LaneTopology(self.broker, "classic")
+        return LanePublisher(topology) if by == "amqp" else MqttPublisher(self.mqtt, topology, "orbital.gateway.test.1")
+
+    async def publish(self, numbers: Sequence[int], signer: Signer | None = None, by: str = "amqp") -> None:
+        publisher = self.publisher(by)
         parcels = []
         for number in numbers:
             resource = Resource(name=f"tenants/t{number}", generation=1, tenant=TenantSpec())
@@ -155,16 +162,22 @@ class World:
 @pytest.fixture
 async def world(parts: tuple[Path, State], rabbitmq_settings: RabbitMQSettings, tmp_path: Path) -> AsyncIterator[World]:
     place, state = parts
-    certify(place, tmp_path)
-    identity = (place / "identity" / "ca.pem", tmp_path / "cert.pem", tmp_path / "key.pem")
+    own = tmp_path / "gateway"
+    own.mkdir()
+    certify(place, tmp_path, region_identity(REGION))
+    certify(place, own, "spiffe://orbital/gateway")
+    authority = place / "identity" / "ca.pem"
+    identity = (authority, tmp_path / "cert.pem", tmp_path / "key.pem")
+    listener = f"127.0.0.1:{state.ports['mqtt']}"
+    mqtt = MqttSettings(address=listener, ca_file=authority, cert_file=own / "cert.pem", key_file=own / "key.pem")
     amqp = Broker(f"127.0.0.1:{state.ports['amqps']}", *identity)
     inbounds: dict[str, Inbound] = {
         "amqp": AmqpInbound(amqp, REGION),
-        "mqtt": MqttInbound(Broker(f"127.0.0.1:{state.ports['mqtt']}", *identity), REGION, "3.1.1"),
+        "mqtt": MqttInbound(Broker(listener, *identity), REGION, "3.1.1"),
     }
     broker = GatewayBroker(rabbitmq_settings, "test", Backoff(random.random, first=0.05, most=0.2))
     keeping = asyncio.ensure_future(broker.run())
-    made = World(tmp_path, Keys.make(tmp_path), broker, amqp, inbounds)
+    made = World(tmp_path, Keys.make(tmp_path), broker, amqp, mqtt, inbounds)
     security = Security(made.tasks, made.tasks)
     deliver = Deliver(
         *(RabbitLanes(broker, "classic"), made.tasks, None, security, Contacts(made.tasks)),  # type: ignore[arg-type]
@@ -227,20 +240,27 @@ async def ready(world: World, path: str) -> None:
             pass
 
 
+@pytest.mark.parametrize("by", ["amqp", "mqtt"])
 @pytest.mark.parametrize("path", PATHS)
 async def test_what_is_published_arrives_once_though_the_region_was_away(
-    world: World, journal: SqliteJournal, tmp_path: Path, path: str
+    world: World, journal: SqliteJournal, tmp_path: Path, path: str, by: str
 ) -> None:
     await ready(world, path)
-    await world.publish([1, 2, 3])
+    await world.publish([1, 2, 3], by=by)
     async with world.reads(path, journal):
         await holds(journal, 1, 2, 3)
-        await world.publish([4, 5])
-        await holds(journal, 1, 2, 3, 4, 5)
+        await world.publish(range(4, 300), by=by)
+        await holds(journal, *range(1, 300))
     async with open_journal(tmp_path / "other.db") as other, world.reads(path, other):
         # All of it was acknowledged: a journal that knows nothing gets only what is new.
-        await world.publish([6])
-        await holds(other, 6)
+        await world.publish([300], by=by)
+        await holds(other, 300)
+
+
+async def test_what_no_broker_takes_is_not_published(world: World) -> None:
+    world.mqtt = world.mqtt.model_copy(update={"address": "127.0.0.1:1"})
+    with pytest.raises(Unavailable):
+        await world.publish([1], by="mqtt")
 
 
 @pytest.mark.parametrize("path", PATHS)

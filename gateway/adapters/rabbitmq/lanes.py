@@ -7,9 +7,9 @@ on lane 0 a queue for each path. What nobody asked for goes on to KEPT, and so t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractExchange, AbstractIncomingMessage, AbstractQueue
@@ -79,8 +79,15 @@ async def declare_queue(channel: AbstractChannel, region: str, lane: int, queue_
     return queue
 
 
-class LanePublisher:
-    """Implements `Publisher`: persistent messages, all of a call in flight at once, each confirmed."""
+class Lane(NamedTuple):
+    """A lane of a region."""
+
+    region: str
+    lane: int
+
+
+class LaneTopology:
+    """The exchanges and queues that tasks are published to, on a channel with confirms."""
 
     def __init__(self, broker: Broker, queue_type: str) -> None:
         self._broker = broker
@@ -88,30 +95,21 @@ class LanePublisher:
         self._open: AsyncExitStack | None = None
         self._channel: AbstractChannel | None = None
         self._exchange: AbstractExchange | None = None
-        self._declared: set[tuple[str, int]] = set()
+        self._declared: set[Lane] = set()
 
-    async def publish(self, parcels: Sequence[Parcel]) -> None:
-        """Return once the broker has confirmed all of them; raises Unavailable when it does not."""
-        try:
-            async with translated(), asyncio.timeout(CONFIRM_SECONDS):
-                exchange = await self._ready(parcels)
-                await asyncio.gather(*(_publish(exchange, parcel) for parcel in parcels))
-        except BaseException:
-            # Whatever was in flight is unknown: the next call begins with a channel of its own.
-            await self.close()
-            raise
-
-    async def _ready(self, parcels: Sequence[Parcel]) -> AbstractExchange:
-        if self._channel is None or self._channel.is_closed or self._exchange is None:
-            await self.close()
-            self._open = AsyncExitStack()
-            self._channel = await self._open.enter_async_context(self._broker.channel(confirms=True))
-            self._exchange = await declare_exchanges(self._channel)
-        for parcel in parcels:
-            if (parcel.region, parcel.lane) not in self._declared:
-                await declare_queue(self._channel, parcel.region, parcel.lane, self._queue_type)
-                self._declared.add((parcel.region, parcel.lane))
-        return self._exchange
+    async def prepare(self, lanes: Iterable[Lane]) -> AbstractExchange:
+        """The exchange to publish to, once the queues of these lanes are there; raises Unavailable."""
+        async with translated():
+            if self._channel is None or self._channel.is_closed or self._exchange is None:
+                await self.close()
+                self._open = AsyncExitStack()
+                self._channel = await self._open.enter_async_context(self._broker.channel(confirms=True))
+                self._exchange = await declare_exchanges(self._channel)
+            for lane in lanes:
+                if lane not in self._declared:
+                    await declare_queue(self._channel, *lane, self._queue_type)
+                    self._declared.add(lane)
+            return self._exchange
 
     async def close(self) -> None:
         """Give the channel up."""
@@ -122,6 +120,28 @@ class LanePublisher:
                 await opened.aclose()
             except (*LOST, type(unavailable())):
                 return
+
+
+class LanePublisher:
+    """Implements `Publisher`: persistent messages, all of a call in flight at once, each confirmed."""
+
+    def __init__(self, topology: LaneTopology) -> None:
+        self._topology = topology
+
+    async def publish(self, parcels: Sequence[Parcel]) -> None:
+        """Return once the broker has confirmed all of them; raises Unavailable when it does not."""
+        try:
+            async with translated(), asyncio.timeout(CONFIRM_SECONDS):
+                exchange = await self._topology.prepare(Lane(parcel.region, parcel.lane) for parcel in parcels)
+                await asyncio.gather(*(_publish(exchange, parcel) for parcel in parcels))
+        except BaseException:
+            # Whatever was in flight is unknown: the next call begins with a channel of its own.
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Give the channel up."""
+        await self._topology.close()
 
 
 async def _publish(exchange: AbstractExchange, parcel: Parcel) -> None:

@@ -113,6 +113,12 @@ gateway_may(request) if {
 	request.client_id == ""
 }
 
+# Where it publishes by MQTT.
+gateway_may(request) if {
+	request.about == "vhost"
+	startswith(request.client_id, "orbital.gateway.")
+}
+
 gateway_may(request) if {
 	request.about == "resource"
 	request.resource in {"queue", "exchange"}

@@ -79,6 +79,7 @@ test_the_gateway_does_what_is_orbitals if {
 	every change in [
 		{"about": "user"},
 		{"about": "vhost"},
+		{"about": "vhost", "client_id": "orbital.gateway.gateway-bulk.1"},
 		{"permission": "configure"},
 		{"resource": "exchange", "name": "orbital.tasks", "permission": "write"},
 		{"name": "mqtt-subscription-orbital.lane.1.eu10qos1", "permission": "write"},

@@ -1,0 +1,1 @@
+"""MQTT, as a way into the broker."""

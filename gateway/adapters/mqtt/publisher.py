@@ -1,0 +1,153 @@
+"""Tasks published by MQTT, where that is the only way into the broker; the lanes' queues are still made by AMQP."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Sequence
+from typing import Any
+
+from paho.mqtt.client import Client
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from gateway.adapters.rabbitmq.connection import unavailable
+from gateway.adapters.rabbitmq.lanes import CONFIRM_SECONDS, Lane, LaneTopology
+from gateway.ports.lanes import Parcel
+from gateway.settings import MqttSettings
+
+ANSWER_SECONDS = 10.0
+KEEPALIVE_SECONDS = 5
+AT_LEAST_ONCE = 1
+
+
+def topic(parcel: Parcel) -> str:
+    """What the broker makes the lane's routing key of."""
+    return f"lane/{parcel.lane}/{parcel.region}"
+
+
+class _Connection:
+    """One connection. The library's thread speaks to the broker; what it says is heard in the event loop."""
+
+    def __init__(self, settings: MqttSettings, name: str) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._connected: asyncio.Future[None] = self._loop.create_future()
+        self._confirmed: dict[int, asyncio.Future[None]] = {}
+        self._settings = settings
+        self.lost = False
+        self._client = Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=name,
+            clean_session=True,
+            protocol=MQTTProtocolVersion.MQTTv311,
+            reconnect_on_failure=False,
+        )
+        self._client.connect_timeout = ANSWER_SECONDS
+        # All of a call are in flight at once.
+        self._client.max_inflight_messages_set(0xFFFF)
+        self._client.on_connect = self._on_connect
+        self._client.on_publish = self._on_publish
+        self._client.on_disconnect = lambda *_: self._hear(self._lost)
+
+    async def connect(self) -> None:
+        """Raises Unavailable when the broker lets nobody in."""
+        settings = self._settings
+        host, _, port = settings.address.rpartition(":")
+        try:
+            context = ssl.create_default_context(cafile=str(settings.ca_file))
+            context.load_cert_chain(settings.cert_file, settings.key_file)
+            self._client.tls_set_context(context)
+            await asyncio.to_thread(self._client.connect, host, int(port), KEEPALIVE_SECONDS)
+        except (OSError, ValueError) as error:
+            raise unavailable() from error
+        self._client.loop_start()
+        async with asyncio.timeout(ANSWER_SECONDS):
+            await self._connected
+
+    async def publish(self, parcels: Sequence[Parcel]) -> None:
+        """Return once the broker has acknowledged all of them."""
+        waiting = [self._send(parcel) for parcel in parcels]
+        try:
+            await asyncio.gather(*waiting)
+        finally:
+            self._confirmed.clear()
+
+    def _send(self, parcel: Parcel) -> asyncio.Future[None]:
+        sent = self._client.publish(topic(parcel), parcel.body, AT_LEAST_ONCE)
+        if sent.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
+            raise unavailable()
+        # The answer is heard in this loop, and so not before this line.
+        confirmed = self._confirmed[sent.mid] = self._loop.create_future()
+        return confirmed
+
+    async def close(self) -> None:
+        """End the connection."""
+        self._client.disconnect()
+        await asyncio.to_thread(self._client.loop_stop)
+
+    def _on_connect(self, _client: Client, _: object, __: object, code: ReasonCode, ___: Properties | None) -> None:
+        self._hear(self._answered, code.is_failure)
+
+    def _on_publish(self, _client: Client, _: object, mid: int, *__: object) -> None:
+        self._hear(self._acknowledged, mid)
+
+    def _hear(self, tell: Any, *said: object) -> None:
+        self._loop.call_soon_threadsafe(tell, *said)
+
+    def _answered(self, failed: bool) -> None:  # what the broker said
+        if failed:
+            self._lost()
+        elif not self._connected.done():
+            self._connected.set_result(None)
+
+    def _acknowledged(self, mid: int) -> None:
+        confirmed = self._confirmed.get(mid)
+        if confirmed and not confirmed.done():
+            confirmed.set_result(None)
+
+    def _lost(self) -> None:
+        self.lost = True
+        for waiting in (self._connected, *self._confirmed.values()):
+            if not waiting.done():
+                waiting.set_exception(unavailable())
+                # Nobody may be waiting for it.
+                waiting.exception()
+
+
+class MqttPublisher:
+    """Implements `Publisher`: QoS 1, all of a call in flight at once, each acknowledged by the broker."""
+
+    def __init__(self, settings: MqttSettings, topology: LaneTopology, name: str) -> None:
+        self._settings = settings
+        self._topology = topology
+        self._name = name
+        self._connection: _Connection | None = None
+
+    async def publish(self, parcels: Sequence[Parcel]) -> None:
+        """See the port."""
+        try:
+            async with asyncio.timeout(CONFIRM_SECONDS):
+                await self._topology.prepare([Lane(parcel.region, parcel.lane) for parcel in parcels])
+                await (await self._connected()).publish(parcels)
+        except TimeoutError as error:
+            await self.close()
+            raise unavailable() from error
+        except BaseException:
+            # Whatever was in flight is unknown: the next call begins with a connection of its own.
+            await self.close()
+            raise
+
+    async def _connected(self) -> _Connection:
+        if self._connection is None or self._connection.lost:
+            await self.close()
+            self._connection = _Connection(self._settings, self._name)
+            await self._connection.connect()
+        return self._connection
+
+    async def close(self) -> None:
+        """Give the connection up, and what the lanes were declared by."""
+        opened, self._connection = self._connection, None
+        if opened is not None:
+            await opened.close()
+        await self._topology.close()
