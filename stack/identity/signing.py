@@ -17,7 +17,7 @@ log = get_logger(__name__)
 
 DAY = 86_400.0
 LOOK_EVERY = 5.0
-# A new key waits until every policy engine can have the bundle that it is in, but at most a twentieth of its life.
+# A new key waits until every policy engine can have the bundle that it is in, but at most a fifth of its life.
 LEAD_SECONDS = 60.0
 
 
@@ -63,7 +63,7 @@ class SigningKeys(Step):
             path = signing_file(self.site, name)
             path.parent.mkdir(mode=0o700, exist_ok=True)
             known = KeyFile.load(path.read_bytes()) if path.exists() else KeyFile(owner, ())
-            fresh = known.rotated(time.time(), life, min(LEAD_SECONDS, life / 20))
+            fresh = known.rotated(time.time(), life, min(LEAD_SECONDS, life / 5))
             if fresh is not known:
                 write_private(path, fresh.dump().decode())
                 log.info("signing keys changed", owner=owner, keys=[each.key_id for each in fresh.keys])
