@@ -63,7 +63,8 @@ def test_a_forgery_is_found_offline_and_named(world: World, export: Path, tmp_pa
     lines = export.read_bytes().splitlines(keepends=True)
     first = next(index for index, line in enumerate(lines) if b'"sequence": 3,' in line)
     if forgery == "altered":
-        lines[first] = lines[first].replace(b'\\"region\\"', b'\\"regiom\\"').replace(b'"kind": "a', b'"kind": "b')
+        record = json.loads(lines[first])
+        lines[first] = json.dumps(record | {"body": f"{record['body'][:-1]} }}"}).encode() + b"\n"
         message = b"Record #3 altered"
     elif forgery == "removed":
         del lines[first]
