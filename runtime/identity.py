@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from runtime.private_files import write_private
+
 KEPT_VERSIONS = 2
-
-
-def write_private(path: Path, content: str) -> None:
-    """Replace the file whole, for its owner alone."""
-    beside = path.with_name(f".{path.name}.new")
-    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
 
 
 def swap(place: Path, files: Mapping[str, str]) -> None:

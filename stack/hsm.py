@@ -15,6 +15,8 @@ from typing import Any
 import pkcs11
 from pkcs11 import Attribute, GCMParams, KeyType, Mechanism, MechanismFlag, ObjectClass
 
+from runtime.private_files import write_private
+
 ROOT_LABEL = "orbital-region-root"
 _LABEL_BYTES = 32
 _NONCE_BYTES = 12
@@ -90,15 +92,6 @@ def _checked(answer: int, function: str) -> None:
         raise RuntimeError(f"{function} answered 0x{answer:x}")
 
 
-def _write_private(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.new")
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.rename(path)
-
-
 def main() -> None:
     """`make`: token, root key, and a wrapped seal key if there is none; `unwrap`: the seal key into a private file."""
     parser = argparse.ArgumentParser(prog="stack.hsm")
@@ -114,9 +107,9 @@ def main() -> None:
     if chosen.action == "make":
         make_token(chosen.library, chosen.token, chosen.officer_pin_file.read_text().strip(), pin)
         if not chosen.wrapped.exists():
-            _write_private(chosen.wrapped, wrap(chosen.library, chosen.token, pin, os.urandom(32)))
+            write_private(chosen.wrapped, wrap(chosen.library, chosen.token, pin, os.urandom(32)))
     else:
-        _write_private(chosen.to, unwrap(chosen.library, chosen.token, pin, chosen.wrapped.read_bytes()))
+        write_private(chosen.to, unwrap(chosen.library, chosen.token, pin, chosen.wrapped.read_bytes()))
 
 
 if __name__ == "__main__":

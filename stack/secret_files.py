@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from pathlib import Path
 
+from runtime import private_files
+
 
 def write_private(path: Path, content: str | bytes) -> None:
-    """Put `content` at `path`, readable by us alone, whole or not at all."""
+    """Put `content` at `path`, readable by us alone, whole or not at all; its directory is made."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(content.encode() if isinstance(content, str) else content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.rename(path)
+    private_files.write_private(path, content)
 
 
 def kept_secret(path: Path, characters: int = 32) -> str:

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import click
 
+from console.cli.asking import checked_reason, typed_again
 from console.cli.failure import Exit, Failure
 from console.cli.options import Target, connection_options, output_option, timeout_option
 from console.cli.render import count, say, write
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from orbital.v1.registry_pb2 import KillResponse
 
     from console.cli.connection import Connection
-
-REASON = 500
 
 
 @click.command()
@@ -38,9 +37,7 @@ def kill(tenant: str, reason: str, yes: bool, wait: bool, timeout: float, output
 
     from console.cli.connection import connect
 
-    if not 0 < len(reason.strip()) <= REASON:
-        raise Failure(f"--reason has {len(reason.strip())} characters; expected 1 to {REASON}.", Exit.USAGE)
-    request = KillRequest(tenant=tenant, reason=reason.strip(), request_id=uuid4().hex)
+    request = KillRequest(tenant=tenant, reason=checked_reason(reason), request_id=uuid4().hex)
     with connect(target) as connection:
         known = _show_radius(connection, request)
         if not yes and sys.stdin.isatty():
@@ -113,9 +110,7 @@ def _unknown(connection: Connection, tenant: str) -> str:
 def _confirm(tenant: str, *, known: bool) -> None:
     if not known:
         say("Revoking is possible all the same.")
-    typed = click.prompt(f"Type {tenant} to revoke it everywhere", default="", show_default=False, err=True)
-    if typed != tenant:
-        raise Failure(f'"{typed}" is not "{tenant}". Nothing was done.')
+    typed_again(tenant, "revoke it everywhere")
 
 
 def _model(tenant: str, response: KillResponse) -> dict[str, Any]:

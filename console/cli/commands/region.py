@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from pathlib import Path
@@ -10,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from console.cli.failure import Exit, Failure
+from console.cli.asking import typed_again
+from console.cli.failure import Exit
 from console.cli.options import Target, connection_options, output_option
 from console.cli.render import Column, count, say, table, write
 
@@ -75,12 +75,13 @@ def enrol(region: str, to: Path | None, output: str, target: Target) -> None:
 
     from console.cli.connection import connect
     from console.cli.moments import iso
+    from runtime.private_files import write_private
 
     with connect(target) as connection:
         answer = connection.call(connection.enrolment.Invite, InviteRequest(region=region))
     ends_at = iso(answer.expire_time)
     if to is not None:
-        _write_secret(to, answer.token)
+        write_private(to, answer.token)
     if output != "table":
         write({"region": region, "token": None if to else answer.token, "ends_at": ends_at}, output)
         return
@@ -106,9 +107,7 @@ def revoke(region: str, reason: str, yes: bool, output: str, target: Target) -> 
     from console.cli.moments import iso
 
     if not yes and sys.stdin.isatty():
-        typed = click.prompt(f"Type {region} to revoke its identity", default="", show_default=False, err=True)
-        if typed != region:
-            raise Failure(f'"{typed}" is not "{region}". Nothing was done.')
+        typed_again(region, "revoke its identity")
     with connect(target) as connection:
         answer = connection.call(connection.enrolment.Revoke, RevokeRequest(region=region, reason=reason))
     if output != "table":
@@ -118,14 +117,6 @@ def revoke(region: str, reason: str, yes: bool, output: str, target: Target) -> 
         click.echo(f"{region} had been revoked before. Nothing changed.")
     else:
         click.echo(f"Revoked {region}. It comes back by a new enrolment: orbital region enrol {region}")
-
-
-def _write_secret(path: Path, secret: str) -> None:
-    """Replace the file whole, so that nobody reads half of it."""
-    beside = path.with_name(f".{path.name}.new")
-    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(secret)
-    beside.replace(path)
 
 
 def look(connection: Connection, region: str) -> list[Finding]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from console.cli.asking import checked_reason, typed_again
 from console.cli.failure import Exit, Failure
 from console.cli.options import Target, connection_options, output_option, timeout_option
 from console.cli.render import count, say, write
@@ -14,8 +15,6 @@ from console.cli.render import count, say, write
 if TYPE_CHECKING:
     from console.cli.connection import Connection
     from console.cli.rows import Row
-
-REASON = 500
 
 
 @click.command()
@@ -31,7 +30,7 @@ def restore(tenant: str, reason: str, dry_run: bool, output: str, target: Target
     from console.cli import rows
     from console.cli.connection import connect
 
-    request = AskRestorationRequest(tenant=tenant, reason=_checked(reason), validate_only=dry_run)
+    request = AskRestorationRequest(tenant=tenant, reason=checked_reason(reason), validate_only=dry_run)
     with connect(target) as connection:
         answer = connection.call(connection.restore.AskRestoration, request)
         asked = rows.restoration(answer.restoration)
@@ -63,9 +62,7 @@ def approve(id_: str, yes: bool, wait: bool, timeout: float, output: str, target
         if asked["state"] == "open":
             say(_radius(asked))
         if not yes and sys.stdin.isatty():
-            typed = click.prompt(f"Type {asked['tenant']} to restore it", default="", show_default=False, err=True)
-            if typed != asked["tenant"]:
-                raise Failure(f'"{typed}" is not "{asked["tenant"]}". Nothing was done.')
+            typed_again(asked["tenant"], "restore it")
         answer = connection.call(connection.restore.ApproveRestoration, ApproveRestorationRequest(id=id_))
         _print(rows.restoration(answer.restoration), output)
         if wait:
@@ -87,16 +84,10 @@ def decline(id_: str, reason: str, output: str, target: Target) -> None:
     from console.cli import rows
     from console.cli.connection import connect
 
-    request = DeclineRestorationRequest(id=id_, reason=_checked(reason))
+    request = DeclineRestorationRequest(id=id_, reason=checked_reason(reason))
     with connect(target) as connection:
         answer = connection.call(connection.restore.DeclineRestoration, request)
         _print(rows.restoration(answer.restoration), output)
-
-
-def _checked(reason: str) -> str:
-    if not 0 < len(reason.strip()) <= REASON:
-        raise Failure(f"--reason has {len(reason.strip())} characters; expected 1 to {REASON}.", Exit.USAGE)
-    return reason.strip()
 
 
 def _one(connection: Connection, identity: str) -> Row:

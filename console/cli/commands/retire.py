@@ -8,11 +8,11 @@ from uuid import uuid4
 
 import click
 
+from console.cli.asking import checked_reason, typed_again
 from console.cli.failure import Exit, Failure
 from console.cli.options import Target, connection_options, output_option, timeout_option
 from console.cli.render import count, say, write
 
-REASON = 500
 EDGE_POLICIES = "edge-policies"
 WORDS = ("tenants", "systems", "services")
 
@@ -45,10 +45,9 @@ def retire(
 
     from console.cli.connection import connect
 
-    if not 0 < len(reason.strip()) <= REASON:
-        raise Failure(f"--reason has {len(reason.strip())} characters; expected 1 to {REASON}.", Exit.USAGE)
+    text = checked_reason(reason)
     request = RetireRequest(
-        names=[full_name(name) for name in names], reason=reason.strip(), request_id=uuid4().hex, validate_only=True
+        names=[full_name(name) for name in names], reason=text, request_id=uuid4().hex, validate_only=True
     )
     with connect(target) as connection:
         response = connection.call(connection.registry.Retire, request)
@@ -81,9 +80,7 @@ def full_name(name: str) -> str:
 def _confirm(response: Any) -> None:
     for change in response.changes:
         say(f"- {change.name}  ({count(change.regions, 'region')})")
-    typed = click.prompt("Type purge to destroy these keys everywhere", default="", show_default=False, err=True)
-    if typed != "purge":
-        raise Failure(f'"{typed}" is not "purge". Nothing was done.')
+    typed_again("purge", "destroy these keys everywhere")
 
 
 def _print(response: Any, output: str, *, dry_run: bool) -> None:

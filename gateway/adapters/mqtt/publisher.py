@@ -16,6 +16,7 @@ from gateway.adapters.rabbitmq.connection import unavailable
 from gateway.adapters.rabbitmq.lanes import CONFIRM_SECONDS, Lane, LaneTopology
 from gateway.ports.lanes import Parcel
 from gateway.settings import MqttSettings
+from runtime.identity import of_one_version
 
 ANSWER_SECONDS = 10.0
 KEEPALIVE_SECONDS = 5
@@ -56,7 +57,8 @@ class _Connection:
         host, _, port = settings.address.rpartition(":")
         try:
             context = ssl.create_default_context(cafile=str(settings.ca_file))
-            context.load_cert_chain(settings.cert_file, settings.key_file)
+            certificate, key = of_one_version(settings.cert_file, settings.key_file)
+            context.load_cert_chain(certificate, key)
             self._client.tls_set_context(context)
             await asyncio.to_thread(self._client.connect, host, int(port), KEEPALIVE_SECONDS)
         except (OSError, ValueError) as error:

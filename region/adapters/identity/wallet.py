@@ -10,7 +10,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from orbital.v1 import enrolment_pb2
 
 from runtime.errors import Stalled
-from runtime.identity import swap, write_private
+from runtime.identity import swap
+from runtime.private_files import write_private
 
 PEM = serialization.Encoding.PEM
 
