@@ -52,3 +52,21 @@ async def test_pending_tasks_are_found_by_their_index(pool: Pool) -> None:
     await pool.execute("ANALYZE task")
     lines = await pool.fetch(f"EXPLAIN (COSTS OFF) {SQL['claim']}", 2, 100)
     assert "Index Scan using task_pending" in "\n".join(line[0] for line in lines)
+
+
+async def test_what_became_due_together_is_driven_parents_first_by_its_index(pool: Pool) -> None:
+    await pool.execute(
+        "WITH made AS (INSERT INTO resource (name, kind, body, generation, effect_generation, correlation_id)"
+        "     SELECT 'tenants/t' || i, 2, '', 1, 1, 'c' FROM generate_series(1, 5000) AS i RETURNING id)"
+        " INSERT INTO placement (resource_id, region, task_kind, lane, desired_generation, correlation_id)"
+        " SELECT id, 'eu10', 1, 1, 1, 'c' FROM made ORDER BY random()"
+    )
+    await pool.execute("ANALYZE resource, placement")
+    async with pool.acquire() as connection, connection.transaction():
+        found = await connection.fetch(SQL["drifts"], 1, 300)
+        lines = await connection.fetch(f"EXPLAIN (COSTS OFF) {SQL['drifts']}", 1, 300)
+    first = await pool.fetch("SELECT id FROM resource ORDER BY id LIMIT 300")
+    assert [row["resource_id"] for row in found] == [row["id"] for row in first]
+    plan = "\n".join(line[0] for line in lines)
+    assert "Index Scan using placement_due" in plan
+    assert "Sort" not in plan, plan

@@ -10,7 +10,7 @@ WHERE p.desired_generation > p.observed_generation
     AND (p.attempt = 0 OR EXISTS (
         SELECT 1 FROM contact AS c
         WHERE c.region = p.region AND c.lane = p.lane AND c.open AND c.contacted_at > now() - interval '10 seconds'))
-ORDER BY p.due_at
+ORDER BY p.due_at, p.resource_id
 LIMIT $2
 FOR NO KEY UPDATE OF p SKIP LOCKED;
 
