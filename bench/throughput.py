@@ -71,8 +71,10 @@ def open_registry(state: dict[str, Any]) -> Iterator[RegistryServiceStub]:
 
 
 def _tenant(index: int, regions: list[str], mark: str) -> Resource:
+    # A tenant stays where it was declared: those of one region are others than those of all.
+    family = "bench" if len(regions) > 1 else f"bench-{regions[0]}"
     spec = TenantSpec(display_name=f"Bench {index}", placement=Selector(regions=regions))
-    return Resource(name=f"tenants/bench-{index:06}", labels={"mark": mark}, tenant=spec)
+    return Resource(name=f"tenants/{family}-{index:06}", labels={"mark": mark}, tenant=spec)
 
 
 def change_labels(stub: RegistryServiceStub, regions: list[str], tenants: int, mark: str) -> None:

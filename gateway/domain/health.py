@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from orbital.v1 import flag_pb2 as pb
 
 # A checker is silent when it has broken its promise to speak so many times in a row, and a little more.
-MISSED, GRACE_SECONDS = 3.0, 0.5
+MISSED, GRACE_SECONDS = 2.0, 0.8
 # A store that takes longer holds signals up: whoever is not heard meanwhile is not silent.
 SLOW_SECONDS = 1.0
 HEALTHY = pb.HEALTH_STATUS_HEALTHY

@@ -12,8 +12,8 @@ from checker.domain.statistics import Snapshot, read
 from checker.ports.probe import About, Look
 from runtime.errors import Unavailable
 
-# At one look a second, three seconds of statistics.
-WINDOW = 4
+# At one look a second, two seconds of statistics: what is over is forgotten within three.
+WINDOW = 3
 
 
 class EnvoyProbe(Look):

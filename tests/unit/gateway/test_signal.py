@@ -132,5 +132,5 @@ def test_listening_begins_anew_after_what_held_signals_up() -> None:
     assert listening.seconds(71.0) == pytest.approx(0.9)
 
 
-def test_a_checker_that_speaks_every_second_is_silent_after_three_and_a_half() -> None:
-    assert silence(1.0) == 3.5
+def test_a_checker_that_speaks_every_second_is_silent_before_three() -> None:
+    assert silence(1.0) == 2.8
