@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field, replace
 
+from checker.domain.cause import causes
 from checker.domain.sample import Finding, Sample, Status
 
 
@@ -16,8 +17,8 @@ class Rule:
     clear_after: int = 2
     # Without a newer sample than this, nothing is known.
     stale: float = 5.0
-    # So many changes between healthy and not, for one reason, within so long are flapping; fewer than two end it. For
-    # several reasons it takes twice as many: a part that suffers from several others in turn does not flap itself.
+    # So many changes between healthy and not within so long are flapping; fewer than two end it. What other parts
+    # explain is counted for each reason by itself: whoever suffers from several of them in turn does not flap itself.
     flap_changes: int = 5
     flap_seconds: float = 40.0
 
@@ -33,7 +34,7 @@ class Window:
     # Samples in a row whose status and reason differ from the confirmed ones, and when the first of them was taken.
     differing: int = 0
     differing_since: float = 0.0
-    # When it changed between healthy and not, and what the trouble was that came or went.
+    # When it changed between healthy and not, and the trouble that came or went: see _trouble.
     changes: tuple[tuple[float, str], ...] = ()
     flapping: bool = False
     flapping_since: float = 0.0
@@ -89,19 +90,20 @@ def _confirm(window: Window, finding: Finding, begun: float) -> Window:
         # Another reason for the same trouble does not make it younger.
         since=begun if crossed else window.since,
         differing=0,
-        changes=(*window.changes, (begun, _trouble(before, finding))) if crossed else window.changes,
+        changes=(*window.changes, (begun, _trouble(window.component, before, finding))) if crossed else window.changes,
         worst=window.worst if finding.status is Status.HEALTHY else finding,
     )
 
 
-def _trouble(before: Finding | None, after: Finding) -> str:
-    return after.reason or (before.reason if before is not None else "")
+def _trouble(component: str, before: Finding | None, after: Finding) -> str:
+    """The reason where another part explains it; whatever is its own is one trouble."""
+    reason = after.reason or (before.reason if before is not None else "")
+    return reason if causes(component, reason) else ""
 
 
 def _flap(window: Window, now: float, rule: Rule) -> Window:
     recent = tuple((at, trouble) for at, trouble in window.changes if now - at <= rule.flap_seconds)
     most = max(Counter(trouble for _at, trouble in recent).values(), default=0)
-    begins = most >= rule.flap_changes or len(recent) >= 2 * rule.flap_changes
-    flapping = begins or (window.flapping and len(recent) >= 2)
+    flapping = most >= rule.flap_changes or (window.flapping and len(recent) >= 2)
     since = window.flapping_since if window.flapping else (recent[0][0] if recent else now)
     return replace(window, changes=recent, flapping=flapping, flapping_since=since)

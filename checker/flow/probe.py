@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
+from checker.domain.cause import causes
 from checker.domain.sample import Finding, Status, healthy
 from checker.flow.aggregate import Board
 from checker.ports.control import World
@@ -79,6 +81,8 @@ class Rounds:
         again = self._board.add(about.component, replace(finding, values=(*finding.values, taken)))
         self._under_way.discard(about.name)
         self._plan(about.name, SOON if again else about.period)
+        if again:
+            self._hurry(causes(about.component, finding.reason))
 
     async def _look(self, probe: Probe) -> Finding:
         about = probe.about
@@ -96,6 +100,12 @@ class Rounds:
         except Exception as error:
             log.error("probe failed", probe=about.name, error=type(error).__name__, exc_info=error)
             return Finding(Status.UNKNOWN, "PROBE_FAILED", f"The probe {about.name} failed: {type(error).__name__}.")
+
+    def _hurry(self, components: AbstractSet[str]) -> None:
+        """Look at once at what would explain the trouble just seen, so that people are told the cause, not effects."""
+        for name, probe in self._probes.items():
+            if probe.about.component in components:
+                self._due[name] = min(self._due[name], self._world.steady())
 
     def _plan(self, name: str, seconds: float) -> None:
         wait = seconds * (1 + JITTER * (2 * self._world.random() - 1))

@@ -3,7 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from checker.domain.flag import EDGE_AWAY, FOLDS, POLICY, Evidence, Flag, Severity, fold, judge, region_status
+from checker.domain.cause import EDGE_AWAY, FOLDS
+from checker.domain.flag import POLICY, Evidence, Flag, Severity, fold, judge, region_status
 from checker.domain.sample import Finding, Sample, Status, healthy, worst
 from checker.domain.window import Rule, Window, observe
 

@@ -24,8 +24,8 @@ WORLD = World(time.time, time.monotonic, random.Random(1).random)
 
 
 class FakeProbe(Look):
-    def __init__(self, name="hsm", timeout=0.05):
-        self.about = About(name, name, "health", "HSM_UNREACHABLE", 0.02, timeout)
+    def __init__(self, name="hsm", timeout=0.05, period=0.02):
+        self.about = About(name, name, "health", "HSM_UNREACHABLE", period, timeout)
         self.answer = healthy()
         self.error = None
         self.hangs = False
@@ -150,6 +150,21 @@ async def test_a_part_that_does_not_answer_is_flagged_and_clears(parts, fault):
         await until(lambda: reasons(board) == [wanted])
         probe.hangs, probe.error = False, None
         await until(lambda: reasons(board) == [])
+
+
+async def test_what_would_explain_new_trouble_is_looked_at_at_once():
+    effect, cause, other = FakeProbe("openbao"), FakeProbe("envoy", period=3600), FakeProbe("disk", period=3600)
+    board = Board(["openbao", "envoy", "disk"], Rule(), WORLD)
+    async with running(Rounds("eu10", [effect, cause, other], FakePolicy(), board, WORLD)):
+        await until(board.seen_all)
+        effect.error = Unavailable("away", reason="SIDECAR_UNREACHABLE")
+        cause.error = Unavailable("away", reason="ENVOY_UNREACHABLE")
+        await until(lambda: reasons(board) == ["ENVOY_UNREACHABLE"])
+        assert other.looks == 1
+        # Once it is known, the cause keeps its own pace.
+        looks = cause.looks
+        await asyncio.sleep(0.5)
+        assert cause.looks == looks
 
 
 async def test_flags_are_signalled_at_once_and_kept_while_the_control_plane_is_away(parts):

@@ -1,6 +1,7 @@
 """Hysteresis, staleness and flapping, for any sequence of samples."""
 
 import random
+from collections.abc import Sequence
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -92,15 +93,25 @@ def test_a_part_that_alternates_is_flapping_and_then_quiet():
     assert status(window, 219 * 0.5, RULE) is Status.HEALTHY
 
 
-def test_a_part_that_suffers_from_several_others_in_turn_does_not_flap():
-    window = Window("part")
-    for round_ in range(3):
-        other = Finding(Status.DEGRADED, f"OTHER_{round_}", "Another is away.")
+def alternating(component: str, reasons: Sequence[str]) -> Window:
+    """Five seconds of health, and five of trouble for the next of the reasons, and so on."""
+    window = Window(component)
+    for round_, reason in enumerate(reasons):
+        trouble = Finding(Status.DEGRADED, reason, "It is not as it should be.")
         for index in range(20):
-            at = round_ * 10 + index * 0.5
-            window = observe(window, Sample("part", at, other if index >= 10 else GOOD), RULE)
-    assert len(window.changes) == 5
-    assert not window.flapping
+            sample = Sample(component, round_ * 10 + index * 0.5, trouble if index >= 10 else GOOD)
+            window = observe(window, sample, RULE)
+    return window
+
+
+def test_a_part_that_suffers_from_several_others_in_turn_does_not_flap():
+    several = ("GATEWAY_CONNECT_FAILED", "OPENBAO_CONNECT_FAILED", "REGION_CONNECT_FAILED", "OPA_CONNECT_FAILED")
+    assert not alternating("envoy", several).flapping
+    assert alternating("envoy", several[:1] * 4).flapping
+
+
+def test_a_part_that_alternates_for_reasons_of_its_own_flaps():
+    assert alternating("openbao", ("OPENBAO_UNREACHABLE", "OPENBAO_SEALED", "OPENBAO_STANDBY", "SLOW")).flapping
 
 
 def test_an_hour_of_health_with_now_and_then_a_slow_answer_raises_nothing():
