@@ -14,9 +14,8 @@ import click
 import grpc
 from orbital.v1.policy_pb2 import Engine, ListEnginesRequest, ListEnginesResponse
 from orbital.v1.policy_pb2_grpc import PolicyServiceStub
-from rich.console import Console
-from rich.table import Table
 
+from console.cli.render import Column, table
 from runtime.bundle import kinds
 from runtime.errors import Invalid, Stalled
 from runtime.rpc import OPTIONS, from_rpc_error
@@ -171,13 +170,17 @@ def status(place: Path, output: str) -> None:
 
 
 def _show(rows: list[dict[str, Any]]) -> None:
-    table = Table(box=None, header_style="bold")
-    columns = ("engine", "revision", "current", "since", "made", "received", "lost", "error")
-    for column in columns:
-        table.add_column(column.upper())
-    for row in rows:
-        table.add_row(*(str(row[column]) for column in columns))
-    Console().print(table)
+    columns = [
+        Column("ENGINE", "engine"),
+        Column("REVISION", "revision", form="short"),
+        Column("CURRENT", "current"),
+        Column("SINCE", "since", form="age"),
+        Column("MADE", "made", form="number"),
+        Column("RECEIVED", "received", form="number"),
+        Column("LOST", "lost", form="number"),
+        Column("ERROR", "error"),
+    ]
+    table(rows, columns)
 
 
 def _engines(service: PolicyServiceStub) -> ListEnginesResponse:
