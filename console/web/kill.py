@@ -11,7 +11,6 @@ from uuid import uuid4
 from aiohttp import web
 from orbital.v1 import registry_pb2 as registry
 from orbital.v1.receipt_pb2 import GetProofRequest
-from orbital.v1.resource_pb2 import LINK_STATE_UNLINKED
 
 from console.cli import rows
 from console.web.console import CONSOLE, Console, routes
@@ -146,26 +145,14 @@ async def revoke(request: web.Request) -> web.Response:
 async def _revoke(request: web.Request, found: Aim, reason: str, request_id: str) -> str:
     console, person = request.app[CONSOLE], request[WHO]
     api, call = console.gateway.registry, console.gateway.call
-    if not found.link:
-        asked = registry.KillRequest(tenant=found.tenant, reason=reason, request_id=request_id)
-        return str((await call(person, api.Kill, asked)).correlation_id)
-    changed = await _unlinked(console, person, found)
-    declared = registry.DeclareRequest(resources=[changed], request_id=request_id)
-    return str((await call(person, api.Declare, declared)).correlation_id)
-
-
-async def _unlinked(console: Console, person: Person, found: Aim) -> Any:
-    name = f"tenants/{found.tenant}/links/{found.link}"
-    api = console.gateway.registry
-    resource = await console.gateway.call(person, api.GetResource, registry.GetResourceRequest(name=name))
-    resource.link.state = LINK_STATE_UNLINKED
-    return resource
+    asked = registry.KillRequest(tenant=found.tenant, link=found.link, reason=reason, request_id=request_id)
+    return str((await call(person, api.Kill, asked)).correlation_id)
 
 
 async def _radius(request: web.Request, found: Aim) -> Radius:
     console, person = request.app[CONSOLE], request[WHO]
     try:
-        radius = await (_radius_of_link if found.link else _radius_of_tenant)(console, person, found)
+        radius = await _reach(console, person, found)
         await _complete(console, person, radius, found)
     except (NotFound, Denied, Invalid):
         raise
@@ -174,23 +161,18 @@ async def _radius(request: web.Request, found: Aim) -> Radius:
     return radius
 
 
-async def _radius_of_tenant(console: Console, person: Person, found: Aim) -> Radius:
-    asked = registry.KillRequest(tenant=found.tenant, reason="Only asked what it would reach", validate_only=True)
-    answer = await console.gateway.call(person, console.gateway.registry.Kill, asked)
-    return Radius(list(answer.regions), answer.services, answer.links, already=answer.already_killed)
-
-
-async def _radius_of_link(console: Console, person: Person, found: Aim) -> Radius:
+async def _reach(console: Console, person: Person, found: Aim) -> Radius:
     api, call = console.gateway.registry, console.gateway.call
-    changed = await _unlinked(console, person, found)
-    answer = await call(person, api.Declare, registry.DeclareRequest(resources=[changed], validate_only=True))
-    placed = registry.ListPlacementsRequest(filter=registry.PlacementFilter(resource=changed.name), page_size=5000)
-    regions = sorted(one.region for one in (await call(person, api.ListPlacements, placed)).placements)
-    services = [
-        one for one in await listed(console, person, "service", found.tenant) if one["system"] == changed.link.system
-    ]
-    already = all(one.action == registry.CHANGE_ACTION_NONE for one in answer.changes)
-    return Radius(regions, len(services), 1, already=already, system=changed.link.system)
+    asked = registry.KillRequest(
+        tenant=found.tenant, link=found.link, reason="Only asked what it would reach", validate_only=True
+    )
+    answer = await call(person, api.Kill, asked)
+    radius = Radius(list(answer.regions), answer.services, answer.links, already=answer.already_killed)
+    if found.link:
+        name = f"tenants/{found.tenant}/links/{found.link}"
+        link = await call(person, api.GetResource, registry.GetResourceRequest(name=name))
+        radius.system = link.link.system
+    return radius
 
 
 async def _complete(console: Console, person: Person, radius: Radius, found: Aim) -> None:

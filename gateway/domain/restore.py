@@ -13,7 +13,7 @@ LINKED, UNLINKED = LinkState.LINK_STATE_LINKED, LinkState.LINK_STATE_UNLINKED
 
 
 def killed(stored: Mapping[str, Stored]) -> dict[int, Wanted]:
-    """The tenant and its Links, by identity: killed, remembering which Links were linked, and unlinked."""
+    """The tenant and its Links, or Links alone, by identity: killed, remembering which were linked; and unlinked."""
     result: dict[int, Wanted] = {}
     for item in stored.values():
         after = _copy(item)

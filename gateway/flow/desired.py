@@ -12,7 +12,7 @@ from orbital.v1.registry_pb2 import (
     RetireRequest,
     RetireResponse,
 )
-from orbital.v1.resource_pb2 import Resource, TenantState
+from orbital.v1.resource_pb2 import LinkState, Resource, TenantState
 
 from gateway.domain.change import Plan, Stored, plan
 from gateway.domain.resource import parse_name
@@ -74,32 +74,57 @@ class Desired:
             return answer
 
     async def kill(self, request: KillRequest, caller: Caller) -> KillResponse:
-        """Unlink every Link of a tenant in every region; killing a killed tenant changes nothing."""
+        """Unlink one Link of a tenant, or every one, in every region; killing what is killed changes nothing."""
         check_name(request.tenant, "tenant")
+        if request.link:
+            check_name(request.link, "link")
         check_length(len(request.request_id), 0, MAX_REQUEST_ID, "request_id")
         if not request.validate_only:
             check_length(len(request.reason.strip()), 1, 500, "reason")
         async with self._store.killing() as tenancy:
-            what = f"kill {request.tenant}"
+            what = f"kill {request.tenant}/{request.link}" if request.link else f"kill {request.tenant}"
             known = await tenancy.answered(caller.principal, request.request_id, what)
             if known is not None:
                 return KillResponse.FromString(known)
-            stored = await tenancy.locked(request.tenant)
-            tenant = stored.get(f"tenants/{request.tenant}")
-            if tenant is None:
-                raise NotFound(f"No tenant {request.tenant!r}", reason="UNKNOWN_TENANT", field="tenant")
-            if tenant.resource.retired:
-                raise Precondition(f"The tenant {request.tenant!r} was retired", reason="RETIRED", field="tenant")
-            stored = {name: item for name, item in stored.items() if not item.resource.retired}
-            services, regions = await tenancy.reach(request.tenant)
-            answer = KillResponse(services=services, regions=regions, links=len(stored) - 1)
-            answer.already_killed = tenant.resource.tenant.state == TenantState.TENANT_STATE_KILLED
+            aimed = _aimed(await tenancy.locked(request.tenant), request)
+            links = [item.resource.link for item in aimed.values() if item.resource.HasField("link")]
+            system = f"tenants/{request.tenant}/systems/{links[0].system}" if request.link else ""
+            services, regions = await tenancy.reach(request.tenant, system)
+            answer = KillResponse(services=services, regions=regions, links=len(links))
+            answer.already_killed = _is_killed(aimed[_target(request)].resource)
             if request.validate_only or answer.already_killed:
                 return answer
             answer.correlation_id = caller.correlation_id or self._new_correlation_id()
             action = _action(answer, caller, what, request.reason.strip(), request.request_id)
-            await tenancy.drive(action, killed(stored), answer)
+            await tenancy.drive(action, killed(aimed), answer)
             return answer
+
+
+def _aimed(stored: Mapping[str, Stored], request: KillRequest) -> Mapping[str, Stored]:
+    """What a kill changes, by full name: the tenant and all its Links, or the one Link."""
+    tenant = stored.get(f"tenants/{request.tenant}")
+    if tenant is None:
+        raise NotFound(f"No tenant {request.tenant!r}", reason="UNKNOWN_TENANT", field="tenant")
+    if tenant.resource.retired:
+        raise Precondition(f"The tenant {request.tenant!r} was retired", reason="RETIRED", field="tenant")
+    lives = {key: item for key, item in stored.items() if not item.resource.retired}
+    if not request.link:
+        return lives
+    link = lives.get(_target(request))
+    if link is None:
+        message = f"The tenant {request.tenant!r} has no link {request.link!r}"
+        raise NotFound(message, reason="UNKNOWN_LINK", field="link")
+    return {_target(request): link}
+
+
+def _target(request: KillRequest) -> str:
+    return f"tenants/{request.tenant}" + (f"/links/{request.link}" if request.link else "")
+
+
+def _is_killed(resource: Resource) -> bool:
+    if resource.HasField("tenant"):
+        return resource.tenant.state == TenantState.TENANT_STATE_KILLED
+    return resource.link.state == LinkState.LINK_STATE_UNLINKED
 
 
 async def _plan(estate: Estate, declared: Sequence[Resource]) -> tuple[Mapping[str, Stored], Plan]:

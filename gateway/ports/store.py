@@ -108,8 +108,8 @@ class Tenancy(Protocol):
     async def locked(self, tenant: str) -> Mapping[str, Stored]:
         """The tenant and its links, by full name."""
 
-    async def reach(self, tenant: str) -> tuple[int, Sequence[str]]:
-        """How many services the tenant has, and the regions it is in."""
+    async def reach(self, tenant: str, system: str = "") -> tuple[int, Sequence[str]]:
+        """How many services the tenant has, and the regions it is in; or so of the Link of this System (full name)."""
 
     async def drive(self, action: Action, wanted: Mapping[int, Wanted], answer: Message) -> None:
         """Store new generations and drive each in all of its regions, on the lane of what it takes."""

@@ -21,14 +21,17 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("tenant")
+@click.option("--link", default="", metavar="LINK", help="Only this link of it; the tenant and its others go on.")
 @click.option("--reason", required=True, metavar="TEXT", help="Why; it is kept in the trace.")
 @click.option("--yes", is_flag=True, help="Do not ask for the name again.")
 @click.option("--wait", is_flag=True, help="Wait until every region has revoked.")
 @timeout_option("2m")
 @output_option("table", "json", "yaml")
 @connection_options
-def kill(tenant: str, reason: str, yes: bool, wait: bool, timeout: float, output: str, target: Target) -> None:
-    """Revoke every link of a tenant, everywhere, now.
+def kill(
+    tenant: str, link: str, reason: str, yes: bool, wait: bool, timeout: float, output: str, target: Target
+) -> None:
+    """Revoke every link of a tenant, or one, everywhere, now.
 
     Shows the blast radius first. On a terminal the name has to be typed again, unless --yes is given; elsewhere
     nothing is asked.
@@ -37,13 +40,13 @@ def kill(tenant: str, reason: str, yes: bool, wait: bool, timeout: float, output
 
     from console.cli.connection import connect
 
-    request = KillRequest(tenant=tenant, reason=checked_reason(reason), request_id=uuid4().hex)
+    request = KillRequest(tenant=tenant, link=link, reason=checked_reason(reason), request_id=uuid4().hex)
     with connect(target) as connection:
         known = _show_radius(connection, request)
         if not yes and sys.stdin.isatty():
-            _confirm(tenant, known=known)
+            _confirm(_aim(request), known=known)
         response = connection.call(connection.registry.Kill, request)
-        answer = _model(tenant, response)
+        answer = _model(request, response)
         _print(answer, output)
         if wait and response.correlation_id:
             from console.cli.commands.apply import converged
@@ -59,21 +62,23 @@ def _show_radius(connection: Connection, request: Any) -> bool:
 
     from runtime.errors import NotFound, Unavailable
 
+    asked = KillRequest(tenant=request.tenant, link=request.link, reason=request.reason, validate_only=True)
     try:
-        radius = connection.call(
-            connection.registry.Kill, KillRequest(tenant=request.tenant, reason=request.reason, validate_only=True)
-        )
+        radius = connection.call(connection.registry.Kill, asked)
     except NotFound as error:
+        if error.field == "link":
+            raise
         raise Failure(_unknown(connection, request.tenant), Exit.NOT_FOUND) from error
     except Unavailable as error:
         say(f"The blast radius cannot be counted: {error.message}")
         return False
     regions = ", ".join(radius.regions) or "none"
     say(
-        f"Blast radius of {request.tenant}: {count(len(radius.regions), 'region')} ({regions}), "
+        f"Blast radius of {_aim(request)}: {count(len(radius.regions), 'region')} ({regions}), "
         f"{count(radius.links, 'link')}, {count(radius.services, 'service')}."
     )
-    _show_uses(connection, request.tenant, set(radius.regions))
+    if not request.link:
+        _show_uses(connection, request.tenant, set(radius.regions))
     return True
 
 
@@ -107,15 +112,20 @@ def _unknown(connection: Connection, tenant: str) -> str:
     return f'No tenant "{tenant}". List: orbital get tenants'
 
 
-def _confirm(tenant: str, *, known: bool) -> None:
+def _aim(request: Any) -> str:
+    return f"{request.tenant}/{request.link}" if request.link else str(request.tenant)
+
+
+def _confirm(aim: str, *, known: bool) -> None:
     if not known:
         say("Revoking is possible all the same.")
-    typed_again(tenant, "revoke it everywhere")
+    typed_again(aim, "revoke it everywhere")
 
 
-def _model(tenant: str, response: KillResponse) -> dict[str, Any]:
+def _model(request: Any, response: KillResponse) -> dict[str, Any]:
     return {
-        "tenant": tenant,
+        "tenant": request.tenant,
+        "link": request.link,
         "correlation_id": response.correlation_id,
         "already_killed": response.already_killed,
         "regions": list(response.regions),
@@ -125,10 +135,11 @@ def _model(tenant: str, response: KillResponse) -> dict[str, Any]:
 
 
 def _print(answer: dict[str, Any], output: str) -> None:
+    aim = f"{answer['tenant']}/{answer['link']}" if answer["link"] else answer["tenant"]
     if output != "table":
         write(answer, output)
     elif answer["already_killed"]:
-        click.echo(f"{answer['tenant']} had been killed before. Nothing changed.")
+        click.echo(f"{aim} had been killed before. Nothing changed.")
     else:
-        click.echo(f"Revoking {answer['tenant']} in {count(len(answer['regions']), 'region')}.")
+        click.echo(f"Revoking {aim} in {count(len(answer['regions']), 'region')}.")
         click.echo(f"Correlation ID: {answer['correlation_id']}")

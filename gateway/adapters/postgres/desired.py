@@ -162,9 +162,9 @@ class LockedTenancy:
         rows = await self._connection.fetch(SQL["lock_tenant"], tenant)
         return {row["name"]: _stored(row) for row in rows}
 
-    async def reach(self, tenant: str) -> tuple[int, Sequence[str]]:
-        """Its services, and its regions."""
-        row = await self._connection.fetchrow(SQL["tenant_reach"], tenant)
+    async def reach(self, tenant: str, system: str = "") -> tuple[int, Sequence[str]]:
+        """Its services and regions, or those of the Link of one System."""
+        row = await self._connection.fetchrow(SQL["tenant_reach"], tenant, system)
         assert row is not None
         return row["services"], row["regions"]
 

@@ -149,6 +149,25 @@ def test_nothing_is_killed_by_halves(world: World, sessions: dict[str, Session],
     assert lives(world, victim)
 
 
+def test_an_officer_kills_one_link_and_its_tenant_goes_on(world: World, sessions: dict[str, Session]):
+    tenant = f"two-{time.time_ns() % 10**9}"
+    world.declare(tenancy(tenant, systems=2))
+    world.converged(tenant=tenant)
+    officer, path = sessions["officer"], f"/kill/tenants/{tenant}/links/s0"
+    fields = {"form": officer.field(path), "seen": officer.field(path, "seen"), "request_id": uuid4().hex}
+    there = officer.submit(path, fields | {"name": f"{tenant}/s0", "reason": SCRIPT}).headers["Location"]
+    world.converged(tenant=tenant)
+    dark = '<b id="dark">2</b> of <b id="total">2</b> regions dark'
+    eventually(lambda: dark in officer.at(there).text or None, 20, "both regions are dark")
+    assert SCRIPT not in officer.at(there).text
+    with world.registry() as stub:
+        job = next(stub.WatchJob(registry.WatchJobRequest(correlation_id=there.rpartition("/")[2]), timeout=10))
+    assert (job.action, job.detail) == (f"kill {tenant}/s0", SCRIPT)
+    assert lives(world, tenant)
+    assert "was revoked before" in officer.at(path).text
+    assert "was revoked before" not in officer.at(f"/kill/tenants/{tenant}/links/s1").text
+
+
 def test_whoever_asked_for_a_restoration_cannot_approve_it(world: World, sessions: dict[str, Session]):
     operator, auditor, tenant = sessions["operator"], sessions["auditor"], f"asked-{time.time_ns() % 10**9}"
     world.declare([Resource(name=f"tenants/{tenant}", tenant=TenantSpec())])

@@ -247,6 +247,13 @@ def test_kill_shows_the_blast_radius_then_kills(gateway: FakeGateway, orbital: O
     assert gateway.asked[1].request_id
 
 
+def test_one_link_is_killed_by_its_name(gateway: FakeGateway, orbital: Orbital) -> None:
+    ended = orbital("kill", "acme", "--link", "core", "--reason", "leak")
+    assert ended.err.splitlines() == ["Blast radius of acme/core: 2 regions (eu10, us20), 2 links, 6 services."]
+    assert ended.out.splitlines() == ["Revoking acme/core in 2 regions.", f"Correlation ID: {ID}"]
+    assert [(one.tenant, one.link) for one in gateway.asked] == [("acme", "core")] * 2
+
+
 def test_kill_wants_a_reason(gateway: FakeGateway, orbital: Orbital) -> None:
     assert orbital("kill", "acme").status == 2
     assert orbital("kill", "acme", "--reason", " ").status == 2

@@ -79,7 +79,7 @@ class FakeStore:
     async def locked(self, tenant: str) -> Mapping[str, Stored]:
         return self.stored if tenant == "acme" else {}
 
-    async def reach(self, tenant: str) -> tuple[int, Sequence[str]]:
+    async def reach(self, tenant: str, system: str = "") -> tuple[int, Sequence[str]]:
         return 3, ["eu10"]
 
     async def open(self, tenant: str) -> str:

@@ -64,11 +64,13 @@ SELECT id, name, kind, tenant, parent, body, generation, effect_generation
 FROM resource WHERE tenant = $1 AND kind IN (2, 5) ORDER BY kind, name FOR UPDATE;
 
 -- name: tenant_reach
+-- $2 is the System of the one Link that is meant; without one, the whole tenant is.
 SELECT
-    (SELECT count(*) FROM resource WHERE tenant = $1 AND kind = 4 AND NOT retired) AS services,
+    (SELECT count(*) FROM resource
+     WHERE tenant = $1 AND kind = 4 AND NOT retired AND ($2 = '' OR parent = $2)) AS services,
     (SELECT coalesce(array_agg(DISTINCT p.region ORDER BY p.region), '{}')
      FROM placement AS p INNER JOIN resource AS r ON r.id = p.resource_id
-     WHERE r.tenant = $1) AS regions;
+     WHERE r.tenant = $1 AND ($2 = '' OR (r.kind = 5 AND r.parent = $2))) AS regions;
 
 -- name: drive_everywhere
 UPDATE placement AS p SET
