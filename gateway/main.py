@@ -12,6 +12,9 @@ from datetime import UTC, datetime
 
 from gateway.adapters.broker.server import serve_access
 from gateway.adapters.bundles.server import serve_bundles
+from gateway.adapters.issuers.fetch import open_issuers
+from gateway.adapters.issuers.server import serve_keys
+from gateway.adapters.issuers.shelf import KeyFiles
 from gateway.adapters.mqtt.publisher import MqttPublisher
 from gateway.adapters.openbao.authority import BaoAuthority
 from gateway.adapters.openbao.logins import BaoLogins, BaoWrapping
@@ -54,6 +57,7 @@ from gateway.flow.detect import Detect
 from gateway.flow.dispatch import Dispatch
 from gateway.flow.effects import Effects
 from gateway.flow.enrolment import Enrolment
+from gateway.flow.keysets import KeySet
 from gateway.flow.observe import ObserveFlow
 from gateway.flow.proof import Proofs
 from gateway.flow.report import ReportFlow
@@ -149,6 +153,7 @@ async def main(settings: GatewaySettings) -> None:
             ("job news", listen(pool, "orbital_job", news.heard)),
         ):
             group.create_task(part(name, work))
+        await start_key_sets(settings, stack, group)
         start_lanes(settings, group, pool, tasks, policy, publishing)
         start_standing(group, pool, standing, expulsion, openbao)
         await serve_on(settings, servicers, standing)
@@ -186,6 +191,19 @@ async def open_bundles(
         return str
     serving = serve_bundles(settings.http, settings.bundle, tasks, engines, admission(standing))
     return (await stack.enter_async_context(serving)).revision
+
+
+async def start_key_sets(settings: GatewaySettings, stack: AsyncExitStack, group: asyncio.TaskGroup) -> None:
+    """Keep the keys of the issuers and serve them to Envoy, where this process does."""
+    given = settings.key_sets
+    if given is None:
+        return
+    sources, shelf = await stack.enter_async_context(open_issuers(given.sources)), KeyFiles(given.place)
+    limits = (given.refresh_seconds, given.limit_seconds)
+    sets = {name: KeySet(name, source, shelf, *limits, time.monotonic) for name, source in sources.items()}
+    await stack.enter_async_context(serve_keys(given.listen, sets))
+    for name, key_set in sets.items():
+        group.create_task(part(f"keys of {name}", key_set.run()))
 
 
 async def open_platform(settings: GatewaySettings, stack: AsyncExitStack) -> OpenBao | None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pydantic import Field
 
+from runtime.issuers import KeySource
 from runtime.settings import Section, Settings
 
 
@@ -81,6 +82,18 @@ class OpenBaoSettings(Section):
     )
 
 
+class KeySetSettings(Section):
+    """Keys of the issuers of tokens: fetched here, kept, and given to the Envoy beside this process."""
+
+    listen: Path = Field(description="Unix socket where Envoy fetches them, and tells of keys that it does not know")
+    place: Path = Field(description="Directory, this process's alone, that keeps the last ones while an issuer is away")
+    sources: dict[str, KeySource] = Field(
+        description="Where they are, by the issuer's name: `…__SOURCES__NAME__ISSUER`"
+    )
+    refresh_seconds: float = Field(60.0, gt=0, description="How often an issuer is asked without a reason")
+    limit_seconds: float = Field(5.0, gt=0, description="How often at most, whatever keys are shown")
+
+
 class FlowSettings(Section):
     """How much at once, and how often."""
 
@@ -114,5 +127,6 @@ class GatewaySettings(Settings):
     opa: OpaSettings
     openbao: OpenBaoSettings | None = None
     broker_access: BrokerAccessSettings | None = None
+    key_sets: KeySetSettings | None = Field(None, description="none: not served here")
     flow: FlowSettings = FlowSettings()
     log_level: str = Field("INFO", pattern="DEBUG|INFO|WARNING|ERROR", description="Least level that is logged")

@@ -52,12 +52,14 @@ def outcomes() -> dict[str, dict[str, int]]:
 
 
 Signers = Mapping[str, Mapping[str, Any]]
+Claims = Mapping[str, Mapping[str, Any]]
 
 
-def stage(policies: Path, target: Path, signers: Signers, *, tests: bool = False) -> str:
+def stage(policies: Path, target: Path, signers: Signers, issuers: Claims, *, tests: bool = False) -> str:
     """Lay the content of the bundle out below `target` (tests only if asked for) and return its revision.
 
-    `signers` are the public keys that messages are verified by, by key ID (see runtime.signatures).
+    `signers` are the public keys that messages are verified by, by key ID (see runtime.signatures); `issuers` says
+    which claim of whose token names a region or a person (see runtime.issuers).
     """
     ignore = None if tests else shutil.ignore_patterns("*_test.rego")
     for source in ("authz", "system/log"):
@@ -66,14 +68,15 @@ def stage(policies: Path, target: Path, signers: Signers, *, tests: bool = False
         directory = target / "orbital" / table
         directory.mkdir(parents=True)
         shutil.copyfile(policies / "data" / f"{table}.yaml", directory / "data.yaml")
-    for name, table_of in (("kinds", kinds()), ("outcomes", outcomes()), ("signers", dict(signers))):
+    tables: dict[str, Mapping[str, Any]] = {"kinds": kinds(), "outcomes": outcomes()}
+    for name, table_of in {**tables, "signers": signers, "issuers": issuers}.items():
         _write_json(target / "orbital" / name / "data.json", table_of)
     revision = _digest(target)
     _write_json(target / ".manifest", {"revision": revision, "roots": list(ROOTS)})
     return revision
 
 
-def build_bundle(opa: Path, policies: Path, keys: Path, target: Path, signers: Signers) -> Bundle:
+def build_bundle(opa: Path, policies: Path, keys: Path, target: Path, signers: Signers, issuers: Claims) -> Bundle:
     """Build and sign the bundle `target`; the key pair is made in `keys` (private, 0600) if there is none yet.
 
     Raises Invalid with what OPA said when the policies do not compile. A bundle of the same revision is left as it is.
@@ -82,7 +85,7 @@ def build_bundle(opa: Path, policies: Path, keys: Path, target: Path, signers: S
     stamp = target.with_suffix(".revision")
     with tempfile.TemporaryDirectory(prefix="orbital-bundle-") as scratch:
         content = Path(scratch) / "content"
-        revision = stage(policies, content, signers)
+        revision = stage(policies, content, signers, issuers)
         identity = f"{revision} {hashlib.sha256(public_key.read_bytes()).hexdigest()}\n"
         if target.exists() and stamp.exists() and stamp.read_text() == identity:
             return Bundle(target, revision, public_key)
@@ -130,9 +133,9 @@ def _digest(directory: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def _write_json(path: Path, content: dict[str, Any]) -> None:
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
+    path.write_text(json.dumps(dict(content), indent=1, sort_keys=True) + "\n")
 
 
 def _move(source: Path, target: Path) -> None:

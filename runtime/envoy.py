@@ -111,11 +111,19 @@ def _joined(templates: Sequence[Path], parameters: Mapping[str, Parameter]) -> d
 
 def _shape(templates: Sequence[Path], parameters: Mapping[str, Parameter], envoy: Path | None) -> str:
     """What the checks depend on: values differ with each stack, and change nothing of that."""
-    kinds = sorted((name, type(value).__name__) for name, value in parameters.items())
+    kinds = sorted((name, _kind(value)) for name, value in parameters.items())
     binary = envoy.stat() if envoy else None
     made = (binary.st_size, binary.st_mtime_ns) if binary else ()
     known = f"{kinds} {version('envoy-data-plane')} {made} ".encode()
     return hashlib.sha256(known + b"".join(template.read_bytes() for template in templates)).hexdigest()[:24]
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{name}: {_kind(value[name])}' for name in sorted(value))}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(_kind(each) for each in value)}]"
+    return type(value).__name__
 
 
 def _nodes(node: Any) -> Iterator[Mapping[str, Any]]:

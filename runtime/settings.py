@@ -56,18 +56,26 @@ def describe(model: type[BaseModel], prefix: str = PREFIX) -> Iterator[tuple[str
     """(variable, type, default, meaning) of each setting, nested ones included: the reference page is made of it."""
     for name, field in model.model_fields.items():
         annotation = field.annotation
-        nested = [
-            part
-            for part in (annotation, *getattr(annotation, "__args__", ()))
-            if isinstance(part, type) and issubclass(part, BaseModel)
-        ]
-        if nested:
-            yield from describe(nested[0], f"{prefix}{name.upper()}__")
+        found = _nested(annotation)
+        if found:
+            model_of_it, named = found
+            yield from describe(model_of_it, f"{prefix}{name.upper()}__{'NAME__' if named else ''}")
             continue
         default = "required" if field.is_required() else _written(field.get_default(call_default_factory=True))
         plain = isinstance(annotation, type) and not hasattr(annotation, "__args__")
         kind = annotation.__name__ if plain and annotation else str(annotation)
         yield f"{prefix}{name.upper()}", kind.replace("pathlib.", ""), default, field.description or ""
+
+
+def _nested(annotation: Any) -> tuple[type[BaseModel], bool] | None:
+    """The group of settings that an annotation is about, and whether there are many of it, by name."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation, False
+    for part in getattr(annotation, "__args__", ()):
+        found = _nested(part)
+        if found:
+            return found[0], found[1] or getattr(annotation, "__origin__", None) is dict
+    return None
 
 
 def _written(value: object) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +11,15 @@ import yaml
 
 from runtime.errors import Invalid
 
-Parameter = str | int
+# A whole `${NAME}` may stand for more than a scalar: what a list or a mapping holds is put in as it is.
+Parameter = str | int | Sequence[Any] | Mapping[str, Any]
 _PLACE = re.compile(r"\$\{([A-Z][A-Z0-9_]*)\}")
 
 
 def render(template: Path, parameters: Mapping[str, Parameter]) -> dict[str, Any]:
     """The document of `template` with every `${NAME}` replaced.
 
-    A scalar that is nothing but `${NAME}` becomes the parameter itself, a number staying a number. Values are put in
+    A scalar that is nothing but `${NAME}` becomes the parameter itself, whatever that is. Values are put in
     after the YAML is read, so that nothing in a value can change the structure. Raises Invalid naming each parameter
     that is missing, and each that the template does not know.
     """

@@ -17,8 +17,10 @@ import yaml
 
 from runtime.bundle import ALGORITHM, build_bundle, stage
 from runtime.errors import Invalid, Precondition
+from runtime.issuers import claims
 from stack.acquire import path as acquired
 from stack.identity.signing import signers
+from stack.issuers import issuers
 from stack.parts.opa import POLICIES, bundle, bundle_keys
 from stack.settings import load_settings
 from stack.site import Site
@@ -43,7 +45,7 @@ def staged(policies: Path) -> Iterator[Path]:
         )
     with tempfile.TemporaryDirectory(prefix="orbital-policies-") as scratch:
         content = Path(scratch) / "content"
-        stage(policies, content, {}, tests=True)
+        stage(policies, content, {}, {}, tests=True)
         (content / ".manifest").unlink()
         if (policies / "system" / "authz").is_dir():
             shutil.copytree(policies / "system" / "authz", content / "system" / "authz")
@@ -122,7 +124,8 @@ def install(site: Site, source: Path) -> str:
     if source.is_file():
         return _install_bundle(site, source)
     run_tests(source)
-    build_bundle(site.binary("opa"), source, bundle_keys(site), bundle(site), signers(site))
+    known = claims(issuers(site))
+    build_bundle(site.binary("opa"), source, bundle_keys(site), bundle(site), signers(site), known)
     _remember(site, source)
     return revision(bundle(site))
 

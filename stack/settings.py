@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from runtime.errors import Invalid
+from runtime.issuers import Issuer, check
 from runtime.settings import Section, Settings
 
 
@@ -45,11 +46,24 @@ class Stack(Section):
     regions: int | None = Field(
         None, ge=2, le=3, description="How many regions; without, as many as there were, or two"
     )
+    issuers: dict[str, Issuer] | None = Field(
+        None, description="none: the stack's own OpenBao, for regions and for people"
+    )
     publish: str = Field("amqp", pattern="amqp|mqtt", description="How the gateway hands tasks to the broker")
     postgres_user: str = Field("nobody", description="Who PostgreSQL runs as when the stack is started by root")
     certificate_hours: float = Field(1.0, gt=0, description="Life of a certificate; renewed after two thirds of it")
     signing_days: float = Field(90.0, gt=0, description="Life of a signing key; the next begins after two thirds of it")
     ready_seconds: float = Field(60.0, gt=0, description="How long a part may take until it is ready")
+
+    @field_validator("issuers")
+    @classmethod
+    def _are_told_apart(cls, value: dict[str, Issuer] | None) -> dict[str, Issuer] | None:
+        if value is not None:
+            try:
+                check(value)
+            except Invalid as error:
+                raise ValueError(error.message) from error
+        return value
 
 
 class StackSettings(Settings):

@@ -10,7 +10,9 @@ from pathlib import Path
 import aiohttp
 
 from runtime import envoy, templates
+from runtime.issuers import PERSON, REGION, providers
 from stack.acquire.cache import root as cache
+from stack.issuers import issuers
 from stack.openbao import people
 from stack.secret_files import kept_secret
 from stack.site import JWT, ROOT, Region, Site
@@ -20,6 +22,7 @@ SIDECARS = ROOT / "envoy" / "sidecars"
 PROBES = ROOT / "envoy" / "listeners" / "probes.yaml"
 CONSOLE = ROOT / "envoy" / "listeners" / "console.yaml"
 IDENTITY = ROOT / "envoy" / "identity"
+PROVIDER = ROOT / "envoy" / "issuers" / "provider.yaml"
 # A token that nobody believes, until the region has fetched its own.
 NO_TOKEN = "none"  # noqa: S105
 
@@ -87,13 +90,13 @@ class GatewayEnvoy(Envoy):
     def parameters(self) -> Mapping[str, templates.Parameter]:
         """Ports, and who issues tokens."""
         bao = f"https://{self.site.address('openbao-global')}"
-        issuer = f"{bao}/v1/identity/oidc"
+        believed = issuers(self.site)
         return {
+            **providers(PROVIDER, believed, REGION),
+            **providers(PROVIDER, believed, PERSON),
             "MTLS_PORT": self.site.ports["gateway-mtls"],
             "JWT_PORT": self.site.ports["gateway-jwt"],
             "BUNDLES_PORT": self.site.ports["gateway-bundles"],
-            "OIDC_ISSUER": issuer,
-            "OIDC_JWKS_URI": f"{issuer}/.well-known/keys",
             "OIDC_PORT": self.site.ports["openbao-global"],
             "OIDC_CA_FILE": str(self.site.authority()),
             "CONSOLE_PORT": self.site.ports["console"],

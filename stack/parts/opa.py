@@ -11,7 +11,9 @@ import aiohttp
 
 from runtime import templates
 from runtime.bundle import build_bundle
+from runtime.issuers import claims
 from stack.identity.signing import LOOK_EVERY, signers
+from stack.issuers import issuers
 from stack.site import ROOT, Site
 from stack.unit import Launch, Server, Step
 
@@ -52,7 +54,8 @@ class Policies(Step):
                 built = found
 
     def _build(self, keys: Mapping[str, Mapping[str, Any]]) -> None:
-        build_bundle(self.site.binary("opa"), POLICIES, bundle_keys(self.site), bundle(self.site), keys)
+        known = claims(issuers(self.site))
+        build_bundle(self.site.binary("opa"), POLICIES, bundle_keys(self.site), bundle(self.site), keys, known)
 
 
 class Opa(Server):

@@ -13,6 +13,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from runtime.settings import Section
 from stack.identity.signing import signing_file
+from stack.issuers import issuers
 from stack.openbao import customer
 from stack.openbao.world import TOKEN_ROLE
 from stack.parts import edge, softhsm
@@ -99,7 +100,7 @@ class Gateway(Server):
         if site.settings.publish == "mqtt":
             settings |= self._mqtt()
         if self._role == "bulk":
-            settings |= {"HTTP": site.layout.run / "gateway-http.sock", "BUNDLE": bundle(site)}
+            settings |= {"HTTP": site.layout.run / "gateway-http.sock", "BUNDLE": bundle(site), **self._key_sets()}
             settings |= {
                 "OPENBAO__ADDRESS": f"https://{site.address('openbao-global')}",
                 "OPENBAO__CA_FILE": site.authority(),
@@ -128,6 +129,17 @@ class Gateway(Server):
             "RABBITMQ__MQTT__CERT_FILE": identity / "cert.pem",
             "RABBITMQ__MQTT__KEY_FILE": identity / "key.pem",
         }
+
+    def _key_sets(self) -> dict[str, object]:
+        """Whose keys it keeps for Envoy."""
+        settings: dict[str, object] = {
+            "KEY_SETS__LISTEN": self.site.layout.run / "gateway-keys.sock",
+            "KEY_SETS__PLACE": self.site.place("gateway") / "keys",
+        }
+        for name, issuer in issuers(self.site).items():
+            for field, value in issuer.source().model_dump(exclude_none=True).items():
+                settings[f"KEY_SETS__SOURCES__{name.upper()}__{field.upper()}"] = value
+        return settings
 
     def _access(self) -> dict[str, object]:
         """Where the broker asks: of the process that waits for nothing else."""

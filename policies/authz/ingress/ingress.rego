@@ -127,19 +127,30 @@ own_edge := name if {
 	where == opa.runtime().config.labels.region
 }
 
-principal := concat("", ["spiffe://orbital/region/", token.region]) if {
-	certificate == ""
-	regex.match(`^[a-z0-9][a-z0-9-]{0,62}$`, token.region)
-}
+principal := concat("", ["spiffe://orbital/region/", named("region", token)]) if certificate == ""
 
-# Only the provider of people's tokens writes here; see envoy/listeners/console.yaml.
+# Only a provider of people's tokens writes here; see runtime/issuers.py.
+login := object.get(
+	input,
+	["attributes", "metadataContext", "filterMetadata", "envoy.filters.http.jwt_authn", "person_payload"],
+	{},
+)
+
 default person := ""
 
-person := name if {
-	certificate == ""
-	name := input.attributes.metadataContext.filterMetadata["envoy.filters.http.jwt_authn"].person_payload.person
+person := named("person", login) if certificate == ""
+
+# Whom a verified token names: its issuer is one that may name such a one, and says by which claim.
+named(kind, payload) := name if {
+	claimed := claim(kind, payload)
+	is_string(claimed)
+	prefix := data.orbital.issuers[kind][payload.iss].prefix
+	startswith(claimed, prefix)
+	name := substring(claimed, count(prefix), -1)
 	regex.match(`^[a-z0-9][a-z0-9-]{0,62}$`, name)
 }
+
+claim(kind, payload) := object.get(payload, data.orbital.issuers[kind][payload.iss].claim, null)
 
 principal := concat("", ["spiffe://orbital/person/", person]) if {
 	person != ""
@@ -258,9 +269,8 @@ fresh_enough(_) if certificate != ""
 fresh_enough(_) if input.parsed_body.validateOnly == true
 
 fresh_enough(_) if {
-	at := input.attributes.metadataContext.filterMetadata["envoy.filters.http.jwt_authn"].person_payload.auth_time
-	is_number(at)
-	(time.now_ns() / 1000000000) - at <= data.orbital.limits.fresh_login_seconds
+	is_number(login.auth_time)
+	(time.now_ns() / 1000000000) - login.auth_time <= data.orbital.limits.fresh_login_seconds
 }
 
 # Why not ------------------------------------------------------------------------------------------------------------
@@ -277,7 +287,36 @@ edge_path if startswith(path, "/edge/")
 
 default denied := {"status": 403, "reason": "NOT_ALLOWED", "message": "No rule allows this call."}
 
+shown := {"region": token, "person": login}
+
+# Whom a token should name that Envoy let pass and that names nobody.
+unnamed := [kind |
+	some kind in ["region", "person"]
+	certificate == ""
+	shown[kind] != {}
+	not named(kind, shown[kind])
+][0]
+
+issuer := object.get(shown[unnamed], "iss", null)
+
+default issuer_known := false
+
+issuer_known if data.orbital.issuers[unnamed][issuer]
+
 refusal := {
+	"status": 401,
+	"reason": "UNKNOWN_ISSUER",
+	"message": sprintf("No token of the issuer %v names a %s here.", [issuer, unnamed]),
+} if {
+	unnamed
+	not issuer_known
+} else := {
+	"status": 401,
+	"reason": "NO_NAME_IN_TOKEN",
+	"message": sprintf("The token names no %s: its claim %s is missing or is no name.", [unnamed, concat(".", data.orbital.issuers[unnamed][issuer].claim)]),
+} if {
+	unnamed
+} else := {
 	"status": 401,
 	"reason": "NO_IDENTITY",
 	"message": "The caller has no identity: a certificate with a spiffe://orbital/ URI or a token with a region is wanted.",

@@ -18,10 +18,12 @@ import pytest
 
 from runtime.bundle import Bundle, build_bundle
 from runtime.envoy import prepare
-from runtime.templates import render, write
+from runtime.issuers import REGION, Issuers, claims, providers, read_issuers
+from runtime.templates import Parameter, render, write
 from stack.acquire import path as binary
+from tests.contract.policies.keeping import Keeper
 from tests.contract.policies.pki import Authority, TokenIssuer
-from tests.contract.policies.upstream import BundleServer, Echo, KeyServer
+from tests.contract.policies.upstream import BundleServer, Echo, IssuerServer
 
 ROOT = Path(__file__).resolve().parents[3]
 TEMPLATES = ROOT / "envoy"
@@ -125,16 +127,74 @@ class Site:
     def __init__(self, place: Path, run: Path) -> None:
         self.place, self.run = place, run
         self.authority, self.issuer = Authority(), TokenIssuer()
-        self.bundle: Bundle = build_bundle(
-            binary("opa"), ROOT / "policies", place / "keys", place / "orbital.tar.gz", {}
+        self.foreign = TokenIssuer(
+            "https://foreign.test", "urn:orbital", lambda region: {"orbital": {"site": f"region:{region}"}}
         )
-        self.ports = {name: free_port() for name in ("mtls", "jwt", "oidc", "bundles")}
+        self.ports = {name: free_port() for name in ("mtls", "jwt", "ias", "foreign", "bundles")}
+        self.issuers = self._issuers()
+        self.bundle: Bundle = build_bundle(
+            *(binary("opa"), ROOT / "policies", place / "keys", place / "orbital.tar.gz", {}, claims(self.issuers))
+        )
         for region in ("eu10", "us20"):
             self.ports |= {f"{region}-crypto": free_port(), f"{region}-bundles": free_port()}
         (place / "ca.pem").write_bytes(self.authority.certificate)
         self.engines: dict[str, Engine] = {}
         self.envoys: dict[str, Process] = {}
         self.echoes: dict[str, Echo] = {}
+        self.issuer_servers: dict[str, IssuerServer] = {}
+
+    def _issuers(self) -> Issuers:
+        """One that is found by discovery, and a foreign one with another audience and another claim."""
+        ca = {"ca_file": self.place / "ca.pem"}
+        ias, foreign = (f"https://127.0.0.1:{self.ports[name]}" for name in ("ias", "foreign"))
+        discovery = f"{ias}/.well-known/openid-configuration"
+        person = {"names": "person", "claim": ["person"], "audiences": ["console"], "discovery": discovery}
+        own = {"names": "region", "claim": ["region"], "audiences": ["orbital-gateway"], "discovery": discovery}
+        other = {
+            "names": "region",
+            "claim": ["orbital", "site"],
+            "prefix": "region:",
+            "audiences": ["x", "urn:orbital"],
+        }
+        return read_issuers(
+            {
+                "ias": {"issuer": self.issuer.name, **own, **ca},
+                "foreign": {"issuer": self.foreign.name, "jwks": f"{foreign}/keys", **other, **ca},
+                "people": {"issuer": self.issuer.name, **person, **ca},
+            }
+        )
+
+    def start_issuers(self) -> None:
+        """Both issuers answer."""
+        for name, issuer in (("ias", self.issuer), ("foreign", self.foreign)):
+            certificate = self.authority.issue("spiffe://orbital/oidc")
+            server = IssuerServer(self.ports[name], issuer.name, issuer.keys, *certificate)
+            self.issuer_servers[name] = server.__enter__()
+
+    def stop_issuers(self) -> None:
+        """None of them answers."""
+        while self.issuer_servers:
+            self.issuer_servers.popitem()[1].__exit__()
+
+    def start_keeper(self) -> None:
+        """What keeps the issuers' keys for Envoy."""
+        sources = {name: each.source() for name, each in self.issuers.items() if each.names == REGION}
+        self.keeping = Keeper(self.run / "gateway-keys.sock", self.place / "key-sets", sources).__enter__()
+
+    def stop_keeper(self) -> None:
+        """Nobody answers Envoy about keys."""
+        self.keeping.__exit__()
+
+    def start_gateway(self) -> None:
+        """The gateway's Envoy."""
+        self.start_envoy(
+            "gateway.yaml",
+            "envoy-gateway",
+            MTLS_PORT=self.ports["mtls"],
+            JWT_PORT=self.ports["jwt"],
+            BUNDLES_PORT=self.ports["bundles"],
+            **providers(TEMPLATES / "issuers" / "provider.yaml", self.issuers, REGION),
+        )
 
     def identity(self, name: str) -> Path:
         return self.place / "identity" / name
@@ -167,7 +227,7 @@ class Site:
         """The way out of a region, as its processes take it."""
         return grpc.insecure_channel(f"unix:{self.run}/region-{name}-out.sock")
 
-    def start_envoy(self, template: str, name: str, **parameters: str | int) -> None:
+    def start_envoy(self, template: str, name: str, **parameters: Parameter) -> None:
         identity = str(self.identity(name.removeprefix("envoy-")))
         shared = {"RUN": str(self.run), "LOGS": str(self.place), "IDENTITY": identity}
         configuration = self.place / f"{name}.yaml"
@@ -176,21 +236,6 @@ class Site:
         arguments = ["--use-dynamic-base-id", "--concurrency", "1", "--log-level", "warning", "-c", str(configuration)]
         self.envoys[name] = Process([str(envoy), *arguments], self.place / f"{name}.log")
         self.envoys[name].start()
-
-
-def _gateway(site: Site) -> None:
-    oidc = f"https://127.0.0.1:{site.ports['oidc']}"
-    site.start_envoy(
-        "gateway.yaml",
-        "envoy-gateway",
-        MTLS_PORT=site.ports["mtls"],
-        JWT_PORT=site.ports["jwt"],
-        BUNDLES_PORT=site.ports["bundles"],
-        OIDC_ISSUER=site.issuer.name,
-        OIDC_JWKS_URI=f"{oidc}/keys",
-        OIDC_PORT=site.ports["oidc"],
-        OIDC_CA_FILE=str(site.place / "ca.pem"),
-    )
 
 
 def _region(site: Site, name: str, template: str, gateway: str) -> None:
@@ -212,9 +257,10 @@ def _start(site: Site, resources: ExitStack) -> None:
     for name in ("gateway-immediate", "gateway-bulk", "region-eu10-immediate", "region-us20-immediate"):
         site.echoes[name] = resources.enter_context(Echo(name, site.run / f"{name}.sock"))
     resources.enter_context(BundleServer(site.run / "gateway-http.sock", site.bundle.path, site.place / "posted"))
-    resources.enter_context(
-        KeyServer(site.ports["oidc"], site.issuer.keys(), *site.authority.issue("spiffe://orbital/oidc"))
-    )
+    site.start_issuers()
+    resources.callback(site.stop_issuers)
+    site.start_keeper()
+    resources.callback(site.stop_keeper)
     engines = (
         ("opa-gateway-immediate", "gateway", "global", "bundles"),
         ("opa-eu10-immediate", "region", "eu10", "eu10-bundles"),
@@ -225,7 +271,7 @@ def _start(site: Site, resources: ExitStack) -> None:
         resources.callback(site.engines[name].kill)
         site.engines[name].start()
     resources.callback(lambda: [envoy.kill() for envoy in site.envoys.values()])
-    _gateway(site)
+    site.start_gateway()
     _region(site, "eu10", "region-mtls.yaml", "mtls")
     _region(site, "us20", "region-jwt.yaml", "jwt")
     for engine in site.engines.values():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -68,26 +69,40 @@ class Authority:
 
 
 class TokenIssuer:
-    """Signs tokens as the IAS does."""
+    """Signs tokens as an issuer does; `claims` are those that name a region."""
 
-    name = "https://ias.test/v1/identity/oidc"
+    def __init__(
+        self,
+        name: str = "https://ias.test/v1/identity/oidc",
+        audience: str = "orbital-gateway",
+        claims: Callable[[Any], dict[str, Any]] = lambda region: {"region": region},
+    ) -> None:
+        self.name, self._audience, self._claims = name, audience, claims
+        self._keys = [ec.generate_private_key(ec.SECP256R1())]
 
-    def __init__(self) -> None:
-        self._key = ec.generate_private_key(ec.SECP256R1())
+    def rotate(self) -> None:
+        """Sign by a new key from now on; the older ones stay in the set."""
+        self._keys.append(ec.generate_private_key(ec.SECP256R1()))
 
     def keys(self) -> bytes:
         """The JWKS."""
-        numbers = self._key.public_key().public_numbers()
-        x, y = (_encode(value.to_bytes(32, "big")) for value in (numbers.x, numbers.y))
-        key = {"kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "kid": "one", "x": x, "y": y}
-        return json.dumps({"keys": [key]}).encode()
+        keys = []
+        for number, each in enumerate(self._keys):
+            numbers = each.public_key().public_numbers()
+            x, y = (_encode(value.to_bytes(32, "big")) for value in (numbers.x, numbers.y))
+            known = {"kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig"}
+            keys.append({**known, "kid": str(number), "x": x, "y": y})
+        return json.dumps({"keys": keys}).encode()
 
-    def token(self, region: Any, *, audience: str = "orbital-gateway", issuer: str = name, seconds: float = 600) -> str:
-        """A token for `region` that ends in `seconds`."""
-        claims = {"iss": issuer, "aud": audience, "sub": "entity", "region": region, "exp": int(time.time() + seconds)}
-        header = {"alg": "ES256", "kid": "one", "typ": "JWT"}
+    def token(
+        self, region: Any, *, audience: str = "", issuer: str = "", seconds: float = 600, key_id: str = ""
+    ) -> str:
+        """A token for `region` that ends in `seconds`; `key_id` is claimed in place of the true one."""
+        claims = {"iss": issuer or self.name, "aud": audience or self._audience, "sub": "entity"}
+        claims |= {**self._claims(region), "exp": int(time.time() + seconds)}
+        header = {"alg": "ES256", "kid": key_id or str(len(self._keys) - 1), "typ": "JWT"}
         signed = ".".join(_encode(json.dumps(part).encode()) for part in (header, claims))
-        r, s = utils.decode_dss_signature(self._key.sign(signed.encode(), ec.ECDSA(hashes.SHA256())))
+        r, s = utils.decode_dss_signature(self._keys[-1].sign(signed.encode(), ec.ECDSA(hashes.SHA256())))
         return f"{signed}.{_encode(r.to_bytes(32, 'big') + s.to_bytes(32, 'big'))}"
 
 

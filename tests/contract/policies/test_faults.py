@@ -87,7 +87,7 @@ def changed(site, tmp_path):
 
 def test_forged_bundle_is_refused_and_a_signed_one_taken(site, changed, tmp_path):
     engine = site.engines["opa-gateway-immediate"]
-    forged = build_bundle(binary("opa"), changed, tmp_path / "stranger", tmp_path / "forged.tar.gz", {})
+    forged = build_bundle(binary("opa"), changed, tmp_path / "stranger", tmp_path / "forged.tar.gz", {}, {})
     forged.path.replace(site.bundle.path)
 
     def status():
@@ -96,7 +96,7 @@ def test_forged_bundle_is_refused_and_a_signed_one_taken(site, changed, tmp_path
     until(lambda: status().get("code") == "bundle_error", "the forged bundle being refused")
     assert status()["active_revision"] == site.bundle.revision
     list_regions(site)
-    signed = build_bundle(binary("opa"), changed, site.place / "keys", tmp_path / "signed.tar.gz", {})
+    signed = build_bundle(binary("opa"), changed, site.place / "keys", tmp_path / "signed.tar.gz", {}, {})
     signed.path.replace(site.bundle.path)
     until(lambda: status()["active_revision"] == signed.revision, "the new bundle in force")
     assert outcome(refusal(lambda: list_regions(site))) == (grpc.StatusCode.PERMISSION_DENIED, "ROLE_MISSING")

@@ -56,9 +56,9 @@ def test_stream_needs_a_token_as_well(site):
         (lambda issuer: issuer.token("us20", issuer="https://elsewhere.test"), (UNAUTHENTICATED, "TOKEN_REFUSED")),
         (lambda _issuer: TokenIssuer().token("us20"), (UNAUTHENTICATED, "TOKEN_REFUSED")),
         (lambda issuer: issuer.token("us20", audience="another"), (DENIED, "TOKEN_REFUSED")),
-        (lambda issuer: issuer.token(""), (UNAUTHENTICATED, "NO_IDENTITY")),
-        (lambda issuer: issuer.token(20), (UNAUTHENTICATED, "NO_IDENTITY")),
-        (lambda issuer: issuer.token("us20/../eu10"), (UNAUTHENTICATED, "NO_IDENTITY")),
+        (lambda issuer: issuer.token(""), (UNAUTHENTICATED, "NO_NAME_IN_TOKEN")),
+        (lambda issuer: issuer.token(20), (UNAUTHENTICATED, "NO_NAME_IN_TOKEN")),
+        (lambda issuer: issuer.token("us20/../eu10"), (UNAUTHENTICATED, "NO_NAME_IN_TOKEN")),
     ],
     ids=["missing", "garbage", "expired", "issuer", "signature", "audience", "no-region", "number", "path"],
 )

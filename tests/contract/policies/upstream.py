@@ -8,6 +8,8 @@ import socketserver
 import ssl
 import tempfile
 import threading
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -105,6 +107,12 @@ class _Quiet(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
 
+class _TlsServer(ThreadingHTTPServer):
+    daemon_threads = True
+    # A connection that stays open does not hold up the end of the server.
+    block_on_close = False
+
+
 class _UnixServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     daemon_threads = True
 
@@ -136,15 +144,24 @@ class BundleServer(_Http):
         super().__init__(_UnixServer(str(socket), Handler))
 
 
-class KeyServer(_Http):
-    """Serves a JWKS over TLS."""
+class IssuerServer(_Http):
+    """An issuer of tokens over TLS: its OpenID configuration and its keys, which may change; requests are counted."""
 
-    def __init__(self, port: int, keys: bytes, private: bytes, certificate: bytes) -> None:
+    def __init__(self, port: int, issuer: str, keys: Callable[[], bytes], private: bytes, certificate: bytes) -> None:
+        self.fetched: list[float] = []
+        fetched, address = self.fetched, f"https://127.0.0.1:{port}"
+
         class Handler(_Quiet):
             def do_GET(self) -> None:
-                self.answer(200, keys)
+                if self.path == "/keys":
+                    fetched.append(time.monotonic())
+                    self.answer(200, keys())
+                elif self.path == "/.well-known/openid-configuration":
+                    self.answer(200, json.dumps({"issuer": issuer, "jwks_uri": f"{address}/keys"}).encode())
+                else:
+                    self.answer(404)
 
-        server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        server = _TlsServer(("127.0.0.1", port), Handler)
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         with tempfile.TemporaryDirectory() as directory:
             chain, key = Path(directory, "cert.pem"), Path(directory, "key.pem")

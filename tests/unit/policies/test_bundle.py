@@ -16,7 +16,7 @@ POLICIES = Path(__file__).resolve().parents[3] / "policies"
 
 
 def test_bundle_holds_policies_and_tables_but_no_tests_and_no_guard(tmp_path):
-    bundle = build_bundle(binary("opa"), POLICIES, tmp_path / "keys", tmp_path / "orbital.tar.gz", {})
+    bundle = build_bundle(binary("opa"), POLICIES, tmp_path / "keys", tmp_path / "orbital.tar.gz", {}, {})
     with tarfile.open(bundle.path) as archive:
         names = set(archive.getnames())
         manifest = json.load(archive.extractfile("/.manifest"))
@@ -36,6 +36,7 @@ def test_bundle_holds_policies_and_tables_but_no_tests_and_no_guard(tmp_path):
         "kinds",
         "outcomes",
         "signers",
+        "issuers",
     }
     assert not [name for name in names if name.endswith("_test.rego") or "system/authz" in name]
     assert "/.signatures.json" in names
@@ -52,18 +53,18 @@ def test_private_key_is_private_and_made_once(tmp_path):
 def test_bundle_is_made_again_only_when_something_changed(tmp_path):
     policies = shutil.copytree(POLICIES, tmp_path / "policies")
     target = tmp_path / "orbital.tar.gz"
-    first = build_bundle(binary("opa"), policies, tmp_path / "keys", target, {})
+    first = build_bundle(binary("opa"), policies, tmp_path / "keys", target, {}, {})
     made = target.stat().st_mtime_ns
-    assert build_bundle(binary("opa"), policies, tmp_path / "keys", target, {}) == first
+    assert build_bundle(binary("opa"), policies, tmp_path / "keys", target, {}, {}) == first
     assert target.stat().st_mtime_ns == made
     (policies / "data" / "roles.yaml").write_text("spiffe://orbital/person/other: [auditor]\n")
-    second = build_bundle(binary("opa"), policies, tmp_path / "keys", target, {})
+    second = build_bundle(binary("opa"), policies, tmp_path / "keys", target, {}, {})
     assert second.revision != first.revision
     assert target.stat().st_mtime_ns != made
 
 
 def test_signature_is_of_this_key_and_content(tmp_path):
-    bundle = build_bundle(binary("opa"), POLICIES, tmp_path / "keys", tmp_path / "orbital.tar.gz", {})
+    bundle = build_bundle(binary("opa"), POLICIES, tmp_path / "keys", tmp_path / "orbital.tar.gz", {}, {})
     stranger = ensure_keys(tmp_path / "stranger")
 
     def verified(key):
@@ -80,5 +81,5 @@ def test_policy_that_does_not_compile_is_refused_with_what_is_wrong(tmp_path):
     policies = shutil.copytree(POLICIES, tmp_path / "policies")
     (policies / "authz" / "dispatch" / "dispatch.rego").write_text("package orbital.authz.dispatch\n\nx := missing\n")
     with pytest.raises(Invalid, match="missing"):
-        build_bundle(binary("opa"), policies, tmp_path / "keys", tmp_path / "orbital.tar.gz", {})
+        build_bundle(binary("opa"), policies, tmp_path / "keys", tmp_path / "orbital.tar.gz", {}, {})
     assert not (tmp_path / "orbital.tar.gz").exists()

@@ -9,6 +9,7 @@ import yaml
 
 from runtime.envoy import check_clusters, check_types, prepare
 from runtime.errors import Invalid
+from runtime.issuers import PERSON, REGION, providers, read_issuers
 from runtime.templates import parameters_of, render, write
 from stack.acquire import path as binary
 from tests.contract.policies.pki import Authority
@@ -19,14 +20,45 @@ GOLDEN = Path(__file__).parent / "golden"
 SIDECARS = sorted((ENVOY / "sidecars").glob("*.yaml"))
 PROBES = ENVOY / "listeners" / "probes.yaml"
 CONSOLE = ENVOY / "listeners" / "console.yaml"
+PROVIDER = ENVOY / "issuers" / "provider.yaml"
 ENGINES = [ROOT / "policies" / f"{name}.yaml" for name in ("opa", "edge")]
-TEMPLATES = [*SIDECARS, PROBES, CONSOLE, *sorted((ENVOY / "identity").glob("*.yaml")), *ENGINES]
+TEMPLATES = [*SIDECARS, PROBES, CONSOLE, PROVIDER, *sorted((ENVOY / "identity").glob("*.yaml")), *ENGINES]
+
+
+ISSUERS = read_issuers(
+    {
+        "ias": {
+            "issuer": "https://ias.test",
+            "discovery": "https://ias.test/.well-known/openid-configuration",
+            "names": "region",
+            "audiences": ["orbital-gateway"],
+            "claim": ["region"],
+        },
+        "foreign": {
+            "issuer": "https://foreign.test",
+            "jwks": "https://foreign.test/keys",
+            "names": "region",
+            "audiences": ["one", "two"],
+            "claim": ["a", "b"],
+            "prefix": "region:",
+        },
+        "people": {
+            "issuer": "https://ias.test/people",
+            "jwks": "https://ias.test/people/keys",
+            "names": "person",
+            "audiences": ["console"],
+            "claim": ["person"],
+        },
+    }
+)
 
 
 def parameters(template, place="/place", first_port=20000):
     values = {name: f"{place}/{name.lower()}" for name in parameters_of(template)}
     ports = {name: first_port + n for n, name in enumerate(sorted(name for name in values if name.endswith("_PORT")))}
-    words = {"REGION": "eu10", "OIDC_ISSUER": "https://ias.test", "OIDC_JWKS_URI": "https://ias.test/keys", "NAME": "n"}
+    words = {"REGION": "eu10", "NAME": "n", "AUDIENCES": ["orbital-gateway", "another"], "FORWARD": False}
+    words |= {"ISSUER": "https://ias.test", "PAYLOAD": "jwt_payload"}
+    words |= providers(PROVIDER, ISSUERS, REGION) | providers(PROVIDER, ISSUERS, PERSON)
     words |= {"PEOPLE_ISSUER": "https://ias.test/people", "LOGIN_PAGE": "https://ias.test/login"}
     words |= {"LOGOUT_PAGE": "https://ias.test/logout"}
     return values | ports | {name: word for name, word in words.items() if name in values}
@@ -104,8 +136,8 @@ def bootstrap(change=lambda document: None):
     return document
 
 
-def tls_of_oidc(document):
-    return document["static_resources"]["clusters"][-1]["transport_socket"]["typed_config"]
+def tls_of(document):
+    return document["static_resources"]["listeners"][0]["filter_chains"][0]["transport_socket"]["typed_config"]
 
 
 @pytest.mark.parametrize(
@@ -113,12 +145,8 @@ def tls_of_oidc(document):
     [
         lambda document: document["node"].update(surprise=1),
         lambda document: document["static_resources"]["clusters"][0].update(connect_timeuot="1s"),
-        lambda document: document["static_resources"]["clusters"][-1]["transport_socket"]["typed_config"].update(
-            snni="x"
-        ),
-        lambda document: document["static_resources"]["clusters"][-1]["transport_socket"]["typed_config"].update(
-            {"@type": "type.googleapis.com/envoy.no.such.Type"}
-        ),
+        lambda document: tls_of(document).update(snni="x"),
+        lambda document: tls_of(document).update({"@type": "type.googleapis.com/envoy.no.such.Type"}),
     ],
     ids=["top", "cluster", "inside-any", "type"],
 )

@@ -24,7 +24,7 @@ def opa(*arguments: str) -> str:
 def staged(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Everything that an engine runs, with its tests and tables, the guard of its own API included."""
     target = tmp_path_factory.mktemp("policies")
-    stage(POLICIES, target, {}, tests=True)
+    stage(POLICIES, target, {}, {}, tests=True)
     (target / ".manifest").unlink()
     shutil.copytree(POLICIES / "system" / "authz", target / "system" / "authz")
     return target

@@ -1,0 +1,1 @@
+"""Issuers of tokens: their keys are fetched over HTTPS, kept in files, and given to Envoy."""
