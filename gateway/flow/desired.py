@@ -18,6 +18,7 @@ from gateway.domain.change import Plan, Stored, plan
 from gateway.domain.resource import parse_name
 from gateway.domain.restore import killed
 from gateway.domain.retire import retire
+from gateway.flow.contended import whole
 from gateway.ports.serving import Caller
 from gateway.ports.store import Action, DesiredStore, Estate
 from runtime.errors import NotFound, Precondition
@@ -35,6 +36,7 @@ class Desired:
         self._store = store
         self._new_correlation_id = new_correlation_id
 
+    @whole
     async def declare(self, request: DeclareRequest, caller: Caller) -> DeclareResponse:
         """Store all of it or nothing; raises Invalid, NotFound, Precondition or Conflict naming the field."""
         check_length(len(request.resources), 1, MAX_RESOURCES, "resources", "items")
@@ -52,6 +54,7 @@ class Desired:
             await estate.save(_action(answer, caller, "declare", detail, request.request_id), changes, stored, answer)
             return answer
 
+    @whole
     async def retire(self, request: RetireRequest, caller: Caller) -> RetireResponse:
         """Make tombstones of the resources named and of all beneath them; what is retired already does not change."""
         check_length(len(request.names), 1, MAX_RETIRED, "names", "items")
@@ -73,6 +76,7 @@ class Desired:
             await estate.save(action, changes, stored, answer)
             return answer
 
+    @whole
     async def kill(self, request: KillRequest, caller: Caller) -> KillResponse:
         """Unlink one Link of a tenant, or every one, in every region; killing what is killed changes nothing."""
         check_name(request.tenant, "tenant")

@@ -17,6 +17,9 @@ from gateway.domain.change import Plan, Stored, Wanted
 from gateway.domain.report import Regional
 from runtime.policy import Refusal
 
+# The reason of an Unavailable that undid a transaction for the sake of another: the same again may succeed at once.
+CONTENDED = "STORE_CONTENDED"
+
 
 @dataclass(frozen=True, slots=True)
 class Action:

@@ -135,7 +135,8 @@ class _Estate:
             before.setdefault(row["resource_id"], {})[row["region"]] = row["observed_generation"]
         wanted = {item.resource.name: item for item in plan.wanted}
         result: list[tuple[int, str, int, int, int]] = []
-        for name, regions in plan.regions.items():
+        # In the order in which reports take them.
+        for name, regions in sorted(plan.regions.items()):
             here = before.get(identities[name], {})
             check_shrink(name, here, regions)
             target = wanted.get(name) or stored[name]

@@ -12,6 +12,7 @@ from typing import TypeAlias
 import asyncpg
 import asyncpg.pool
 
+from gateway.ports.store import CONTENDED
 from gateway.settings import PostgresSettings
 from runtime.errors import Invalid, Unavailable
 from runtime.logs import get_logger
@@ -50,7 +51,9 @@ async def translated() -> AsyncIterator[None]:
     """Turn the driver's exceptions about a lost server, and a deadlock, into Unavailable: the caller tries again."""
     try:
         yield
-    except (*LOST, asyncpg.DeadlockDetectedError) as error:
+    except asyncpg.DeadlockDetectedError as error:
+        raise Unavailable("Another change was in the way; nothing is lost, try again", reason=CONTENDED) from error
+    except LOST as error:
         raise Unavailable(
             "The database does not answer; nothing is lost, try again", reason="STORE_UNAVAILABLE"
         ) from error

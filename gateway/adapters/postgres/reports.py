@@ -69,10 +69,13 @@ class PostgresReports:
 
     async def observe(self, tasks: Sequence[Regional], placements: Sequence[Regional]) -> None:
         """Record what regions reported, and close the jobs that have converged by it."""
-        # One order for all writers makes deadlocks rare; PostgreSQL's planner may still choose another.
+        # Placements before tasks, as detection locks them, and each in one order: whoever waits holds nothing that is
+        # waited for. PostgreSQL's planner may still choose another order, which makes deadlocks rare, not impossible.
         tasks = sorted(tasks, key=lambda item: item.report.task_id)
         placements = sorted(placements, key=lambda item: (item.report.resource, item.region))
         async with translated(), self._pool.acquire() as connection, connection.transaction():
+            placement_rows = zip(*(_placement_row(item) for item in placements), strict=True)
+            touched = await connection.fetch(SQL["observe"], *placement_rows)
             task_rows = zip(*(_task_row(item) for item in tasks), strict=True)
             await connection.execute(SQL["finish_tasks"], *task_rows)
             receipts = [_receipt_row(item) for item in tasks if item.report.receipt]
@@ -81,8 +84,6 @@ class PostgresReports:
             arrivals = [row for item in tasks for row in _arrival_rows(item)]
             if arrivals:
                 await connection.execute(SQL["keep_arrivals"], *zip(*arrivals, strict=True))
-            placement_rows = zip(*(_placement_row(item) for item in placements), strict=True)
-            touched = await connection.fetch(SQL["observe"], *placement_rows)
             correlations = sorted({row["correlation_id"] for row in touched})
             if correlations:
                 await connection.execute(SQL["converge"], correlations)
