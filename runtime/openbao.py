@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -20,6 +19,7 @@ import requests
 from runtime.errors import Invalid, OrbitalError, Stalled, Unavailable
 from runtime.logs import get_logger
 from runtime.settings import read_secret
+from runtime.trust import Trust
 
 log = get_logger(__name__)
 
@@ -94,6 +94,7 @@ class OpenBao:
         self._session = session
         self._login = login
         self._base = login.address.rstrip("/") + "/v1/"
+        self._trust = Trust(login.ca_file)
         self._token = ""
         self._renew_at = 0.0
         self._logging_in = asyncio.Lock()
@@ -128,7 +129,9 @@ class OpenBao:
         try:
             async with (
                 asyncio.timeout(seconds),
-                self._session.request(method, self._base + path, data=content, headers=headers) as response,
+                self._session.request(
+                    method, self._base + path, data=content, headers=headers, ssl=self._trust.context()
+                ) as response,
             ):
                 raw = await response.read()
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
@@ -164,7 +167,6 @@ def _away(error: BaseException) -> OrbitalError:
 @asynccontextmanager
 async def open_openbao(login: Login) -> AsyncIterator[OpenBao]:
     """A client on one pool of connections."""
-    context = ssl.create_default_context(cafile=str(login.ca_file))
-    connector = aiohttp.TCPConnector(limit=CONNECTIONS, ssl=context)
+    connector = aiohttp.TCPConnector(limit=CONNECTIONS)
     async with aiohttp.ClientSession(connector=connector, trust_env=False) as session:
         yield OpenBao(session, login)

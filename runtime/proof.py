@@ -150,16 +150,19 @@ def _moment(stamp: Timestamp) -> str:
 
 
 def verify(proof: Proof, authority: bytes) -> Opened:
-    """The proof, once everything in it holds against the authority (PEM); raises Invalid with what does not."""
+    """The proof, once everything in it holds against the authority; raises Invalid with what does not.
+
+    `authority` is PEM: one certificate, or several after a rotation, any of which a signature may lead to.
+    """
     try:
-        root = x509.load_pem_x509_certificate(authority)
+        roots = x509.load_pem_x509_certificates(authority)
     except ValueError as error:
         raise Invalid("The authority's file holds no certificate (PEM).", field="ca") from error
     found = opened(proof)
     statement = found.statement
     if [_digest(one) for one in proof.certificates] != list(statement.certificates_sha256):
         raise unverified("The certificates are not those of the statement.")
-    signers = Signers(root, proof.certificates, _time(statement.make_time))
+    signers = Signers(roots, proof.certificates, _time(statement.make_time))
     signers.check(GATEWAY_SIGNER, statement.key_id, proof.signature, proof.statement, statement.make_time)
     wanted = [entry for entry in statement.entries if entry.receipt_sha256]
     if len(wanted) != len(proof.receipts):
@@ -183,13 +186,13 @@ def _same(statement: ProofStatement, entry: ProofEntry, receipt: Receipt) -> Non
 class Signers:
     """The certificates of a proof, each led back to the authority."""
 
-    def __init__(self, root: x509.Certificate, packed: Sequence[bytes], at: datetime) -> None:
+    def __init__(self, roots: Sequence[x509.Certificate], packed: Sequence[bytes], at: datetime) -> None:
         try:
             self._certificates = [x509.load_der_x509_certificate(one) for one in packed]
             self._keys = [one.public_key() for one in self._certificates]
         except (ValueError, TypeError, x509.InvalidVersion, UnsupportedAlgorithm) as error:
             raise unverified("A certificate cannot be read.") from error
-        self._root = root
+        self._store = Store(list(roots))
         self._at = at
 
     def check(self, name: str, key: bytes, signature: bytes, message: bytes, stamp: Timestamp) -> None:
@@ -213,7 +216,7 @@ class Signers:
 
     def _lead_back(self, certificate: x509.Certificate, name: str, at: datetime) -> None:
         others = [one for one in self._certificates if one is not certificate]
-        builder = PolicyBuilder().store(Store([self._root])).time(at.replace(tzinfo=None))
+        builder = PolicyBuilder().store(self._store).time(at.replace(tzinfo=None))
         try:
             verified = builder.build_client_verifier().verify(certificate, others)
         except VerificationError as error:

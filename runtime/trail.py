@@ -60,7 +60,7 @@ class Trail:
 
     def __init__(self, authority: bytes) -> None:
         try:
-            self._root = x509.load_pem_x509_certificate(authority)
+            self._roots = x509.load_pem_x509_certificates(authority)
         except ValueError as error:
             raise Invalid("The authority's file holds no certificate (PEM).", field="ca") from error
         self._signers: dict[tuple[bytes, ...], Signers] = {}
@@ -74,7 +74,7 @@ class Trail:
         head, signed = held.head, held.signed
         packed = tuple(signed.certificates)
         if packed not in self._signers:
-            self._signers[packed] = Signers(self._root, packed, head.sign_time.ToDatetime(tzinfo=UTC))
+            self._signers[packed] = Signers(self._roots, packed, head.sign_time.ToDatetime(tzinfo=UTC))
         self._signers[packed].check(GATEWAY_SIGNER, signed.key_id, signed.signature, signed.head, head.sign_time)
         if head.sequence <= self.sequence:
             raise unverified(f"The head of #{head.sequence}{held.where} comes after its record.")

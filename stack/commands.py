@@ -12,6 +12,7 @@ from rich.table import Table
 
 from runtime.errors import Unavailable
 from stack import api, sealing
+from stack.authority import authority
 from stack.policy import policy
 from stack.state import PartState, State
 
@@ -157,4 +158,4 @@ def _row(table: Table, name: str, part: PartState) -> None:
     table.add_row(name, shown, str(part.pid or ""), str(part.restarts or ""), part.error)
 
 
-COMMANDS: list[click.Command] = [up, open_console, down, status, cut, heal, seal, unseal, policy]
+COMMANDS: list[click.Command] = [up, open_console, down, status, cut, heal, seal, unseal, policy, authority]

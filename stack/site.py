@@ -54,5 +54,9 @@ class Site:
         return f"127.0.0.1:{self.ports[port]}"
 
     def authority(self) -> Path:
-        """The certificate that everybody trusts."""
+        """The certificates of the roots that everybody believes: one, or two while they are rotated."""
         return self.layout.root / "identity" / "ca.pem"
+
+    def history(self) -> Path:
+        """The certificates of all roots that there ever were: signatures of the past lead to them."""
+        return self.layout.root / "identity" / "history.pem"

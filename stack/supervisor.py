@@ -57,6 +57,7 @@ def first_state(site: Site, only: list[str]) -> State:
     own = {"ca": str(site.authority())}
     found = State(place=str(site.layout.root), run=str(run), boot=process.boot_id(), only=only, ports=dict(site.ports))
     found.supervisor = SupervisorState(pid=os.getpid(), started=me.started if me else 0)
+    found.files = {"history": str(site.history())}
     found.gateway = GatewayState(mtls=site.address("gateway-mtls"), jwt=site.address("gateway-jwt"))
     passwords = {name: str(people.password(site, name)) for name in people.PEOPLE}
     found.console = ConsoleState(address=people.origin(site), passwords=passwords)

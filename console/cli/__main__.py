@@ -43,6 +43,7 @@ STACK = {
     "down": "End exactly what `up` started.",
     "status": "Show what runs.",
     "cut": "Cut the ways of REGION to the global side, or one of them.",
+    "authority": "Rotate the root of trust, and see how far that is.",
     "policy": "Test, explain and push policies, and see which engine runs which.",
     "heal": "Open the ways of REGION to the global side again, or one of them.",
     "seal": "Seal the OpenBao of REGION.",

@@ -69,6 +69,12 @@ class Connection:
     channels: dict[str, grpc.Channel] = field(default_factory=dict)
 
     @property
+    def roots(self) -> bytes:
+        """The authorities (PEM) that signatures may lead to: those that are believed, and those that once were."""
+        kept = self.state.get("files", {}).get("history")
+        return _read(Path(kept)) if kept else self.authority
+
+    @property
     def registry(self) -> RegistryServiceStub:
         """The gateway's RegistryService."""
         return RegistryServiceStub(self._channel(self.address))

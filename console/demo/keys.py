@@ -78,11 +78,11 @@ def prove(world: World) -> str:
     file = world.directory / "proof.json"
     file.write_bytes(write_file(answer))
     content = file.read_bytes()
-    said = page(verify(read_file(content), world.connection.authority))
+    said = page(verify(read_file(content), world.connection.roots))
     expect(not said["missing"], headline(said))
     half = len(content) // 2
     try:
-        verify(read_file(content[:half] + bytes([content[half] ^ 1]) + content[half + 1 :]), world.connection.authority)
+        verify(read_file(content[:half] + bytes([content[half] ^ 1]) + content[half + 1 :]), world.connection.roots)
     except Invalid:
         return f"{headline(said)}; {len(said['receipts'])} receipts in {file}, a changed byte is found"
     expect(False, "a changed byte was not found")

@@ -60,7 +60,7 @@ async def verify(request: web.Request) -> web.StreamResponse:
 
 
 async def _verified(request: web.Request) -> AsyncIterator[Event]:
-    trail = Trail(request.app[CONSOLE].authority)
+    trail = Trail(request.app[CONSOLE].authorities.read_bytes())
     try:
         async for page in _pages(request):
             await asyncio.to_thread(_follow, trail, page)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from aiohttp import web
 
@@ -12,11 +13,11 @@ from console.web.render import Templates
 
 @dataclass(frozen=True, slots=True)
 class Console:
-    """The gateway, the templates, and the authority (PEM) that signatures of the audit trail lead to."""
+    """The gateway, the templates, and the file of authorities (PEM) that signatures of the audit trail lead to."""
 
     gateway: Gateway
     templates: Templates
-    authority: bytes
+    authorities: Path
 
 
 CONSOLE = web.AppKey("console", Console)

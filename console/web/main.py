@@ -35,7 +35,7 @@ async def main(settings: ConsoleSettings) -> None:
         application = web.Application(
             middlewares=[guard(templates, forms, settings.origin)], client_max_size=LARGEST_FORM
         )
-        application[CONSOLE] = Console(gateway, templates, settings.ca_file.read_bytes())
+        application[CONSOLE] = Console(gateway, templates, settings.ca_file)
         application.router.add_routes(routes)
         runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
         await runner.setup()

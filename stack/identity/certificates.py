@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,15 +89,28 @@ class Certificates(Step):
             },
             mount_point=ISSUER,
         )["data"]
-        authority = self.site.authority().read_text()
-        chain = [pem for pem in answer.get("ca_chain", []) if pem.strip() != authority.strip()]
         files = {
-            "cert.pem": "\n".join([answer["certificate"], *chain]) + "\n",
+            "cert.pem": "\n".join([answer["certificate"], *_without_root(answer.get("ca_chain", []))]) + "\n",
             "key.pem": answer["private_key"] + "\n",
-            "ca.pem": authority,
+            "ca.pem": self.site.authority().read_text(),
         }
         swap(self.site.layout.identity(identity.name), files)
         log.info("certificate issued", identity=identity.name)
+
+
+def spread_trust(site: Site) -> None:
+    """Everybody believes what the stack believes: what is in force otherwise stays as it is."""
+    for identity in identities(site):
+        place = site.layout.identity(identity.name)
+        current = (place / "current").resolve()
+        files = {name: (current / name).read_text() for name in ("cert.pem", "key.pem")}
+        swap(place, {**files, "ca.pem": site.authority().read_text()})
+
+
+def _without_root(chain: Sequence[str]) -> list[str]:
+    """Whoever verifies has the root."""
+    read = [(pem, x509.load_pem_x509_certificate(pem.encode())) for pem in chain]
+    return [pem for pem, certificate in read if certificate.issuer != certificate.subject]
 
 
 def is_due(place: Path, now: dt.datetime | None = None) -> bool:

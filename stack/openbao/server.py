@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 import hvac
 
+from stack.identity.authority import server_tls
 from stack.openbao.client import make_client
 from stack.secret_files import kept_bytes, write_private
 from stack.site import Site
@@ -28,8 +29,8 @@ storage "raft" {{
 listener "tcp" {{
   address = "127.0.0.1:{port}"
   cluster_address = "127.0.0.1:{cluster}"
-  tls_cert_file = "{place}/cert.pem"
-  tls_key_file = "{place}/key.pem"
+  tls_cert_file = "{tls}/current/cert.pem"
+  tls_key_file = "{tls}/current/key.pem"
   tls_min_version = "tls12"
   max_request_json_strings = 20000
 }}
@@ -75,6 +76,7 @@ class OpenBao(Server):
             name=self.name,
             ui=str(self.ui).lower(),
             place=place,
+            tls=server_tls(self.site, self.name),
             unseal=unseal,
             port=self.site.ports[self.name],
             cluster=self.site.ports[f"{self.name}-cluster"],

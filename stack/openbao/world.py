@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hvac
+from cryptography import x509
 
-from stack.identity.authority import sign_intermediate
+from stack.identity.roots import PEM, Roots, sign_intermediate
 from stack.openbao.client import audit_headers, ensure_approle, ensure_mount
 from stack.openbao.people import set_up_people
 from stack.openbao.server import OpenBao
@@ -77,11 +78,7 @@ class GlobalBao(OpenBao):
         client.sys.tune_mount_configuration(ISSUER, max_lease_ttl=f"{LONGEST_HOURS}h")
         pki = client.secrets.pki
         if not client.list(f"{ISSUER}/issuers"):
-            asked = pki.generate_intermediate(
-                "internal", "Orbital issuer", {"key_type": "ec", "key_bits": 256}, mount_point=ISSUER
-            )
-            signed = sign_intermediate(self.site, asked["data"]["csr"])
-            pki.set_signed_intermediate(signed + self.site.authority().read_text(), mount_point=ISSUER)
+            self.issue_anew(client)
         # One role for all: whom a certificate may be issued to is decided by the stack, the only one with this token.
         role = {
             "allowed_domains": ["localhost"],
@@ -102,6 +99,37 @@ class GlobalBao(OpenBao):
         pki.create_or_update_role("region", {**role, **regions, **life}, mount_point=ISSUER)
         for name, uris in SIGNERS.items():
             pki.create_or_update_role(name, {**SIGNER_ROLE, "allowed_uri_sans": [uris]}, mount_point=ISSUER)
+
+    def issue_anew(self, client: hvac.Client) -> None:
+        """From now on, certificates are issued by a new key, which the root that issues has signed."""
+        root = Roots(self.site).issuing
+        asked = client.secrets.pki.generate_intermediate(
+            "internal", f"Orbital issuer of {root.name}", {"key_type": "ec", "key_bits": 256}, mount_point=ISSUER
+        )
+        signed = sign_intermediate(root, asked["data"]["csr"])
+        whole = {"certificate": signed + root.certificate.public_bytes(PEM).decode()}
+        imported = client.write_data(f"{ISSUER}/intermediate/set-signed", data=whole)["data"]
+        default = next(issuer for issuer, key in imported["mapping"].items() if key)
+        client.write_data(f"{ISSUER}/config/issuers", data={"default": default})
+
+    def issuing_root(self, client: hvac.Client) -> x509.Certificate:
+        """The root that certificates lead to that are issued now."""
+        default = client.read(f"{ISSUER}/config/issuers")["data"]["default"]
+        chain = client.read(f"{ISSUER}/issuer/{default}")["data"]["ca_chain"]
+        return x509.load_pem_x509_certificate(chain[-1].encode())
+
+    def forget_issuers(self, client: hvac.Client) -> None:
+        """Take away every issuer but the one that issues and its root."""
+        chain = {pem.strip() for pem in self._issuing_chain(client)}
+        for issuer in client.list(f"{ISSUER}/issuers")["data"]["keys"]:
+            if client.read(f"{ISSUER}/issuer/{issuer}")["data"]["certificate"].strip() not in chain:
+                client.delete(f"{ISSUER}/issuer/{issuer}")
+
+    def _issuing_chain(self, client: hvac.Client) -> list[str]:
+        """The certificates (PEM) of the issuer that issues, and so on up to its root."""
+        default = client.read(f"{ISSUER}/config/issuers")["data"]["default"]
+        chain: list[str] = client.read(f"{ISSUER}/issuer/{default}")["data"]["ca_chain"]
+        return chain
 
     def _signing(self, client: hvac.Client) -> None:
         """What the gateway may: certify the keys of receipts, and sign proofs by a key that it cannot read."""

@@ -36,7 +36,7 @@ class Console(Server):
             "LISTEN": self.socket,
             "GATEWAY": f"unix:{self.site.layout.run / 'gateway-people.sock'}",
             "ORIGIN": people.origin(self.site),
-            "CA_FILE": self.site.authority(),
+            "CA_FILE": self.site.history(),
             "FORM_KEY_FILE": key,
         }
         argv = (sys.executable, "-m", "console.web.main")

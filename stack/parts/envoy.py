@@ -98,7 +98,6 @@ class GatewayEnvoy(Envoy):
             "JWT_PORT": self.site.ports["gateway-jwt"],
             "BUNDLES_PORT": self.site.ports["gateway-bundles"],
             "OIDC_PORT": self.site.ports["openbao-global"],
-            "OIDC_CA_FILE": str(self.site.authority()),
             "CONSOLE_PORT": self.site.ports["console"],
             "CONSOLE_CLIENT": self.site.secret("console-client-id").read_text(),
             "CONSOLE_SECRETS": str(self.site.layout.secrets),

@@ -12,6 +12,7 @@ from pathlib import Path
 import aio_pika
 import orjson
 
+from stack.identity.authority import server_tls
 from stack.secret_files import kept_secret, write_private
 from stack.site import Site
 from stack.unit import Launch, Server
@@ -27,15 +28,19 @@ PLUGINS = (
     *("rabbitmq_management", "rabbitmq_mqtt", "rabbitmq_prometheus"),
 )
 
-# Busy waiting of idle schedulers would take the cores from the other parts.
-ERLANG_ARGUMENTS = "-kernel inet_dist_use_interface {127,0,0,1} +S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none"
+# Busy waiting of idle schedulers would take the cores from the other parts. Certificates and authorities that were
+# replaced are noticed within two seconds, in place of two minutes.
+ERLANG_ARGUMENTS = (
+    "-kernel inet_dist_use_interface {127,0,0,1} -ssl ssl_pem_cache_clean 2000"
+    " +S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none"
+)
 
 CONFIGURATION = """
 listeners.tcp.1 = 127.0.0.1:{amqp}
 listeners.ssl.1 = 127.0.0.1:{amqps}
 ssl_options.cacertfile = {authority}
-ssl_options.certfile = {place}/cert.pem
-ssl_options.keyfile = {place}/key.pem
+ssl_options.certfile = {tls}/current/cert.pem
+ssl_options.keyfile = {tls}/current/key.pem
 ssl_options.verify = verify_peer
 ssl_options.fail_if_no_peer_cert = true
 ssl_options.depth = 2
@@ -159,7 +164,8 @@ class RabbitMQ(Server):
         )
         ports = {name: self.site.ports[name] for name in ("amqp", "amqps", "management", "prometheus", "mqtt")}
         ports["access"] = self.site.ports["broker-access"]
-        places = {"definitions": definitions, "place": place, "authority": self.site.authority(), "exchange": EXCHANGE}
+        places = {"definitions": definitions, "authority": self.site.authority(), "exchange": EXCHANGE}
+        places["tls"] = server_tls(self.site, self.name)
         (place / "rabbitmq.conf").write_text(CONFIGURATION.format(**places, **ports))
         (place / "advanced.config").write_text(ADVANCED.format(pair=self.site.place("broker-access")))
         (place / "enabled_plugins").write_text(f"[{','.join(PLUGINS)}].\n")

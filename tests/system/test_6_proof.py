@@ -40,7 +40,7 @@ def verify(file: Path, ca: str, *options: str) -> subprocess.CompletedProcess[by
 
 
 def test_every_region_proves_a_kill_and_the_file_is_checked_offline(world: World, killed: str, tmp_path: Path) -> None:
-    file, ca = tmp_path / "proof.json", str(world.place / "identity" / "ca.pem")
+    file, ca = tmp_path / "proof.json", str(world.place / "identity" / "history.pem")
 
     def whole() -> dict[str, object] | None:
         told = world.orbital("proof", killed, "-f", str(file), "-o", "json")

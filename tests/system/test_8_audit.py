@@ -41,7 +41,7 @@ def export(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def check(world: World, file: Path) -> subprocess.CompletedProcess[bytes]:
     """The check as a stranger runs it, who knows no stack."""
-    ca = str(world.place / "identity" / "ca.pem")
+    ca = str(world.place / "identity" / "history.pem")
     command = [sys.executable, "-m", "console.cli", "audit", "verify", "--export", str(file), "--ca", ca]
     return subprocess.run(command, capture_output=True, cwd=ROOT, timeout=60, check=False)
 

@@ -60,7 +60,7 @@ def verify(file: Path | None, output: str, target: Target) -> None:
         from console.cli.connection import connect
 
         with connect(target) as connection:
-            found = _follow(_online(connection), connection.authority)
+            found = _follow(_online(connection), connection.roots)
     elif target.ca is None:
         raise click.UsageError("--export needs --ca: the authority that the signatures must lead to.")
     else:

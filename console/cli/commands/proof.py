@@ -64,7 +64,7 @@ def show(correlation_id: str, path: Path | None, output: str, target: Target) ->
 
     with connect(target) as connection:
         answer: Proof = connection.call(connection.proof.GetProof, GetProofRequest(correlation_id=correlation_id))
-        page = _verified(answer, connection.authority)
+        page = _verified(answer, connection.roots)
     place = path or Path(f"proof-{correlation_id}.json")
     try:
         place.write_bytes(write_file(answer))
@@ -77,7 +77,12 @@ def show(correlation_id: str, path: Path | None, output: str, target: Target) ->
 
 @proof.command()
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--ca", type=click.Path(path_type=Path), required=True, help="The platform's authority (PEM).")
+@click.option(
+    "--ca",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="The platform's authority (PEM); of several, any one may be led to.",
+)
 @output_option("table", "json", "yaml")
 def verify(file: Path, ca: Path, output: str) -> int:
     """Check a proof without the system: every signature, and that nothing in the file was changed.

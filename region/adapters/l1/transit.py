@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import binascii
-import ssl
 from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -24,6 +23,7 @@ from yarl import URL
 from region.ports.l1 import UNREACHABLE, Refused
 from runtime.errors import Invalid, Stalled, Unavailable
 from runtime.settings import Section, read_secret
+from runtime.trust import Trust
 
 TIMEOUT = 3.0
 CONNECTIONS = 16
@@ -47,6 +47,7 @@ class TransitProvider:
 
     def __init__(self, session: aiohttp.ClientSession, config: Config) -> None:
         self._session = session
+        self._trust = Trust(config.ca_file)
         self._config = config
         self._base = f"{config.address.rstrip('/')}/v1/{config.mount}"
         # Something of ours by each key, so that asking needs no tenant's blob; made when a key is first asked about.
@@ -84,7 +85,9 @@ class TransitProvider:
                 headers["X-Vault-Namespace"] = self._config.namespace
             async with (
                 asyncio.timeout(TIMEOUT),
-                self._session.post(where, data=orjson.dumps(body), headers=headers) as answer,
+                self._session.post(
+                    where, data=orjson.dumps(body), headers=headers, ssl=self._trust.context()
+                ) as answer,
             ):
                 status, raw = answer.status, await answer.read()
             found = orjson.loads(raw) if raw else {}
@@ -113,8 +116,7 @@ def _foreign(label: str) -> Stalled:
 @asynccontextmanager
 async def open_provider(config: Config) -> AsyncIterator[TransitProvider]:
     """The provider on a pool of connections; it does not have to be there yet."""
-    context = ssl.create_default_context(cafile=str(config.ca_file))
-    connector = aiohttp.TCPConnector(limit=CONNECTIONS, ssl=context)
+    connector = aiohttp.TCPConnector(limit=CONNECTIONS)
     headers = {"Content-Type": "application/json", "X-Vault-Request": "true"}
     async with aiohttp.ClientSession(connector=connector, headers=headers, trust_env=False) as session:
         yield TransitProvider(session, config)

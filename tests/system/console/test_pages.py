@@ -150,7 +150,7 @@ def test_kill_switch_by_keyboard_alone_to_its_proof_and_its_trace(pages: Pages, 
     with officer.expect_download() as download:
         officer.locator("#proof").click()
     content = download.value.path().read_bytes()
-    proven = page(verify(read_file(content), (world.place / "identity" / "ca.pem").read_bytes()))
+    proven = page(verify(read_file(content), (world.place / "identity" / "history.pem").read_bytes()))
     assert (proven["proven"], proven["regions"], proven["actor"]) == (2, 2, "spiffe://orbital/person/officer")
     assert download.value.suggested_filename == f"proof-{proven['correlation_id']}.json"
     officer.locator(f'a.id[href="/traces/{proven["correlation_id"]}"]').first.click()

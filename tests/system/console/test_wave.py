@@ -22,7 +22,7 @@ def proof(officer: Page, world: World) -> tuple[str, dict[str, Any]]:
     with officer.expect_download() as download:
         officer.locator("#proof").click()
     content = download.value.path().read_bytes()
-    proven = told(verify(read_file(content), (world.place / "identity" / "ca.pem").read_bytes()))
+    proven = told(verify(read_file(content), (world.place / "identity" / "history.pem").read_bytes()))
     return download.value.suggested_filename, proven
 
 

@@ -82,7 +82,6 @@ def test_envoy_accepts_it(template, tmp_path):
         document = render(ENVOY / "identity" / f"{kind}.yaml", {"IDENTITY": f"{tmp_path}/identity"})
         write(document, tmp_path / "identity" / f"{kind}.yaml")
     write(render(ENVOY / "identity" / "token.yaml", {"TOKEN": "t"}), tmp_path / "identity" / "token.yaml")
-    (tmp_path / "oidc_ca_file").write_bytes((tmp_path / "identity" / "current" / "ca.pem").read_bytes())
     (tmp_path / "logs").mkdir()
     for name in ("console-client-secret", "console-cookie-key"):
         document = render(ENVOY / "identity" / "secret.yaml", {"NAME": name, "SECRET": "s"})

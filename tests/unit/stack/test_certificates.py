@@ -3,8 +3,8 @@
 import datetime as dt
 
 from runtime.identity import of_one_version, swap
-from stack.identity.authority import ensure_root
 from stack.identity.certificates import is_due
+from stack.identity.roots import Roots
 from stack.layout import Layout
 from stack.settings import Stack
 from stack.site import Site
@@ -14,7 +14,7 @@ def _root(tmp_path):
     layout = Layout.of(tmp_path)
     layout.make()
     layout.run.rmdir()
-    return ensure_root(Site(layout, Stack(), {}, ()))[1], layout
+    return Roots(Site(layout, Stack(), {}, ())).ensure().certificate, layout
 
 
 def test_files_are_read_of_one_version(tmp_path):
