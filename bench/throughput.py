@@ -18,8 +18,10 @@ import grpc
 from orbital.v1 import registry_pb2 as registry
 from orbital.v1.registry_pb2_grpc import RegistryServiceStub
 from orbital.v1.resource_pb2 import Resource, Selector, TenantSpec
+from orbital.v1.trace_pb2_grpc import TraceServiceStub
 
 from bench.processes import cpu_seconds
+from bench.signatures import cost as cost_of_signatures
 from runtime.rpc import OPTIONS
 
 LATENCY_SAMPLES = 100
@@ -32,7 +34,8 @@ Say = Callable[[str], None]
 def measure(directory: Path, tasks: int, say: Say) -> dict[str, Any]:
     """The figures of the stack in `directory`, whose regions must be declared."""
     state = json.loads((directory / "state.json").read_text())
-    with open_registry(state) as stub:
+    with open_gateway(state) as channel:
+        stub = RegistryServiceStub(channel)
         regions = [
             region.resource.name.rpartition("/")[2]
             for region in stub.ListRegions(registry.ListRegionsRequest(), timeout=30).regions
@@ -45,18 +48,22 @@ def measure(directory: Path, tasks: int, say: Say) -> dict[str, Any]:
         say(f"{tenants * len(regions)} tasks …")
         before = cpu_seconds(state)
         begun = time.monotonic()
-        change_labels(stub, regions, tenants, uuid.uuid4().hex)
+        jobs = change_labels(stub, regions, tenants, uuid.uuid4().hex)
         elapsed = time.monotonic() - begun
         after = cpu_seconds(state)
+        signatures = cost_of_signatures(TraceServiceStub(channel), jobs)
     count = tenants * len(regions)
     cost = {name: (after[name] - before.get(name, 0.0)) * 1000 / count for name in after}
+    total = sum(cost.values())
+    signatures["share"] = round(signatures["cpu_ms_per_task"] / total, 4)
     return {
         "tasks": count,
         "tasks_per_second": round(count / elapsed, 1),
         "cpu_ms_per_task": {
-            "total": round(sum(cost.values()), 4),
+            "total": round(total, 4),
             **{name: round(value, 4) for name, value in sorted(cost.items(), key=lambda item: -item[1])},
         },
+        "signatures": signatures,
         "latency_ms": latency,
     }
 
@@ -64,10 +71,17 @@ def measure(directory: Path, tasks: int, say: Say) -> dict[str, Any]:
 @contextmanager
 def open_registry(state: dict[str, Any]) -> Iterator[RegistryServiceStub]:
     """The registry, as the operator."""
+    with open_gateway(state) as channel:
+        yield RegistryServiceStub(channel)
+
+
+@contextmanager
+def open_gateway(state: dict[str, Any]) -> Iterator[grpc.Channel]:
+    """A channel to the gateway, as the operator."""
     files = state["identity"]["operator"]
     credentials = grpc.ssl_channel_credentials(*(Path(files[name]).read_bytes() for name in ("ca", "key", "cert")))
     with grpc.secure_channel(state["gateway"]["mtls"], credentials, options=OPTIONS) as channel:
-        yield RegistryServiceStub(channel)
+        yield channel
 
 
 def _tenant(index: int, regions: list[str], mark: str) -> Resource:
@@ -77,15 +91,17 @@ def _tenant(index: int, regions: list[str], mark: str) -> Resource:
     return Resource(name=f"tenants/{family}-{index:06}", labels={"mark": mark}, tenant=spec)
 
 
-def change_labels(stub: RegistryServiceStub, regions: list[str], tenants: int, mark: str) -> None:
-    """Declare a label of so many tenants, and return when every region has it."""
-    jobs = []
+def change_labels(stub: RegistryServiceStub, regions: list[str], tenants: int, mark: str) -> list[str]:
+    """Declare a label of so many tenants, and return the changes when every region has them."""
+    jobs: list[str] = []
     for start in range(0, tenants, DECLARED_AT_ONCE):
         part = range(start, min(start + DECLARED_AT_ONCE, tenants))
         request = registry.DeclareRequest(resources=[_tenant(index, regions, mark) for index in part])
         jobs.append(stub.Declare(request, timeout=PATIENCE_SECONDS).correlation_id)
-    for job in filter(None, jobs):
+    changes = [job for job in jobs if job]
+    for job in changes:
         converged(stub, job)
+    return changes
 
 
 def converged(stub: RegistryServiceStub, correlation_id: str) -> None:

@@ -34,6 +34,8 @@ def throughput(tasks: int, output: str, target: Target) -> None:
     click.echo(f"{answer['tasks']:,} tasks, {answer['tasks_per_second']:,.0f} a second")
     for process, cost in answer["cpu_ms_per_task"].items():
         click.echo(f"  {process:<28} {cost:.3f} ms CPU a task")
+    signatures = answer["signatures"]
+    click.echo(f"signatures: {signatures['cpu_ms_per_task']:.4f} ms CPU a task, {signatures['share']:.1%} of it all")
     latency = answer["latency_ms"]
     click.echo(f"idle latency: p50 {latency['p50']:.1f} ms, p99 {latency['p99']:.1f} ms")
 
