@@ -32,7 +32,7 @@ def status(world: World) -> dict[str, object]:
 def rotate(world: World, phase: str) -> None:
     done = world.orbital("authority", "rotate")
     assert done.returncode == 0, done.stderr
-    eventually(lambda: status(world)["behind"] == {} or None, 30, "nobody is behind")
+    eventually(lambda: status(world)["behind"] == {} or None, 120, "nobody is behind")
     assert status(world)["phase"] == phase
 
 
@@ -45,13 +45,13 @@ def proof_of_a_kill(world: World, file: Path) -> str:
         request = registry.KillRequest(tenant=tenant, reason="to be proved", request_id=uuid.uuid4().hex)
         killed: str = stub.Kill(request, timeout=SECONDS).correlation_id
     world.converged(tenant=tenant)
-    eventually(lambda: world.orbital("proof", killed, "-f", str(file)).returncode == 0 or None, 30, "a whole proof")
+    eventually(lambda: world.orbital("proof", killed, "-f", str(file)).returncode == 0 or None, 120, "a whole proof")
     return killed
 
 
 def goes_on(load: Load) -> None:
     made = load.calls.total()
-    eventually(lambda: load.calls.total() > made + 40 or None, 60, "calls go on")
+    eventually(lambda: load.calls.total() > made + 40 or None, 180, "calls go on")
     assert load.failures == []
 
 
@@ -97,7 +97,7 @@ def every_door_is_shut(world: World, old: Path) -> None:
     context = broker_context(world, None)
     context.load_cert_chain(old / "cert.pem", old / "key.pem")
     # The broker looks at its files every two seconds.
-    eventually(lambda: None if asyncio.run(lets_in(world, context)) else True, 10, "the broker is shut")
+    eventually(lambda: None if asyncio.run(lets_in(world, context)) else True, 30, "the broker is shut")
     assert asyncio.run(enters(world, "eu10"))
 
 
@@ -110,7 +110,7 @@ async def lets_in(world: World, context: ssl.SSLContext) -> bool:
     return True
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_the_root_changes_under_load_and_no_call_fails(world: World, tmp_path: Path) -> None:
     file, old_ca, old = tmp_path / "proof.json", tmp_path / "old.pem", tmp_path / "old"
     killed = proof_of_a_kill(world, file)

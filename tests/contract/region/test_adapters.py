@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import orjson
@@ -113,6 +114,10 @@ def test_the_token_file_is_what_the_sidecar_reads(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["token.yaml"]
 
 
+def _is_another(file: Path, before: str) -> bool:
+    return file.read_text() != before
+
+
 async def test_the_bearer_token_comes_from_the_issuer_and_outlives_it(real_parts: RealParts, tmp_path: Path) -> None:
     import asyncio
     import base64
@@ -139,11 +144,16 @@ async def test_the_bearer_token_comes_from_the_issuer_and_outlives_it(real_parts
     # A token of three seconds is renewed by itself; while the issuer refuses, the last one stays and more is tried.
     client.secrets.identity.create_or_update_role(name="gateway", key="default", ttl="3s", client_id="orbital-gateway")
     tries = list[float]()
-    world = replace(real(), random=lambda: tries.append(0.0) or 0.0)
+
+    def counted() -> float:
+        tries.append(0.0)
+        return 0.0
+
+    world = replace(real(), random=counted)
     running = asyncio.ensure_future(TokenKeeper(login, "gateway", target, world, asyncio.Event()).run())
     for what in ("its first token", "the next, before that one ends"):
         before = target.read_text()
-        await until(lambda before=before: target.read_text() != before, what)
+        await until(partial(_is_another, target, before), what)
     right = secret.read_text()
     secret.write_text("wrong")
     await until(lambda: len(tries) >= 3, "it is tried again and again")
