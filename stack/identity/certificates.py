@@ -75,6 +75,8 @@ class Certificates(Step):
         for identity in due:
             if client:
                 self.issue(client, identity)
+        # What was issued just before a root was taken in or out, and put in place just after.
+        spread_trust(self.site)
 
     def issue(self, client: hvac.Client, identity: Identity) -> None:
         """A new certificate for one, in force at once."""
@@ -100,11 +102,13 @@ class Certificates(Step):
 
 def spread_trust(site: Site) -> None:
     """Everybody believes what the stack believes: what is in force otherwise stays as it is."""
+    believed = site.authority().read_text()
     for identity in identities(site):
         place = site.layout.identity(identity.name)
         current = (place / "current").resolve()
-        files = {name: (current / name).read_text() for name in ("cert.pem", "key.pem")}
-        swap(place, {**files, "ca.pem": site.authority().read_text()})
+        files = {name: (current / name).read_text() for name in ("cert.pem", "key.pem", "ca.pem")}
+        if files["ca.pem"] != believed:
+            swap(place, {**files, "ca.pem": believed})
 
 
 def _without_root(chain: Sequence[str]) -> list[str]:

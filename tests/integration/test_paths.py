@@ -66,8 +66,9 @@ async def until(look: Callable[[], Awaitable[bool]], seconds: float = 15) -> Non
 def certify(place: Path, target: Path, identity: str) -> None:
     """A certificate of this identity, by the stack's root."""
     key = ec.generate_private_key(ec.SECP256R1())
-    root = x509.load_pem_x509_certificate((place / "identity" / "ca.pem").read_bytes())
-    signing: Any = serialization.load_pem_private_key((place / "secrets" / "root-ca.key").read_bytes(), None)
+    issuing = (place / "secrets" / "root-ca.pem").read_bytes()
+    root = x509.load_pem_x509_certificate(issuing)
+    signing: Any = serialization.load_pem_private_key(issuing, None)
     now = dt.datetime.now(dt.UTC)
     name = x509.UniformResourceIdentifier(identity)
     builder = x509.CertificateBuilder(root.subject, x509.Name([]), key.public_key(), x509.random_serial_number())
