@@ -58,6 +58,11 @@ class BrokerAccessSettings(Section):
     ca_file: Path = Field(description="The authority of the broker's certificate, PEM, and of nobody else's")
     cert_file: Path = Field(description="The certificate that is shown to the broker, PEM")
     key_file: Path = Field(description="The key of that certificate")
+    authenticated: bool = Field(
+        False, description="The broker knows who somebody is before it asks (`auth_backends.1.authn = internal`)"
+    )
+    remember_seconds: float = Field(1.0, ge=0, le=2, description="How long what policy allowed is not asked again")
+    remember_most: int = Field(4096, ge=0, description="How many of such answers are kept; the oldest go first")
 
 
 class OpaSettings(Section):

@@ -38,6 +38,9 @@ class Stack(Section):
     openbao: Path | None = Field(None, description="A `bao` binary, in place of the one that is downloaded")
     postgres: Path | None = Field(None, description="A directory with PostgreSQL's `initdb`, `postgres` and `psql`")
     rabbitmq: Path | None = Field(None, description="Root of usr/lib/rabbitmq and usr/lib/erlang (`/` if installed)")
+    rabbitmq_version: str = Field(
+        "3", pattern="^[34]$", description="Major version of the RabbitMQ that is downloaded; 4 has MQTT 5"
+    )
     softhsm: Path | None = Field(None, description="A root holding libsofthsm2.so and softhsm2-util (`/` if installed)")
     chromium: Path | None = Field(None, description="A Chromium for the tests, in place of the one that is downloaded")
     postgres_server: PostgresServer | None = Field(None, description="An existing server, in place of a private one")

@@ -45,6 +45,7 @@ from runtime.errors import Unavailable
 from runtime.lifecycle import Backoff
 from runtime.signatures import TASKS, Signer, region_identity
 from stack.secret_files import write_private
+from stack.settings import load_settings
 from stack.state import State
 from tests.unit.gateway.fakes import FakeStanding, FakeTasks
 from tests.unit.runtime.keys import Keys
@@ -193,6 +194,7 @@ async def world(parts: tuple[Path, State], rabbitmq_settings: RabbitMQSettings, 
         access = BrokerAccessSettings(
             listen=f"127.0.0.1:{state.ports['broker-access']}", ca_file=pair / "ca.pem",
             cert_file=pair / "gateway" / "cert.pem", key_file=pair / "gateway" / "key.pem",
+            authenticated=load_settings().rabbitmq_version == "4",
         )  # fmt: skip
         async with (
             serve_access(access, OpenDoor()),
