@@ -43,7 +43,7 @@ class RabbitMQSettings(Section):
 
     host: str = Field("127.0.0.1", description="Host name")
     port: int = Field(5672, description="AMQP port")
-    user: str = Field("gateway", description="May do all to orbital.*, and write mqtt-subscription-orbital.*")
+    user: str = Field("gateway", description="May do all to orbital.*, and make and write mqtt-subscription-orbital.*")
     password_file: Path = Field(description="File with the user's password")
     virtual_host: str = Field("/", description="Virtual host")
     queue_type: str = Field("classic", pattern="classic|quorum", description="quorum on a cluster")

@@ -25,7 +25,7 @@ class RabbitMQServer(Section):
 
     host: str = Field(description="Its host name")
     port: int = Field(5672, description="Its AMQP port")
-    user: str = Field("gateway", description="May do all to orbital.*, and write mqtt-subscription-orbital.*")
+    user: str = Field("gateway", description="May do all to orbital.*, and make and write mqtt-subscription-orbital.*")
     password_file: Path = Field(description="File with the user's password")
     virtual_host: str = Field("/", description="Virtual host")
 

@@ -75,7 +75,9 @@ def _bring_libraries(tree: Path, final: Path) -> None:
     loader = next((found for pattern in LOADERS for found in sorted(tree.glob(pattern))), None)
     if loader is None:
         raise AcquireError("the packages hold no dynamic loader")
-    libraries = ":".join(str(folder) for folder in sorted({file.parent for file in tree.glob("usr/lib/*-linux-*/*.so*")}))
+    libraries = ":".join(
+        str(folder) for folder in sorted({file.parent for file in tree.glob("usr/lib/*-linux-*/*.so*")})
+    )
     for program in (tree / "usr/lib/erlang").rglob("*"):
         if program.suffix == ".so" or program.is_symlink() or not program.is_file() or not _is_elf(program):
             continue

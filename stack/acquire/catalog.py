@@ -54,7 +54,9 @@ PARTS = {
     )
 }
 # Wanted by tests alone, so that no stack waits for it.
-BROWSER = Part("chromium", lambda _: chromium(), "chromium", "the distribution's package chromium-headless-shell", "CHROMIUM")
+BROWSER = Part(
+    "chromium", lambda _: chromium(), "chromium", "the distribution's package chromium-headless-shell", "CHROMIUM"
+)
 
 
 def path(name: str, settings: Stack | None = None) -> Path:

@@ -120,7 +120,6 @@ def of_release(sources: str, other: str) -> str:
     """APT's sources of this machine's release, in either of their two forms, as those of the release `other`."""
     own = release().partition("-")[2]
     suite = re.compile(rf"(?<=\s)({re.escape(own)}|stable|oldstable)(?=[-/\s]|$)")
-    lines = (
-        suite.sub(other, line) if line.startswith(("deb ", "deb\t", "Suites:")) else line for line in sources.splitlines()
-    )
+    kinds = ("deb ", "deb\t", "Suites:")
+    lines = [suite.sub(other, line) if line.startswith(kinds) else line for line in sources.splitlines()]
     return "".join(f"{line}\n" for line in lines)

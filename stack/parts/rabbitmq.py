@@ -92,8 +92,6 @@ ADVANCED = """[
 """
 
 
-
-
 @dataclass(frozen=True)
 class Dialect:
     """What a major version of the broker calls differently.
@@ -228,7 +226,10 @@ class RabbitMQ(Server):
         gateway, revoker = kept_secret(self.password), kept_secret(revoker_password(self.site))
         accounts = [_account(USER, gateway, "monitoring"), _account(REVOKER, revoker, "administrator")]
         if dialect.authenticates:
-            names = [f"spiffe://{TRUST_DOMAIN}/gateway", *(region_identity(region.name) for region in self.site.regions)]
+            names = [
+                f"spiffe://{TRUST_DOMAIN}/gateway",
+                *(region_identity(region.name) for region in self.site.regions),
+            ]
             accounts += [{"name": name, "password_hash": "", "tags": ""} for name in names]
         return accounts
 
@@ -276,8 +277,12 @@ def _definitions(accounts: list[dict[str, object]]) -> dict[str, object]:
 
     Nobody else has a permission here: whoever enters by certificate is judged by policy, which the broker asks.
     """
-    # With its sessions the gateway does one thing: it takes their bindings away.
-    own = {"configure": r"^orbital\.", "write": r"^(mqtt-subscription-)?orbital\.", "read": r"^orbital\."}
+    # With its sessions the gateway does one thing: it takes them away when nobody reads them.
+    own = {
+        "configure": r"^(mqtt-subscription-)?orbital\.",
+        "write": r"^(mqtt-subscription-)?orbital\.",
+        "read": r"^orbital\.",
+    }
     exchange = {"vhost": "/", "type": "topic", "durable": True, "auto_delete": False, "internal": False}
     return {
         "vhosts": [{"name": "/"}],

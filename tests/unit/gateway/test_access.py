@@ -44,9 +44,7 @@ async def test_policy_is_told_who_was_revoked() -> None:
 
 async def test_an_account_of_the_brokers_own_is_none_of_policys() -> None:
     policy = FakePolicy()
-    assert not await make_access(policy, FakeTasks()).allows(
-        "user", ASKED | {"username": "x"}, password=True
-    )
+    assert not await make_access(policy, FakeTasks()).allows("user", ASKED | {"username": "x"}, password=True)
     assert not policy.asked
 
 
