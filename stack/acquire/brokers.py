@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,7 @@ LOADERS = ("usr/lib64/ld-linux-*.so.*", "usr/lib/ld-linux-*.so.*", "lib64/ld-lin
 # Programs of another release run with the libraries of theirs, and no user namespace or root is needed for it. Not by
 # LD_LIBRARY_PATH: what they start is this machine's own, such as its shell, and would take them too.
 LAUNCHER = """#!/bin/sh
-exec '{loader}' --library-path '{libraries}' '{program}' "$@"
+exec {loader} --library-path {libraries} {program} "$@"
 """
 
 
@@ -49,7 +50,7 @@ def rabbitmq(version: str) -> Path:
 
     def adapt_foreign(tree: Path, final: Path) -> None:
         adapt(tree, final)
-        _bring_libraries(tree, final)
+        bring_libraries(tree, final)
 
     if debian.offers(origin.release):
         return packages("rabbitmq", wanted, adapt)
@@ -70,24 +71,30 @@ def _move_erlang(tree: Path, final: Path) -> None:
             script.write_text(script.read_text().replace("/usr/lib/erlang", str(final / "usr/lib/erlang")))
 
 
-def _bring_libraries(tree: Path, final: Path) -> None:
+def bring_libraries(tree: Path, final: Path) -> None:
     """Put a launcher in place of each of Erlang's programs, by which it runs with the tree's own libraries."""
     loader = next((found for pattern in LOADERS for found in sorted(tree.glob(pattern))), None)
     if loader is None:
         raise AcquireError("the packages hold no dynamic loader")
-    libraries = ":".join(
-        str(folder) for folder in sorted({file.parent for file in tree.glob("usr/lib/*-linux-*/*.so*")})
-    )
-    for program in (tree / "usr/lib/erlang").rglob("*"):
+    folders = sorted({str(file.parent) for file in tree.glob("usr/lib/*-linux-*/*.so*")})
+    libraries = ":".join(folders)
+    # All of them first: each is moved, and would be found again.
+    for program in list((tree / "usr/lib/erlang").rglob("*")):
         if program.suffix == ".so" or program.is_symlink() or not program.is_file() or not _is_elf(program):
             continue
         _have_all(loader, libraries, program)
         moved = program.with_name(f".{program.name}")
         program.rename(moved)
-        places = {"loader": loader, "program": moved}
-        placed = {name: final / file.relative_to(tree) for name, file in places.items()}
-        program.write_text(LAUNCHER.format(libraries=libraries.replace(str(tree), str(final)), **placed))
+        here, there = str(tree), str(final)
+        places = (final / loader.relative_to(tree), libraries.replace(here, there), final / moved.relative_to(tree))
+        program.write_text(launcher(*places))
         program.chmod(0o755)
+
+
+def launcher(loader: Path, libraries: str, program: Path) -> str:
+    """A script that runs the program with these libraries alone."""
+    quoted = {"loader": str(loader), "libraries": libraries, "program": str(program)}
+    return LAUNCHER.format(**{name: shlex.quote(text) for name, text in quoted.items()})
 
 
 def _is_elf(file: Path) -> bool:

@@ -280,7 +280,7 @@ async def test_a_session_that_is_not_read_any_more_is_given_up(
     region = Region(opening(transport=Transport.TRANSPORT_STREAM))
     serving = asyncio.create_task(world.deliver(lanes).serve(PRINCIPAL, "eu10", region.requests(), region.send))
     async with asyncio.timeout(5):
-        while len(lanes.withdrawn) < 2 or world.tasks.rehydrated != rehydrated:
+        while len(lanes.withdrawn) < 2 or world.tasks.rehydrated != rehydrated:  # noqa: ASYNC110 - fakes do not tell
             await asyncio.sleep(0)
     region.up.put_nowait(None)
     await serving
