@@ -6,6 +6,7 @@ import pytest
 
 from stack import api
 from tests.system.transport import (
+    SETTLED_SECONDS,
     all_converged,
     by,
     dead_letters,
@@ -57,7 +58,7 @@ def test_it_is_cut_for_20_seconds_under_load_and_healed(world: World, transport:
         time.sleep(LOADED_SECONDS)
         healed = len(tenants)
         # The region that was cut follows again while the load goes on.
-        world.converged(tenant=tenants[healed - 1], region=region)
+        world.converged(tenant=tenants[healed - 1], region=region, seconds=SETTLED_SECONDS)
 
 
 def test_the_broker_is_killed_under_load(world: World, transport: str) -> None:
