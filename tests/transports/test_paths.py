@@ -45,12 +45,12 @@ def test_the_estate_converges_and_a_kill_reaches_every_region(world: World, tran
 
 
 @pytest.mark.parametrize("identity", IDENTITIES)
-@pytest.mark.parametrize("what", ["the path", "the region"])
+@pytest.mark.parametrize("what", ["way", "region"])
 def test_it_is_cut_for_20_seconds_under_load_and_healed(world: World, transport: str, identity: str, what: str) -> None:
     region = IDENTITIES[identity]
-    with under_load(world, f"{what.replace(' ', '-')}-{identity}-{transport}") as tenants:
+    with under_load(world, f"{what}-{identity}-{transport}") as tenants:
         time.sleep(LOADED_SECONDS)
-        api.cut(world.place, region, WAYS[transport] if what == "the path" else "")
+        api.cut(world.place, region, WAYS[transport] if what == "way" else "")
         try:
             time.sleep(CUT_SECONDS)
         finally:
