@@ -48,6 +48,7 @@ from gateway.adapters.rpc.registry import JobNews, RegistryRpc
 from gateway.adapters.rpc.restore import RestoreRpc
 from gateway.adapters.rpc.services import serve
 from gateway.adapters.rpc.trace import TraceRpc
+from gateway.domain.allowance import Allowances
 from gateway.flow.access import Access
 from gateway.flow.audit import Audit
 from gateway.flow.converge import Converge
@@ -175,8 +176,10 @@ async def open_access(
 ) -> None:
     """Answer the broker, where this process does."""
     if settings.broker_access is not None:
-        access = Access(policy, tasks, settings.name, standing.revoked)
-        await stack.enter_async_context(serve_access(settings.broker_access, access))
+        asked = settings.broker_access
+        allowances = Allowances(asked.remember_seconds, asked.remember_most)
+        access = Access(policy, tasks, settings.name, standing.revoked, allowances, time.monotonic)
+        await stack.enter_async_context(serve_access(asked, access))
 
 
 async def open_bundles(

@@ -44,7 +44,7 @@ class RabbitMQSettings(Section):
 
     host: str = Field("127.0.0.1", description="Host name")
     port: int = Field(5672, description="AMQP port")
-    user: str = Field("gateway", description="May do all to orbital.*, and write mqtt-subscription-orbital.*")
+    user: str = Field("gateway", description="May do all to orbital.*, and make and write mqtt-subscription-orbital.*")
     password_file: Path = Field(description="File with the user's password")
     virtual_host: str = Field("/", description="Virtual host")
     queue_type: str = Field("classic", pattern="classic|quorum", description="quorum on a cluster")
@@ -59,6 +59,11 @@ class BrokerAccessSettings(Section):
     ca_file: Path = Field(description="The authority of the broker's certificate, PEM, and of nobody else's")
     cert_file: Path = Field(description="The certificate that is shown to the broker, PEM")
     key_file: Path = Field(description="The key of that certificate")
+    authenticated: bool = Field(
+        False, description="The broker knows who somebody is before it asks (`auth_backends.1.authn = internal`)"
+    )
+    remember_seconds: float = Field(1.0, ge=0, le=2, description="How long what policy allowed is not asked again")
+    remember_most: int = Field(4096, ge=0, description="How many of such answers are kept; the oldest go first")
 
 
 class OpaSettings(Section):

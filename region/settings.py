@@ -80,7 +80,7 @@ class BrokerSettings(Section):
     address: str = Field(description="host:port of its AMQP listener with TLS")
     mqtt: str | None = Field(None, description="host:port of its MQTT listener with TLS; none: not by this path")
     mqtt_version: str = Field(
-        "3.1.1", pattern=r"3\.1\.1|5", description="5 where the broker speaks it: RabbitMQ 4 does"
+        "auto", pattern=r"^(auto|3\.1\.1|5)$", description="auto: 5 where the broker speaks it, as RabbitMQ 4 does"
     )
     ca_file: Path = Field(description="Authority of its certificate, PEM")
     cert_file: Path = Field(description="The region's certificate, PEM; read again at every connection")

@@ -26,7 +26,7 @@ class RabbitMQServer(Section):
 
     host: str = Field(description="Its host name")
     port: int = Field(5672, description="Its AMQP port")
-    user: str = Field("gateway", description="May do all to orbital.*, and write mqtt-subscription-orbital.*")
+    user: str = Field("gateway", description="May do all to orbital.*, and make and write mqtt-subscription-orbital.*")
     password_file: Path = Field(description="File with the user's password")
     virtual_host: str = Field("/", description="Virtual host")
 
@@ -39,6 +39,9 @@ class Stack(Section):
     openbao: Path | None = Field(None, description="A `bao` binary, in place of the one that is downloaded")
     postgres: Path | None = Field(None, description="A directory with PostgreSQL's `initdb`, `postgres` and `psql`")
     rabbitmq: Path | None = Field(None, description="Root of usr/lib/rabbitmq and usr/lib/erlang (`/` if installed)")
+    rabbitmq_version: str = Field(
+        "3", pattern="^[34]$", description="Major version of the RabbitMQ that is downloaded; 4 has MQTT 5"
+    )
     softhsm: Path | None = Field(None, description="A root holding libsofthsm2.so and softhsm2-util (`/` if installed)")
     chromium: Path | None = Field(None, description="A Chromium for the tests, in place of the one that is downloaded")
     postgres_server: PostgresServer | None = Field(None, description="An existing server, in place of a private one")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,8 +20,8 @@ ROOT = Path(__file__).resolve().parents[2]
 TOOLS = Path(sys.executable).parent
 PACKAGES = ("runtime", "gateway", "region", "checker", "console", "stack", "bench")
 SUITES = ("unit", "contract", "integration", "system")
-# Takes many minutes, and runs only when it is named.
-SOAK = "soak"
+# Take many minutes, and run only when they are named.
+LONG = ("transports", "soak")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,26 +93,32 @@ def _work_tree() -> bytes:
 @click.command(context_settings={"ignore_unknown_options": True})
 @click.argument("suites", nargs=-1, metavar="[SUITE]...")
 @click.option("-k", "expression", default="", metavar="EXPRESSION", help="Only tests that match, as in pytest.")
-def test(suites: tuple[str, ...], expression: str) -> int:
+@click.option(
+    "--rabbitmq", type=click.Choice(["3", "4"]), help="Major version of the message broker; without, as is set."
+)
+def test(suites: tuple[str, ...], expression: str, rabbitmq: str | None) -> int:
     """Run the tests: unit, contract, integration and system, or only the suites named.
 
-    `soak` is a suite of its own: ten minutes under load, with certificates and keys that live a minute.
+    Two are long, and run only when they are named. `transports`: each path cut, changed and its broker killed under
+    load, for each identity. `soak`: ten minutes under load, with certificates and keys that live a minute.
 
     The exit status is pytest's own.
     """
     _need_checkout()
     for suite in suites:
         if not (ROOT / "tests" / suite).is_dir():
-            raise Failure(f'Unknown suite "{suite}". Expected one of {", ".join((*SUITES, SOAK))}.', Exit.USAGE)
-    return _pytest(suites or SUITES, ("-k", expression) if expression else ())
+            raise Failure(f'Unknown suite "{suite}". Expected one of {", ".join((*SUITES, *LONG))}.', Exit.USAGE)
+    chosen = {"ORBITAL_STACK__RABBITMQ_VERSION": rabbitmq} if rabbitmq else {}
+    return _pytest(suites or SUITES, ("-k", expression) if expression else (), chosen)
 
 
-def _pytest(suites: Sequence[str], more: Sequence[str]) -> int:
+def _pytest(suites: Sequence[str], more: Sequence[str], chosen: Mapping[str, str]) -> int:
     """One run for all suites, so that its closing line speaks for all of them."""
     folders = [f"tests/{suite}" for suite in suites]
     begun = time.monotonic()
     say(f"tests: {', '.join(suites)}")
-    done = subprocess.run((sys.executable, "-m", "pytest", *folders, *more), cwd=ROOT, check=False)
+    command = (sys.executable, "-m", "pytest", *folders, *more)
+    done = subprocess.run(command, cwd=ROOT, env=os.environ | chosen, check=False)
     say(f"tests: {elapsed(time.monotonic() - begun)}")
     return done.returncode
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from gateway.domain.allowance import Allowances
 from gateway.ports.policy import Policy
 from gateway.ports.store import Denial, TaskStore
 from runtime.logs import get_logger
@@ -18,11 +19,21 @@ ID = "1"
 class Access:
     """See gateway.ports.serving.Doorkeeper."""
 
-    def __init__(self, policy: Policy, denials: TaskStore, process: str, revoked: Callable[[str], bool]) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        denials: TaskStore,
+        process: str,
+        revoked: Callable[[str], bool],
+        allowances: Allowances,
+        now: Callable[[], float],
+    ) -> None:
         self._policy = policy
         self._denials = denials
         self._process = process
         self._revoked = revoked
+        self._allowances = allowances
+        self._now = now
 
     async def allows(self, about: str, asked: Mapping[str, str], *, password: bool) -> bool:
         """See the port."""
@@ -32,9 +43,14 @@ class Access:
             return False
         request = {"id": ID, "about": about, "password": password, **asked}
         revoked = self._revoked(account.removeprefix(region_identity("")))
+        begun, known = self._now(), (about, password, *sorted(asked.items()))
+        # Whoever was revoked is never let in by what was allowed before.
+        if not revoked and self._allowances.holds(known, begun):
+            return True
         question = {"principal": account, "revoked": revoked, "requests": [request]}
         decisions = await self._policy.decide("broker", question, [ID])
         if decisions.allows(ID):
+            self._allowances.keep(known, begun)
             return True
         refusal = decisions.refused[ID]
         action = " ".join(

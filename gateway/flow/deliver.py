@@ -137,9 +137,6 @@ class Deliver:
         """Serve one stream until it is too old or an end of it is lost; `region` is what the sidecar authorised."""
         opening = await _open(requests, region, self._served)
         await self._store.give_grace(region, opening.lane, self._timing.grace)
-        if opening.lane != IMMEDIATE and opening.transport != Transport.TRANSPORT_MQTT:
-            # A region that could not give its MQTT session back would never see what goes there.
-            await self._lanes.withdraw(region, opening.lane)
         try:
             async with (
                 self._contacts.opened(region, opening.lane, opening.transport),
@@ -180,6 +177,18 @@ class Deliver:
         word, _, sentence = reason.partition(": ")
         event = SecurityEvent(opening.region, "tasks", word, sentence, region_identity(opening.region))
         await self._security.refuse(event, opening.lane, body)
+
+    async def take_back(self, opening: Open) -> None:
+        """See that nothing of the lane goes to an MQTT session, once the region has read what is in it.
+
+        A region that could not give its session back would never see what goes there.
+        """
+        backoff = self._backoff()
+        while (unread := await self._lanes.withdraw(opening.region, opening.lane)) is None:  # noqa: ASYNC110 - the broker does not tell
+            await asyncio.sleep(backoff.next())
+        if unread:
+            log.warning("session given up", region=opening.region, lane=opening.lane, unread=unread)
+            await self.rehydrate(opening)
 
     async def rehydrate(self, opening: Open) -> None:
         """The region's lane lost what the broker had for it."""
@@ -234,7 +243,10 @@ class _Stream:
             raise errors.exceptions[0] from None
 
     def _parts(self) -> Sequence[Coroutine[None, None, None]]:
-        return (self._write(), self._read(), self._beat(), self._ended())
+        parts = [self._write(), self._read(), self._beat(), self._ended()]
+        if self._opening.lane != IMMEDIATE and self._opening.transport != Transport.TRANSPORT_MQTT:
+            parts.append(self._deliver.take_back(self._opening))
+        return parts
 
     async def _ended(self) -> None:
         await self._deliver.ended(self._opening.region)

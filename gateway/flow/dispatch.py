@@ -106,7 +106,18 @@ def pack(tasks: Iterable[Claimed], most: int, signer: Signs) -> Iterable[Parcel]
             part = here[start : start + most]
             batch = TaskBatch(region=region, lane=part[0].lane, tasks=[build(task) for task in part])
             signed = signer.sign(TASKS, batch.SerializeToString())
-            yield Parcel(region, part[0].lane, signed.SerializeToString())
+            yield Parcel(region, part[0].lane, signed.SerializeToString(), _headers(part, signed.key_id))
+
+
+def _headers(tasks: Sequence[Claimed], key_id: str) -> dict[str, str]:
+    """What a message says of itself outside its payload."""
+    return {
+        "orbital-region": tasks[0].region,
+        "orbital-lane": str(tasks[0].lane),
+        "orbital-tasks": str(len(tasks)),
+        "orbital-key-id": key_id,
+        "orbital-correlation-id": ",".join(sorted({task.correlation_id for task in tasks})),
+    }
 
 
 def build(claimed: Claimed) -> Task:

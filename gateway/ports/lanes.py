@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """A serialized TaskBatch on its way to one region's lane."""
+    """A signed TaskBatch on its way to one region's lane.
+
+    `headers` say in words what is in it, for whoever looks at the broker. Nothing is decided by them.
+    """
 
     region: str
     lane: int
     body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +56,11 @@ class Lanes(Protocol):
     def consume(self, region: str, lane: int, credit: int) -> AbstractAsyncContextManager[Consumer]:
         """A consumer that holds at most `credit` unacknowledged messages."""
 
-    async def withdraw(self, region: str, lane: int) -> None:
-        """Let the lane's messages no longer go to an MQTT session: the region says that it reads elsewhere."""
+    async def withdraw(self, region: str, lane: int) -> int | None:
+        """Let the lane's messages no longer go to an MQTT session: the region says that it reads elsewhere.
+
+        Gives how many messages nobody will read because of that, and None while somebody reads the session yet.
+        """
 
     def ready(self, region: str, lane: int) -> AbstractAsyncContextManager[Consumer]:
         """The lane's queue, made if need be, for somebody else to read: this consumer never has a message."""

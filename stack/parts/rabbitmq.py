@@ -7,14 +7,17 @@ import base64
 import hashlib
 import os
 import secrets
+from dataclasses import dataclass
 from pathlib import Path
 
 import aio_pika
 import orjson
 
+from runtime.errors import Precondition
+from runtime.signatures import region_identity
 from stack.identity.authority import server_tls
 from stack.secret_files import kept_secret, write_private
-from stack.site import Site
+from stack.site import TRUST_DOMAIN, Site
 from stack.unit import Launch, Server
 
 USER = "gateway"
@@ -24,7 +27,7 @@ REVOKER = "revoker"
 EXCHANGE = "orbital.tasks"
 KEPT = "orbital.kept"
 PLUGINS = (
-    *("rabbitmq_auth_mechanism_ssl", "rabbitmq_auth_backend_http", "rabbitmq_auth_backend_cache"),
+    *("rabbitmq_auth_mechanism_ssl", "rabbitmq_auth_backend_http"),
     *("rabbitmq_management", "rabbitmq_mqtt", "rabbitmq_prometheus"),
 )
 
@@ -47,10 +50,8 @@ ssl_options.depth = 2
 ssl_options.versions.1 = tlsv1.3
 auth_mechanisms.1 = PLAIN
 auth_mechanisms.2 = EXTERNAL
-auth_backends.1 = cache
+{authentication}
 auth_backends.2 = internal
-auth_cache.cached_backend = http
-auth_cache.cache_ttl = 1000
 auth_http.http_method = post
 auth_http.user_path = https://localhost:{access}/user
 auth_http.vhost_path = https://localhost:{access}/vhost
@@ -72,7 +73,7 @@ mqtt.ssl_cert_login = true
 mqtt.vhost = /
 mqtt.exchange = {exchange}
 mqtt.prefetch = 50
-mqtt.subscription_ttl = 604800000
+{session}
 load_definitions = {definitions}
 vm_memory_high_watermark.absolute = 2GiB
 disk_free_limit.absolute = 200MB
@@ -96,13 +97,64 @@ ADVANCED = """[
 """
 
 
-def _tree(site: Site) -> tuple[Path, Path]:
-    """Erlang's and RabbitMQ's directories."""
+@dataclass(frozen=True)
+class Dialect:
+    """What a major version of the broker calls differently.
+
+    `authenticates`: it looks by itself who somebody is, and asks what they may do. By MQTT, version 4 says "none" where
+    no password was given, as it does of that password: nobody but itself can tell the two apart.
+    """
+
+    authentication: str
+    session: str
+    authenticates: bool
+
+
+DIALECTS = {
+    3: Dialect("auth_backends.1 = http", "mqtt.subscription_ttl = 604800000", authenticates=False),
+    4: Dialect(
+        "auth_backends.1.authn = internal\nauth_backends.1.authz = http",
+        "mqtt.max_session_expiry_interval_seconds = 604800",
+        authenticates=True,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Tree:
+    """Where Erlang and RabbitMQ are, and RabbitMQ's major version."""
+
+    erlang: Path
+    home: Path
+
+    @property
+    def version(self) -> int:
+        """3 or 4; raises Precondition for any other."""
+        number = self.home.name.partition("-")[2].partition(".")[0]
+        if not number.isdigit() or int(number) not in DIALECTS:
+            raise Precondition(f"{self.home} is no RabbitMQ 3 or 4", reason="BROKER_VERSION")
+        return int(number)
+
+    @property
+    def dialect(self) -> Dialect:
+        """What this version calls differently."""
+        return DIALECTS[self.version]
+
+    @property
+    def libraries(self) -> Path | None:
+        """What Erlang is to be linked with; None for one that brings its own loader."""
+        launched = any(self.erlang.glob("erts-*/bin/.beam.smp"))
+        found = sorted(self.erlang.parent.glob("*-linux-gnu"))
+        return found[0] if found and not launched else None
+
+
+def find_tree(site: Site) -> Tree:
+    """The RabbitMQ of this stack; raises AcquireError when it cannot be had."""
     root = site.binary("rabbitmq")
     homes = sorted((root / "usr/lib/rabbitmq/lib").glob("rabbitmq_server-*"))
     if not homes:
         raise FileNotFoundError(f"no rabbitmq_server-* below {root}/usr/lib/rabbitmq/lib")
-    return root / "usr/lib/erlang", homes[-1]
+    return Tree(root / "usr/lib/erlang", homes[-1])
 
 
 class Epmd(Server):
@@ -112,9 +164,9 @@ class Epmd(Server):
 
     async def prepare(self) -> Launch:
         """Nothing to make: it keeps nothing."""
-        erlang, _home = await asyncio.to_thread(_tree, self.site)
+        tree = await asyncio.to_thread(find_tree, self.site)
         port = str(self.site.ports["epmd"])
-        argv = (str(erlang / "bin/epmd"), "-port", port, "-address", "127.0.0.1")
+        argv = (str(tree.erlang / "bin/epmd"), "-port", port, "-address", "127.0.0.1")
         return Launch(argv=argv, cwd=self.site.layout.root, grace=1.0)
 
     async def ready(self) -> bool:
@@ -157,29 +209,40 @@ class RabbitMQ(Server):
         place = self.site.place("rabbitmq")
         for folder in ("home", "mnesia", "log", "gen"):
             (place / folder).mkdir(mode=0o700, exist_ok=True)
+        tree = find_tree(self.site)
         definitions = place / "definitions.json"
-        write_private(
-            definitions,
-            orjson.dumps(_definitions(kept_secret(self.password), kept_secret(revoker_password(self.site)))),
-        )
+        write_private(definitions, orjson.dumps(_definitions(self._accounts(tree.dialect))))
         ports = {name: self.site.ports[name] for name in ("amqp", "amqps", "management", "prometheus", "mqtt")}
         ports["access"] = self.site.ports["broker-access"]
         places = {"definitions": definitions, "authority": self.site.authority(), "exchange": EXCHANGE}
-        places["tls"] = server_tls(self.site, self.name)
-        (place / "rabbitmq.conf").write_text(CONFIGURATION.format(**places, **ports))
+        own = {"authentication": tree.dialect.authentication, "session": tree.dialect.session}
+        own["tls"] = server_tls(self.site, self.name)
+        (place / "rabbitmq.conf").write_text(CONFIGURATION.format(**places, **ports, **own))
         (place / "advanced.config").write_text(ADVANCED.format(pair=self.site.place("broker-access")))
         (place / "enabled_plugins").write_text(f"[{','.join(PLUGINS)}].\n")
-        erlang, home = _tree(self.site)
         return Launch(
-            argv=(str(home / "sbin/rabbitmq-server"),),
+            argv=(str(tree.home / "sbin/rabbitmq-server"),),
             cwd=place,
-            env=self._environment(place, erlang, home),
+            env=self._environment(place, tree),
             grace=20.0,
         )
 
-    def _environment(self, place: Path, erlang: Path, home: Path) -> dict[str, str]:
-        libraries = erlang.parent / "x86_64-linux-gnu"
-        node = "orbital-" + hashlib.sha256(os.fsencode(place)).hexdigest()[:8]
+    def _accounts(self, dialect: Dialect) -> list[dict[str, object]]:
+        """Accounts with a password, and, where the broker authenticates, those that enter by certificate alone."""
+        gateway, revoker = kept_secret(self.password), kept_secret(revoker_password(self.site))
+        accounts = [_account(USER, gateway, "monitoring"), _account(REVOKER, revoker, "administrator")]
+        if dialect.authenticates:
+            names = [
+                f"spiffe://{TRUST_DOMAIN}/gateway",
+                *(region_identity(region.name) for region in self.site.regions),
+            ]
+            accounts += [{"name": name, "password_hash": "", "tags": ""} for name in names]
+        return accounts
+
+    def _environment(self, place: Path, tree: Tree) -> dict[str, str]:
+        # The node's name is that of its data. No version can read what one two versions away has written: each has its
+        # own, and what was in the other's lanes is driven again.
+        node = f"orbital-{tree.version}-{hashlib.sha256(os.fsencode(place)).hexdigest()[:8]}"
         own = {
             "NODENAME": f"{node}@localhost",
             "NODE_IP_ADDRESS": "127.0.0.1",
@@ -192,8 +255,8 @@ class RabbitMQ(Server):
             "ENABLED_PLUGINS_FILE": str(place / "enabled_plugins"),
             "GENERATED_CONFIG_DIR": str(place / "gen"),
             "PID_FILE": str(place / "pid"),
-            "FEATURE_FLAGS_FILE": str(place / "feature_flags"),
-            "HOME": str(home),
+            "FEATURE_FLAGS_FILE": str(place / f"feature_flags-{tree.version}"),
+            "HOME": str(tree.home),
             "CONF_ENV_FILE": "/dev/null",
             "SERVER_ADDITIONAL_ERL_ARGS": ERLANG_ARGUMENTS,
         }
@@ -203,8 +266,8 @@ class RabbitMQ(Server):
             "ERL_EPMD_PORT": str(self.site.ports["epmd"]),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
             "HOME": str(place / "home"),
-            "PATH": f"{erlang / 'bin'}:/usr/local/bin:/usr/bin:/bin",
-            "LD_LIBRARY_PATH": str(libraries),
+            "PATH": f"{tree.erlang / 'bin'}:/usr/local/bin:/usr/bin:/bin",
+            "LD_LIBRARY_PATH": str(tree.libraries or ""),
         }
 
 
@@ -215,17 +278,21 @@ def _account(name: str, password: str, tags: str) -> dict[str, object]:
     return {"name": name, "password_hash": hashed, "tags": tags, **hashing}
 
 
-def _definitions(password: str, revoker: str) -> dict[str, object]:
-    """What the broker takes in at its start: the gateway's accounts, for what is Orbital's alone. No guest.
+def _definitions(accounts: list[dict[str, object]]) -> dict[str, object]:
+    """What the broker takes in at its start: accounts, and what is Orbital's alone for the gateway's. No guest.
 
-    Nobody else has an account here: whoever enters by certificate is judged by policy, which the broker asks.
+    Nobody else has a permission here: whoever enters by certificate is judged by policy, which the broker asks.
     """
-    # With its sessions the gateway does one thing: it takes their bindings away.
-    own = {"configure": r"^orbital\.", "write": r"^(mqtt-subscription-)?orbital\.", "read": r"^orbital\."}
+    # With its sessions the gateway does one thing: it takes them away when nobody reads them.
+    own = {
+        "configure": r"^(mqtt-subscription-)?orbital\.",
+        "write": r"^(mqtt-subscription-)?orbital\.",
+        "read": r"^orbital\.",
+    }
     exchange = {"vhost": "/", "type": "topic", "durable": True, "auto_delete": False, "internal": False}
     return {
         "vhosts": [{"name": "/"}],
-        "users": [_account(USER, password, "monitoring"), _account(REVOKER, revoker, "administrator")],
+        "users": accounts,
         "permissions": [{"user": USER, "vhost": "/", **own}],
         "exchanges": [
             {"name": KEPT, "arguments": {}, **exchange},

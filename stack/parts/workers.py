@@ -19,7 +19,7 @@ from stack.openbao.world import TOKEN_ROLE
 from stack.parts import edge, softhsm
 from stack.parts.opa import bundle
 from stack.parts.postgres import DATABASE, PORT, USER, socket_directory
-from stack.parts.rabbitmq import REVOKER, revoker_password
+from stack.parts.rabbitmq import REVOKER, find_tree, revoker_password
 from stack.parts.rabbitmq import USER as BROKER_USER
 from stack.settings import PostgresServer, RabbitMQServer
 from stack.site import JWT, Region, Site
@@ -149,6 +149,7 @@ class Gateway(Server):
             "BROKER_ACCESS__CA_FILE": place / "ca.pem",
             "BROKER_ACCESS__CERT_FILE": place / "gateway" / "cert.pem",
             "BROKER_ACCESS__KEY_FILE": place / "gateway" / "key.pem",
+            "BROKER_ACCESS__AUTHENTICATED": str(find_tree(self.site).dialect.authenticates).lower(),
             "RABBITMQ__MANAGEMENT__URL": f"http://{self.site.address('management')}",
             "RABBITMQ__MANAGEMENT__USER": REVOKER,
             "RABBITMQ__MANAGEMENT__PASSWORD_FILE": revoker_password(self.site),

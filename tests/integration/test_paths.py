@@ -17,9 +17,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from orbital.v1.dispatch_pb2_grpc import DispatchServiceServicer
 from orbital.v1.resource_pb2 import Resource, TenantSpec, Transport
 from orbital.v1.task_pb2 import Task, TaskBatch, TaskKind
+from paho.mqtt.enums import MQTTProtocolVersion
+from structlog.testing import capture_logs
 
 from gateway.adapters.broker.server import serve_access
-from gateway.adapters.mqtt.publisher import MqttPublisher
+from gateway.adapters.mqtt.publisher import MqttPublisher, speaks_five
 from gateway.adapters.rabbitmq.connection import Broker as GatewayBroker
 from gateway.adapters.rabbitmq.lanes import LanePublisher, LaneTopology, RabbitLanes, queue_name, session_name
 from gateway.adapters.rpc.services import serve
@@ -45,6 +47,7 @@ from runtime.errors import Unavailable
 from runtime.lifecycle import Backoff
 from runtime.signatures import TASKS, Signer, region_identity
 from stack.secret_files import write_private
+from stack.settings import load_settings
 from stack.state import State
 from tests.unit.gateway.fakes import FakeStanding, FakeTasks
 from tests.unit.runtime.keys import Keys
@@ -174,7 +177,7 @@ async def world(parts: tuple[Path, State], rabbitmq_settings: RabbitMQSettings, 
     amqp = Broker(f"127.0.0.1:{state.ports['amqps']}", *identity)
     inbounds: dict[str, Inbound] = {
         "amqp": AmqpInbound(amqp, REGION),
-        "mqtt": MqttInbound(Broker(listener, *identity), REGION, "3.1.1"),
+        "mqtt": MqttInbound(Broker(listener, *identity), REGION, "auto"),
     }
     broker = GatewayBroker(rabbitmq_settings, "test", Backoff(random.random, first=0.05, most=0.2))
     keeping = asyncio.ensure_future(broker.run())
@@ -194,6 +197,7 @@ async def world(parts: tuple[Path, State], rabbitmq_settings: RabbitMQSettings, 
         access = BrokerAccessSettings(
             listen=f"127.0.0.1:{state.ports['broker-access']}", ca_file=pair / "ca.pem",
             cert_file=pair / "gateway" / "cert.pem", key_file=pair / "gateway" / "key.pem",
+            authenticated=load_settings().rabbitmq_version == "4",
         )  # fmt: skip
         async with (
             serve_access(access, OpenDoor()),
@@ -256,6 +260,36 @@ async def test_what_is_published_arrives_once_though_the_region_was_away(
         # All of it was acknowledged: a journal that knows nothing gets only what is new.
         await world.publish([300], by=by)
         await holds(other, 300)
+
+
+HEADERS = {"orbital-region": REGION, "orbital-correlation-id": "c" * 32}
+
+
+async def headers_by_amqp(world: World) -> dict[str, str]:
+    """Of the oldest message in the lane's queue."""
+    connection = await aiormq.connect(f"amqps://{world.amqp.address}/%2F?auth=EXTERNAL", context=tls(world.amqp))
+    found = await (await connection.channel()).basic_get(queue_name(REGION, LANE))
+    await connection.close()
+    headers = found.header.properties.headers or {}
+    return {name: str(headers[name]) for name in HEADERS if name in headers}
+
+
+@pytest.mark.parametrize("by", ["amqp", "mqtt"])
+async def test_headers_mirror_what_is_in_the_payload_where_the_broker_carries_them(world: World, by: str) -> None:
+    parcel = Parcel(REGION, LANE, b"x", HEADERS)
+    publisher = world.publisher(by)
+    await publisher.publish([parcel])
+    await publisher.close()
+    carried = by == "amqp" or speaks_five(world.broker.version)
+    assert await headers_by_amqp(world) == (HEADERS if carried else {})
+
+
+async def test_mqtt_is_5_where_the_broker_speaks_it(world: World) -> None:
+    with capture_logs() as said:
+        async with world.inbounds["mqtt"].open(LANE, CREDIT):
+            pass
+    (version,) = [each["version"] for each in said if each["event"] == "mqtt_version"]
+    assert (version == MQTTProtocolVersion.MQTTv5) == speaks_five(world.broker.version)
 
 
 async def test_what_no_broker_takes_is_not_published(world: World) -> None:

@@ -102,11 +102,15 @@ def test_the_broker_knows_nobody_else(world: World) -> None:
     assert not asyncio.run(enters(world, "edge-eu10"))
 
 
-def by_mqtt(world: World, client_id: str, act: Callable[[Client], object]) -> list[str]:
+def by_mqtt(
+    world: World, client_id: str, act: Callable[[Client], object], login: tuple[str, str | None] | None = None
+) -> list[str]:
     """What the broker says to eu10 as an MQTT client of this name that does something, until it says no more."""
     said: queue.Queue[str] = queue.Queue()
     client = Client(CallbackAPIVersion.VERSION2, client_id=client_id, reconnect_on_failure=False)
     client.tls_set_context(broker_context(world, "eu10"))
+    if login:
+        client.username_pw_set(*login)
     client.on_connect = lambda _client, _, __, code, ___: said.put("refused" if code.is_failure else "connected")
     client.on_subscribe = lambda _client, _, __, codes, ___: said.put(
         "refused" if codes[0].is_failure else "subscribed"
@@ -141,6 +145,13 @@ def test_a_region_uses_mqtt_under_its_own_name_for_its_own_lanes(world: World) -
         assert by_mqtt(world, name, nothing) in (["refused"], ["ended"]), name
 
 
+# RabbitMQ 4 says "none" where no password was given.
+@pytest.mark.parametrize("password", ["none", "undefined", "x", "", None])
+def test_nobody_enters_by_mqtt_as_somebody_else(world: World, password: str | None) -> None:
+    login = ("spiffe://orbital/region/us20", password)
+    assert by_mqtt(world, "orbital.lane.1.us20", lambda _: None, login) in (["refused"], ["ended"])
+
+
 def test_nobody_ends_another_regions_session(world: World) -> None:
     log = world.place / "log" / "region-us20-immediate.log"
     before = log.read_text().count('"event": "inlet_lost"')
@@ -151,7 +162,7 @@ def test_nobody_ends_another_regions_session(world: World) -> None:
 def test_a_name_with_a_password_is_no_identity(world: World) -> None:
     async def enters() -> None:
         region = "spiffe%3A%2F%2Forbital%2Fregion%2Feu10"
-        for password in ("", "x", read_secret(world.place / "secrets" / "rabbitmq-gateway").get_secret_value()):
+        for password in ("", "x", "none", read_secret(world.place / "secrets" / "rabbitmq-gateway").get_secret_value()):
             await aiormq.connect(f"amqp://{region}:{password}@127.0.0.1:{world.state.ports['amqp']}/%2F")
 
     with pytest.raises((aiormq.exceptions.AMQPError, ConnectionError)):

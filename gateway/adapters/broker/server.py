@@ -20,8 +20,9 @@ FIELDS = ("username", "vhost", "client_id", "resource", "name", "permission", "r
 class AccessServer:
     """One route for each kind of question."""
 
-    def __init__(self, doorkeeper: Doorkeeper) -> None:
+    def __init__(self, doorkeeper: Doorkeeper, *, authenticated: bool) -> None:
         self._doorkeeper = doorkeeper
+        self._authenticated = authenticated
 
     async def answer(self, request: web.Request) -> web.Response:
         """`allow` or `deny`; 503, which the broker takes as a refusal and does not remember, when it is not known."""
@@ -29,7 +30,9 @@ class AccessServer:
         # The password itself goes no further: that there is one is all that counts.
         asked = {name: str(form.get(name, "")) for name in FIELDS}
         try:
-            allowed = await self._doorkeeper.allows(request.match_info["about"], asked, password="password" in form)
+            # A broker that has authenticated sends as a password what says nothing.
+            password = "password" in form and not self._authenticated
+            allowed = await self._doorkeeper.allows(request.match_info["about"], asked, password=password)
         except Unavailable as error:
             return web.Response(status=503, text=error.message)
         return web.Response(text="allow" if allowed else "deny")
@@ -42,7 +45,8 @@ async def serve_access(settings: BrokerAccessSettings, doorkeeper: Doorkeeper) -
     context.load_cert_chain(settings.cert_file, settings.key_file)
     context.verify_mode = ssl.CERT_REQUIRED
     application = web.Application(client_max_size=MAX_BODY)
-    application.router.add_post(f"/{{about:{'|'.join(QUESTIONS)}}}", AccessServer(doorkeeper).answer)
+    server = AccessServer(doorkeeper, authenticated=settings.authenticated)
+    application.router.add_post(f"/{{about:{'|'.join(QUESTIONS)}}}", server.answer)
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     host, _, port = settings.listen.rpartition(":")

@@ -9,11 +9,12 @@ from typing import Any
 
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from gateway.adapters.rabbitmq.connection import unavailable
-from gateway.adapters.rabbitmq.lanes import CONFIRM_SECONDS, Lane, LaneTopology
+from gateway.adapters.rabbitmq.lanes import CONFIRM_SECONDS, CONTENT_TYPE, Lane, LaneTopology
 from gateway.ports.lanes import Parcel
 from gateway.settings import MqttSettings
 from runtime.identity import of_one_version
@@ -21,6 +22,24 @@ from runtime.identity import of_one_version
 ANSWER_SECONDS = 10.0
 KEEPALIVE_SECONDS = 5
 AT_LEAST_ONCE = 1
+
+
+# The first version of RabbitMQ that speaks MQTT 5.
+FIVE_SINCE = (3, 13)
+
+
+def speaks_five(version: str) -> bool:
+    """Whether a RabbitMQ of this version, such as 4.0.5, speaks MQTT 5."""
+    numbers = [int(number) if number.isdigit() else 0 for number in version.split(".")]
+    return tuple(numbers) >= FIVE_SINCE
+
+
+def properties(parcel: Parcel) -> Properties:
+    """What an MQTT 5 message says of itself outside its payload; a reader by AMQP finds it as headers."""
+    said = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+    said.ContentType = CONTENT_TYPE
+    said.UserProperty = list(parcel.headers.items())
+    return said
 
 
 def topic(parcel: Parcel) -> str:
@@ -31,7 +50,8 @@ def topic(parcel: Parcel) -> str:
 class _Connection:
     """One connection. The library's thread speaks to the broker; what it says is heard in the event loop."""
 
-    def __init__(self, settings: MqttSettings, name: str) -> None:
+    def __init__(self, settings: MqttSettings, name: str, *, five: bool) -> None:
+        self._five = five
         self._loop = asyncio.get_running_loop()
         self._connected: asyncio.Future[None] = self._loop.create_future()
         self._confirmed: dict[int, asyncio.Future[None]] = {}
@@ -40,8 +60,8 @@ class _Connection:
         self._client = Client(
             CallbackAPIVersion.VERSION2,
             client_id=name,
-            clean_session=True,
-            protocol=MQTTProtocolVersion.MQTTv311,
+            clean_session=None if five else True,
+            protocol=MQTTProtocolVersion.MQTTv5 if five else MQTTProtocolVersion.MQTTv311,
             reconnect_on_failure=False,
         )
         self._client.connect_timeout = ANSWER_SECONDS
@@ -76,7 +96,8 @@ class _Connection:
             self._confirmed.clear()
 
     def _send(self, parcel: Parcel) -> asyncio.Future[None]:
-        sent = self._client.publish(topic(parcel), parcel.body, AT_LEAST_ONCE)
+        said = properties(parcel) if self._five else None
+        sent = self._client.publish(topic(parcel), parcel.body, AT_LEAST_ONCE, properties=said)
         if sent.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
             raise unavailable()
         # The answer is heard in this loop, and so not before this line.
@@ -91,8 +112,12 @@ class _Connection:
     def _on_connect(self, _client: Client, _: object, __: object, code: ReasonCode, ___: Properties | None) -> None:
         self._hear(self._answered, code.is_failure)
 
-    def _on_publish(self, _client: Client, _: object, mid: int, *__: object) -> None:
-        self._hear(self._acknowledged, mid)
+    def _on_publish(self, _client: Client, _: object, mid: int, code: ReasonCode, __: Properties | None) -> None:
+        if code.value:
+            # MQTT 5 says that it did not take it, or that nothing is there to keep it.
+            self._hear(self._lost)
+        else:
+            self._hear(self._acknowledged, mid)
 
     def _hear(self, tell: Any, *said: object) -> None:
         self._loop.call_soon_threadsafe(tell, *said)
@@ -143,7 +168,7 @@ class MqttPublisher:
     async def _connected(self) -> _Connection:
         if self._connection is None or self._connection.lost:
             await self.close()
-            self._connection = _Connection(self._settings, self._name)
+            self._connection = _Connection(self._settings, self._name, five=speaks_five(self._topology.version))
             await self._connection.connect()
         return self._connection
 

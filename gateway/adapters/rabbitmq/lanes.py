@@ -15,7 +15,7 @@ import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractExchange, AbstractIncomingMessage, AbstractQueue
 from aio_pika.exceptions import DeliveryError
 from aiormq.abc import FieldTable
-from aiormq.exceptions import ChannelAccessRefused
+from aiormq.exceptions import ChannelAccessRefused, ChannelPreconditionFailed
 
 from gateway.adapters.rabbitmq.connection import LOST, Broker, translated, unavailable
 from gateway.ports.lanes import Delivered, Parcel
@@ -30,6 +30,7 @@ EXCHANGE = "orbital.tasks"
 KEPT = "orbital.kept"
 DEAD = "orbital.dead"
 CONFIRM_SECONDS = 15
+CONTENT_TYPE = "application/x-protobuf; messageType=orbital.v1.TaskBatch"
 IMMEDIATE = 0
 # The copies of lane 0 for a region that does not read AMQP, which must not fill the broker.
 COPIES_BYTES = 16 * 2**20
@@ -97,6 +98,11 @@ class LaneTopology:
         self._exchange: AbstractExchange | None = None
         self._declared: set[Lane] = set()
 
+    @property
+    def version(self) -> str:
+        """The broker's; empty while there is no connection."""
+        return self._broker.version
+
     async def prepare(self, lanes: Iterable[Lane]) -> AbstractExchange:
         """The exchange to publish to, once the queues of these lanes are there; raises Unavailable."""
         async with translated():
@@ -147,8 +153,9 @@ class LanePublisher:
 async def _publish(exchange: AbstractExchange, parcel: Parcel) -> None:
     message = aio_pika.Message(
         parcel.body,
+        headers=dict(parcel.headers),
         delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
-        content_type="application/x-protobuf; messageType=orbital.v1.TaskBatch",
+        content_type=CONTENT_TYPE,
     )
     try:
         await exchange.publish(message, routing_key(parcel.region, parcel.lane), mandatory=True)
@@ -222,15 +229,20 @@ class RabbitLanes:
                     async with translated(), asyncio.timeout(5):
                         await queue.cancel(tag)
 
-    async def withdraw(self, region: str, lane: int) -> None:
-        """Unbind the MQTT session of the lane, whether there is one or not."""
+    async def withdraw(self, region: str, lane: int) -> int | None:
+        """See the port. The session goes with its binding: nobody but the broker can name that of MQTT 5."""
+        session = session_name(region, lane)
         async with self._broker.channel(confirms=False) as channel, translated(), asyncio.timeout(10):
             underlay = await channel.get_underlay_channel()
             try:
-                await underlay.queue_unbind(session_name(region, lane), EXCHANGE, routing_key(region, lane))
+                await underlay.queue_unbind(session, EXCHANGE, routing_key(region, lane))
+                return (await underlay.queue_delete(session, if_unused=True)).message_count or 0
+            except ChannelPreconditionFailed:
+                return None
             except ChannelAccessRefused:
                 # A broker of one's own, whose account is for orbital.* alone: whoever keeps it so uses no MQTT there.
                 log.info("sessions are not ours", region=region, lane=lane)
+                return 0
 
     @asynccontextmanager
     async def ready(self, region: str, lane: int) -> AsyncIterator[Consumer]:

@@ -129,7 +129,7 @@ gateway_may(request) if {
 	request.about == "resource"
 	request.resource == "queue"
 	startswith(request.name, "mqtt-subscription-orbital.lane.")
-	request.permission == "write"
+	request.permission in {"configure", "write"}
 }
 
 gateway_may(request) if {

@@ -82,6 +82,7 @@ test_the_gateway_does_what_is_orbitals if {
 		{"about": "vhost", "client_id": "orbital.gateway.gateway-bulk.1"},
 		{"permission": "configure"},
 		{"resource": "exchange", "name": "orbital.tasks", "permission": "write"},
+		{"name": "mqtt-subscription-orbital.lane.1.eu10qos1", "permission": "configure"},
 		{"name": "mqtt-subscription-orbital.lane.1.eu10qos1", "permission": "write"},
 		{"about": "topic", "name": "orbital.tasks", "routing_key": "lane.1.eu10", "permission": "write"},
 	] {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from paho.mqtt.client import Client, MQTTMessage
@@ -16,16 +16,21 @@ from paho.mqtt.properties import Properties
 from region.adapters.broker import Broker, tls
 from region.ports.inbound import Arrival
 from runtime.errors import Unavailable
+from runtime.logs import get_logger
 
 if TYPE_CHECKING:
     from region.ports.inbound import Inlet
+
+log = get_logger(__name__)
 
 ANSWER_SECONDS = 10.0
 KEEPALIVE_SECONDS = 5
 # As long as the broker keeps a session whose region is away.
 SESSION_SECONDS = 7 * 86_400
 AT_LEAST_ONCE = 1
+AUTO = "auto"
 VERSIONS = {"3.1.1": MQTTProtocolVersion.MQTTv311, "5": MQTTProtocolVersion.MQTTv5}
+UNSUPPORTED = "Unsupported protocol version"
 
 
 def client_id(region: str, lane: int) -> str:
@@ -40,6 +45,14 @@ def topic(region: str, lane: int) -> str:
 
 def _unavailable(why: object) -> Unavailable:
     return Unavailable(f"The message broker does not serve this region by MQTT ({why})", reason="BROKER_LOST")
+
+
+class _Ended(Unavailable):
+    """The broker ended the connection."""
+
+
+class _OtherVersion(Unavailable):
+    """The broker does not speak this version of MQTT, or ended the connection without a word, as such brokers do."""
 
 
 class _Connection:
@@ -68,7 +81,10 @@ class _Connection:
         self.client.on_disconnect = self._disconnected
 
     async def connect(self, host: str, port: int) -> bool:
-        """Whether the broker still had the session; raises Unavailable when it lets nobody in."""
+        """Whether the broker still had the session; raises Unavailable when it lets nobody in.
+
+        Raises _OtherVersion when it may be that it speaks an older one.
+        """
         properties = None
         if self._five:
             properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
@@ -80,7 +96,14 @@ class _Connection:
         except (OSError, ValueError) as error:
             raise _unavailable(type(error).__name__) from error
         self.client.loop_start()
-        present, code = await self._answered()
+        try:
+            present, code = await self._answered()
+        except _Ended as error:
+            if self._five:
+                raise _OtherVersion(error.message, reason=error.reason) from error
+            raise
+        if self._five and code.getName() == UNSUPPORTED:
+            raise _OtherVersion(str(code))
         if code.is_failure:
             raise _unavailable(code)
         return bool(present)
@@ -123,7 +146,8 @@ class _Connection:
     def _lost(self) -> None:
         self.arrived.put_nowait(None)
         if not self._answer.done():
-            self._answer.set_exception(_unavailable("it ended the connection"))
+            ended = _unavailable("it ended the connection")
+            self._answer.set_exception(_Ended(ended.message, reason=ended.reason))
             # Nobody may be waiting for it.
             self._answer.exception()
 
@@ -174,22 +198,35 @@ class MqttInlet:
 
 
 class MqttInbound:
-    """See region.ports.inbound.Inbound. Each lane has a connection and a session of its own."""
+    """See region.ports.inbound.Inbound. Each lane has a connection and a session of its own.
+
+    Version "auto" is 5 where the broker speaks it and 3.1.1 where it does not, and stays what was found.
+    """
 
     def __init__(self, broker: Broker, region: str, version: str) -> None:
         self._broker = broker
         self._region = region
-        self._version = VERSIONS[version]
+        self._version = VERSIONS.get(version)
 
     @asynccontextmanager
     async def open(self, lane: int, credit: int) -> AsyncIterator[Inlet]:
         """See the port."""
-        host, _, port = self._broker.address.rpartition(":")
         subject = topic(self._region, lane)
-        connection = _Connection(client_id(self._region, lane), self._version, credit, tls(self._broker))
-        try:
-            present = await connection.connect(host, int(port))
+        async with AsyncExitStack() as stack:
+            connection, present = await self._connect(stack, lane, credit)
             await connection.ask(lambda: connection.client.subscribe(subject, AT_LEAST_ONCE))
             yield MqttInlet(connection, subject, fresh=not present)
-        finally:
-            await connection.close()
+
+    async def _connect(self, stack: AsyncExitStack, lane: int, credit: int) -> tuple[_Connection, bool]:
+        """A connection, and whether the broker still had the session."""
+        host, _, port = self._broker.address.rpartition(":")
+        for version in [self._version] if self._version else [VERSIONS["5"], VERSIONS["3.1.1"]]:
+            connection = _Connection(client_id(self._region, lane), version, credit, tls(self._broker))
+            stack.push_async_callback(connection.close)
+            with suppress(_OtherVersion):
+                present = await connection.connect(host, int(port))
+                if self._version != version:
+                    log.info("mqtt_version", lane=lane, version=int(version))
+                    self._version = version
+                return connection, present
+        raise _unavailable("it speaks another version")

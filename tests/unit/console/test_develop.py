@@ -17,10 +17,12 @@ class Runs:
     def __init__(self) -> None:
         self.commands: list[str] = []
         self.statuses: dict[str, int] = {}
+        self.environments: list[Any] = []
 
     def __call__(self, command: Sequence[str], **options: Any) -> subprocess.CompletedProcess[Any]:
         line = " ".join(command)
         self.commands.append(line)
+        self.environments.append(options.get("env"))
         status = next((status for part, status in self.statuses.items() if part in line), 0)
         empty: Any = "" if options.get("text") else b""
         return subprocess.CompletedProcess(list(command), status, empty, empty)
@@ -49,9 +51,16 @@ def test_one_suite_with_an_expression(runs: Runs, orbital: Orbital) -> None:
     assert runs.commands[0].endswith("tests/unit -k something")
 
 
-def test_the_long_tests_run_only_when_they_are_named(runs: Runs, orbital: Orbital) -> None:
-    assert orbital("test", "soak").status == 0
-    assert runs.commands[0].endswith("pytest tests/soak")
+@pytest.mark.parametrize("suite", ["transports", "soak"])
+def test_the_long_tests_run_only_when_they_are_named(runs: Runs, orbital: Orbital, suite: str) -> None:
+    assert orbital("test", suite).status == 0
+    assert runs.commands[0].endswith(f"pytest tests/{suite}")
+
+
+def test_the_broker_that_is_tested_with_is_chosen(runs: Runs, orbital: Orbital) -> None:
+    assert orbital("test", "transports", "--rabbitmq", "4").status == 0
+    assert runs.environments[0]["ORBITAL_STACK__RABBITMQ_VERSION"] == "4"
+    assert orbital("test", "transports", "--rabbitmq", "5").status == 2
 
 
 def test_unknown_suite_is_wrong_usage(runs: Runs, orbital: Orbital) -> None:

@@ -173,9 +173,12 @@ class FakeLanes:
         self.acknowledged: list[int] = []
         self.rejected: list[int] = []
         self.withdrawn: list[tuple[str, int]] = []
+        # What is answered of the session: read yet, and then gone with nothing in it.
+        self.sessions: list[int | None] = []
 
-    async def withdraw(self, region: str, lane: int) -> None:
+    async def withdraw(self, region: str, lane: int) -> int | None:
         self.withdrawn.append((region, lane))
+        return self.sessions.pop(0) if self.sessions else 0
 
     @asynccontextmanager
     async def consume(self, region: str, lane: int, credit: int) -> AsyncIterator[Any]:

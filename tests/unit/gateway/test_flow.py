@@ -268,10 +268,23 @@ async def test_a_lost_session_is_driven_again_and_one_in_use_is_left_alone(world
     await world.deliver(lanes).serve(PRINCIPAL, "eu10", region.requests(), region.send)
     assert world.tasks.rehydrated == [("eu10", 1)]
     assert lanes.withdrawn == []
+
+
+@pytest.mark.parametrize(("unread", "rehydrated"), [(0, []), (3, [("eu10", 1)])])
+async def test_a_session_that_is_not_read_any_more_is_given_up(
+    world: World, unread: int, rehydrated: list[tuple[str, int]]
+) -> None:
+    lanes = FakeLanes()
+    # At first the region reads what is in it.
+    lanes.sessions = [None, unread]
     region = Region(opening(transport=Transport.TRANSPORT_STREAM))
+    serving = asyncio.create_task(world.deliver(lanes).serve(PRINCIPAL, "eu10", region.requests(), region.send))
+    async with asyncio.timeout(5):
+        while len(lanes.withdrawn) < 2 or world.tasks.rehydrated != rehydrated:  # noqa: ASYNC110 - fakes do not tell
+            await asyncio.sleep(0)
     region.up.put_nowait(None)
-    await world.deliver(lanes).serve(PRINCIPAL, "eu10", region.requests(), region.send)
-    assert lanes.withdrawn == [("eu10", 1)]
+    await serving
+    assert lanes.withdrawn == [("eu10", 1)] * 2
 
 
 async def test_reports_on_the_stream_wait_for_a_store_that_is_away(world: World) -> None:
