@@ -13,7 +13,8 @@ import pytest
 from orbital.v1 import task_pb2 as pb
 
 from region.adapters.journal.sqlite import SqliteJournal, open_journal
-from region.flow.execute import ExecuteSettings, Executor, Scopes
+from region.flow.execute import ExecuteSettings, Executor
+from region.flow.flight import Scopes
 from region.flow.signals import LaneSignals
 from region.handlers.parts import Parts
 from region.handlers.table import HANDLERS
@@ -228,4 +229,4 @@ async def test_what_was_settled_long_ago_is_forgotten(bench: Bench) -> None:
     assert (await bench.outcomes(*tasks))[-1] == "WAITING"
     assert await bench.journal.prune(bench.parts.world.now() - 60) == 0
     assert await bench.journal.prune(bench.parts.world.now() + 60) == 3
-    assert await bench.journal.next_due(1) is not None
+    assert await bench.journal.next_due(1, 0.0) is not None
