@@ -7,7 +7,8 @@ import base64
 import itertools
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -237,6 +238,11 @@ class FakeWorld:
 def fake_parts(world: FakeWorld | None = None) -> Parts:
     """Everything in memory."""
     return Parts(FakeStore(), FakeTransit(), FakeHsm(), FakeCache(), (world or FakeWorld()).world(), FakeEdges())
+
+
+def restarted(parts: Parts) -> Parts:
+    """The same parts as the process that comes after sees them: it remembers nothing."""
+    return replace(parts, store=cast("FakeStore", parts.store).of_another_process())
 
 
 class Crash(BaseException):
