@@ -36,7 +36,8 @@ from region.domain.usage import Usage
 from region.flow.certify import certify
 from region.flow.edge import Distribution, Fleet, Observation, Shelf, recall_kills
 from region.flow.enrol import enrol
-from region.flow.execute import ExecuteSettings, Executor, Scopes
+from region.flow.execute import ExecuteSettings, Executor
+from region.flow.flight import Scopes
 from region.flow.identity import enrol_with_token
 from region.flow.inspect import Asked, Inspect
 from region.flow.keyring import Keyring

@@ -43,6 +43,11 @@ def audited(correlation_id: str, attempt: str = "") -> Iterator[None]:
         _AUDITED.reset(before)
 
 
+def audited_as() -> tuple[tuple[str, str], ...]:
+    """What a request made now names in the audit records of OpenBao."""
+    return tuple(_AUDITED.get().items())
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """An HTTP answer: its status and its JSON, {} when there is none."""
@@ -168,5 +173,12 @@ def _away(error: BaseException) -> OrbitalError:
 async def open_openbao(login: Login) -> AsyncIterator[OpenBao]:
     """A client on one pool of connections."""
     connector = aiohttp.TCPConnector(limit=CONNECTIONS)
-    async with aiohttp.ClientSession(connector=connector, trust_env=False) as session:
+    # Each request has a time-out of its own, there are no cookies, and what is not compressed need not be asked for.
+    session_settings: dict[str, Any] = {
+        "timeout": aiohttp.ClientTimeout(total=None, sock_connect=TIMEOUT),
+        "cookie_jar": aiohttp.DummyCookieJar(),
+        "headers": {"Content-Type": "application/json"},
+        "skip_auto_headers": ("Accept", "Accept-Encoding", "User-Agent"),
+    }
+    async with aiohttp.ClientSession(connector=connector, trust_env=False, **session_settings) as session:
         yield OpenBao(session, login)

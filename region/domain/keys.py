@@ -8,7 +8,7 @@ System stands in `generation`, that of each Link in `links`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any
 
@@ -245,47 +245,53 @@ class ServiceRecord:
 
 def to_fields(record: TenantRecord | LinkRecord | SystemRecord | ServiceRecord) -> dict[str, Any]:
     """The record as the key-value store keeps it."""
-    return asdict(record)
+    # Not `asdict`, which copies every value of every field: a Link alone is three writes.
+    kept = {one.name: getattr(record, one.name) for one in fields(record)}
+    if "blobs" in kept:
+        kept["blobs"] = [
+            {"version": blob.version, "wrapped_by": blob.wrapped_by, "text": blob.text} for blob in kept["blobs"]
+        ]
+    return kept
 
 
-def _blobs(fields: Mapping[str, Any]) -> tuple[Blob, ...]:
-    return tuple(Blob(int(blob["version"]), blob["wrapped_by"], blob["text"]) for blob in fields["blobs"])
+def _blobs(stored: Mapping[str, Any]) -> tuple[Blob, ...]:
+    return tuple(Blob(int(blob["version"]), blob["wrapped_by"], blob["text"]) for blob in stored["blobs"])
 
 
-def tenant_record(fields: Mapping[str, Any]) -> TenantRecord:
+def tenant_record(stored: Mapping[str, Any]) -> TenantRecord:
     """A tenant's record from the store."""
-    return TenantRecord(int(fields["generation"]), fields["state"], float(fields["lease"]))
+    return TenantRecord(int(stored["generation"]), stored["state"], float(stored["lease"]))
 
 
-def link_record(fields: Mapping[str, Any]) -> LinkRecord:
+def link_record(stored: Mapping[str, Any]) -> LinkRecord:
     """A Link's record from the store."""
-    return LinkRecord(int(fields["generation"]), fields["state"], fields["system"], fields.get("correlation_id", ""))
+    return LinkRecord(int(stored["generation"]), stored["state"], stored["system"], stored.get("correlation_id", ""))
 
 
-def system_record(fields: Mapping[str, Any]) -> SystemRecord:
+def system_record(stored: Mapping[str, Any]) -> SystemRecord:
     """A System's record from the store."""
     return SystemRecord(
-        generation=int(fields["generation"]),
-        state=State(fields["state"]),
-        blobs=_blobs(fields),
-        links={link: int(generation) for link, generation in (fields["links"] or {}).items()},
-        link=fields["link"],
-        key=fields["key"],
-        settled=bool(fields["settled"]),
-        importing_until=float(fields["importing_until"]),
-        destroying_until=float(fields.get("destroying_until", 0.0)),
-        killed=int(fields["killed"]),
-        compromised_below=int(fields.get("compromised_below", 0)),
-        provider=fields.get("provider", HSM),
-        refused_at=float(fields.get("refused_at", 0.0)),
+        generation=int(stored["generation"]),
+        state=State(stored["state"]),
+        blobs=_blobs(stored),
+        links={link: int(generation) for link, generation in (stored["links"] or {}).items()},
+        link=stored["link"],
+        key=stored["key"],
+        settled=bool(stored["settled"]),
+        importing_until=float(stored["importing_until"]),
+        destroying_until=float(stored.get("destroying_until", 0.0)),
+        killed=int(stored["killed"]),
+        compromised_below=int(stored.get("compromised_below", 0)),
+        provider=stored.get("provider", HSM),
+        refused_at=float(stored.get("refused_at", 0.0)),
     )
 
 
-def service_record(fields: Mapping[str, Any]) -> ServiceRecord:
+def service_record(stored: Mapping[str, Any]) -> ServiceRecord:
     """A Service's record from the store."""
     return ServiceRecord(
-        int(fields["generation"]),
-        _blobs(fields),
-        int(fields.get("compromised_below", 0)),
-        float(fields.get("purged_at", 0.0)),
+        int(stored["generation"]),
+        _blobs(stored),
+        int(stored.get("compromised_below", 0)),
+        float(stored.get("purged_at", 0.0)),
     )

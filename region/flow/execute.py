@@ -1,4 +1,7 @@
-"""execute: policy is asked, generations are fenced, handlers run; several Systems at once, each in its own sequence."""
+"""execute: policy is asked, generations are fenced, handlers run; several Systems at once, each in its own sequence.
+
+There is no end of a batch to wait for: while Systems are worked on, the next tasks are read and decided.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from region.domain import intent, result, retry, work
 from region.domain.names import Name, parse
 from region.domain.result import Result
 from region.domain.work import Entry, Settled
+from region.flow.flight import Commits, Flight, Scope, Scopes
 from region.flow.outcome import Decided, settled
 from region.flow.receipts import Receipts
 from region.flow.signals import LaneSignals
@@ -44,15 +48,13 @@ class ExecuteSettings:
     patience: float
 
 
-class Scopes:
-    """One lock a (tenant, System), shared by the lanes of a process."""
+@dataclass(frozen=True, slots=True)
+class Step:
+    """An entry that a handler works on, and the kind of work that it needs."""
 
-    def __init__(self) -> None:
-        self._locks: dict[tuple[str, str], asyncio.Lock] = {}
-
-    def lock(self, scope: tuple[str, str]) -> asyncio.Lock:
-        """The lock of that scope."""
-        return self._locks.setdefault(scope, asyncio.Lock())
+    entry: Entry
+    name: Name
+    kind: pb.TaskKind.ValueType
 
 
 class Executor:
@@ -83,25 +85,49 @@ class Executor:
 
     async def run(self) -> None:
         """Execute whatever is due, for ever."""
-        while True:
-            entries = await self._journal.due(self._lane, self._world.now(), self._settings.batch)
-            if entries:
-                self._signals[self._lane].rest.clear()
-                await self._execute(entries)
-                continue
-            self._signals[self._lane].rest.set()
-            next_due = await self._journal.next_due(self._lane)
-            wait = LOOK if next_due is None else min(LOOK, next_due - self._world.now())
-            await self._signals[self._lane].work.wait(wait)
+        signals, flight = self._signals[self._lane], Flight()
+        commits, gate = Commits(self._commit), asyncio.Semaphore(self._settings.width)
+        async with task_group() as group:
+            while True:
+                now = self._world.now()
+                entries = await self._due(flight, now)
+                if entries:
+                    signals.rest.clear()
+                    decided, scopes = await self._sort(entries, commits)
+                    # A tenant's own tasks come before those of its Systems.
+                    for scope in sorted(scopes, key=lambda scope: bool(scope[1])):
+                        flight.begin(scope, [step.entry for step in scopes[scope]])
+                        group.create_task(self._run_scope(scope, scopes[scope], decided, flight, commits, gate))
+                    continue
+                if not flight.scopes:
+                    signals.rest.set()
+                await signals.work.wait(await self._pause(flight, now))
 
-    async def _execute(self, entries: list[Entry]) -> None:
+    def _full(self, flight: Flight) -> bool:
+        """Whether enough is in hand to keep every worker busy."""
+        return flight.scopes >= 2 * self._settings.width
+
+    async def _due(self, flight: Flight, now: float) -> list[Entry]:
+        """What may be taken now."""
+        if self._full(flight):
+            return []
+        limit = self._settings.batch + len(flight.rows)
+        return flight.free(await self._journal.due(self._lane, now, limit, flight.rows))
+
+    async def _pause(self, flight: Flight, now: float) -> float:
+        """Seconds after which to look again without a signal."""
+        next_due = None if self._full(flight) else await self._journal.next_due(self._lane, now)
+        return LOOK if next_due is None else min(LOOK, next_due - self._world.now())
+
+    async def _sort(self, entries: list[Entry], commits: Commits) -> tuple[Decided, dict[Scope, list[Step]]]:
+        """(the decision, what handlers have to work on by scope); all the others are settled at once."""
         decisions = await self._decide([entry.task for entry in entries])
         decided = Decided(decisions.decision_id, self._world.now())
         refused, allowed = _sift(entries, decisions)
         kept, superseded = work.coalesce(allowed)
         outcomes = refused + [(entry, _superseded(entry, newest)) for entry, newest in superseded]
         metadata: list[Entry] = []
-        scopes: dict[tuple[str, str], list[tuple[Entry, Name, pb.TaskKind.ValueType]]] = {}
+        scopes: dict[Scope, list[Step]] = {}
         for entry in kept:
             try:
                 name = parse(entry.resource)
@@ -119,10 +145,10 @@ class Executor:
             if kind == pb.TASK_KIND_SYNC_METADATA and scope not in scopes:
                 metadata.append(entry)
             else:
-                scopes.setdefault(scope, []).append((entry, name, kind))
+                scopes.setdefault(scope, []).append(Step(entry, name, kind))
         outcomes += zip(metadata, sync_metadata(metadata), strict=True)
-        await self._settle([(entry, outcome, b"") for entry, outcome in outcomes], decided)
-        await self._run_scopes(scopes, decided)
+        await self._settle([(entry, outcome, b"") for entry, outcome in outcomes], decided, commits)
+        return decided, scopes
 
     async def _decide(self, tasks: Sequence[pb.Task]) -> Decisions:
         """The policy's answers; nothing is executed until it gives them."""
@@ -134,32 +160,38 @@ class Executor:
                 log.warning("policy_away", lane=self._lane, reason=error.reason, error=error.message)
             await asyncio.sleep(backoff.next())
 
-    async def _run_scopes(
-        self, scopes: Mapping[tuple[str, str], list[tuple[Entry, Name, pb.TaskKind.ValueType]]], decided: Decided
+    async def _run_scope(
+        self,
+        scope: Scope,
+        steps: Sequence[Step],
+        decided: Decided,
+        flight: Flight,
+        commits: Commits,
+        gate: asyncio.Semaphore,
     ) -> None:
-        gate = asyncio.Semaphore(self._settings.width)
+        await flight.after_own(scope)
+        async with self._scopes.lock(scope):
+            async with gate:
+                outcomes = await self._work(steps, decided)
+            # Another System may begin while this one's outcomes are made durable.
+            await self._settle(outcomes, decided, commits)
+        flight.end(scope)
+        self._signals[self._lane].work.give()
 
-        async def run(scope: tuple[str, str]) -> None:
-            async with gate, self._scopes.lock(scope):
-                outcomes: list[tuple[Entry, Result, bytes]] = []
-                away: Result | None = None
-                for entry, name, kind in scopes[scope]:
-                    # A part that is away for one task of a scope is away for the next: its order holds, time is saved.
-                    outcome, receipt = away, b""
-                    if outcome is None and kind == pb.TASK_KIND_SYNC_METADATA:
-                        outcome = sync_metadata([entry])[0]
-                    if outcome is None:
-                        outcome, receipt = await self._handle(entry, name, kind, decided)
-                    away = outcome if outcome.waiting and not outcome.awaits else None
-                    outcomes.append((entry, outcome, receipt))
-                await self._settle(outcomes, decided)
-
-        # A tenant's own tasks come before those of its Systems.
-        for own in (True, False):
-            async with task_group() as group:
-                for scope in scopes:
-                    if (not scope[1]) is own:
-                        group.create_task(run(scope))
+    async def _work(self, steps: Sequence[Step], decided: Decided) -> list[tuple[Entry, Result, bytes]]:
+        """What came of each, in turn."""
+        outcomes: list[tuple[Entry, Result, bytes]] = []
+        away: Result | None = None
+        for step in steps:
+            # A part that is away for one task of a scope is away for the next: its order holds, time is saved.
+            outcome, receipt = away, b""
+            if outcome is None and step.kind == pb.TASK_KIND_SYNC_METADATA:
+                outcome = sync_metadata([step.entry])[0]
+            if outcome is None:
+                outcome, receipt = await self._handle(step.entry, step.name, step.kind, decided)
+            away = outcome if outcome.waiting and not outcome.awaits else None
+            outcomes.append((step.entry, outcome, receipt))
+        return outcomes
 
     async def _handle(
         self, entry: Entry, name: Name, kind: pb.TaskKind.ValueType, decided: Decided
@@ -185,7 +217,9 @@ class Executor:
             log.error("handler_broke", task_id=entry.task.id, error=type(error).__name__, exc_info=error)
             return result.waiting("INTERNAL", "The handler broke; the region's log says where."), b""
 
-    async def _settle(self, outcomes: Sequence[tuple[Entry, Result, bytes]], decided: Decided) -> None:
+    async def _settle(
+        self, outcomes: Sequence[tuple[Entry, Result, bytes]], decided: Decided, commits: Commits
+    ) -> None:
         if not outcomes:
             return
         now = self._world.now()
@@ -194,7 +228,10 @@ class Executor:
             due = now + retry.delay(entry.attempts, self._world.random()) if outcome.waiting else 0.0
             rows.append(settled(entry, outcome, decided, now, due, receipt))
             _log(entry, outcome)
-        await self._journal.settle(self._lane, rows, now)
+        await commits.keep(rows)
+
+    async def _commit(self, rows: list[Settled]) -> None:
+        await self._journal.settle(self._lane, rows, self._world.now())
         self._signals[self._lane].reports.give()
         # What waited for one of these may be on any lane.
         for signals in self._signals.values():

@@ -10,25 +10,29 @@ from region.domain import keys
 from region.domain.names import Name
 from region.domain.result import Result, done, failed, purged, stale, waiting
 from region.handlers.define_key import undefined
-from region.handlers.parts import Parts, read_link, read_tenant, wipe, write
+from region.handlers.parts import Parts, read_link, read_tenant, recall_system, wipe, write
 from region.handlers.settle import settle, unwrapped, wrapped
 from region.handlers.turn import ends, idle
+from runtime.errors import Conflict
 
 
 async def link_key(parts: Parts, task: pb.Task, name: Name) -> Result:
     """Wrap the material by L1 the first time, unwrap it by L1 any other time, and bring it into transit.
 
     The System is read before the tenant's and the Link's fences are: whoever fences later than that changes the
-    System's record, and the check-and-set below then refuses.
+    System's record, and the check-and-set below then refuses. So one that nobody had linked when this process wrote it
+    need not be read at all.
     """
     generation = task.resource.generation
     system = name.system_of(task.resource.link.system)
-    record, revision = await idle(parts, system)
+    record, revision = await recall_system(parts, system)
+    if record is None or not record.untouched:
+        record, revision = await idle(parts, system)
     if record is None:
         return undefined(system)
     if record.purged:
         return purged(system.resource, 0, generation)
-    refusal = await _fenced(parts, task, name, record)
+    refusal = await _fenced(parts, task, name, record, new=record.untouched and name.leaf not in record.links)
     if refusal:
         return refusal
     l1 = keys.L1(task.resource.link.provider or keys.HSM, task.resource.link.key)
@@ -41,25 +45,51 @@ async def link_key(parts: Parts, task: pb.Task, name: Name) -> Result:
     return done(generation, "LINKED", pb.KEY_STATE_ACTIVE, len(record.blobs))
 
 
-async def _fenced(parts: Parts, task: pb.Task, name: Name, record: keys.SystemRecord) -> Result | None:
-    """Set the Link's fence to this generation; what forbids it instead, if anything does."""
-    spec, generation = task.resource.link, task.resource.generation
-    (tenant, _), (held, revision) = await asyncio.gather(read_tenant(parts, name), read_link(parts, name))
+async def _fenced(parts: Parts, task: pb.Task, name: Name, record: keys.SystemRecord, *, new: bool) -> Result | None:
+    """Set the Link's fence to this generation; what forbids it instead, if anything does.
+
+    A `new` Link is not asked for first: that there is one all the same is what the write says then.
+    """
+    generation = task.resource.generation
+    (tenant, _), (held, revision) = await asyncio.gather(
+        read_tenant(parts, name), _no_link() if new else read_link(parts, name)
+    )
+    refusal = _forbidden(task, name, record, tenant, held)
+    if refusal is None and (held is None or held.generation < generation):
+        fence = keys.LinkRecord(generation, "LINKED", task.resource.link.system, task.correlation_id)
+        try:
+            await write(parts, name, fence, revision)
+        except Conflict:
+            if not new:
+                raise
+            return await _fenced(parts, task, name, record, new=False)
+    return refusal
+
+
+def _forbidden(
+    task: pb.Task,
+    name: Name,
+    record: keys.SystemRecord,
+    tenant: keys.TenantRecord | None,
+    held: keys.LinkRecord | None,
+) -> Result | None:
     if tenant is None:
         return undefined(name.parent_tenant())
     if tenant.killed:
         return failed("TENANT_KILLED", f"{name.parent_tenant().resource} was killed; nothing of it is linked again.")
     newest = max(held.generation if held else 0, record.links.get(name.leaf, 0))
-    if newest > generation:
+    if newest > task.resource.generation:
         return stale(newest)
-    if held and held.system != spec.system:
+    if held and held.system != task.resource.link.system:
         return failed("LINK_MOVED", f"{name.resource} belongs to System {held.system!r}; a Link keeps its System.")
     if record.open and record.link != name.leaf:
         other = Name(name.kind, name.tenant, leaf=record.link).resource
         return waiting("SYSTEM_LINKED", f"{other} links the System already; it has to be unlinked first.", other)
-    if held is None or held.generation < generation:
-        await write(parts, name, keys.LinkRecord(generation, "LINKED", spec.system, task.correlation_id), revision)
     return None
+
+
+async def _no_link() -> tuple[None, int]:
+    return None, 0
 
 
 async def _by_l1(parts: Parts, record: keys.SystemRecord, l1: keys.L1) -> tuple[keys.Blob, ...]:

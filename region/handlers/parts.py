@@ -62,6 +62,12 @@ async def read_system(parts: Parts, name: Name) -> tuple[keys.SystemRecord | Non
     return (keys.system_record(stored.fields), stored.revision) if stored else (None, 0)
 
 
+async def recall_system(parts: Parts, name: Name) -> tuple[keys.SystemRecord | None, int]:
+    """The System's record as this process last wrote it, and its revision; good only for a write (see Store.recall)."""
+    stored = await parts.store.recall(name.path)
+    return (keys.system_record(stored.fields), stored.revision) if stored else (None, 0)
+
+
 async def read_service(parts: Parts, name: Name) -> tuple[keys.ServiceRecord | None, int]:
     """The Service's record and its revision; (None, 0) when there is none."""
     stored = await parts.store.read(name.path)

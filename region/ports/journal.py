@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from orbital.v1 import task_pb2 as pb
@@ -38,11 +38,11 @@ class Journal(Protocol):
     async def arrivals(self, tasks: Sequence[str]) -> Mapping[str, Sequence[pb.Arrival]]:
         """When these tasks came by each path, where that was kept."""
 
-    async def due(self, lane: int, now: float, limit: int) -> list[Entry]:
-        """The pending tasks of a lane that are due, in sequence."""
+    async def due(self, lane: int, now: float, limit: int, taken: Collection[int] = ()) -> list[Entry]:
+        """The first `limit` pending tasks of a lane that are due, in sequence, without those of the rows `taken`."""
 
-    async def next_due(self, lane: int) -> float | None:
-        """When the next pending task of the lane is due; None when nothing is pending."""
+    async def next_due(self, lane: int, now: float) -> float | None:
+        """When the next pending task of the lane will be due after `now`; None when none will."""
 
     async def settle(self, lane: int, settled: Sequence[Settled], now: float) -> None:
         """Keep outcomes, held state and reports in one transaction.

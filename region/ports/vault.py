@@ -41,6 +41,12 @@ class Store(Protocol):
     async def read(self, path: str) -> Stored | None:
         """The record, or None when there is none."""
 
+    async def recall(self, path: str) -> Stored | None:
+        """The record as this process last wrote it, if it is remembered; somebody else may have changed it since.
+
+        So it is good only for a write, which is refused then.
+        """
+
     async def write(self, path: str, fields: Mapping[str, Any], revision: int) -> int:
         """Replace the record of that revision (0: none yet) and give the new revision; raises Conflict otherwise."""
 

@@ -65,10 +65,11 @@ class Opa(Server):
     # The bundle comes from the gateway, through the Envoys.
     wants: tuple[str, ...] = ("envoy-gateway", "gateway-bulk")
 
-    def __init__(self, site: Site, name: str, region: str, bundles_port: str) -> None:
+    def __init__(self, site: Site, name: str, region: str, bundles_port: str, nice: int) -> None:
         super().__init__(site)
         self.name = name
         self._region = region
+        self._nice = nice
         self._bundles_port = bundles_port
         if region:
             self.wants = (*self.wants, f"envoy-{region}", "paths")
@@ -103,4 +104,4 @@ class Opa(Server):
         options = ("--authorization", "basic", "--skip-version-check", "--log-level", "error")
         argv = (*server, *options, "--config-file", str(configuration), str(GUARD))
         # Batches make garbage of megabytes at once: collecting less often saves a fifth of the engine's CPU.
-        return Launch(argv=argv, cwd=place, env={"GOGC": "400"})
+        return Launch(argv=argv, cwd=place, env={"GOGC": "400"}, nice=self._nice)

@@ -28,7 +28,7 @@ from stack.unit import Launch, Server
 # Few L1 on one machine: they can be asked often.
 L1_SECONDS = 1
 LANES = {"immediate": "[0]", "bulk": "[1,2]"}
-# What can wait makes room for lane 0 and for what serves keys.
+# What can wait makes room for lane 0 and for what serves keys; the policy engine of each process does as that does.
 GATEWAY_NICE = {"immediate": 0, "bulk": 5}
 REGION_NICE = {"immediate": 0, "bulk": 10}
 

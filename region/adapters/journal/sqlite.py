@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -110,16 +110,16 @@ class SqliteJournal:
             found.setdefault(task, []).append(arrival)
         return found
 
-    async def due(self, lane: int, now: float, limit: int) -> list[Entry]:
+    async def due(self, lane: int, now: float, limit: int, taken: Collection[int] = ()) -> list[Entry]:
         """See the port."""
         rows = await self._database.call(lambda: self._database.sql.execute(DUE, (lane, now, limit)).fetchall())
-        return [_entry(*row) for row in rows]
+        return [_entry(*row) for row in rows if row[0] not in taken]
 
-    async def next_due(self, lane: int) -> float | None:
+    async def next_due(self, lane: int, now: float) -> float | None:
         """See the port."""
-        query = "SELECT min(due_at) FROM tasks WHERE lane = ? AND settled = 0"
+        query = "SELECT min(due_at) FROM tasks WHERE lane = ? AND settled = 0 AND due_at > ?"
         found: float | None = (
-            await self._database.call(lambda: self._database.sql.execute(query, (lane,)).fetchone())
+            await self._database.call(lambda: self._database.sql.execute(query, (lane, now)).fetchone())
         )[0]
         return found
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
+from region.adapters.openbao.shared import Shared
 from region.ports.vault import Stored
 from runtime.errors import Conflict, Unavailable
-from runtime.openbao import OpenBao
+from runtime.openbao import OpenBao, audited_as
+
+# Records that a process wrote last and remembers; none holds key material that is not wrapped.
+REMEMBERED = 10_000
 
 
 class KvStore:
@@ -16,9 +21,15 @@ class KvStore:
     def __init__(self, openbao: OpenBao, mount: str) -> None:
         self._openbao = openbao
         self._mount = mount
+        self._reads: Shared[Stored | None] = Shared()
+        self._written: OrderedDict[str, Stored] = OrderedDict()
 
     async def read(self, path: str) -> Stored | None:
         """See the port."""
+        # OpenBao's records say for which change a read was: only those of one change share it.
+        return await self._reads.ask((path, audited_as()), lambda: self._read(path))
+
+    async def _read(self, path: str) -> Stored | None:
         answer = await self._openbao.call("GET", f"{self._mount}/data/{path}")
         if answer.status == 404:
             return None
@@ -27,15 +38,25 @@ class KvStore:
         found = answer.body["data"]
         return Stored(found["data"], int(found["metadata"]["version"])) if found["data"] is not None else None
 
+    async def recall(self, path: str) -> Stored | None:
+        """See the port."""
+        return self._written.get(path)
+
     async def write(self, path: str, fields: Mapping[str, Any], revision: int) -> int:
         """See the port."""
+        # What becomes of it is not known until it is answered.
+        self._written.pop(path, None)
         body = {"data": fields, "options": {"cas": revision}}
         answer = await self._openbao.call("POST", f"{self._mount}/data/{path}", body)
         if answer.status == 400 and "check-and-set" in answer.errors():
             raise Conflict(f"{path} was changed meanwhile", reason="CHANGED")
         if answer.status != 200:
             raise answer.refusal(f"write {path}")
-        return int(answer.body["data"]["version"])
+        version = int(answer.body["data"]["version"])
+        self._written[path] = Stored(fields, version)
+        while len(self._written) > REMEMBERED:
+            self._written.popitem(last=False)
+        return version
 
     async def forget_older(self, path: str) -> None:
         """See the port."""

@@ -7,7 +7,8 @@ import base64
 import itertools
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -22,10 +23,15 @@ from runtime.errors import Conflict, NotFound, Stalled, Unavailable
 
 
 class FakeStore:
-    """KV v2 with check-and-set required."""
+    """KV v2 with check-and-set required. What one process of a region wrote last is remembered by that one alone."""
 
-    def __init__(self) -> None:
-        self.records: dict[str, tuple[dict[str, Any], int]] = {}
+    def __init__(self, records: dict[str, tuple[dict[str, Any], int]] | None = None) -> None:
+        self.records: dict[str, tuple[dict[str, Any], int]] = {} if records is None else records
+        self._written: dict[str, Stored] = {}
+
+    def of_another_process(self) -> FakeStore:
+        """The same records, as another process sees them."""
+        return FakeStore(self.records)
 
     async def read(self, path: str) -> Stored | None:
         await asyncio.sleep(0)
@@ -33,10 +39,16 @@ class FakeStore:
 
     async def write(self, path: str, fields: Mapping[str, Any], revision: int) -> int:
         await asyncio.sleep(0)
+        self._written.pop(path, None)
         if self.records.get(path, ({}, 0))[1] != revision:
             raise Conflict("changed")
         self.records[path] = (dict(fields), revision + 1)
+        self._written[path] = Stored(dict(fields), revision + 1)
         return revision + 1
+
+    async def recall(self, path: str) -> Stored | None:
+        await asyncio.sleep(0)
+        return self._written.get(path)
 
     async def forget_older(self, path: str) -> None:
         await asyncio.sleep(0)
@@ -226,6 +238,11 @@ class FakeWorld:
 def fake_parts(world: FakeWorld | None = None) -> Parts:
     """Everything in memory."""
     return Parts(FakeStore(), FakeTransit(), FakeHsm(), FakeCache(), (world or FakeWorld()).world(), FakeEdges())
+
+
+def restarted(parts: Parts) -> Parts:
+    """The same parts as the process that comes after sees them: it remembers nothing."""
+    return replace(parts, store=cast("FakeStore", parts.store).of_another_process())
 
 
 class Crash(BaseException):

@@ -14,7 +14,7 @@ from orbital.v1 import task_pb2 as pb
 from region.domain import keys
 from region.domain.names import Kind, Name
 from region.handlers.parts import Parts, read_service, read_system
-from tests.unit.region.fakes import Crash, FakeHsm, FakeStore, FakeTransit, FakeWorld, crashing, fake_parts
+from tests.unit.region.fakes import Crash, FakeHsm, FakeStore, FakeTransit, FakeWorld, crashing, fake_parts, restarted
 from tests.unit.region.make import Estate, work, work_all
 
 ESTATE = Estate()
@@ -129,6 +129,7 @@ async def test_a_crash_anywhere_is_finished_by_redelivery(scenario: str, step: i
     dying, _ = crashing(parts, step, after=after)
     with pytest.raises((Crash, BaseExceptionGroup)):
         await work(dying, interrupted())
+    parts = restarted(parts)
     outcome = await work(parts, interrupted())
     assert outcome.outcome == pb.OUTCOME_DONE
     await _check(parts, active)
@@ -150,6 +151,7 @@ async def test_a_crash_anywhere_then_a_newer_revocation_leaves_nothing(scenario:
     dying, _ = crashing(parts, step, after=after)
     with pytest.raises((Crash, BaseExceptionGroup)):
         await work(dying, interrupted())
+    parts = restarted(parts)
     assert (await work(parts, ESTATE.unlink(9))).outcome == pb.OUTCOME_DONE
     # Delivered again, it is finished or superseded, and brings no key back.
     await work(parts, interrupted())

@@ -13,7 +13,8 @@ import pytest
 from orbital.v1 import task_pb2 as pb
 
 from region.adapters.journal.sqlite import SqliteJournal, open_journal
-from region.flow.execute import ExecuteSettings, Executor, Scopes
+from region.flow.execute import ExecuteSettings, Executor
+from region.flow.flight import Scopes
 from region.flow.signals import LaneSignals
 from region.handlers.parts import Parts
 from region.handlers.table import HANDLERS
@@ -228,4 +229,71 @@ async def test_what_was_settled_long_ago_is_forgotten(bench: Bench) -> None:
     assert (await bench.outcomes(*tasks))[-1] == "WAITING"
     assert await bench.journal.prune(bench.parts.world.now() - 60) == 0
     assert await bench.journal.prune(bench.parts.world.now() + 60) == 3
-    assert await bench.journal.next_due(1) is not None
+    assert await bench.journal.next_due(1, 0.0) is not None
+
+
+class Held:
+    """The HSM's wrap by one label, which is answered when it is told to."""
+
+    def __init__(self, hsm: FakeHsm, label: str) -> None:
+        self.asked, self.go, self._wrap = asyncio.Event(), asyncio.Event(), hsm.wrap
+        self._label = label
+        hsm.wrap = self.wrap  # type: ignore[method-assign]
+
+    async def wrap(self, label: str, material: bytearray) -> bytes:
+        if label == self._label:
+            self.asked.set()
+            await self.go.wait()
+        return await self._wrap(label, material)
+
+
+async def test_what_comes_while_a_system_is_worked_on_does_not_wait_for_it(bench: Bench) -> None:
+    held = Held(cast("FakeHsm", bench.parts.hsm), "slow")
+    slow, other = ESTATE.link(key="slow"), Estate("other")
+    await bench.receive(*ESTATE.foundation())
+    await bench.outcomes(*ESTATE.foundation())
+    await bench.receive(slow)
+    await asyncio.wait_for(held.asked.wait(), 5)
+    later = [*other.foundation(), other.link()]
+    await bench.receive(*later)
+    await bench.outcomes(*later)
+    assert slow.id not in {each.task_id for each in await bench.reports()}
+    held.go.set()
+    assert await bench.outcomes(slow) == ["DONE"]
+
+
+async def test_what_comes_for_a_system_that_is_worked_on_waits_for_its_turn(bench: Bench) -> None:
+    held = Held(cast("FakeHsm", bench.parts.hsm), "slow")
+    slow, service = ESTATE.link(key="slow"), ESTATE.service(2, 2, pb.TASK_KIND_DEFINE_KEY)
+    await bench.receive(*ESTATE.foundation())
+    await bench.outcomes(*ESTATE.foundation())
+    await bench.receive(slow)
+    await asyncio.wait_for(held.asked.wait(), 5)
+    other = Estate("other").define_tenant()
+    await bench.receive(service, other)
+    # What came after it is done; the executor has looked at both.
+    assert await bench.outcomes(other) == ["DONE"]
+    assert service.id not in {each.task_id for each in await bench.reports()}
+    held.go.set()
+    assert await bench.outcomes(slow, service) == ["DONE", "DONE"]
+    order = [each.task_id for each in await bench.reports()]
+    assert order.index(slow.id) < order.index(service.id)
+
+
+async def test_outcomes_that_the_journal_does_not_take_are_not_lost(bench: Bench) -> None:
+    settle, broken = bench.journal.settle, asyncio.Event()
+
+    async def once(*given: object) -> None:
+        if not broken.is_set():
+            broken.set()
+            raise OSError
+        await settle(*given)  # type: ignore[arg-type]
+
+    bench.journal.settle = once  # type: ignore[method-assign]
+    await bench.receive(ESTATE.define_tenant())
+    await asyncio.wait_for(broken.wait(), 5)
+    # The supervisor runs the executor again; what it had in hand is due as before.
+    again = asyncio.ensure_future(bench.executors[1].run())
+    assert await bench.outcomes(ESTATE.define_tenant()) == ["DONE"]
+    again.cancel()
+    await asyncio.gather(again, return_exceptions=True)

@@ -19,7 +19,7 @@ from region.domain.names import Kind, Name
 from region.handlers.parts import Parts, read_service, read_system
 from region.ports.world import World
 from runtime.errors import Unavailable
-from tests.unit.region.fakes import FakeTransit, FakeWorld, fake_parts
+from tests.unit.region.fakes import FakeStore, FakeTransit, FakeWorld, fake_parts
 from tests.unit.region.make import Estate, work, work_all
 
 ESTATE = Estate()
@@ -94,7 +94,10 @@ def gated(parts: Parts, turns: Turns) -> Parts:
             await turns.turn(actor)
 
     world = World(parts.world.now, parts.world.random, parts.world.entropy, sleep)
-    store, transit, hsm = (Gated(part, turns, actor) for part in (parts.store, parts.transit, parts.hsm))
+    # Every second one belongs to the process that did what was done before, and remembers what that wrote.
+    known = cast("FakeStore", parts.store)
+    seen = known.of_another_process() if actor % 2 else known
+    store, transit, hsm = (Gated(part, turns, actor) for part in (seen, parts.transit, parts.hsm))
     return Parts(store, transit, hsm, parts.cache, world, parts.edges)  # type: ignore[arg-type]
 
 
