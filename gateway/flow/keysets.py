@@ -43,7 +43,7 @@ class KeySet:
         self.keys: Mapping[str, Any] | None = shelf.load(name)
 
     def unknown(self) -> None:
-        """Somebody showed a key that is not among these, of this issuer or of another: look once, when that may be."""
+        """See gateway.ports.keysets.KnownKeys."""
         self._asked.set()
 
     async def run(self) -> None:

@@ -1,4 +1,4 @@
-"""Where the keys of issuers come from, and where they are kept."""
+"""Where the keys of issuers come from, where they are kept, and how they are served."""
 
 from __future__ import annotations
 
@@ -21,3 +21,14 @@ class KeyShelf(Protocol):
 
     def keep(self, name: str, keys: Mapping[str, Any]) -> None:
         """Keep this set, durably and in one step."""
+
+
+class KnownKeys(Protocol):
+    """The keys of one issuer, as they are known now."""
+
+    @property
+    def keys(self) -> Mapping[str, Any] | None:
+        """The key set, JSON; None before it was ever fetched."""
+
+    def unknown(self) -> None:
+        """Somebody showed a key that is not among these, of this issuer or of another: look once, when that may be."""

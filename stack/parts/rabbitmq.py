@@ -215,8 +215,8 @@ class RabbitMQ(Server):
         ports = {name: self.site.ports[name] for name in ("amqp", "amqps", "management", "prometheus", "mqtt")}
         ports["access"] = self.site.ports["broker-access"]
         places = {"definitions": definitions, "authority": self.site.authority(), "exchange": EXCHANGE}
+        places["tls"] = server_tls(self.site, self.name)
         own = {"authentication": tree.dialect.authentication, "session": tree.dialect.session}
-        own["tls"] = server_tls(self.site, self.name)
         (place / "rabbitmq.conf").write_text(CONFIGURATION.format(**places, **ports, **own))
         (place / "advanced.config").write_text(ADVANCED.format(pair=self.site.place("broker-access")))
         (place / "enabled_plugins").write_text(f"[{','.join(PLUGINS)}].\n")
