@@ -5,10 +5,11 @@ Secrets come as paths of files (fields called `*_file`), never as values.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -62,9 +63,15 @@ def describe(model: type[BaseModel], prefix: str = PREFIX) -> Iterator[tuple[str
             yield from describe(model_of_it, f"{prefix}{name.upper()}__{'NAME__' if named else ''}")
             continue
         default = "required" if field.is_required() else _written(field.get_default(call_default_factory=True))
-        plain = isinstance(annotation, type) and not hasattr(annotation, "__args__")
-        kind = annotation.__name__ if plain and annotation else str(annotation)
-        yield f"{prefix}{name.upper()}", kind.replace("pathlib.", ""), default, field.description or ""
+        yield f"{prefix}{name.upper()}", _kind(annotation), default, field.description or ""
+
+
+def _kind(annotation: Any) -> str:
+    """A type as people read it."""
+    if get_origin(annotation) is Literal:
+        return " or ".join(get_args(annotation))
+    plain = isinstance(annotation, type) and not get_args(annotation)
+    return (annotation.__name__ if plain else str(annotation)).replace("pathlib.", "")
 
 
 def _nested(annotation: Any) -> tuple[type[BaseModel], bool] | None:
@@ -80,6 +87,6 @@ def _nested(annotation: Any) -> tuple[type[BaseModel], bool] | None:
 
 def _written(value: object) -> str:
     """A default as one would write it in the environment."""
-    if isinstance(value, frozenset):
-        return str(sorted(value))
+    if isinstance(value, frozenset | tuple):
+        return json.dumps(sorted(value) if isinstance(value, frozenset) else value)
     return "none" if value is None else str(value)
