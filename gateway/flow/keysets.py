@@ -18,7 +18,7 @@ log = get_logger(__name__)
 
 
 class KeySet:
-    """The keys of one issuer.
+    """Implements `Keys`.
 
     `refresh_seconds` is the period of the look that nobody asked for; whatever is asked, `limit_seconds` pass
     from one answer of the issuer to the next question. `clock` gives monotonic seconds.
@@ -43,7 +43,7 @@ class KeySet:
         self.keys: Mapping[str, Any] | None = shelf.load(name)
 
     def unknown(self) -> None:
-        """Somebody showed a key that is not among these, of this issuer or of another: look once, when that may be."""
+        """See the port: look once, when that may be."""
         self._asked.set()
 
     async def run(self) -> None:

@@ -13,6 +13,15 @@ class KeyFetch(Protocol):
         """The key set as the issuer serves it, JSON; raises Unavailable or Invalid."""
 
 
+class Keys(Protocol):
+    """The keys of one issuer, as they are known."""
+
+    keys: Mapping[str, Any] | None
+
+    def unknown(self) -> None:
+        """Somebody showed a key that is not among these, of this issuer or of another."""
+
+
 class KeyShelf(Protocol):
     """Keeps the last good set of each issuer over a restart."""
 

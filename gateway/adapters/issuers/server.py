@@ -9,7 +9,7 @@ from pathlib import Path
 import orjson
 from aiohttp import web
 
-from gateway.flow.keysets import KeySet
+from gateway.ports.keysets import Keys
 
 MEDIA = "application/jwk-set+json"
 MAX_BODY = 8 * 1024 * 1024
@@ -18,7 +18,7 @@ MAX_BODY = 8 * 1024 * 1024
 class KeyServer:
     """Serves what is known; what is not known yet is 503, so that Envoy asks again soon."""
 
-    def __init__(self, sets: Mapping[str, KeySet]) -> None:
+    def __init__(self, sets: Mapping[str, Keys]) -> None:
         self._sets = sets
 
     async def keys(self, request: web.Request) -> web.Response:
@@ -39,7 +39,7 @@ class KeyServer:
 
 
 @asynccontextmanager
-async def serve_keys(socket: Path, sets: Mapping[str, KeySet]) -> AsyncIterator[None]:
+async def serve_keys(socket: Path, sets: Mapping[str, Keys]) -> AsyncIterator[None]:
     """Serve inside the block."""
     server = KeyServer(sets)
     application = web.Application(client_max_size=MAX_BODY)
