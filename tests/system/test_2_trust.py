@@ -13,8 +13,15 @@ import grpc
 import pytest
 from orbital.v1 import registry_pb2 as registry
 
+from runtime.errors import Precondition
 from runtime.rpc import OPTIONS
 from stack import api
+from stack.estate import regions_of
+from stack.identity.roots import Phase
+from stack.layout import Layout
+from stack.rotation import Rotation
+from stack.settings import load_settings
+from stack.site import Site
 from tests.system.load import Load, loaded, paths_lost, shown
 from tests.system.test_2_identity import UNAVAILABLE
 from tests.system.test_6_proof import verify
@@ -24,16 +31,16 @@ from tests.system.world import REGIONS, SECONDS, World, eventually, refused, ten
 FROZEN = "envoy-edge-eu10"
 
 
-def status(world: World) -> dict[str, object]:
-    said: dict[str, object] = json.loads(world.orbital("authority", "status", "-o", "json").stdout)
-    return said
+def rotation(world: World) -> Rotation:
+    """What `orbital authority` drives."""
+    settings = load_settings()
+    return Rotation(Site(Layout.of(world.place), settings, world.state.ports, regions_of(settings, world.state)))
 
 
-def rotate(world: World, phase: str) -> None:
-    done = world.orbital("authority", "rotate")
-    assert done.returncode == 0, done.stderr
-    eventually(lambda: status(world)["behind"] == {} or None, 120, "nobody is behind")
-    assert status(world)["phase"] == phase
+def advance(rotating: Rotation, to: Phase) -> None:
+    assert rotating.advance() is to
+    eventually(lambda: rotating.status().behind == {} or None, 60, "nobody is behind")
+    assert rotating.status().phase is to
 
 
 def proof_of_a_kill(world: World, file: Path) -> str:
@@ -55,32 +62,33 @@ def goes_on(load: Load) -> None:
     assert load.failures == []
 
 
-def refuses_early(world: World) -> None:
+def refuses_early(world: World, rotating: Rotation) -> None:
     """A server that does not answer may believe the old root alone: the next phase has to wait for it."""
-    before = status(world)["phase"]
+    before = rotating.status().phase
     api.kill(world.place, FROZEN, signal.SIGSTOP)
     try:
-        early = world.orbital("authority", "rotate")
-        said = status(world)
+        with pytest.raises(Precondition, match="edge-eu10-crypto does not answer") as early:
+            rotating.advance()
+        said = rotating.status()
     finally:
         api.kill(world.place, FROZEN, signal.SIGCONT)
-    assert early.returncode != 0
-    assert b"edge-eu10-crypto does not answer" in early.stderr
-    assert (said["phase"], list(said["behind"])) == (before, ["edge-eu10-crypto"])  # type: ignore[call-overload]
+    assert early.value.reason == "NOT_YET"
+    assert (said.phase, list(said.behind)) == (before, ["edge-eu10-crypto"])
 
 
 def through_all_phases(world: World, load: Load) -> None:
-    rotate(world, "trusting")
-    assert len(status(world)["trusted"]) == 2  # type: ignore[arg-type]
+    rotating = rotation(world)
+    advance(rotating, Phase.TRUSTING)
+    assert len(rotating.status().trusted) == 2
     goes_on(load)
-    refuses_early(world)
+    refuses_early(world, rotating)
     before = shown(world)
-    rotate(world, "reissuing")
+    advance(rotating, Phase.REISSUING)
     assert shown(world) != before
     goes_on(load)
-    refuses_early(world)
-    rotate(world, "settled")
-    assert len(status(world)["trusted"]) == 1  # type: ignore[arg-type]
+    refuses_early(world, rotating)
+    advance(rotating, Phase.SETTLED)
+    assert len(rotating.status().trusted) == 1
     goes_on(load)
 
 
@@ -122,6 +130,8 @@ def test_the_root_changes_under_load_and_no_call_fails(world: World, tmp_path: P
     assert load.failures == []
     assert paths_lost(world) == lost
     every_door_is_shut(world, old)
+    told = json.loads(world.orbital("authority", "status", "-o", "json").stdout)
+    assert (told["phase"], told["behind"], len(told["trusted"])) == ("settled", {}, 1)
 
     # What was signed under the old root is proved by it, and by the history; not by what is believed now.
     assert verify(file, str(old_ca)).returncode == 0

@@ -54,6 +54,13 @@ def events(world: World, region: str, reason: str) -> int:
     return sum(event.count for event in found if (event.region, event.reason) == (region, reason))
 
 
+def dead_letters(world: World, region: str, reason: str) -> set[int]:
+    """The newest messages of a region that were put aside for this reason, by ID."""
+    with world.registry() as stub:
+        found = stub.ListDeadLetters(registry.ListDeadLettersRequest(), timeout=SECONDS).dead_letters
+    return {each.id for each in found if each.region == region and each.reason.startswith(reason)}
+
+
 @contextmanager
 def ended_key(world: World) -> Iterator[SigningKey]:
     """A key of the gateway that every engine knows and whose time is over."""
@@ -97,9 +104,10 @@ def test_a_message_that_the_control_plane_did_not_sign_for_this_region_is_told_a
     world: World, how: str
 ) -> None:
     message, reason = made_badly(world, how)
-    before = events(world, "eu10", reason)
+    before, known = events(world, "eu10", reason), dead_letters(world, "eu10", reason)
     asyncio.run(publish(world, "eu10", message))
     eventually(lambda: events(world, "eu10", reason) > before or None, 20, f"the event {reason}")
+    eventually(lambda: dead_letters(world, "eu10", reason) - known or None, 20, "it is put aside")
     assert_not_executed(world)
 
 
@@ -108,9 +116,10 @@ def test_a_message_of_an_ended_key_is_told_and_not_executed(world: World, tmp_pa
         stolen = tmp_path / "stolen.json"
         stolen.write_bytes(KeyFile(GATEWAY, (key,)).dump())
         message = Signer(stolen, lambda: key.start).sign(TASKS, batch("eu10", "mallory-late"))
-        before = events(world, "eu10", "KEY_EXPIRED")
+        before, known = events(world, "eu10", "KEY_EXPIRED"), dead_letters(world, "eu10", "KEY_EXPIRED")
         asyncio.run(publish(world, "eu10", message))
         eventually(lambda: events(world, "eu10", "KEY_EXPIRED") > before or None, 20, "the event")
+        eventually(lambda: dead_letters(world, "eu10", "KEY_EXPIRED") - known or None, 20, "it is put aside")
     assert_not_executed(world)
 
 
