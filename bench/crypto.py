@@ -133,8 +133,12 @@ async def _beside_backlog(state: dict[str, Any], region: str, call: Callable[[],
 
 
 def _work(state: dict[str, Any], region: str) -> None:
-    with open_registry(state) as stub:
-        change_labels(stub, [region], BACKLOG, uuid.uuid4().hex)
+    try:
+        with open_registry(state) as stub:
+            change_labels(stub, [region], BACKLOG, uuid.uuid4().hex)
+    except grpc.RpcError as error:
+        # It has to reach another process, and an error of gRPC cannot.
+        raise RuntimeError(str(error)) from None
 
 
 def _spread(spent: list[float]) -> dict[str, float]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -15,9 +17,10 @@ import yaml
 from region.adapters.openbao.ias import TokenKeeper, write_secret
 from region.adapters.openbao.store import KvStore
 from region.adapters.openbao.transit import BaoTransit
+from region.ports.vault import Stored
 from region.ports.world import real
 from runtime.errors import Conflict, NotFound, Stalled, Unavailable
-from runtime.openbao import OpenBao, open_openbao
+from runtime.openbao import Answer, OpenBao, audited, open_openbao
 from runtime.templates import render
 from tests.contract.region.conftest import RealParts
 from tests.contract.region.gateway import until
@@ -48,6 +51,43 @@ async def test_records_are_checked_and_set_and_only_the_newest_is_kept(
     assert await store.names(f"systems/{tenant}") == ["core"]
     kept = real_parts.client.secrets.kv.v2.read_secret_metadata(path, mount_point="keys")["data"]["versions"]
     assert list(kept) == ["2"]
+
+
+async def test_what_a_process_wrote_is_remembered_until_it_proves_outdated(openbao: OpenBao, tenant: str) -> None:
+    store, other = KvStore(openbao, "keys"), KvStore(openbao, "keys")
+    path = f"systems/{tenant}/core"
+    assert await store.recall(path) is None
+    await store.write(path, {"a": 1}, 0)
+    assert await store.recall(path) == Stored({"a": 1}, 1)
+    assert await other.recall(path) is None
+    await other.write(path, {"a": 2}, 1)
+    with pytest.raises(Conflict):
+        await store.write(path, {"a": 3}, 1)
+    assert await store.recall(path) is None
+    assert await store.read(path) == Stored({"a": 2}, 2)
+
+
+async def test_a_read_is_shared_by_those_of_one_change_alone(openbao: OpenBao, tenant: str) -> None:
+    store = KvStore(openbao, "keys")
+    path = f"systems/{tenant}/core"
+    await store.write(path, {"a": 1}, 0)
+    asked: list[str] = []
+    call = openbao.call
+
+    async def counted(method: str, path: str, *given: Any, **more: Any) -> Answer:
+        asked.append(method)
+        return await call(method, path, *given, **more)
+
+    openbao.call = counted  # type: ignore[method-assign]
+
+    async def read(change: str) -> Stored | None:
+        with audited(change):
+            return await store.read(path)
+
+    found = await asyncio.gather(*(read(change) for change in ("one", "two") for _ in range(8)))
+    assert found == [Stored({"a": 1}, 1)] * 16
+    # Of each change the first, and one for those who came meanwhile.
+    assert asked == ["GET"] * 4
 
 
 async def test_transit_imports_in_order_never_exports_and_never_makes_a_key(
