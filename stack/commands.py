@@ -29,7 +29,7 @@ _data = click.option(
 )
 
 _path = click.option(
-    "--path", type=click.Choice(["gateway", "amqp", "mqtt"]), default="", help="One way alone; without, all of them."
+    "--path", type=click.Choice(["gateway", "amqp", "mqtt"]), help="One way alone; without, all of them."
 )
 
 
@@ -109,18 +109,18 @@ def status(place: Path, output: str) -> None:
 @_data
 @click.argument("region")
 @_path
-def cut(place: Path, region: str, path: str) -> None:
+def cut(place: Path, region: str, path: str | None) -> None:
     """Cut the ways of REGION to the global side, or one of them. Its processes go on."""
-    click.echo(f"Cut off: {', '.join(api.cut(place, region, path))}")
+    click.echo("Cut off: " + ", ".join(api.cut(place, region, path or "")))
 
 
 @click.command()
 @_data
 @click.argument("region")
 @_path
-def heal(place: Path, region: str, path: str) -> None:
+def heal(place: Path, region: str, path: str | None) -> None:
     """Open the ways of REGION to the global side again, or one of them."""
-    click.echo(f"Cut off: {', '.join(api.heal(place, region, path)) or 'nobody'}")
+    click.echo("Cut off: " + (", ".join(api.heal(place, region, path or "")) or "nobody"))
 
 
 @click.command()
