@@ -12,6 +12,7 @@ from console.cli.asking import checked_reason, typed_again
 from console.cli.failure import Exit, Failure
 from console.cli.options import Target, connection_options, output_option, timeout_option
 from console.cli.render import count, say, write
+from console.cli.session import tell_old
 
 if TYPE_CHECKING:
     from orbital.v1.registry_pb2 import KillResponse
@@ -43,6 +44,7 @@ def kill(
     request = KillRequest(tenant=tenant, link=link, reason=checked_reason(reason), request_id=uuid4().hex)
     with connect(target) as connection:
         known = _show_radius(connection, request)
+        tell_old(connection.login)
         if not yes and sys.stdin.isatty():
             _confirm(_aim(request), known=known)
         response = connection.call(connection.registry.Kill, request)
