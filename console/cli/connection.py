@@ -106,13 +106,21 @@ class Connection:
         """The VerifyService of a region."""
         return VerifyServiceStub(self._regional(address))
 
-    def call(self, method: Callable[..., Answer], request: Any, *, where: str = "", tries: int = TRIES) -> Answer:
+    def call(
+        self,
+        method: Callable[..., Answer],
+        request: Any,
+        *,
+        where: str = "",
+        tries: int = TRIES,
+        seconds: float = CALL_SECONDS,
+    ) -> Answer:
         """Call a unary method; a server that cannot be reached is tried again, which every request here allows."""
         begun = time.monotonic()
         asked = uuid4().hex
         for left in reversed(range(tries)):
             try:
-                return method(request, timeout=CALL_SECONDS, metadata=((CORRELATION, asked),))
+                return method(request, timeout=seconds, metadata=((CORRELATION, asked),))
             except grpc.RpcError as error:
                 failed = translate(error)
                 if isinstance(failed, Denied) and failed.reason == LOGIN_TOO_OLD:

@@ -8,7 +8,9 @@ from collections.abc import AsyncIterator
 import orjson
 from aiohttp import web
 from orbital.v1.audit_pb2 import AuditHead, AuditRecord, ListAuditRequest
+from orbital.v1.flag_pb2 import HealthStatus
 
+from console.cli import rows
 from console.cli.moments import iso
 from console.web.console import CONSOLE, routes
 from console.web.guard import HEADERS, WHO
@@ -42,6 +44,8 @@ async def audit(request: web.Request) -> web.Response:
 
 def _told(record: AuditRecord) -> dict[str, object]:
     fields = orjson.loads(record.body)
+    if record.kind == "flag":
+        fields["status"] = rows.word(HealthStatus, fields.get("status", 0), "HEALTH_STATUS")
     told = [(key, value if isinstance(value, str) else orjson.dumps(value).decode()) for key, value in fields.items()]
     return {
         "sequence": record.sequence,

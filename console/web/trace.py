@@ -12,7 +12,7 @@ from orbital.v1.policy_pb2 import ListDecisionsRequest
 from orbital.v1.restore_pb2 import ListRestorationsRequest
 from orbital.v1.trace_pb2 import GetTraceRequest
 
-from console.cli import rows
+from console.cli import judged, rows
 from console.cli.moments import elapsed
 from console.web.console import CONSOLE, Console, routes
 from console.web.guard import WHO
@@ -126,7 +126,7 @@ async def trace(request: web.Request) -> web.Response:
 async def _decisions(console: Console, person: Person, name: str) -> list[rows.Row]:
     asked = ListDecisionsRequest(correlation_id=name, page_size=100)
     listed = await console.gateway.call(person, console.gateway.policy.ListDecisions, asked)
-    return [rows.decision(one) for one in listed.decisions]
+    return [judged.decision(one) for one in listed.decisions]
 
 
 async def _known(request: web.Request, decided: list[rows.Row]) -> web.Response:
@@ -139,7 +139,7 @@ async def _known(request: web.Request, decided: list[rows.Row]) -> web.Response:
         call(person, gateway.restore.ListRestorations, ListRestorationsRequest(id=name, page_size=1)),
     )
     caused = [rows.flag(one) for one in flags.flags if one.correlation_id == name]
-    refused = [rows.denial(one) for one in denials.denials]
+    refused = [judged.denial(one) for one in denials.denials]
     asked = [rows.restoration(one) for one in restorations.restorations] if name else []
     return console.templates.page(
         request,

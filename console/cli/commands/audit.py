@@ -10,7 +10,7 @@ import click
 
 from console.cli.failure import Exit, Failure
 from console.cli.options import Target, connection_options, output_option
-from console.cli.render import say, write
+from console.cli.render import Column, say, show, write
 
 if TYPE_CHECKING:
     from orbital.v1.audit_pb2 import AuditRecord
@@ -19,11 +19,52 @@ if TYPE_CHECKING:
     from runtime.trail import Held
 
 PAGE = 2000
+RECORDS = (
+    Column("#", "sequence", form="number"), Column("TIME", "time"), Column("KIND", "kind"), Column("WHAT", "body"),
+)  # fmt: skip
 
 
 @click.group()
 def audit() -> None:
     """Show that history is whole: every record chained to the one before, with heads that the regions hold."""
+
+
+@audit.command(name="list")
+@click.option("--after", type=click.IntRange(min=0), help="Those after this record; without it, the last ones.")
+@click.option("--limit", type=click.IntRange(1, PAGE), default=50, show_default=True, help="At most this many.")
+@output_option("table", "json", "yaml")
+@connection_options
+def listing(after: int | None, limit: int, output: str, target: Target) -> None:
+    """Show records of the trail as they are, unchecked; `audit verify` checks them."""
+    import json
+
+    from orbital.v1.audit_pb2 import AuditHead, ListAuditRequest
+
+    from console.cli.connection import connect
+    from console.cli.moments import iso
+
+    with connect(target) as connection:
+        call, api = connection.call, connection.audit.ListAudit
+        if after is None:
+            head = AuditHead.FromString(call(api, ListAuditRequest(page_size=1)).newest.head).sequence
+            # The newest ones are not signed yet, and there may be many.
+            records = list(_after(connection, max(0, head - limit)))[-limit:]
+        else:
+            records = list(call(api, ListAuditRequest(after=after, page_size=limit)).records)
+    found = [
+        {"sequence": one.sequence, "time": iso(one.record_time), "kind": one.kind, "hash": one.hash.hex(),
+         "body": json.loads(one.body)}
+        for one in records
+    ]  # fmt: skip
+    show(found, RECORDS, output, tuple(found[0]) if found else (), "sequence")
+
+
+def _after(connection: Connection, after: int) -> Iterator[AuditRecord]:
+    from orbital.v1.audit_pb2 import ListAuditRequest
+
+    while records := connection.call(connection.audit.ListAudit, ListAuditRequest(after=after, page_size=PAGE)).records:
+        yield from records
+        after = records[-1].sequence
 
 
 @audit.command()

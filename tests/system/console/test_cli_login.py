@@ -18,6 +18,7 @@ from urllib.parse import parse_qs, urlsplit
 import grpc
 import pytest
 import requests
+import yaml
 from orbital.v1 import registry_pb2 as registry
 from orbital.v1.registry_pb2_grpc import RegistryServiceStub
 from playwright.sync_api import expect
@@ -167,8 +168,8 @@ def test_where_a_command_line_comes_in_only_its_own_logins_are_good(
     if token == "console":
         token = next(one.value for one in sessions["operator"].cookies if one.name == "__Host-orbital-id") or ""
     elif token == "region":
-        found = (world.place / "identity" / "us20" / "token.yaml").read_text()
-        token = found.partition("inline_string: ")[2].split()[0].removeprefix("Bearer ")
+        secret = yaml.safe_load((world.place / "identity" / "us20" / "token.yaml").read_text())["resources"][0]
+        token = secret["generic_secret"]["secret"]["inline_string"]
     claimed = (("x-orbital-principal", "spiffe://orbital/person/operator"),)
     credentials = grpc.composite_channel_credentials(world.credentials(None), grpc.access_token_call_credentials(token))
     with grpc.secure_channel(world.state.login.gateway, credentials) as channel:
