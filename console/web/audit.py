@@ -73,7 +73,8 @@ async def _verified(request: web.Request) -> AsyncIterator[Event]:
     except Invalid as error:
         yield "verdict", {"whole": False, "said": error.message}
         return
-    yield "verdict", {"whole": True, "said": f"Whole to #{trail.sequence:,}: {trail.heads:,} signed heads hold."}
+    signed = f"signed to #{trail.signed.sequence:,} at {iso(trail.signed.sign_time)}" if trail.signed else "empty"
+    yield "verdict", {"whole": True, "said": f"Whole to #{trail.sequence:,}, {signed}: {trail.heads:,} heads hold."}
 
 
 def _follow(trail: Trail, items: list[AuditRecord | Held]) -> None:

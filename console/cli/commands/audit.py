@@ -10,7 +10,8 @@ import click
 
 from console.cli.failure import Exit, Failure
 from console.cli.options import Target, connection_options, output_option
-from console.cli.render import Column, say, show, write
+from console.cli.moments import iso
+from console.cli.render import Column, count, say, show, write
 
 if TYPE_CHECKING:
     from orbital.v1.audit_pb2 import AuditRecord
@@ -41,7 +42,6 @@ def listing(after: int | None, limit: int, output: str, target: Target) -> None:
     from orbital.v1.audit_pb2 import AuditHead, ListAuditRequest
 
     from console.cli.connection import connect
-    from console.cli.moments import iso
 
     with connect(target) as connection:
         call, api = connection.call, connection.audit.ListAudit
@@ -110,7 +110,9 @@ def verify(file: Path | None, output: str, target: Target) -> None:
         write(found, output)
         return
     holders = ", ".join(found["regions"]) or "no region"
-    click.echo(f"Verified to #{found['records']}: {found['heads']} signed heads hold, copies held by {holders}.")
+    signed = f"signed to #{found['signed_to']} at {found['signed_at']}" if found["signed_to"] else "nothing signed yet"
+    heads = count(found["heads"], "signed head")
+    click.echo(f"Verified to #{found['records']}, {signed}: {heads} held, copies held by {holders}.")
 
 
 def _offline(file: Path, ca: Path) -> dict[str, Any]:
@@ -140,7 +142,15 @@ def _follow(items: Iterable[AuditRecord | Held], authority: bytes) -> dict[str, 
         trail.end()
     except Invalid as error:
         raise Failure(f"Audit: {error.message}", Exit.UNVERIFIED) from error
-    return {"verified": True, "records": trail.sequence, "heads": trail.heads, "regions": sorted(holders - {""})}
+    signed = trail.signed
+    return {
+        "verified": True,
+        "records": trail.sequence,
+        "heads": trail.heads,
+        "signed_to": signed.sequence if signed else 0,
+        "signed_at": iso(signed.sign_time) if signed else None,
+        "regions": sorted(holders - {""}),
+    }
 
 
 def _online(connection: Connection) -> Iterator[AuditRecord | Held]:
