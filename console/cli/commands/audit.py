@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from console.cli.failure import Exit, Failure
-from console.cli.options import Target, connection_options, output_option
 from console.cli.moments import iso
+from console.cli.options import Target, connection_options, output_option
 from console.cli.render import Column, count, say, show, write
 
 if TYPE_CHECKING:
