@@ -17,6 +17,7 @@ COMMANDS = "console.cli.commands"
 VERBS = {
     "apply": f"{COMMANDS}.apply:apply",
     "diff": f"{COMMANDS}.apply:diff",
+    "declared": f"{COMMANDS}.declared:declared",
     "get": f"{COMMANDS}.get:get",
     "describe": f"{COMMANDS}.get:describe",
     "wait": f"{COMMANDS}.wait:wait",
