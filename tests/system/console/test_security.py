@@ -298,10 +298,10 @@ def test_script_in_reasons_and_in_what_policy_says_is_text(world: World, session
     there = operator.submit(asking, {"form": operator.field(asking), "reason": SCRIPT}).headers["Location"]
     declined = operator.submit(there, {"form": operator.field(there), "do": "decline", "reason": SCRIPT})
     assert declined.status_code == 303
-    with world.channel("auditor") as channel:
-        call = channel.unary_unary(f"/{SCRIPT}/{SCRIPT}", lambda _: b"", bytes)
-        refused(lambda: call(None, timeout=10))
-    eventually(lambda: "&lt;script&gt;" in operator.at("/policy").text or None, 20, "the denial is listed")
+    named = (("x-orbital-correlation-id", SCRIPT),)
+    with world.registry("auditor") as stub:
+        refused(lambda: stub.Declare(registry.DeclareRequest(), metadata=named, timeout=10))
+    eventually(lambda: "&lt;script&gt;" in operator.at("/policy").text or None, 40, "the denial is listed")
     for path in (there, "/restorations", "/policy", "/kill", "/changes", "/audit", f"/tenants/{tenant}"):
         assert SCRIPT not in operator.at(path).text, path
 
