@@ -116,7 +116,7 @@ class Trail:
             )
         if self.signed is None and self.sequence:
             raise unverified(
-                f"No signed head among #1 to #{self.sequence}: anybody could have made them. One is signed every minute."
+                f"No signed head among #1 to #{self.sequence}: anybody could have made them. Each minute has one."
             )
 
 

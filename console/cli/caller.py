@@ -74,7 +74,7 @@ def caller(target: Target) -> Caller:
 
 
 def _by_token(target: Target, state: dict[str, Any], login: Login) -> Caller:
-    authority = _read(target.ca or Path(login.ca))
+    authority = read_pem(target.ca or Path(login.ca))
     credentials = grpc.composite_channel_credentials(
         grpc.ssl_channel_credentials(authority), grpc.access_token_call_credentials(login.token)
     )
@@ -86,7 +86,7 @@ def _by_certificate(target: Target, state: dict[str, Any]) -> Caller:
     address = target.gateway or str(state.get("gateway", {}).get("mtls", ""))
     if not address:
         raise Failure(f"{target.directory} names no gateway yet. Run: orbital status", Exit.UNAVAILABLE)
-    authority, key, certificate = map(_read, of_one_version(files["ca"], files["key"], files["cert"]))
+    authority, key, certificate = map(read_pem, of_one_version(files["ca"], files["key"], files["cert"]))
     credentials = grpc.ssl_channel_credentials(authority, key, certificate)
     return Caller(address, authority, credentials, state, certificate=files["cert"])
 
@@ -103,7 +103,8 @@ def _files(target: Target, state: dict[str, Any]) -> dict[str, Path]:
     return {name: named[name] or Path(known[identity][name]) for name in named}
 
 
-def _read(path: Path) -> bytes:
+def read_pem(path: Path) -> bytes:
+    """What a file of certificates or keys holds; raises Failure."""
     try:
         return path.read_bytes()
     except OSError as error:

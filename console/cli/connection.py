@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
 
@@ -20,7 +21,7 @@ from orbital.v1.restore_pb2_grpc import RestoreServiceStub
 from orbital.v1.trace_pb2_grpc import TraceServiceStub
 from orbital.v1.verify_pb2_grpc import VerifyServiceStub
 
-from console.cli.caller import caller
+from console.cli.caller import caller, read_pem
 from console.cli.failure import Exit, Failure
 from console.cli.options import Target
 from console.cli.session import Login
@@ -61,7 +62,7 @@ class Connection:
     def roots(self) -> bytes:
         """The authorities (PEM) that signatures may lead to: those that are believed, and those that once were."""
         kept = self.state.get("files", {}).get("history")
-        return _read(Path(kept)) if kept else self.authority
+        return read_pem(Path(kept)) if kept else self.authority
 
     @property
     def registry(self) -> RegistryServiceStub:
