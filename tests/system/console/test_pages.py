@@ -133,7 +133,7 @@ def test_kill_switch_by_keyboard_alone_to_its_proof_and_its_trace(pages: Pages, 
     assert download.value.suggested_filename == f"proof-{proven['correlation_id']}.json"
     officer.locator(f'a.id[href="/traces/{proven["correlation_id"]}"]').first.click()
     expect(officer.locator("table.waterfall tbody tr").first).to_be_visible()
-    assert {"eu10", "us20"} == set(officer.locator("table.waterfall tbody th").all_inner_texts())
+    assert {"eu10", "us20"} < set(officer.locator("table.waterfall tbody th").all_inner_texts())
     assert officer.locator("table.waterfall rect.s-execute").count() >= 2
     pages.keep(officer, "trace")
 
