@@ -84,8 +84,9 @@ def _state(said: rows.Row, since: float, until: float, begin: float, now: float)
     start, end = max(since, begin), max(until, begin)
     width = max((end - start) * scale, NARROWEST) if until > begin else 0.0
     x = min((start - begin) * scale, WIDTH - NARROWEST)
+    began = at(since)[5:19].replace("T", " ")
     lasted = spell_duration(max(1, round(until - since)))
-    words = f"{said['status'].replace('_', ' ')}: {said['reason']} from {at(since)[11:19]} for {lasted}"
+    words = f"{said['status'].replace('_', ' ')}: {said['reason']} from {began} for {lasted}"
     return State(said["status"], round(x, 1), round(min(width, WIDTH - x), 1), words)
 
 

@@ -83,7 +83,7 @@ def test_the_single_key_can_be_switched_off(officer: Page):
 
 def test_a_timeline_tells_what_was(pages: Pages, officer: Page, world: World):
     """Parts against time, whatever is wrong with them now."""
-    officer.goto("/regions/us20?span=7d")
+    officer.goto("/regions/us20?span=6h")
     expect(officer.locator("table.parts tbody tr").first).to_be_visible()
     expect(officer.locator("table.parts rect[class^='p-']").first).to_be_attached()
     officer.locator("[data-live='timeline']").screenshot(path=pages.artefacts / "region-timeline.png")
