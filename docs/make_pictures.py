@@ -9,13 +9,17 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 TAKEN = ROOT / "build" / "screenshots"
+TESTS = [ROOT / "tests" / "system" / "console" / f"test_{name}.py" for name in ("pages", "live", "restore")]
 SHOWN = ROOT / "docs" / "howto" / "pictures"
-NAMES = ("fleet-flag", "region-flag", "kill-radius", "kill-wave", "trace")
+NAMES = (
+    *("fleet-flag", "region-flag", "region-timeline"),
+    *("kill-radius", "kill-wave", "kill-link", "trace", "restoration-open"),
+)
 
 
 def main() -> int:
     """Replace every picture; the exit status is that of the tests."""
-    command = (sys.executable, "-m", "pytest", "-q", "tests/system/console/test_pages.py", *sys.argv[1:])
+    command = (sys.executable, "-m", "pytest", "-q", *map(str, TESTS), *sys.argv[1:])
     done = subprocess.run(command, cwd=ROOT, check=False)
     SHOWN.mkdir(exist_ok=True)
     for name in NAMES:

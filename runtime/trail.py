@@ -67,6 +67,8 @@ class Trail:
         self._heads: dict[int, list[tuple[Held, AuditHead]]] = {}
         self.sequence = 0
         self.heads = 0
+        # The newest head whose record was reached: what comes after it nobody has vouched for yet.
+        self.signed: AuditHead | None = None
         self._hash = BEGINNING
 
     def expect(self, held: Held) -> None:
@@ -101,15 +103,20 @@ class Trail:
                     f"The head of #{wanted}{held.where} signed at {_told(head)} is another: history up to #{wanted} was"
                     " altered, and its chain made anew."
                 )
+            self.signed = head
 
     def end(self) -> None:
-        """There are no more records: no head may speak of later ones."""
+        """There are no more records: no head may speak of later ones, and one of them has to be signed."""
         if self._heads:
             last = max(self._heads)
             held, head = self._heads[last][0]
             raise unverified(
                 f"Records #{self.sequence + 1} to #{last} cut off: the head of #{last}{held.where} was signed at"
                 f" {_told(head)}."
+            )
+        if self.signed is None and self.sequence:
+            raise unverified(
+                f"No signed head among #1 to #{self.sequence}: anybody could have made them. Each minute has one."
             )
 
 

@@ -40,6 +40,7 @@ GLOBAL_PORTS = (
         "openbao-customer-cluster",
         "gateway-mtls",
         "gateway-jwt",
+        "gateway-people",
         "gateway-bundles",
         "console",
     ),

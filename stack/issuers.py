@@ -10,12 +10,12 @@ from stack.openbao.world import AUDIENCE
 from stack.site import Site
 
 WELL_KNOWN = ".well-known/openid-configuration"
-# Nobody's token is for it: the issuer has not said yet what it calls the console.
+# Nobody's token is for it: the issuer has not said yet what it calls the console and the command line.
 NO_CLIENT = "none"
 
 
 def issuers(site: Site) -> Issuers:
-    """All of them, by name; people's audience is known once the issuer has registered the console."""
+    """All of them, by name; people's audiences are known once the issuer has registered its clients."""
     if site.settings.issuers is not None:
         return site.settings.issuers
     return read_issuers(
@@ -25,7 +25,7 @@ def issuers(site: Site) -> Issuers:
                 **_own(site, people.issuer(_address(site))),
                 "names": PERSON,
                 "claim": ["person"],
-                "audiences": [_console_client(site)],
+                "audiences": _clients(site),
             },
         }
     )
@@ -44,6 +44,7 @@ def _address(site: Site) -> str:
     return f"https://{site.address('openbao-global')}"
 
 
-def _console_client(site: Site) -> str:
-    client = site.secret("console-client-id")
-    return client.read_text() if client.exists() else NO_CLIENT
+def _clients(site: Site) -> list[str]:
+    """The console and the command line."""
+    files = site.secret("console-client-id"), people.cli_client(site)
+    return [file.read_text() for file in files if file.exists()] or [NO_CLIENT]

@@ -29,6 +29,8 @@ _HEAD = re.compile(r"^(?:default )?([a-z]\w*)")
 EVAL_SECONDS = 60
 # Tests of what people write into the tables.
 TABLES_TEST = "test_the_tables"
+# A busy machine is no reason to call policies wrong.
+PATIENT = ("--timeout", "120s")
 
 
 def _opa(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -57,11 +59,11 @@ def run_tests(policies: Path) -> str:
     with staged(policies) as content:
         done = _opa("check", "--strict", str(content))
         if done.returncode == 0:
-            done = _opa("test", "--run", TABLES_TEST, str(content))
+            done = _opa("test", *PATIENT, "--run", TABLES_TEST, str(content))
         if done.returncode == 0:
             # The rules' tests speak of tenants and times of their own, which no restraint of ours may touch.
             _without_restraint(content)
-            done = _opa("test", str(content))
+            done = _opa("test", *PATIENT, str(content))
     said = (done.stdout + done.stderr).strip()
     if done.returncode:
         raise Precondition(f"The policies' own tests fail:\n{said}", reason="POLICY_TESTS_FAIL", field="policies")

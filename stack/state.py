@@ -50,6 +50,14 @@ class ConsoleState(Model):
     passwords: dict[str, str] = {}
 
 
+class LoginState(Model):
+    """Where people log in from a command line, the file of its client ID, and where they are known by their token."""
+
+    issuer: str = ""
+    client: str = ""
+    gateway: str = ""
+
+
 class RegionState(Model):
     """Where a region is reached, and how it reaches the gateway."""
 
@@ -82,6 +90,7 @@ class State(Model):
     steps: dict[str, PartState] = {}
     gateway: GatewayState = GatewayState()
     console: ConsoleState = ConsoleState()
+    login: LoginState = LoginState()
     regions: dict[str, RegionState] = {}
     identity: dict[str, IdentityState] = {}
     files: dict[str, str] = {}

@@ -25,7 +25,7 @@ from stack.openbao import people
 from stack.settings import load_settings
 from stack.site import Site
 from stack.spawn import raise_file_limit
-from stack.state import ConsoleState, GatewayState, IdentityState, RegionState, State, SupervisorState
+from stack.state import ConsoleState, GatewayState, IdentityState, LoginState, RegionState, State, SupervisorState
 
 log = get_logger(__name__)
 
@@ -61,6 +61,11 @@ def first_state(site: Site, only: list[str]) -> State:
     found.gateway = GatewayState(mtls=site.address("gateway-mtls"), jwt=site.address("gateway-jwt"))
     passwords = {name: str(people.password(site, name)) for name in people.PEOPLE}
     found.console = ConsoleState(address=people.origin(site), passwords=passwords)
+    found.login = LoginState(
+        issuer=people.issuer(f"https://{site.address('openbao-global')}"),
+        client=str(people.cli_client(site)),
+        gateway=site.address("gateway-people"),
+    )
     for region in site.regions:
         crypto = site.address(f"region-{region.name}-crypto")
         edge = site.address(f"edge-{region.name}-crypto")

@@ -17,6 +17,7 @@ COMMANDS = "console.cli.commands"
 VERBS = {
     "apply": f"{COMMANDS}.apply:apply",
     "diff": f"{COMMANDS}.apply:diff",
+    "declared": f"{COMMANDS}.declared:declared",
     "get": f"{COMMANDS}.get:get",
     "describe": f"{COMMANDS}.get:describe",
     "wait": f"{COMMANDS}.wait:wait",
@@ -30,6 +31,9 @@ VERBS = {
     "region": f"{COMMANDS}.region:region",
     "audit": f"{COMMANDS}.audit:audit",
     "trace": f"{COMMANDS}.trace:trace",
+    "login": f"{COMMANDS}.login:login",
+    "logout": f"{COMMANDS}.login:logout",
+    "whoami": f"{COMMANDS}.login:whoami",
     "wrap": f"{COMMANDS}.crypto:wrap",
     "unwrap": f"{COMMANDS}.crypto:unwrap",
     "bench": f"{COMMANDS}.bench:bench",

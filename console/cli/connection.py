@@ -1,8 +1,7 @@
-"""The way to the gateway, and to a region's Crypto service: mutual TLS with a person's certificate."""
+"""The way to the gateway, and to a region's Crypto service."""
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,10 +21,11 @@ from orbital.v1.restore_pb2_grpc import RestoreServiceStub
 from orbital.v1.trace_pb2_grpc import TraceServiceStub
 from orbital.v1.verify_pb2_grpc import VerifyServiceStub
 
+from console.cli.caller import caller, read_pem
 from console.cli.failure import Exit, Failure
 from console.cli.options import Target
+from console.cli.session import Login
 from runtime.errors import ERRORS, Denied, OrbitalError, Unavailable
-from runtime.identity import of_one_version
 
 Answer = TypeVar("Answer")
 
@@ -37,24 +37,12 @@ TRIES = 3
 PAUSE = 2.0
 CALL_SECONDS = 30.0
 REASON = "x-orbital-reason"
+# The reason of policies/authz/ingress.
+LOGIN_TOO_OLD = "LOGIN_TOO_OLD"
 
 
 class Unreachable(Unavailable):
     """Nothing answered, as opposed to a server, a region or an Envoy that says what is not available."""
-
-
-def read_state(directory: Path) -> dict[str, Any]:
-    """The state file of a stack; raises Failure when there is none."""
-    path = directory / "state.json"
-    try:
-        state = json.loads(path.read_text())
-    except FileNotFoundError as error:
-        raise Failure(f"No stack in {directory} ({path} is missing). Run: orbital up", Exit.UNAVAILABLE) from error
-    except (OSError, ValueError) as error:
-        raise Failure(f"{path} cannot be read: {error}") from error
-    if not isinstance(state, dict):
-        raise Failure(f"{path} is no state file")
-    return state
 
 
 @dataclass(slots=True)
@@ -66,13 +54,15 @@ class Connection:
     credentials: grpc.ChannelCredentials
     address: str
     authority: bytes
+    # Of whoever asks by one; without it the way is that of a certificate.
+    login: Login | None = None
     channels: dict[str, grpc.Channel] = field(default_factory=dict)
 
     @property
     def roots(self) -> bytes:
         """The authorities (PEM) that signatures may lead to: those that are believed, and those that once were."""
         kept = self.state.get("files", {}).get("history")
-        return _read(Path(kept)) if kept else self.authority
+        return read_pem(Path(kept)) if kept else self.authority
 
     @property
     def registry(self) -> RegistryServiceStub:
@@ -111,21 +101,32 @@ class Connection:
 
     def crypto(self, address: str) -> CryptoServiceStub:
         """The CryptoService of a region."""
-        return CryptoServiceStub(self._channel(address))
+        return CryptoServiceStub(self._regional(address))
 
     def verify(self, address: str) -> VerifyServiceStub:
         """The VerifyService of a region."""
-        return VerifyServiceStub(self._channel(address))
+        return VerifyServiceStub(self._regional(address))
 
-    def call(self, method: Callable[..., Answer], request: Any, *, where: str = "", tries: int = TRIES) -> Answer:
+    def call(
+        self,
+        method: Callable[..., Answer],
+        request: Any,
+        *,
+        where: str = "",
+        tries: int = TRIES,
+        seconds: float = CALL_SECONDS,
+    ) -> Answer:
         """Call a unary method; a server that cannot be reached is tried again, which every request here allows."""
         begun = time.monotonic()
         asked = uuid4().hex
         for left in reversed(range(tries)):
             try:
-                return method(request, timeout=CALL_SECONDS, metadata=((CORRELATION, asked),))
+                return method(request, timeout=seconds, metadata=((CORRELATION, asked),))
             except grpc.RpcError as error:
                 failed = translate(error)
+                if isinstance(failed, Denied) and failed.reason == LOGIN_TOO_OLD:
+                    message = f"{failed.message.rstrip('.')}, and do this then. Run: orbital login --fresh"
+                    raise Failure(message, Exit.NOT_LOGGED_IN) from error
                 if isinstance(failed, Denied):
                     failed.message = f"{failed.message.rstrip('.')}. See: orbital get denials --correlation {asked}"
                 if left and isinstance(failed, Unavailable) and error.code() is not TOO_LATE:
@@ -148,6 +149,14 @@ class Connection:
         """Close every channel."""
         for channel in self.channels.values():
             channel.close()
+
+    def _regional(self, address: str) -> grpc.Channel:
+        """A region's own Envoy knows certificates; nobody's token is shown to it."""
+        if self.login is not None:
+            raise Failure(
+                "A region takes certificates, no logins. Name one: --as, or --cert and --key", Exit.NOT_LOGGED_IN
+            )
+        return self._channel(address)
 
     def _channel(self, address: str) -> grpc.Channel:
         if address not in self.channels:
@@ -187,37 +196,9 @@ def translate(error: grpc.RpcError) -> OrbitalError:
 @contextmanager
 def connect(target: Target) -> Iterator[Connection]:
     """A connection to the gateway, closed after the block."""
-    own = (target.gateway, target.cert, target.key, target.ca)
-    state = {} if all(own) else read_state(target.directory)
-    files = _files(target, state)
-    address = target.gateway or str(state.get("gateway", {}).get("mtls", ""))
-    if not address:
-        raise Failure(f"{target.directory} names no gateway yet. Run: orbital status", Exit.UNAVAILABLE)
-    authority, key, certificate = map(_read, of_one_version(files["ca"], files["key"], files["cert"]))
-    credentials = grpc.ssl_channel_credentials(authority, key, certificate)
-    connection = Connection(target, state, credentials, address, authority)
+    who = caller(target)
+    connection = Connection(target, who.state, who.credentials, who.address, who.authority, who.login)
     try:
         yield connection
     finally:
         connection.close()
-
-
-def _files(target: Target, state: dict[str, Any]) -> dict[str, Path]:
-    known: dict[str, dict[str, str]] = state.get("identity", {})
-    named = {"cert": target.cert, "key": target.key, "ca": target.ca}
-    if all(named.values()):
-        return {name: path for name, path in named.items() if path is not None}
-    if target.identity not in known:
-        choices = ", ".join(known) or "none"
-        raise Failure(
-            f'No identity "{target.identity}" in {target.directory}; there are: {choices}', Exit.NOT_LOGGED_IN
-        )
-    return {name: named[name] or Path(known[target.identity][name]) for name in named}
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        message = f"{path} cannot be read: {error.strerror}. Run: orbital up, or name --cert, --key and --ca"
-        raise Failure(message, Exit.NOT_LOGGED_IN) from error

@@ -62,7 +62,7 @@ def to_failure(error: OrbitalError) -> Failure:
     if name == "Denied" and not sentence.lower().startswith("denied"):
         sentence = f"Denied: {sentence}"
     elif name == "Unauthenticated":
-        sentence = f"Not logged in: {sentence}. Run: orbital up, or name --cert, --key and --ca"
+        sentence = f"Not logged in: {sentence.rstrip('.')}. Run: orbital login, or name --cert, --key and --ca"
     elif name == "Invalid" and error.field and error.field not in sentence:
         sentence = f"{error.field}: {sentence}"
     return Failure(sentence, CODES.get(name, Exit.FAILED))

@@ -40,7 +40,15 @@ def iso(stamp: Stamp) -> str | None:
     """RFC 3339 in UTC with milliseconds; None when it was never set."""
     if not stamp.seconds and not stamp.nanos:
         return None
-    moment = datetime.fromtimestamp(stamp.seconds, UTC).replace(microsecond=stamp.nanos // 1000)
+    return _spelt(datetime.fromtimestamp(stamp.seconds, UTC).replace(microsecond=stamp.nanos // 1000))
+
+
+def at(seconds: float) -> str:
+    """The same of seconds since the epoch."""
+    return _spelt(datetime.fromtimestamp(seconds, UTC))
+
+
+def _spelt(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
 
 

@@ -143,28 +143,28 @@ def _tasks(connection: Connection, wanted: Wanted) -> Iterator[Row]:
 def _dead_letters(connection: Connection, _: Wanted) -> Iterator[Row]:
     from orbital.v1.registry_pb2 import ListDeadLettersRequest
 
-    from console.cli import rows
+    from console.cli import judged
 
     answer = connection.call(connection.registry.ListDeadLetters, ListDeadLettersRequest(page_size=1_000))
-    yield from map(rows.dead_letter, answer.dead_letters)
+    yield from map(judged.dead_letter, answer.dead_letters)
 
 
 def _security_events(connection: Connection, _: Wanted) -> Iterator[Row]:
     from orbital.v1.registry_pb2 import ListSecurityEventsRequest
 
-    from console.cli import rows
+    from console.cli import judged
 
     answer = connection.call(connection.registry.ListSecurityEvents, ListSecurityEventsRequest(page_size=1_000))
-    yield from map(rows.security_event, answer.events)
+    yield from map(judged.security_event, answer.events)
 
 
 def _denials(connection: Connection, wanted: Wanted) -> Iterator[Row]:
     from orbital.v1.registry_pb2 import ListDenialsRequest
 
-    from console.cli import rows
+    from console.cli import judged
 
     request = ListDenialsRequest(page_size=1_000, correlation_id=wanted.correlation_id)
-    yield from map(rows.denial, connection.call(connection.registry.ListDenials, request).denials)
+    yield from map(judged.denial, connection.call(connection.registry.ListDenials, request).denials)
 
 
 def _restorations(connection: Connection, _: Wanted) -> Iterator[Row]:
@@ -174,6 +174,45 @@ def _restorations(connection: Connection, _: Wanted) -> Iterator[Row]:
 
     answer = connection.call(connection.restore.ListRestorations, ListRestorationsRequest(page_size=1_000))
     yield from map(rows.restoration, answer.restorations)
+
+
+def _flag_changes(connection: Connection, wanted: Wanted) -> Iterator[Row]:
+    from orbital.v1.registry_pb2 import ListFlagChangesRequest
+
+    from console.cli import rows
+
+    if not wanted.region:
+        raise Failure("Whose? Say --region REGION.", Exit.USAGE)
+    request = ListFlagChangesRequest(region=wanted.region, page_size=PAGE)
+    yield from map(rows.flag_change, connection.call(connection.registry.ListFlagChanges, request).changes)
+
+
+def _changes(connection: Connection, _: Wanted) -> Iterator[Row]:
+    from orbital.v1.registry_pb2 import ListJobsRequest
+
+    from console.cli import rows
+
+    for answer in pages(connection, connection.registry.ListJobs, ListJobsRequest(page_size=1_000)):
+        yield from map(rows.job, answer.jobs)
+
+
+def _engines(connection: Connection, _: Wanted) -> Iterator[Row]:
+    from orbital.v1.policy_pb2 import ListEnginesRequest
+
+    from console.cli import judged
+
+    answer = connection.call(connection.policy.ListEngines, ListEnginesRequest())
+    yield from (judged.engine(one, answer.served_revision) for one in answer.engines)
+
+
+def _uses(connection: Connection, wanted: Wanted) -> Iterator[Row]:
+    from orbital.v1.registry_pb2 import ListUsesRequest
+
+    from console.cli import rows
+
+    if not wanted.tenant:
+        raise Failure("Whose? Say --tenant TENANT.", Exit.USAGE)
+    yield from map(rows.use, connection.call(connection.registry.ListUses, ListUsesRequest(tenant=wanted.tenant)).uses)
 
 
 def pages(connection: Connection, method: Callable[..., Any], request: Any) -> Iterator[Any]:
@@ -198,9 +237,12 @@ _VERSION = Column("KEY VERSION", "key_version", form="number")
 NOUNS = (
     Noun("regions", "region", "name", (
         Column("NAME", "name"), Column("AREA", "area"), Column("STATUS", "status"),
-        Column("REASON", "status_reason"), Column("HELD LANES", "held_lanes"), Column("CONNECTED", "connected"),
-        Column("LAST CONTACT", "last_contact_at", form="age"), Column("PLACEMENTS", "placements", form="number"),
-        Column("DRIFTING", "drifting", form="number"), Column("CRYPTO", "crypto_endpoint", wide=True),
+        Column("REASON", "status_reason"), Column("CONVERGENCE", "convergence"),
+        Column("BEHIND", "drifting", form="number"), Column("OF", "placements", form="number"),
+        Column("LAG", "behind_since", form="lag"), Column("LANES 0/1/2", "waiting", form="lanes"),
+        Column("HELD LANES", "held_lanes"), Column("CONNECTED", "connected"),
+        Column("LAST CONTACT", "last_contact_at", form="age"),
+        Column("POLICY", "policy_revisions", wide=True), Column("CRYPTO", "crypto_endpoint", wide=True),
         Column("TRANSPORT", "transport", wide=True),
         Column("PATH", "path", wide=True),
         *(Column(one.title, one.field, wide=True, form=one.form) for one in _GENERATION),
@@ -252,6 +294,27 @@ NOUNS = (
         Column("EVIDENCE", "evidence", wide=True), Column("CONSEQUENCES", "consequences", wide=True),
         Column("CORRELATION ID", "correlation_id", wide=True),
     ), _flags, ("region",)),
+    Noun("flagchanges", "flagchange", "component", (
+        Column("TIME", "changed_at", form="time"), Column("AGE", "changed_at", form="age"), Column("REGION", "region"),
+        Column("COMPONENT", "component"), Column("CHANGE", "kind"), Column("STATUS", "status"),
+        Column("REASON", "reason"),
+    ), _flag_changes, ("region",)),
+    Noun("changes", "change", "correlation_id", (
+        Column("CREATED", "created_at", form="age"), Column("ACTION", "action"), Column("DETAIL", "detail"),
+        Column("ACTOR", "actor"), Column("CONVERGED", "converged", form="number"), Column("OF", "total", form="number"),
+        Column("CORRELATION ID", "correlation_id"), Column("CONVERGED AT", "converged_at", wide=True),
+    ), _changes, (), ("regions",)),
+    Noun("engines", "engine", "engine", (
+        Column("ENGINE", "engine"), Column("REVISION", "revision"), Column("CURRENT", "current"),
+        Column("SINCE", "since", form="age"), Column("HEARD", "heard_at", form="age"),
+        Column("LOST", "lost", form="number"), Column("ERROR", "error"),
+        Column("MADE", "made", wide=True, form="number"), Column("RECEIVED", "received", wide=True, form="number"),
+    ), _engines),
+    Noun("uses", "use", "region", (
+        Column("REGION", "region"), Column("WRAPS", "wraps", form="number"),
+        Column("UNWRAPS", "unwraps", form="number"), Column("SINCE", "since", form="age"),
+        Column("HEARD", "heard_at", form="age"),
+    ), _uses, ("tenant",)),
     Noun("deadletters", "deadletter", "id", (
         Column("ID", "id", form="number"), Column("REGION", "region"), Column("LANE", "lane", form="number"),
         Column("REASON", "reason"), Column("BYTES", "size_bytes", form="number"),

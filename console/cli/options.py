@@ -31,7 +31,10 @@ _CONNECTION = [
         "--data", "directory", type=_FILE, default=Path(".orbital"), show_default=True, envvar="ORBITAL_CLI_DATA",
         help="The data directory of the stack.",
     ),
-    click.option("--as", "identity", default="operator", show_default=True, envvar="ORBITAL_CLI_AS", help="Who asks."),
+    click.option(
+        "--as", "identity", default="", envvar="ORBITAL_CLI_AS",
+        help="Whose certificate; without it, whoever is logged in (orbital login), else operator.",
+    ),
     click.option("--gateway", envvar="ORBITAL_CLI_GATEWAY", help="host:port, for a gateway that is no local stack's."),
     click.option("--cert", type=_FILE, envvar="ORBITAL_CLI_CERT", help="Certificate of the caller (PEM)."),
     click.option("--key", type=_FILE, envvar="ORBITAL_CLI_KEY", help="Private key of the caller (PEM)."),

@@ -100,6 +100,10 @@ def cell(value: Any, form: str, now: float) -> str:
     """A value as a table shows it."""
     if form == "age":
         return age(value, now)
+    if form == "lag":
+        return age(value, now) if value else "-"
+    if form == "lanes":
+        return "/".join(map(str, value))
     if value is None or value in ("", {}, []):
         return "-"
     if form in CUTS:

@@ -9,7 +9,6 @@ from typing import Any
 
 from orbital.v1 import edge_pb2 as edges
 from orbital.v1 import flag_pb2 as flags
-from orbital.v1 import policy_pb2 as policy
 from orbital.v1 import registry_pb2 as registry
 from orbital.v1 import resource_pb2 as resources
 from orbital.v1 import restore_pb2 as restorations
@@ -55,6 +54,7 @@ def _placement_rule(selector: resources.Selector) -> dict[str, Any]:
 def region(one: registry.Region) -> Row:
     """A region as the control plane sees it."""
     spec = one.resource.region
+    held = [each.lane for each in one.holds]
     return _stored(
         one.resource,
         area=spec.area,
@@ -64,7 +64,8 @@ def region(one: registry.Region) -> Row:
         drifting=one.drifting,
         status=word(flags.HealthStatus, one.status, "HEALTH_STATUS"),
         status_reason=one.status_reason,
-        held_lanes=[each.lane for each in one.holds],
+        convergence=convergence(one.drifting, one.stalled, held),
+        held_lanes=held,
         stalled=one.stalled,
         waiting=list(one.waiting) or [0, 0, 0],
         behind_since=iso(one.behind_since),
@@ -77,6 +78,15 @@ def region(one: registry.Region) -> Row:
         revoked_because=one.revocation.reason,
         revoked_by=one.revocation.actor,
     )
+
+
+def convergence(behind: int, stalled: int, held_lanes: list[int]) -> str:
+    """Converged; converging: behind and under way; parked: policy holds a lane; drifting: something prevents it."""
+    if not behind:
+        return "converged"
+    if stalled:
+        return "drifting"
+    return "parked" if held_lanes else "converging"
 
 
 def restoration(one: restorations.Restoration) -> Row:
@@ -128,6 +138,18 @@ def flag(one: flags.Flag) -> Row:
     }
 
 
+def flag_change(one: flags.FlagChange) -> Row:
+    """What became of a flag at some time."""
+    return {
+        "region": one.region,
+        "component": one.component,
+        "kind": word(flags.FlagChangeKind, one.kind, "FLAG_CHANGE_KIND"),
+        "status": word(flags.HealthStatus, one.status, "HEALTH_STATUS"),
+        "reason": one.reason,
+        "changed_at": iso(one.change_time),
+    }
+
+
 def tenant(one: resources.Resource) -> Row:
     """A tenant."""
     spec = one.tenant
@@ -135,7 +157,7 @@ def tenant(one: resources.Resource) -> Row:
     return _stored(
         one,
         display_name=spec.display_name,
-        state=word(resources.TenantState, spec.state, "TENANT_STATE"),
+        state=word(resources.TenantState, spec.state, "TENANT_STATE") or "active",
         placement=_placement_rule(spec.placement),
         lease=spell_duration(lease) if lease else None,
     )
@@ -237,64 +259,6 @@ def task(one: registry.TaskStatus) -> Row:
         "attempts": one.attempts,
         "created_at": iso(one.create_time),
         "updated_at": iso(one.update_time),
-    }
-
-
-def dead_letter(one: registry.DeadLetter) -> Row:
-    """A message that could not be read."""
-    return {
-        "id": one.id,
-        "region": one.region,
-        "lane": one.lane,
-        "reason": one.reason,
-        "size_bytes": one.size_bytes,
-        "created_at": iso(one.create_time),
-    }
-
-
-def security_event(one: registry.SecurityEvent) -> Row:
-    """Something that was forged, altered, replayed or used after its end."""
-    return {
-        "id": one.id,
-        "region": one.region,
-        "subject": one.subject,
-        "reason": one.reason,
-        "message": one.message,
-        "principal": one.principal,
-        "count": one.count,
-        "first_at": iso(one.first_time),
-        "last_at": iso(one.last_time),
-    }
-
-
-def denial(one: registry.Denial) -> Row:
-    """A denial that a policy engine reported."""
-    return {
-        "decision_id": one.decision_id,
-        "policy": one.policy,
-        "principal": one.principal,
-        "action": one.action,
-        "reason": one.reason,
-        "message": one.message,
-        "correlation_id": one.correlation_id,
-        "engine": one.engine,
-        "created_at": iso(one.create_time),
-    }
-
-
-def decision(one: policy.Decision) -> Row:
-    """What a policy engine decided."""
-    return {
-        "decision_id": one.decision_id,
-        "engine": one.engine,
-        "policy": one.policy,
-        "principal": one.principal,
-        "action": one.action,
-        "allowed": one.allowed,
-        "denied": one.denied,
-        "reason": one.reason,
-        "revision": one.revision,
-        "decided_at": iso(one.decide_time),
     }
 
 

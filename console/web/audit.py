@@ -8,7 +8,9 @@ from collections.abc import AsyncIterator
 import orjson
 from aiohttp import web
 from orbital.v1.audit_pb2 import AuditHead, AuditRecord, ListAuditRequest
+from orbital.v1.flag_pb2 import HealthStatus
 
+from console.cli import rows
 from console.cli.moments import iso
 from console.web.console import CONSOLE, routes
 from console.web.guard import HEADERS, WHO
@@ -42,6 +44,8 @@ async def audit(request: web.Request) -> web.Response:
 
 def _told(record: AuditRecord) -> dict[str, object]:
     fields = orjson.loads(record.body)
+    if record.kind == "flag":
+        fields["status"] = rows.word(HealthStatus, fields.get("status", 0), "HEALTH_STATUS")
     told = [(key, value if isinstance(value, str) else orjson.dumps(value).decode()) for key, value in fields.items()]
     return {
         "sequence": record.sequence,
@@ -69,7 +73,8 @@ async def _verified(request: web.Request) -> AsyncIterator[Event]:
     except Invalid as error:
         yield "verdict", {"whole": False, "said": error.message}
         return
-    yield "verdict", {"whole": True, "said": f"Whole to #{trail.sequence:,}: {trail.heads:,} signed heads hold."}
+    signed = f"signed to #{trail.signed.sequence:,} at {iso(trail.signed.sign_time)}" if trail.signed else "empty"
+    yield "verdict", {"whole": True, "said": f"Whole to #{trail.sequence:,}, {signed}: {trail.heads:,} heads hold."}
 
 
 def _follow(trail: Trail, items: list[AuditRecord | Held]) -> None:

@@ -7,15 +7,17 @@ from uuid import uuid4
 
 from aiohttp import web
 from orbital.v1 import registry_pb2 as registry
+from orbital.v1.resource_pb2 import Resource
 
 from console.cli import rows
 from console.cli.declaration.load import Declaration, read_documents
 from console.cli.declaration.problem import Problems, Refused
 from console.cli.declaration.request import in_file, to_request
+from console.cli.declaration.write import write_documents
 from console.web.console import CONSOLE, routes
 from console.web.guard import WHO
 from console.web.live import Event, send_events
-from runtime.errors import Denied, Invalid, OrbitalError, Unavailable
+from runtime.errors import Denied, Invalid, NotFound, OrbitalError, Unavailable
 
 LISTED = 100
 FILE = "declaration"
@@ -34,8 +36,23 @@ async def changes(request: web.Request) -> web.Response:
 
 @routes.get("/changes/new")
 async def begin(request: web.Request) -> web.Response:
-    """An empty declaration."""
-    return _page(request, "")
+    """An empty declaration; or that of a tenant as it is, to be changed."""
+    tenant = request.query.get("tenant", "")
+    return _page(request, await _declared(request, tenant) if tenant else "")
+
+
+async def _declared(request: web.Request, tenant: str) -> str:
+    """With generations, so that what somebody else changes meanwhile is refused."""
+    console, person = request.app[CONSOLE], request[WHO]
+    found: list[Resource] = []
+    for word in ("TENANT", "SYSTEM", "SERVICE", "LINK"):
+        kind = registry.ResourceKind.Value(f"RESOURCE_KIND_{word}")
+        asked = registry.ListResourcesRequest(kind=kind, tenant=tenant, page_size=5000)
+        async for answer in console.gateway.pages(person, console.gateway.registry.ListResources, asked):
+            found += answer.resources
+    if not found:
+        raise NotFound(f"There is no tenant called {tenant}.")
+    return write_documents(found, fenced=True)
 
 
 @routes.post("/changes/new")

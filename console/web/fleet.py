@@ -40,6 +40,7 @@ async def fleet(request: web.Request) -> web.Response:
         counts=status.counts(regions),
         total=len(regions),
         areas=status.by_area(chosen),
+        loud=status.loud(regions),
         every_area=sorted({region["area"] for region in regions}),
         troubled=troubled[:LISTED],
         hidden=max(0, len(troubled) - LISTED),
@@ -71,4 +72,5 @@ async def _changes(request: web.Request) -> AsyncIterator[Event]:
             "policy": [" ".join(region["policy_revisions"]) for region in changed],
             "heard": [region["last_contact_at"] for region in changed],
         }
-        yield "regions", {"columns": columns, "counts": status.counts(known.values()), "total": len(known)}
+        totals = {"counts": status.counts(known.values()), "loud": status.loud(known.values()), "total": len(known)}
+        yield "regions", {"columns": columns, **totals}

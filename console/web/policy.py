@@ -8,7 +8,7 @@ from aiohttp import web
 from orbital.v1 import registry_pb2 as registry
 from orbital.v1.policy_pb2 import ListDecisionsRequest, ListEnginesRequest
 
-from console.cli import rows
+from console.cli import judged
 from console.cli.moments import iso
 from console.web.console import CONSOLE, routes
 from console.web.guard import WHO
@@ -44,8 +44,8 @@ async def policy(request: web.Request) -> web.Response:
         revisions=sorted(by_revision.items(), key=lambda pair: (pair[0] != engines.served_revision, -len(pair[1]))),
         engines=len(told),
         odd=[one for one in told if one["error"] or one["lost"] or one["revision"] != engines.served_revision],
-        denials=[rows.denial(one) for one in denials.denials],
-        events=[rows.security_event(one) for one in events.events],
+        denials=[judged.denial(one) for one in denials.denials],
+        events=[judged.security_event(one) for one in events.events],
     )
 
 
@@ -55,9 +55,9 @@ async def decision(request: web.Request) -> web.Response:
     console, person, name = request.app[CONSOLE], request[WHO], request.match_info["id"]
     call, gateway = console.gateway.call, console.gateway
     answer = await call(person, gateway.registry.ListDenials, registry.ListDenialsRequest(page_size=1000))
-    denials = [rows.denial(one) for one in answer.denials if one.decision_id == name]
+    denials = [judged.denial(one) for one in answer.denials if one.decision_id == name]
     if not denials:
         raise NotFound(f"No denial is kept of a decision {name}.")
     listed = await call(person, gateway.policy.ListDecisions, ListDecisionsRequest(page_size=1000))
-    decided = next((rows.decision(one) for one in listed.decisions if one.decision_id == name), None)
+    decided = next((judged.decision(one) for one in listed.decisions if one.decision_id == name), None)
     return console.templates.page(request, "decision.html", denials=denials, decision=decided)

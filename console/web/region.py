@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Sequence
 
 from aiohttp import web
@@ -14,20 +15,27 @@ from console.web import status
 from console.web.console import CONSOLE, routes
 from console.web.guard import WHO
 from console.web.live import Event, send_events
+from console.web.timeline import SPANS, ticks, timeline
 from runtime.errors import NotFound
 
 LISTED = 200
+MOST_CHANGES = 2000
 
 
 @routes.get("/regions/{name}")
 async def region(request: web.Request) -> web.Response:
-    """One region: its flags with their evidence, what drifts, what it did last."""
+    """One region: its flags with their evidence, what drifts, how its parts were, what it did last."""
     console, person, name = request.app[CONSOLE], request[WHO], request.match_info["name"]
     api, call = console.gateway.registry, console.gateway.call
     behind = registry.PlacementFilter(region=name, drifting_only=True)
-    everything, flags, placements, tasks, edges = await asyncio.gather(
+    span = request.query.get("span", "")
+    span, now = span if span in SPANS else next(iter(SPANS)), time.time()
+    history = registry.ListFlagChangesRequest(region=name, page_size=MOST_CHANGES)
+    history.since.FromNanoseconds(int((now - SPANS[span]) * 1e9))
+    everything, flags, changes, placements, tasks, edges = await asyncio.gather(
         call(person, api.ListRegions, registry.ListRegionsRequest()),
         call(person, api.ListFlags, registry.ListFlagsRequest(region=name)),
+        call(person, api.ListFlagChanges, history),
         call(person, api.ListPlacements, registry.ListPlacementsRequest(filter=behind, page_size=LISTED)),
         call(person, api.ListTasks, registry.ListTasksRequest(region=name, page_size=50)),
         call(person, api.ListEdges, registry.ListEdgesRequest(region=name)),
@@ -35,15 +43,22 @@ async def region(request: web.Request) -> web.Response:
     found = next((one for one in everything.regions if one.resource.name == f"regions/{name}"), None)
     if found is None:
         raise NotFound(f"There is no region called {name}.")
+    raised = [rows.flag(one) for one in flags.flags]
+    done = [rows.task(one) for one in tasks.tasks]
     return console.templates.page(
         request,
         "region.html",
+        spans=list(SPANS),
+        span=span,
+        timeline=timeline([rows.flag_change(one) for one in changes.changes], raised, now - SPANS[span], now),
+        ticks=ticks(now - SPANS[span], now),
+        cut=len(changes.changes) == MOST_CHANGES,
         region=status.told(rows.region(found)),
         versions=dict(sorted(found.versions.items())),
-        flags=[rows.flag(one) for one in flags.flags],
+        flags=raised,
         placements=[rows.placement(one) for one in placements.placements],
         more=bool(placements.next_page_token),
-        tasks=[rows.task(one) for one in tasks.tasks],
+        tasks=sorted(done, key=lambda task: (task["updated_at"] or "", task["sequence"]), reverse=True),
         edges=[rows.edge(one) for one in edges.edges],
     )
 

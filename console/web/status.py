@@ -13,14 +13,7 @@ HEALTH = ("out_of_sync", "unknown", "degraded", "healthy")
 CONVERGENCE = ("drifting", "parked", "converging", "converged")
 BADNESS = ("out_of_sync", "unknown", "degraded", "drifting", "parked", "converging", "quiet")
 
-
-def convergence(region: Row) -> str:
-    """Converged; converging: behind and under way; parked: policy holds a lane; drifting: something prevents it."""
-    if not region["drifting"]:
-        return "converged"
-    if region["stalled"]:
-        return "drifting"
-    return "parked" if region["held_lanes"] else "converging"
+NO_AREA = "no area"
 
 
 def worst(region: Row) -> str:
@@ -32,8 +25,7 @@ def worst(region: Row) -> str:
 
 
 def told(region: Row) -> Row:
-    """A row of the API with its convergence and what is worst about it."""
-    region["convergence"] = convergence(region)
+    """A row of the API with what is worst about it."""
     region["worst"] = worst(region)
     return region
 
@@ -42,6 +34,11 @@ def counts(regions: Iterable[Row]) -> dict[str, int]:
     """How many regions there are of each kind of trouble, the worst first; quiet ones come last."""
     found = Counter(region["worst"] for region in regions)
     return {kind: found[kind] for kind in BADNESS}
+
+
+def loud(regions: Iterable[Row]) -> dict[str, int]:
+    """How many regions of each area are not quiet."""
+    return Counter(region["area"] or NO_AREA for region in regions if region["worst"] != "quiet")
 
 
 def worst_first(regions: Iterable[Row]) -> list[Row]:
@@ -70,5 +67,5 @@ def by_area(regions: Sequence[Row]) -> dict[str, list[Row]]:
     """Regions under their areas, both in order."""
     found: dict[str, list[Row]] = {}
     for region in sorted(regions, key=lambda region: (region["area"], region["name"])):
-        found.setdefault(region["area"] or "no area", []).append(region)
+        found.setdefault(region["area"] or NO_AREA, []).append(region)
     return found

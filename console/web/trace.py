@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,7 +13,7 @@ from orbital.v1.policy_pb2 import ListDecisionsRequest
 from orbital.v1.restore_pb2 import ListRestorationsRequest
 from orbital.v1.trace_pb2 import GetTraceRequest
 
-from console.cli import rows
+from console.cli import judged, rows
 from console.cli.moments import elapsed
 from console.web.console import CONSOLE, Console, routes
 from console.web.guard import WHO
@@ -22,6 +23,8 @@ from runtime.errors import NotFound
 WIDTH = 1000.0
 # The slowest ones are open; the others are a row each.
 OPEN, SHOWN = 5, 300
+# The outcome of an arrival after the first one.
+DUPLICATE = "duplicate"
 # What each stage ends: the way from the one before it.
 ORDER = ("desired", "task", "dispatch", "receive", "decide", "execute", "report", "converge")
 
@@ -51,10 +54,15 @@ class Lane:
     arrivals: tuple[str, ...]
     pending: str
     hops: tuple[rows.Row, ...]
+    # How often the task was sent; more than once is a retry.
+    attempts: int = 1
 
 
-def waterfall(hops: list[rows.Row]) -> tuple[list[Lane], float]:
-    """The ways of all tasks, the slowest first, and the seconds that all of it took; clocks are not corrected."""
+def waterfall(hops: list[rows.Row], attempts: Mapping[str, int] | None = None) -> tuple[list[Lane], float]:
+    """The change itself, then the ways of its tasks, the slowest first; and the seconds that all of it took.
+
+    `attempts` says by task ID how often it was sent. Clocks are not corrected.
+    """
     times = [_seconds(hop) for hop in hops if hop["time"]]
     if not times:
         return [], 0.0
@@ -63,16 +71,21 @@ def waterfall(hops: list[rows.Row]) -> tuple[list[Lane], float]:
     for hop in hops:
         if hop["task_id"]:
             by_task.setdefault(hop["task_id"], []).append(hop)
-    lanes = [_lane(mine, begin, span) for mine in by_task.values()]
-    return sorted(lanes, key=lambda lane: (not lane.pending, -lane.seconds, lane.region)), span
+    lanes = [_lane(mine, begin, span, (attempts or {}).get(task, 1)) for task, mine in by_task.items()]
+    own = [_lane(mine, begin, span) for mine in [[hop for hop in hops if not hop["task_id"]]] if mine]
+    return own + sorted(lanes, key=lambda lane: (not lane.pending, -lane.seconds, lane.region)), span
 
 
-def _lane(hops: list[rows.Row], begin: float, span: float) -> Lane:
+def _lane(hops: list[rows.Row], begin: float, span: float, attempts: int = 1) -> Lane:
     timed = sorted((hop for hop in hops if hop["time"]), key=lambda hop: (_seconds(hop), ORDER.index(hop["stage"])))
     bars, before = [], _seconds(timed[0]) if timed else begin
     for hop in timed:
         now = _seconds(hop)
         title = f"{hop['stage']} +{(now - begin) * 1000:,.0f} ms {hop['outcome']} {hop['message']}".strip()
+        if hop["outcome"] == DUPLICATE:
+            # The same by another path: told, and nothing that anybody waited for.
+            bars.append(Bar(DUPLICATE, round((now - begin) / span * WIDTH, 1), 2.0, f"{title} by {hop['path']}"))
+            continue
         x = (min(before, now) - begin) / span * WIDTH
         bars.append(Bar(hop["stage"], round(x, 1), round(max(abs(now - before) / span * WIDTH, 2.0), 1), title))
         before = now
@@ -80,13 +93,24 @@ def _lane(hops: list[rows.Row], begin: float, span: float) -> Lane:
     seconds = _seconds(last) - _seconds(first) if timed else 0.0
     reached = last["stage"]
     missing = "" if reached in ("report", "converge") else ORDER[min(ORDER.index(reached) + 1, len(ORDER) - 1)]
-    arrivals = tuple(dict.fromkeys(hop["path"] for hop in hops if hop.get("path")))
     head = next((hop for hop in hops if hop["kind"]), first)
     outcome = next((hop["outcome"] for hop in reversed(hops) if hop["outcome"]), "")
     return Lane(
         first["region"], first["resource"], head["kind"], head["lane"], outcome, elapsed(seconds), seconds,
-        tuple(bars), arrivals, missing, tuple(hops),
+        tuple(bars), _arrivals(timed), missing if first["task_id"] else "", tuple(hops), attempts,
     )  # fmt: skip
+
+
+def _arrivals(timed: list[rows.Row]) -> tuple[str, ...]:
+    """Each path that it came by, and how much later than by the first."""
+    came: dict[str, float] = {}
+    for hop in timed:
+        if hop["path"]:
+            came.setdefault(hop["path"], _seconds(hop))
+    earliest = min(came.values(), default=0.0)
+    return tuple(
+        path if moment == earliest else f"{path} +{(moment - earliest) * 1000:,.0f} ms" for path, moment in came.items()
+    )
 
 
 def _seconds(hop: rows.Row) -> float:
@@ -105,19 +129,18 @@ async def trace(request: web.Request) -> web.Response:
     except NotFound:
         return await _known(request, decided)
     found = rows.trace(answer)
-    lanes, span = waterfall(found["hops"])
-    own = [hop for hop in found["hops"] if not hop["task_id"]]
+    lanes, span = waterfall(found["hops"], await _attempts(console, person, name))
     return console.templates.page(
         request,
         "trace.html",
         trace=found,
-        own=own,
         lanes=lanes[:SHOWN],
         opened=OPEN,
         hidden=max(0, len(lanes) - SHOWN),
+        tasks=sum(bool(lane.kind) for lane in lanes),
         span=elapsed(span),
         ticks=[(round(WIDTH * part / 4), elapsed(span * part / 4)) for part in range(5)],
-        regions=len({lane.region for lane in lanes}),
+        regions=len({lane.region for lane in lanes if lane.region}),
         pending=sum(bool(lane.pending) for lane in lanes),
         decisions=decided,
     )
@@ -126,7 +149,16 @@ async def trace(request: web.Request) -> web.Response:
 async def _decisions(console: Console, person: Person, name: str) -> list[rows.Row]:
     asked = ListDecisionsRequest(correlation_id=name, page_size=100)
     listed = await console.gateway.call(person, console.gateway.policy.ListDecisions, asked)
-    return [rows.decision(one) for one in listed.decisions]
+    return [judged.decision(one) for one in listed.decisions]
+
+
+async def _attempts(console: Console, person: Person, name: str) -> dict[str, int]:
+    asked = registry.ListTasksRequest(correlation_id=name, page_size=5000)
+    return {
+        task.id: task.attempts
+        async for answer in console.gateway.pages(person, console.gateway.registry.ListTasks, asked)
+        for task in answer.tasks
+    }
 
 
 async def _known(request: web.Request, decided: list[rows.Row]) -> web.Response:
@@ -139,7 +171,7 @@ async def _known(request: web.Request, decided: list[rows.Row]) -> web.Response:
         call(person, gateway.restore.ListRestorations, ListRestorationsRequest(id=name, page_size=1)),
     )
     caused = [rows.flag(one) for one in flags.flags if one.correlation_id == name]
-    refused = [rows.denial(one) for one in denials.denials]
+    refused = [judged.denial(one) for one in denials.denials]
     asked = [rows.restoration(one) for one in restorations.restorations] if name else []
     return console.templates.page(
         request,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from orbital.v1.flag_pb2 import Flag
+from orbital.v1.flag_pb2 import Flag, FlagChange
 from orbital.v1.signed_pb2 import Signed
 
 
@@ -55,6 +55,9 @@ class FlagStore(HoldStore, Protocol):
 
     async def flags(self, region: str) -> dict[str, list[Flag]]:
         """Declared regions (all for "") with their flags; one whose checker is silent has one that says so."""
+
+    async def changes(self, region: str, since: datetime | None, most: int) -> list[FlagChange]:
+        """What became of its flags, newest first, at most `most` and none before `since`."""
 
     async def versions(self) -> dict[str, dict[str, str]]:
         """Component to version, for each region that was ever heard."""

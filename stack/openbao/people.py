@@ -1,4 +1,4 @@
-"""People in the global OpenBao: accounts with passwords, and the OIDC provider by which the console knows them."""
+"""People in the global OpenBao: accounts with passwords, and the OIDC provider by which the platform knows them."""
 
 from __future__ import annotations
 
@@ -14,8 +14,11 @@ from stack.site import Site
 PEOPLE = ("officer", "operator", "auditor")
 PROVIDER = "people"
 CLIENT = "console"
+CLI_CLIENT = "cli"
 SCOPE = "orbital"
 CALLBACK = "/oauth/callback"
+# Where a command line waits for its browser, on whatever port is free (RFC 8252, section 7.3).
+LOOPBACK = "http://127.0.0.1/callback"
 # A person whose rights are taken away has them for no longer than this.
 TOKEN_TTL = "15m"  # noqa: S105 - a duration
 _OIDC = "identity/oidc"
@@ -41,8 +44,13 @@ def password(site: Site, name: str) -> Path:
     return site.secret(f"person-{name}-password")
 
 
+def cli_client(site: Site) -> Path:
+    """The file of the command line's client ID, which is no secret: it has none, and PKCE instead."""
+    return site.secret("cli-client-id")
+
+
 def set_up_people(site: Site, client: hvac.Client, address: str) -> None:
-    """One account and one entity for each of PEOPLE, and the console as the provider's only client."""
+    """One account and one entity for each of PEOPLE; the console and the command line as the provider's clients."""
     methods = client.sys.list_auth_methods()["data"]
     if "userpass/" not in methods:
         client.sys.enable_auth_method("userpass")
@@ -53,19 +61,29 @@ def set_up_people(site: Site, client: hvac.Client, address: str) -> None:
     _write(client, "key/people", {"algorithm": "ES256", "allowed_client_ids": "*"})
     _write(client, "assignment/people", {"entity_ids": entities})
     _write(client, f"scope/{SCOPE}", {"template": '{"person": {{identity.entity.metadata.person}}}'})
+    console = _client(client, CLIENT, f"{origin(site)}{CALLBACK}", "confidential")
+    write_private(site.secret("console-client-id"), console["client_id"])
+    write_private(site.secret("console-client-secret"), console["client_secret"])
+    cli = _client(client, CLI_CLIENT, LOOPBACK, "public")
+    write_private(cli_client(site), cli["client_id"])
+    allowed = [console["client_id"], cli["client_id"]]
+    provider = {"issuer": address, "allowed_client_ids": allowed, "scopes_supported": [SCOPE]}
+    _write(client, f"provider/{PROVIDER}", provider)
+
+
+def _client(client: hvac.Client, name: str, redirect: str, kind: str) -> dict[str, str]:
+    """A client of the provider, registered; what OpenBao says of it."""
     registered = {
         "key": "people",
         "assignments": ["people"],
-        "redirect_uris": [f"{origin(site)}{CALLBACK}"],
+        "redirect_uris": [redirect],
+        "client_type": kind,
         "id_token_ttl": TOKEN_TTL,
         "access_token_ttl": TOKEN_TTL,
     }
-    _write(client, f"client/{CLIENT}", registered)
-    known = client.read(f"{_OIDC}/client/{CLIENT}")["data"]
-    write_private(site.secret("console-client-id"), known["client_id"])
-    write_private(site.secret("console-client-secret"), known["client_secret"])
-    provider = {"issuer": address, "allowed_client_ids": [known["client_id"]], "scopes_supported": [SCOPE]}
-    _write(client, f"provider/{PROVIDER}", provider)
+    _write(client, f"client/{name}", registered)
+    known: dict[str, str] = client.read(f"{_OIDC}/client/{name}")["data"]
+    return known
 
 
 def origin(site: Site) -> str:

@@ -80,7 +80,7 @@ class Envoy(Server):
 
 
 class GatewayEnvoy(Envoy):
-    """In front of the gateway: mTLS, TLS + JWT, people's browsers, and a loopback port of its own policy engines."""
+    """In front of the gateway: mTLS, TLS + JWT, people who logged in, and a loopback port of its own policy engines."""
 
     more = CONSOLE
 
@@ -100,6 +100,7 @@ class GatewayEnvoy(Envoy):
             "OIDC_PORT": self.site.ports["openbao-global"],
             "CONSOLE_PORT": self.site.ports["console"],
             "CONSOLE_CLIENT": self.site.secret("console-client-id").read_text(),
+            "PEOPLE_PORT": self.site.ports["gateway-people"],
             "CONSOLE_SECRETS": str(self.site.layout.secrets),
             "PEOPLE_ISSUER": people.issuer(bao),
             "LOGIN_PAGE": people.login_page(bao),

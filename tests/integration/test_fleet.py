@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
+import pytest
 from orbital.v1 import flag_pb2
 from orbital.v1.registry_pb2 import DeclareRequest, KillRequest, ListJobsRequest, Region
 from orbital.v1.resource_pb2 import LinkSpec, RegionSpec, Resource, Selector, SystemSpec, TenantSpec
@@ -11,11 +13,12 @@ from orbital.v1.resource_pb2 import LinkSpec, RegionSpec, Resource, Selector, Sy
 from gateway.adapters.postgres.desired import PostgresDesired
 from gateway.adapters.postgres.flags import PostgresFlags
 from gateway.adapters.postgres.pool import Pool
-from gateway.adapters.postgres.see import PostgresSight
+from gateway.adapters.postgres.see import PostgresSight, write_token
 from gateway.adapters.rpc.fleet import Fleet
 from gateway.flow.desired import Desired
 from gateway.main import new_correlation_id
 from gateway.ports.serving import Caller
+from runtime.errors import Invalid
 
 CALLER = Caller("spiffe://orbital/person/operator", "decision-0")
 
@@ -75,8 +78,11 @@ async def test_whoever_watches_is_told_of_all_then_of_what_changed_and_otherwise
 
 async def test_changes_are_listed_newest_first_by_page_and_by_what_was_done(pool: Pool) -> None:
     desired = await declared(pool)
-    await desired.kill(KillRequest(tenant="acme", reason="Lost"), CALLER)
+    # Whoever brings an ID of their own is listed by the time, not by the ID.
+    await desired.kill(KillRequest(tenant="acme", reason="Lost"), replace(CALLER, correlation_id="0" * 32))
     sight = PostgresSight(pool)
+    with pytest.raises(Invalid):
+        await sight.jobs(ListJobsRequest(page_token=write_token("never", "")), 1)
     page = await sight.jobs(ListJobsRequest(), 1)
     (kill,) = page.jobs
     assert (kill.action, kill.detail, kill.actor) == ("kill acme", "Lost", CALLER.principal)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from console.cli.failure import Exit, Failure
+from console.cli.moments import iso
 from console.cli.options import Target, connection_options, output_option
-from console.cli.render import say, write
+from console.cli.render import Column, count, say, show, write
 
 if TYPE_CHECKING:
     from orbital.v1.audit_pb2 import AuditRecord
@@ -19,11 +20,51 @@ if TYPE_CHECKING:
     from runtime.trail import Held
 
 PAGE = 2000
+RECORDS = (
+    Column("#", "sequence", form="number"), Column("TIME", "time"), Column("KIND", "kind"), Column("WHAT", "body"),
+)  # fmt: skip
 
 
 @click.group()
 def audit() -> None:
     """Show that history is whole: every record chained to the one before, with heads that the regions hold."""
+
+
+@audit.command(name="list")
+@click.option("--after", type=click.IntRange(min=0), help="Those after this record; without it, the last ones.")
+@click.option("--limit", type=click.IntRange(1, PAGE), default=50, show_default=True, help="At most this many.")
+@output_option("table", "json", "yaml")
+@connection_options
+def listing(after: int | None, limit: int, output: str, target: Target) -> None:
+    """Show records of the trail as they are, unchecked; `audit verify` checks them."""
+    import json
+
+    from orbital.v1.audit_pb2 import AuditHead, ListAuditRequest
+
+    from console.cli.connection import connect
+
+    with connect(target) as connection:
+        call, api = connection.call, connection.audit.ListAudit
+        if after is None:
+            head = AuditHead.FromString(call(api, ListAuditRequest(page_size=1)).newest.head).sequence
+            # The newest ones are not signed yet, and there may be many.
+            records = list(_after(connection, max(0, head - limit)))[-limit:]
+        else:
+            records = list(call(api, ListAuditRequest(after=after, page_size=limit)).records)
+    found = [
+        {"sequence": one.sequence, "time": iso(one.record_time), "kind": one.kind, "hash": one.hash.hex(),
+         "body": json.loads(one.body)}
+        for one in records
+    ]  # fmt: skip
+    show(found, RECORDS, output, tuple(found[0]) if found else (), "sequence")
+
+
+def _after(connection: Connection, after: int) -> Iterator[AuditRecord]:
+    from orbital.v1.audit_pb2 import ListAuditRequest
+
+    while records := connection.call(connection.audit.ListAudit, ListAuditRequest(after=after, page_size=PAGE)).records:
+        yield from records
+        after = records[-1].sequence
 
 
 @audit.command()
@@ -69,7 +110,9 @@ def verify(file: Path | None, output: str, target: Target) -> None:
         write(found, output)
         return
     holders = ", ".join(found["regions"]) or "no region"
-    click.echo(f"Verified to #{found['records']}: {found['heads']} signed heads hold, copies held by {holders}.")
+    signed = f"signed to #{found['signed_to']} at {found['signed_at']}" if found["signed_to"] else "nothing signed yet"
+    heads = count(found["heads"], "signed head")
+    click.echo(f"Verified to #{found['records']}, {signed}: {heads} held, copies held by {holders}.")
 
 
 def _offline(file: Path, ca: Path) -> dict[str, Any]:
@@ -99,7 +142,15 @@ def _follow(items: Iterable[AuditRecord | Held], authority: bytes) -> dict[str, 
         trail.end()
     except Invalid as error:
         raise Failure(f"Audit: {error.message}", Exit.UNVERIFIED) from error
-    return {"verified": True, "records": trail.sequence, "heads": trail.heads, "regions": sorted(holders - {""})}
+    signed = trail.signed
+    return {
+        "verified": True,
+        "records": trail.sequence,
+        "heads": trail.heads,
+        "signed_to": signed.sequence if signed else 0,
+        "signed_at": iso(signed.sign_time) if signed else None,
+        "regions": sorted(holders - {""}),
+    }
 
 
 def _online(connection: Connection) -> Iterator[AuditRecord | Held]:

@@ -34,11 +34,11 @@ def decisions(correlation_id: str, limit: int, output: str, target: Target) -> N
     """
     from orbital.v1.policy_pb2 import ListDecisionsRequest
 
-    from console.cli import rows
+    from console.cli import judged
     from console.cli.connection import connect
 
     with connect(target) as connection:
         request = ListDecisionsRequest(correlation_id=correlation_id, page_size=limit)
         answer = connection.call(connection.policy.ListDecisions, request)
-        found = [rows.decision(one) for one in answer.decisions]
+        found = [judged.decision(one) for one in answer.decisions]
     show(found, COLUMNS, output, tuple(found[0]) if found else (), "decision_id")

@@ -17,10 +17,21 @@ if TYPE_CHECKING:
     from console.cli.rows import Row
 
 POLL = 2.0
+# What tells rows of one noun apart.
+IDENTITY = ("id", "decision_id", "resource", "region", "component", "edge", "engine", "correlation_id", "changed_at")
+# Tables inside of a description, and the noun that they are of.
+INSIDE = {"behind": "placements", "last_tasks": "tasks", "flags": "flags", "edges": "edges"}
+TASKS = 20
+
+
+def _nouns(_ctx: click.Context, _param: click.Parameter, begun: str) -> list[str]:
+    from console.cli.nouns import NOUNS
+
+    return [noun.name for noun in NOUNS if noun.name.startswith(begun)]
 
 
 @click.command()
-@click.argument("noun")
+@click.argument("noun", shell_complete=_nouns)
 @click.argument("name", required=False)
 @click.option("--tenant", default="", help="Only of this tenant.")
 @click.option("--region", default="", help="Only in this region.")
@@ -34,8 +45,8 @@ def get(
 ) -> None:
     """List what NOUN says.
 
-    NOUN is regions, tenants, systems, services, links, edgepolicies, edges, placements, tasks, flags, deadletters,
-    securityevents or denials.
+    NOUN is regions, tenants, systems, services, links, edgepolicies, edges, placements, tasks, flags, flagchanges,
+    changes, engines, uses, deadletters, securityevents, restorations or denials.
     NAME is the last part of a name, or a whole one such as tenants/acme/systems/core (in short: acme/core).
     """
     from console.cli.connection import connect
@@ -46,6 +57,8 @@ def get(
     _refuse_filters(kind, wanted)
     with connect(target) as connection:
         rows = _rows(connection, kind, wanted, name, limit)
+        if not rows and not watch:
+            _known(connection, wanted)
         _show(kind, rows, output)
         if watch:
             _watch(connection, kind, wanted, name, output, rows)
@@ -65,6 +78,16 @@ def _rows(connection: Connection, noun: Noun, wanted: Wanted, name: str | None, 
     if name is None:
         return list(islice(noun.rows(connection, wanted), limit))
     return named(noun, list(noun.rows(connection, wanted)), name)[:limit]
+
+
+def _known(connection: Connection, wanted: Wanted) -> None:
+    """That there is nothing is one thing, that nobody is called so another; raises Failure with close names."""
+    from console.cli.nouns import Wanted, find, named
+
+    for word, name in (("region", wanted.region), ("tenant", wanted.tenant)):
+        if name:
+            noun = find(word)
+            named(noun, list(noun.rows(connection, Wanted())), name)
 
 
 def _show(noun: Noun, rows: list[Row], output: str) -> None:
@@ -89,16 +112,16 @@ def _watch(connection: Connection, noun: Noun, wanted: Wanted, name: str | None,
 
 
 def _identity(row: Row) -> tuple[Any, ...]:
-    return tuple(row.get(field) for field in ("id", "decision_id", "resource", "region", "component", "edge"))
+    return tuple(row.get(field) for field in IDENTITY)
 
 
 @click.command()
-@click.argument("noun")
+@click.argument("noun", shell_complete=_nouns)
 @click.argument("name")
 @output_option("table", "json", "yaml")
 @connection_options
 def describe(noun: str, name: str, output: str, target: Target) -> None:
-    """Show everything about one thing: its fields, its placements, what was denied.
+    """Show everything about one thing: its fields, its placements, a region's flags with their evidence.
 
     `orbital describe tenant acme`, `orbital describe decision ID`, `orbital describe job CORRELATION_ID`.
     """
@@ -128,6 +151,8 @@ def _job(connection: Connection, correlation_id: str) -> Row:
 
 
 def _thing(connection: Connection, noun: Noun, name: str) -> Row:
+    from itertools import islice
+
     from console.cli.nouns import Wanted, find, named
 
     found = named(noun, list(noun.rows(connection, Wanted())), name)
@@ -143,8 +168,12 @@ def _thing(connection: Connection, noun: Noun, name: str) -> Row:
         placements = find("placements").rows(connection, wanted)
         one["placements"] = [row for row in placements if f"{row['resource']}/".startswith(f"{resource}/")]
     elif noun.name == "regions":
-        behind = find("placements").rows(connection, Wanted(region=str(one["name"])))
-        one["behind"] = [row for row in behind if row["state"] != "converged"]
+        wanted = Wanted(region=str(one["name"]))
+        placements = find("placements").rows(connection, wanted)
+        one["flags"] = list(find("flags").rows(connection, wanted))
+        one["behind"] = [row for row in placements if row["state"] != "converged"]
+        one["edges"] = list(find("edges").rows(connection, wanted))
+        one["last_tasks"] = list(islice(find("tasks").rows(connection, wanted), TASKS))
     return one
 
 
@@ -159,11 +188,14 @@ def _print(answer: Row) -> None:
     for field, value in answer.items():
         if not _is_table(value):
             continue
-        click.echo(f"\n{field}:")
-        columns = find("placements").columns
-        if field == "regions":
+        click.echo(f"\n{field.replace('_', ' ')}:")
+        columns = find(INSIDE.get(field, "placements")).columns
+        if not any(column.field in value[0] for column in columns) or field == "regions":
             columns = tuple(Column(name.replace("_", " ").upper(), name) for name in value[0])
-        table(value, [column for column in columns if column.field in value[0]])
+        table(value, [column for column in columns if column.field in value[0] and column.field != "evidence"])
+        for flag in value if field == "flags" else ():
+            for item in flag["evidence"]:
+                click.echo(f"  {flag['component']}: {item['name']} = {item['value']}  at {item['time']}")
 
 
 def _is_table(value: Any) -> bool:

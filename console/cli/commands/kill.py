@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -10,26 +12,40 @@ import click
 
 from console.cli.asking import checked_reason, typed_again
 from console.cli.failure import Exit, Failure
+from console.cli.moments import age
 from console.cli.options import Target, connection_options, output_option, timeout_option
 from console.cli.render import count, say, write
+from console.cli.session import tell_old
 
 if TYPE_CHECKING:
-    from orbital.v1.registry_pb2 import KillResponse
+    from orbital.v1.registry_pb2 import KillRequest, KillResponse
 
     from console.cli.connection import Connection
+    from console.cli.rows import Row
+
+BRIEFLY = 5.0
 
 
 @click.command()
 @click.argument("tenant")
 @click.option("--link", default="", metavar="LINK", help="Only this link of it; the tenant and its others go on.")
 @click.option("--reason", required=True, metavar="TEXT", help="Why; it is kept in the trace.")
+@click.option("--dry-run", is_flag=True, help="Only say what would go dark.")
 @click.option("--yes", is_flag=True, help="Do not ask for the name again.")
 @click.option("--wait", is_flag=True, help="Wait until every region has revoked.")
 @timeout_option("2m")
 @output_option("table", "json", "yaml")
 @connection_options
 def kill(
-    tenant: str, link: str, reason: str, yes: bool, wait: bool, timeout: float, output: str, target: Target
+    tenant: str,
+    link: str,
+    reason: str,
+    dry_run: bool,
+    yes: bool,
+    wait: bool,
+    timeout: float,
+    output: str,
+    target: Target,
 ) -> None:
     """Revoke every link of a tenant, or one, everywhere, now.
 
@@ -42,9 +58,15 @@ def kill(
 
     request = KillRequest(tenant=tenant, link=link, reason=checked_reason(reason), request_id=uuid4().hex)
     with connect(target) as connection:
-        known = _show_radius(connection, request)
+        radius = _radius(connection, request)
+        if dry_run:
+            _print_radius(radius, output)
+            return
+        for line in told(radius):
+            say(line)
+        tell_old(connection.login)
         if not yes and sys.stdin.isatty():
-            _confirm(_aim(request), known=known)
+            _confirm(_aim(request), known=not radius["unknown"])
         response = connection.call(connection.registry.Kill, request)
         answer = _model(request, response)
         _print(answer, output)
@@ -56,49 +78,89 @@ def kill(
             say(converged(job(follow(connection, response.correlation_id, timeout))))
 
 
-def _show_radius(connection: Connection, request: Any) -> bool:
-    """Say what the kill would reach; False when that cannot be counted, which must not stop a revocation."""
+def _radius(connection: Connection, request: KillRequest) -> dict[str, Any]:
+    """What the kill would reach. Where that cannot be counted it says so, which must not stop a revocation."""
     from orbital.v1.registry_pb2 import KillRequest
 
     from runtime.errors import NotFound, Unavailable
 
     asked = KillRequest(tenant=request.tenant, link=request.link, reason=request.reason, validate_only=True)
     try:
-        radius = connection.call(connection.registry.Kill, asked)
+        answer = connection.call(connection.registry.Kill, asked)
     except NotFound as error:
         if error.field == "link":
             raise
         raise Failure(_unknown(connection, request.tenant), Exit.NOT_FOUND) from error
     except Unavailable as error:
-        say(f"The blast radius cannot be counted: {error.message}")
-        return False
-    regions = ", ".join(radius.regions) or "none"
-    say(
-        f"Blast radius of {_aim(request)}: {count(len(radius.regions), 'region')} ({regions}), "
-        f"{count(radius.links, 'link')}, {count(radius.services, 'service')}."
-    )
-    if not request.link:
-        _show_uses(connection, request.tenant, set(radius.regions))
-    return True
+        return {**_model(request, None), "unknown": error.message}
+    return {**_model(request, answer), "unknown": "", **_served(connection, request, set(answer.regions))}
 
 
-def _show_uses(connection: Connection, tenant: str, regions: set[str]) -> None:
-    from orbital.v1.registry_pb2 import ListUsesRequest
+def _served(connection: Connection, request: KillRequest, reached: set[str]) -> dict[str, Any]:
+    """Edges, regions out of reach, and what was served in the last hour; what cannot be told is null."""
+    from orbital.v1 import registry_pb2 as api
 
-    from console.cli.rows import use
+    from console.cli import rows
     from runtime.errors import OrbitalError
 
+    registry = connection.registry
+    # A kill does not wait for whoever could only say more about it.
+    ask = partial(connection.call, tries=1, seconds=BRIEFLY)
     try:
-        answer = connection.call(connection.registry.ListUses, ListUsesRequest(tenant=tenant), tries=1)
-    except OrbitalError as error:
-        say(f"How much it is used cannot be told: {error.message}")
+        uses = api.ListUsesRequest(tenant=request.tenant)
+        if request.link:
+            name = f"tenants/{request.tenant}/links/{request.link}"
+            uses.system = ask(registry.GetResource, api.GetResourceRequest(name=name)).link.system
+        edges = ask(registry.ListEdges, api.ListEdgesRequest()).edges
+        regions = [rows.region(one) for one in ask(registry.ListRegions, api.ListRegionsRequest()).regions]
+        served = [rows.use(one) for one in ask(registry.ListUses, uses).uses]
+    except (OrbitalError, Failure):
+        return dict.fromkeys(("edges", "unreachable", "uses"))
+    away = [one for one in regions if one["name"] in reached and not one["connected"]]
+    return {
+        "edges": sum(one.region in reached for one in edges),
+        "unreachable": [{"region": one["name"], "last_contact_at": one["last_contact_at"]} for one in away],
+        "uses": [one for one in served if one["region"] in reached],
+    }
+
+
+def told(radius: dict[str, Any]) -> list[str]:
+    """The blast radius in sentences."""
+    aim = f"{radius['tenant']}/{radius['link']}" if radius["link"] else radius["tenant"]
+    if radius["unknown"]:
+        return [f"The blast radius cannot be counted: {radius['unknown']}"]
+    if radius["already_killed"]:
+        return [f"{aim} was killed before: nothing more goes dark."]
+    regions = radius["regions"]
+    reached = [count(len(regions), "region"), count(radius["links"], "link"), count(radius["services"], "service")]
+    if radius["edges"] is None:
+        lines = ["Its edges, and how much it is used, cannot be told now."]
+    else:
+        reached.append(count(radius["edges"], "edge"))
+        lines = [*_out_of_reach(radius["unreachable"]), *_used(radius["uses"], len(regions))]
+    return [f"Blast radius of {aim}: {', '.join(reached)}. Regions: {', '.join(regions) or 'none'}.", *lines]
+
+
+def _out_of_reach(away: list[Row]) -> list[str]:
+    names = ", ".join(f"{one['region']} (heard {age(one['last_contact_at'], time.time())})" for one in away)
+    return [f"Out of reach now, dark when it is back or when its lease ends: {names}."] if away else []
+
+
+def _used(uses: list[Row], regions: int) -> list[str]:
+    if not uses:
+        return ["How much it is used is not known: no region counts."] if regions else []
+    wraps, unwraps = (sum(one[name] for one in uses) for name in ("wraps", "unwraps"))
+    since = min(one["since"] for one in uses)
+    served = f"{count(wraps, 'wrap')}, {count(unwraps, 'unwrap')}"
+    return [f"In the last hour: {served} (counted in {len(uses)} of {regions} regions since {since})."]
+
+
+def _print_radius(radius: dict[str, Any], output: str) -> None:
+    if output != "table":
+        write(radius, output)
         return
-    found = [one for one in map(use, answer.uses) if one["region"] in regions]
-    if found:
-        wraps, unwraps = (sum(one[name] for one in found) for name in ("wraps", "unwraps"))
-        since = min(one["since"] for one in found)
-        served = f"{count(wraps, 'wrap')}, {count(unwraps, 'unwrap')}"
-        say(f"In the last hour: {served} (counted in {len(found)} of {len(regions)} regions since {since}).")
+    for line in told(radius):
+        click.echo(line)
 
 
 def _unknown(connection: Connection, tenant: str) -> str:
@@ -122,15 +184,15 @@ def _confirm(aim: str, *, known: bool) -> None:
     typed_again(aim, "revoke it everywhere")
 
 
-def _model(request: Any, response: KillResponse) -> dict[str, Any]:
+def _model(request: KillRequest, response: KillResponse | None) -> dict[str, Any]:
     return {
         "tenant": request.tenant,
         "link": request.link,
-        "correlation_id": response.correlation_id,
-        "already_killed": response.already_killed,
-        "regions": list(response.regions),
-        "links": response.links,
-        "services": response.services,
+        "correlation_id": response.correlation_id if response else "",
+        "already_killed": response.already_killed if response else False,
+        "regions": list(response.regions) if response else [],
+        "links": response.links if response else None,
+        "services": response.services if response else None,
     }
 
 

@@ -11,6 +11,7 @@ from console.cli.asking import checked_reason, typed_again
 from console.cli.failure import Exit, Failure
 from console.cli.options import Target, connection_options, output_option, timeout_option
 from console.cli.render import count, say, write
+from console.cli.session import tell_old
 
 if TYPE_CHECKING:
     from console.cli.connection import Connection
@@ -36,7 +37,7 @@ def restore(tenant: str, reason: str, dry_run: bool, output: str, target: Target
         asked = rows.restoration(answer.restoration)
     _print(asked, output)
     if asked["id"]:
-        say(f"Another person approves it until {asked['expires_at']}: orbital approve {asked['id']} --as NAME")
+        say(f"Another person approves it until {asked['expires_at']}: orbital approve {asked['id']}")
 
 
 @click.command()
@@ -61,6 +62,7 @@ def approve(id_: str, yes: bool, wait: bool, timeout: float, output: str, target
         say(f"{asked['asked_by']} asks: {asked['reason']}")
         if asked["state"] == "open":
             say(_radius(asked))
+            tell_old(connection.login)
         if not yes and sys.stdin.isatty():
             typed_again(asked["tenant"], "restore it")
         answer = connection.call(connection.restore.ApproveRestoration, ApproveRestorationRequest(id=id_))

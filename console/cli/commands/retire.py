@@ -12,6 +12,7 @@ from console.cli.asking import checked_reason, typed_again
 from console.cli.failure import Exit, Failure
 from console.cli.options import Target, connection_options, output_option, timeout_option
 from console.cli.render import count, say, write
+from console.cli.session import tell_old
 
 EDGE_POLICIES = "edge-policies"
 WORDS = ("tenants", "systems", "services")
@@ -52,6 +53,7 @@ def retire(
     with connect(target) as connection:
         response = connection.call(connection.registry.Retire, request)
         if not dry_run and response.changes:
+            tell_old(connection.login)
             if not yes and sys.stdin.isatty():
                 _confirm(response)
             request.validate_only = False

@@ -24,7 +24,7 @@ const age = (stamp) => {
   return seconds < 172800 ? `${Math.floor(seconds / 3600)}h` : `${Math.floor(seconds / 86400)}d`;
 };
 
-function take({ columns, counts, total }) {
+function take({ columns, counts, loud, total }) {
   const names = Object.keys(columns);
   columns.name.forEach((name, index) => {
     const region = Object.fromEntries(names.map((column) => [column, columns[column][index]]));
@@ -36,6 +36,10 @@ function take({ columns, counts, total }) {
     const place = document.querySelector(`[data-kind="${kind}"]`);
     place.textContent = count.toLocaleString("en");
     place.closest("li").toggleAttribute("data-none", count === 0);
+  }
+  for (const place of document.querySelectorAll("[data-loud]")) {
+    const count = loud[place.dataset.loud] ?? 0;
+    place.textContent = count ? `${count.toLocaleString("en")} need you` : "";
   }
   tableDue = true;
   still ||= waiting.size > PER_FRAME;

@@ -16,7 +16,7 @@ function refresh() {
   asking = true;
   // Not fetch: this parses a page without any text being taken for markup here.
   const page = new XMLHttpRequest();
-  page.open("GET", location.pathname);
+  page.open("GET", location.pathname + location.search);
   page.responseType = "document";
   page.onloadend = () => {
     asking = false;

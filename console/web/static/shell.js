@@ -1,11 +1,26 @@
 // What every page has: keys, and the end of a session.
 const search = document.getElementById("search");
 
+const keys = document.getElementById("keys");
+// Single keys get in the way of whoever speaks to the browser, so that they can be switched off.
+const OFF = "orbital-keys-off";
+
+function switched() {
+  try { return localStorage.getItem(OFF) === null; } catch { return true; }
+}
+
+keys.hidden = false;
+keys.setAttribute("aria-pressed", String(switched()));
+keys.addEventListener("click", () => {
+  if (switched()) localStorage.setItem(OFF, "1"); else localStorage.removeItem(OFF);
+  keys.setAttribute("aria-pressed", String(switched()));
+});
+
 const typing = (element) => element instanceof HTMLElement && element.matches("input, textarea, select, [contenteditable]");
 
 addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
-  if (event.key === "/") {
+  if (event.key === "/" && switched()) {
     event.preventDefault();
     search.focus();
     search.select();

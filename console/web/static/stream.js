@@ -1,6 +1,6 @@
 // One stream of events a page: closed while nobody looks, opened again with the whole state first.
 import { banner } from "./shell.js";
-const SILENCE = 15_000;
+const SILENCE = 15_000, AGAIN = 3_000;
 
 export function follow(url, handlers, onState = () => {}) {
   let source, heard, over = false;
@@ -25,8 +25,19 @@ export function follow(url, handlers, onState = () => {}) {
       onState(false);
     });
     source.onopen = () => banner("");
-    // Refused outright: the session is over, and only a page can begin a new one.
-    source.onerror = () => { if (source.readyState === EventSource.CLOSED && !over) { over = true; setTimeout(() => location.reload(), 2000); } };
+    // Otherwise the browser tries again by itself.
+    source.onerror = () => { if (source?.readyState === EventSource.CLOSED && !over) refused(); };
+  };
+  // Refused outright. If the session is over, only a page can begin a new one; else what is shown is kept, and asked again.
+  const refused = async () => {
+    close();
+    onState(false);
+    banner("The console does not answer. What you see may be outdated.");
+    const looking = new AbortController();
+    const answer = await fetch(url, { headers: { Accept: "text/event-stream" }, redirect: "manual", signal: looking.signal }).catch(() => null);
+    looking.abort();
+    if (answer?.status === 401) location.reload();
+    else setTimeout(() => { if (!source && !over && !document.hidden) open(); }, AGAIN);
   };
   const close = () => { source?.close(); source = undefined; };
 

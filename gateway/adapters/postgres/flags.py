@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
+from datetime import datetime
 
-from orbital.v1.flag_pb2 import Flag
+from orbital.v1.flag_pb2 import Flag, FlagChange, FlagChangeKind
 
 from gateway.adapters.postgres.pool import Pool, translated
 from gateway.adapters.postgres.queries import SQL
@@ -74,6 +75,19 @@ class PostgresFlags:
                     silent_flag(row["region"], row["heard_at"], row["period"], before, row["asked_at"])
                 ]
         return {name: sorted(flags, key=severity) for name, flags in found.items()}
+
+    async def changes(self, region: str, since: datetime | None, most: int) -> list[FlagChange]:
+        """See the port."""
+        async with translated():
+            rows = await self._pool.fetch(SQL["flag_changes"], region, since, most)
+        found = []
+        for row in rows:
+            kind = FlagChangeKind.Value(f"FLAG_CHANGE_KIND_{row['change'].upper()}")
+            change = FlagChange(region=region, component=row["component"], kind=kind, reason=row["reason"])
+            change.status = row["status"]
+            change.change_time.FromDatetime(row["recorded_at"])
+            found.append(change)
+        return found
 
     async def hold(self, regions: Sequence[str], holds: Sequence[Hold]) -> None:
         """See the port."""

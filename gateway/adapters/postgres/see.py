@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Sequence
+from datetime import datetime
 
 import asyncpg
 from orbital.v1 import registry_pb2 as registry
@@ -37,6 +38,15 @@ def read_token(token: str, parts: int) -> list[str]:
     if len(read) != parts:
         raise Invalid("page_token is not one of ours", field="page_token")
     return read
+
+
+def _moment(text: str) -> datetime | None:
+    if not text:
+        return None
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError as error:
+        raise Invalid("page_token is not one of ours", field="page_token") from error
 
 
 def _resource(row: asyncpg.Record) -> Resource:
@@ -218,9 +228,11 @@ class PostgresSight:
 
     async def jobs(self, request: registry.ListJobsRequest, size: int) -> registry.ListJobsResponse:
         """A page of changes, newest first."""
-        (token,) = read_token(request.page_token, 1)
-        rows = await self._fetch("jobs", token, request.action, size)
-        more = write_token(rows[-1]["correlation_id"]) if len(rows) == size else ""
+        moment, last = read_token(request.page_token, 2)
+        rows = await self._fetch("jobs", _moment(moment), last, request.action, size)
+        more = ""
+        if len(rows) == size:
+            more = write_token(rows[-1]["created_at"].isoformat(), rows[-1]["correlation_id"])
         answer = registry.ListJobsResponse(next_page_token=more)
         for row in rows:
             job = _job(row)

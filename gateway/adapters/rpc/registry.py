@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -121,6 +122,18 @@ class RegistryRpc(RegistryServiceServicer):
             if flag.status == HEALTH_STATUS_OUT_OF_SYNC:
                 flag.effects.extend(f"lane {hold.lane} is held: {hold.reason}" for hold in held.get(flag.region, ()))
         return registry.ListFlagsResponse(flags=sorted(found, key=severity)[:size])
+
+    async def ListFlagChanges(  # noqa: N802
+        self,
+        request: registry.ListFlagChangesRequest,
+        context: Context,  # noqa: ARG002
+    ) -> registry.ListFlagChangesResponse:
+        """See registry.proto."""
+        if not request.region:
+            raise Invalid("region is empty; whose flags are wanted?", field="region")
+        since = request.since.ToDatetime(UTC) if request.HasField("since") else None
+        size = page_size(request.page_size, MAX_PAGE)
+        return registry.ListFlagChangesResponse(changes=await self._flags.changes(request.region, since, size))
 
     async def ListEdges(  # noqa: N802
         self,

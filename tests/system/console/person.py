@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from stack import api
 
-SECONDS = 15_000
+SECONDS = 45_000
 # A login is used for as long as the grave calls of its person are let through.
 FRESH_SECONDS = 180
 

@@ -25,6 +25,7 @@ from tests.system.flags import Record
 from tests.system.world import World, eventually, retried
 
 REGIONS = 5_000
+SCRIPT = "<script>alert('told')</script>"
 AREAS = ("af", "ap", "au", "ca", "cn", "eu", "in", "jp", "me", "sa", "uk", "us")
 PAINT = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
 # How late each frame came, while everything else goes on.
@@ -51,7 +52,8 @@ def seeded(pages: Pages) -> None:
 
 def test_5000_regions_are_there_at_once_and_can_be_searched_filtered_and_walked(fleet: Pages, measured: Record):
     seeded(fleet)
-    page = next(fleet.opened("officer"))
+    opened = fleet.opened("officer")
+    page = next(opened)
     painted = []
     for _ in range(3):
         page.goto("/fleet")
@@ -64,12 +66,16 @@ def test_5000_regions_are_there_at_once_and_can_be_searched_filtered_and_walked(
     fleet.keep(page, "fleet-5000-light")
     live(page, measured)
     flip(fleet, page, measured)
+    hostile(fleet, page)
+    page.goto("/fleet")
+    expect(page.locator("#live")).to_contain_text("live ·")
     walk(page)
     narrow(page)
     page.emulate_media(color_scheme="dark")
     page.goto("/fleet")
     fleet.keep(page, "fleet-5000-dark")
-    page.close()
+    # Whoever opened it says what a script did, or what was stopped.
+    assert next(opened, None) is None
 
 
 def live(page: Page, measured: Record) -> None:
@@ -82,14 +88,14 @@ def live(page: Page, measured: Record) -> None:
     measured("slowest frame", page.evaluate("window.slowest") / 1000)
 
 
-def signalled(pages: Pages, flags: list[Flag]) -> float:
-    """Every region's checker has said this; returns when it was durable."""
+def signalled(pages: Pages, flags: list[Flag], *names: str) -> float:
+    """The checker of every region, or of these, has said this; returns when it was durable."""
 
     async def store() -> float:
         state, secret = World(pages.place).state, pages.place / "secrets" / "postgres-orbital"
         async with open_pool(PostgresSettings(host=f"{state.run}-pg", password_file=secret)) as pool:
-            names = [one.name.rpartition("/")[2] for one in regions()]
-            await PostgresFlags(pool).store([Signal(name, flags, time.time(), {}, 60.0) for name in names])
+            told = names or [one.name.rpartition("/")[2] for one in regions()]
+            await PostgresFlags(pool).store([Signal(name, flags, time.time(), {SCRIPT: SCRIPT}, 60.0) for name in told])
         return time.monotonic()
 
     # Playwright keeps an event loop in this thread.
@@ -113,6 +119,26 @@ def flip(pages: Pages, page: Page, measured: Record) -> None:
     measured("slowest frame of 5,000 flips", max(frames))
     assert median(late) < 2
     pages.keep(page, "fleet-5000-flipped")
+
+
+def hostile(pages: Pages, page: Page) -> None:
+    """Whatever a region says is text, put there by the server or by a script."""
+    flag = Flag(component=SCRIPT, status=HEALTH_STATUS_OUT_OF_SYNC, reason=SCRIPT, message=SCRIPT)
+    flag.evidence.add(name=SCRIPT, value=SCRIPT)
+    flag.consequences.append(SCRIPT)
+    flag.correlation_id = SCRIPT
+    page.goto("/fleet?q=af0000")
+    expect(page.locator("#live")).to_contain_text("live ·")
+    signalled(pages, [flag], "af0000")
+    expect(page.locator("#troubled tbody td").nth(1)).to_have_text(SCRIPT)
+    page.locator("#grid a.cell").first.hover()
+    expect(page.locator("#focused")).to_contain_text(SCRIPT)
+    page.goto("/regions/af0000")
+    expect(page.locator("article.flag p")).to_have_text(SCRIPT)
+    expect(page.locator("article.flag tbody td").first).to_have_text(SCRIPT)
+    expect(page.locator("table.parts tbody th").first).to_have_text(SCRIPT)
+    page.goto("/audit")
+    expect(page.locator("td.what", has_text=SCRIPT).first).to_be_visible()
 
 
 def walk(page: Page) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from uuid import uuid4
 
@@ -248,6 +249,61 @@ def test_script_in_any_text_is_text(world: World):
     typed = officer.submit("/changes/new", {"form": officer.field("/changes/new"), "text": f"</textarea>{SCRIPT}"})
     assert SCRIPT not in typed.text
     assert "&lt;script&gt;" in typed.text
+
+
+FIELDS = {
+    "display name": {"kind": "Tenant", "spec": {"displayName": SCRIPT}},
+    "tenant": {"kind": "Tenant", "metadata": {"name": SCRIPT}},
+    "label": {"kind": "Tenant", "metadata": {"labels": {"note": SCRIPT}}},
+    "label's name": {"kind": "Tenant", "metadata": {"labels": {SCRIPT: "x"}}},
+    "placement": {"kind": "Tenant", "spec": {"placement": {"regions": [SCRIPT]}}},
+    "placement's label": {"kind": "Tenant", "spec": {"placement": {"matchLabels": {"area": SCRIPT}}}},
+    "lease": {"kind": "Tenant", "spec": {"lease": SCRIPT}},
+    "system": {"kind": "System", "metadata": {"name": SCRIPT}},
+    "service": {"kind": "Service", "metadata": {"name": SCRIPT}},
+    "link": {"kind": "Link", "metadata": {"name": SCRIPT}, "spec": {"provider": "hsm", "key": "k"}},
+    "provider": {"kind": "Link", "spec": {"provider": SCRIPT, "key": "k"}},
+    "key": {"kind": "Link", "spec": {"provider": "hsm", "key": SCRIPT}},
+    "area": {"kind": "Region", "spec": {"area": SCRIPT}},
+    "endpoint": {"kind": "Region", "spec": {"area": "eu", "cryptoEndpoint": SCRIPT}},
+    "transport": {"kind": "Region", "spec": {"area": "eu", "transport": SCRIPT}},
+    "kind": {"kind": SCRIPT},
+    "field": {"kind": "Tenant", "spec": {SCRIPT: "x"}},
+}
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_script_in_any_field_of_a_declaration_is_refused_or_text(sessions: dict[str, Session], field: str):
+    document = FIELDS[field]
+    scoped = {"tenant": "spared", "system": "s0"} if document["kind"] in {"System", "Service", "Link"} else {}
+    document = {
+        "apiVersion": "orbital/v1",
+        "kind": document["kind"],
+        "metadata": {"name": "script-field", **scoped} | document.get("metadata", {}),
+        "spec": document.get("spec", {}),
+    }
+    operator = sessions["operator"]
+    told = operator.submit("/changes/new", {"form": operator.field("/changes/new"), "text": json.dumps(document)})
+    assert told.status_code in (200, 400)
+    assert SCRIPT not in told.text
+    assert "&lt;script&gt;" in told.text
+
+
+def test_script_in_reasons_and_in_what_policy_says_is_text(world: World, sessions: dict[str, Session]):
+    operator, tenant = sessions["operator"], f"declined-{time.time_ns() % 10**9}"
+    world.declare([Resource(name=f"tenants/{tenant}", tenant=TenantSpec())])
+    with world.registry() as stub:
+        stub.Kill(registry.KillRequest(tenant=tenant, reason=SCRIPT), timeout=15)
+    asking = f"/restorations/tenants/{tenant}"
+    there = operator.submit(asking, {"form": operator.field(asking), "reason": SCRIPT}).headers["Location"]
+    declined = operator.submit(there, {"form": operator.field(there), "do": "decline", "reason": SCRIPT})
+    assert declined.status_code == 303
+    named = (("x-orbital-correlation-id", SCRIPT),)
+    with world.registry("auditor") as stub:
+        refused(lambda: stub.Declare(registry.DeclareRequest(), metadata=named, timeout=10))
+    eventually(lambda: "&lt;script&gt;" in operator.at("/policy").text or None, 40, "the denial is listed")
+    for path in (there, "/restorations", "/policy", "/kill", "/changes", "/audit", f"/tenants/{tenant}"):
+        assert SCRIPT not in operator.at(path).text, path
 
 
 @pytest.mark.parametrize("token", ["", "Bearer a.b.c", "region"])

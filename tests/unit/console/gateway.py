@@ -47,6 +47,7 @@ class FakeGateway(
         self.jobs: list[api.Job] = []
         self.placements: list[api.Placement] = []
         self.killed = False
+        self.reached = ["eu10", "us20"]
 
     def _ask(self, request: Any, context: Any) -> None:
         self.asked.append(request)
@@ -133,8 +134,27 @@ class FakeGateway(
     def Kill(self, request: Any, context: Any) -> Any:  # noqa: N802
         self._ask(request, context)
         return api.KillResponse(
-            correlation_id="" if request.validate_only else ID, links=2, services=6, regions=["eu10", "us20"]
+            correlation_id="" if request.validate_only else ID, links=2, services=6, regions=self.reached
         )
+
+    def ListEdges(self, request: Any, context: Any) -> Any:  # noqa: N802
+        return api.ListEdgesResponse(edges=[edge_pb2.Edge(region=name, name="e") for name in ("eu10", "us21")])
+
+    def ListJobs(self, request: Any, context: Any) -> Any:  # noqa: N802
+        self._ask(request, context)
+        return api.ListJobsResponse(jobs=self.jobs)
+
+    def ListFlagChanges(self, request: Any, context: Any) -> Any:  # noqa: N802
+        self._ask(request, context)
+        raised = flag_pb2.FlagChange(
+            region=request.region,
+            component="hsm",
+            kind=flag_pb2.FLAG_CHANGE_KIND_RAISED,
+            status=flag_pb2.HEALTH_STATUS_DEGRADED,
+            reason="HSM_SLOW",
+            change_time=NOW,
+        )
+        return api.ListFlagChangesResponse(changes=[raised])
 
     def ListUses(self, request: Any, context: Any) -> Any:  # noqa: N802
         uses = [edge_pb2.Use(region=name, wraps=1_200, unwraps=1, since=NOW) for name in ("eu10", "us21")]

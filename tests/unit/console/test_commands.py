@@ -11,6 +11,7 @@ import yaml
 from orbital.v1 import registry_pb2 as api
 from orbital.v1.resource_pb2 import LinkSpec
 
+from console.cli.nouns import NOUNS
 from runtime import errors
 from tests.unit.console.conftest import Orbital
 from tests.unit.console.gateway import ID, NOW, FakeGateway
@@ -239,19 +240,43 @@ def test_kill_shows_the_blast_radius_then_kills(gateway: FakeGateway, orbital: O
     ended = orbital("kill", "acme", "--reason", "leak", "-o", "json")
     assert ended.status == 0
     assert ended.err.splitlines() == [
-        "Blast radius of acme: 2 regions (eu10, us20), 2 links, 6 services.",
+        "Blast radius of acme: 2 regions, 2 links, 6 services, 1 edge. Regions: eu10, us20.",
         "In the last hour: 1,200 wraps, 1 unwrap (counted in 1 of 2 regions since 2026-11-18T11:06:40.123Z).",
     ]
     assert json.loads(ended.out)["correlation_id"] == ID
-    assert [one.validate_only for one in gateway.asked] == [True, False]
-    assert gateway.asked[1].request_id
+    assert [one.validate_only for one in kills(gateway)] == [True, False]
+    assert kills(gateway)[1].request_id
+
+
+def kills(gateway: FakeGateway) -> list[api.KillRequest]:
+    return [one for one in gateway.asked if isinstance(one, api.KillRequest)]
+
+
+def test_what_would_go_dark_is_told_without_killing(gateway: FakeGateway, orbital: Orbital) -> None:
+    gateway.reached = ["eu10", "us21"]
+    ended = orbital("kill", "acme", "--reason", "leak", "--dry-run", "-o", "json")
+    answer = json.loads(ended.out)
+    assert (ended.status, ended.err, answer["correlation_id"], answer["edges"]) == (0, "", "", 2)
+    assert [one["region"] for one in answer["unreachable"]] == ["us21"]
+    assert [(one["region"], one["wraps"]) for one in answer["uses"]] == [("eu10", 1_200), ("us21", 1_200)]
+    told = orbital("kill", "acme", "--reason", "leak", "--dry-run").out
+    assert "Out of reach now, dark when it is back or when its lease ends: us21 (heard " in told
+    assert [one.validate_only for one in kills(gateway)] == [True, True]
+
+
+def test_a_kill_goes_on_where_nothing_can_be_counted(gateway: FakeGateway, orbital: Orbital) -> None:
+    gateway.error, gateway.errors_left = errors.Unavailable("The database is away"), 3
+    ended = orbital("kill", "acme", "--reason", "leak")
+    assert ended.status == 0
+    assert ended.err == "The blast radius cannot be counted: The database is away\n"
+    assert not kills(gateway)[-1].validate_only
 
 
 def test_one_link_is_killed_by_its_name(gateway: FakeGateway, orbital: Orbital) -> None:
     ended = orbital("kill", "acme", "--link", "core", "--reason", "leak")
-    assert ended.err.splitlines() == ["Blast radius of acme/core: 2 regions (eu10, us20), 2 links, 6 services."]
+    assert ended.err.splitlines()[0].startswith("Blast radius of acme/core: 2 regions, 2 links, 6 services, 1 edge.")
     assert ended.out.splitlines() == ["Revoking acme/core in 2 regions.", f"Correlation ID: {ID}"]
-    assert [(one.tenant, one.link) for one in gateway.asked] == [("acme", "core")] * 2
+    assert [(one.tenant, one.link) for one in kills(gateway)] == [("acme", "core")] * 2
 
 
 def test_kill_wants_a_reason(gateway: FakeGateway, orbital: Orbital) -> None:
@@ -266,7 +291,7 @@ def test_kill_on_a_terminal_asks_for_the_name(
 ) -> None:
     monkeypatch.setattr("io.TextIOWrapper", _terminal())
     assert orbital("kill", "acme", "--reason", "leak", stdin=typed).status == status
-    assert len(gateway.asked) == calls
+    assert len(kills(gateway)) == calls
 
 
 def _terminal() -> type:
@@ -318,6 +343,35 @@ def test_describe_shows_placements(gateway: FakeGateway, orbital: Orbital) -> No
     assert "HSM_UNREACHABLE" in orbital("describe", "tenant", "acme").out
     gateway.jobs = [DONE]
     assert json.loads(orbital("describe", "job", ID, "-o", "json").out)["converged"] == 12
+
+
+def test_a_region_is_described_with_its_flags_and_their_evidence(gateway: FakeGateway, orbital: Orbital) -> None:
+    told = orbital("describe", "region", "eu10").out
+    assert "OPENBAO_SEALED" in told
+    assert "  openbao: sealed = true  at " in told
+    assert "edges:" in told
+
+
+def test_what_became_of_flags_is_asked_of_one_region(gateway: FakeGateway, orbital: Orbital) -> None:
+    assert "HSM_SLOW" in orbital("get", "flagchanges", "--region", "eu10").out
+    ended = orbital("get", "flagchanges")
+    assert (ended.status, ended.err) == (2, "Whose? Say --region REGION.\n")
+
+
+def test_changes_are_listed(gateway: FakeGateway, orbital: Orbital) -> None:
+    gateway.jobs = [DONE]
+    assert orbital("get", "changes", "-o", "name").out == f"{ID}\n"
+
+
+def test_nothing_of_somebody_unknown_is_no_empty_list(gateway: FakeGateway, orbital: Orbital) -> None:
+    ended = orbital("get", "placements", "--region", "eu11")
+    assert (ended.status, ended.err) == (3, 'No region "eu11". Close: eu10. List: orbital get regions\n')
+    assert orbital("get", "placements", "--region", "eu10").status == 0
+
+
+def test_help_names_every_noun(orbital: Orbital) -> None:
+    told = " ".join(orbital("get", "--help").out.split())
+    assert [noun.name for noun in NOUNS if noun.name not in told] == []
 
 
 def test_link_spec_is_what_the_contract_says() -> None:

@@ -38,6 +38,13 @@ LEFT JOIN flag AS f ON f.region = c.region
 WHERE r.kind = 1 AND ($1 = '' OR r.name = 'regions/' || $1)
 ORDER BY r.name, f.component;
 
+-- name: flag_changes
+SELECT body::jsonb ->> 'component' AS component, body::jsonb ->> 'change' AS change,
+       (body::jsonb ->> 'status')::int AS status, body::jsonb ->> 'reason' AS reason, recorded_at
+FROM audit
+WHERE kind = 'flag' AND body::jsonb ->> 'region' = $1 AND ($2::timestamptz IS NULL OR recorded_at >= $2)
+ORDER BY id DESC LIMIT $3;
+
 -- name: checker_versions
 SELECT region, versions FROM checker;
 

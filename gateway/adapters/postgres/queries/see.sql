@@ -73,15 +73,16 @@ SELECT correlation_id, actor, action, detail, decision_id, process, total, creat
 FROM job WHERE correlation_id = $1;
 
 -- name: jobs
--- Correlation IDs sort by time.
+-- Whoever calls may bring a correlation ID, which then says nothing of time.
 SELECT j.correlation_id, j.actor, j.action, j.detail, j.total, j.created_at, j.converged_at,
        CASE WHEN j.converged_at IS NULL THEN (
            SELECT count(*) FROM placement AS p
            WHERE p.correlation_id = j.correlation_id AND p.desired_generation > p.observed_generation
        ) ELSE 0 END AS behind
 FROM job AS j
-WHERE ($1 = '' OR j.correlation_id < $1) AND ($2 = '' OR split_part(j.action, ' ', 1) = $2)
-ORDER BY j.correlation_id DESC LIMIT $3;
+WHERE ($1::timestamptz IS NULL OR (j.created_at, j.correlation_id) < ($1, $2))
+    AND ($3 = '' OR split_part(j.action, ' ', 1) = $3)
+ORDER BY j.created_at DESC, j.correlation_id DESC LIMIT $4;
 
 -- name: job_regions
 SELECT p.region, count(*) AS behind, max(p.reason) AS reason, max(c.contacted_at) AS contacted_at,

@@ -2,6 +2,7 @@
 
 import pytest
 
+from console.cli import rows
 from console.web import status
 
 
@@ -10,7 +11,9 @@ def region(name="eu10", **changes):
         "name": name, "area": "eu", "labels": {"tier": "production"}, "status": "healthy", "status_reason": "",
         "drifting": 0, "stalled": 0, "held_lanes": [], "behind_since": None,
     }  # fmt: skip
-    return status.told(row | changes)
+    row |= changes
+    row["convergence"] = rows.convergence(row["drifting"], row["stalled"], row["held_lanes"])
+    return status.told(row)
 
 
 @pytest.mark.parametrize(
