@@ -134,6 +134,7 @@ class Rotation:
     def _tls_ports(self) -> dict[str, int]:
         names = [
             "gateway-jwt",
+            "gateway-people",
             "console",
             "openbao-global",
             "openbao-customer",
