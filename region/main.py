@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 
 from orbital.v1 import crypto_pb2, crypto_pb2_grpc, inspect_pb2, inspect_pb2_grpc, verify_pb2, verify_pb2_grpc
@@ -17,6 +18,8 @@ from region.adapters.edge.server import EdgeServer, serve_edges
 from region.adapters.edge.store import open_edge_store
 from region.adapters.hsm.process import HsmProcess, open_hsm
 from region.adapters.identity.enroller import GrpcEnroller
+from region.adapters.identity.oauth import ClientCredentials
+from region.adapters.identity.token_file import write_token
 from region.adapters.identity.wallet import FileWallet
 from region.adapters.journal.other import OtherJournal
 from region.adapters.journal.sqlite import SqliteJournal, open_journal
@@ -24,8 +27,8 @@ from region.adapters.l1.providers import open_providers
 from region.adapters.mqtt.inbound import MqttInbound
 from region.adapters.opa.policy import open_policy
 from region.adapters.openbao.audit import AuditFile
-from region.adapters.openbao.ias import TokenKeeper
 from region.adapters.openbao.store import KvStore
+from region.adapters.openbao.tokens import BaoTokens
 from region.adapters.openbao.transit import BaoTransit
 from region.adapters.rpc.crypto import CryptoRpc
 from region.adapters.rpc.inspect import InspectRpc
@@ -33,6 +36,7 @@ from region.adapters.rpc.verify import VerifyRpc
 from region.adapters.stream.gateway import GrpcGateway
 from region.domain.edge import Limits
 from region.domain.usage import Usage
+from region.flow.bearer import keep_bearer
 from region.flow.certify import certify
 from region.flow.edge import Distribution, Fleet, Observation, Shelf, recall_kills
 from region.flow.enrol import enrol
@@ -48,17 +52,25 @@ from region.flow.prune import prune
 from region.flow.receipts import Receipts
 from region.flow.report import Linger
 from region.flow.serve import Serve
-from region.flow.signals import Contact, LaneSignals
+from region.flow.signals import Contact, LaneSignals, Signal
 from region.flow.supervise import keep
 from region.flow.transport import Choice, Inflow, News, load_choice
 from region.flow.verify import Verify
 from region.handlers.parts import Parts
 from region.handlers.table import HANDLERS
 from region.ports import world as worlds
+from region.ports.identity import Tokens
 from region.ports.inbound import Inbound
 from region.ports.inspecting import Provider
 from region.ports.policy import Policy
-from region.settings import EdgeServeSettings, HsmSettings, IasSettings, OpenBaoSettings, RegionSettings
+from region.settings import (
+    EdgeServeSettings,
+    HsmSettings,
+    IasSettings,
+    OpenBaoSettings,
+    RegionSettings,
+    TokensOpenBaoSettings,
+)
 from runtime.lifecycle import run
 from runtime.logs import setup_logs
 from runtime.openbao import Login, open_openbao
@@ -75,7 +87,7 @@ IMMEDIATE = 0
 RECEIPT_KEY = "receipts"
 
 
-def _login(settings: OpenBaoSettings | IasSettings) -> Login:
+def _login(settings: OpenBaoSettings | TokensOpenBaoSettings) -> Login:
     return Login(settings.address, settings.ca_file, settings.role_id_file, settings.secret_id_file)
 
 
@@ -159,15 +171,24 @@ async def main() -> None:
 
 def _start_identity(group: asyncio.TaskGroup, settings: RegionSettings, world: worlds.World) -> None:
     """Keep the region's token fresh, and take the identity that a one-time token gives, where this process does."""
-    fresh, ias, enrolment = asyncio.Event(), settings.ias, settings.enrolment
+    fresh, ias, enrolment = Signal(), settings.ias, settings.enrolment
     if ias:
-        keeper = TokenKeeper(_login(ias), ias.role, ias.token_file, world, fresh)
-        group.create_task(keep("bearer", keeper.run, world))
+        tokens, put = _tokens(ias), partial(write_token, ias.token_file)
+        group.create_task(keep("bearer", lambda: keep_bearer(tokens, put, world, fresh), world))
     if enrolment:
         enroller = GrpcEnroller(enrolment.gateway, enrolment.ca_file, settings.region)
-        secret = ias.secret_id_file if ias else None
+        # Another issuer's credentials are not the gateway's to give.
+        secret = ias.openbao.secret_id_file if ias and ias.openbao else None
         wallet = FileWallet(enrolment.token_file, enrolment.identity, enrolment.ca_file, secret)
-        group.create_task(keep("identity", lambda: enrol_with_token(enroller, wallet, world, fresh.set), world))
+        group.create_task(keep("identity", lambda: enrol_with_token(enroller, wallet, world, fresh.give), world))
+
+
+def _tokens(settings: IasSettings) -> Tokens:
+    if settings.openbao is not None:
+        return BaoTokens(_login(settings.openbao), settings.openbao.role)
+    oauth = settings.oauth
+    assert oauth is not None
+    return ClientCredentials(oauth.address, oauth.ca_file, oauth.client_id, oauth.client_secret_file, oauth.parameters)
 
 
 def _inbounds(settings: RegionSettings) -> dict[Transport.ValueType, Inbound]:

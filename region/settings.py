@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from region.ports.vault import LONGEST_CACHED
 from runtime.settings import Section, Settings
@@ -43,15 +44,40 @@ class HsmSettings(Section):
     )
 
 
-class IasSettings(Section):
-    """The issuer of the bearer token by which a JWT region reaches the gateway."""
+class TokensOpenBaoSettings(Section):
+    """An OpenBao whose identity engine issues the token."""
 
     address: str = Field(description="https://host:port of the issuer")
     ca_file: Path = Field(description="Authority of its certificate, PEM")
     role_id_file: Path = Field(description="File with the AppRole's role ID")
     secret_id_file: Path = Field(description="File with the AppRole's secret ID")
     role: str = Field(description="Name of the OIDC role whose tokens the gateway accepts")
+
+
+class TokensOauthSettings(Section):
+    """Any issuer of OAuth 2.0 that gives a JWT for client credentials."""
+
+    address: str = Field(pattern="^https://", description="https address of its token endpoint")
+    ca_file: Path | None = Field(None, description="Authority of its certificate, PEM; none: whom the machine trusts")
+    client_id: str = Field(description="What the issuer calls the region")
+    client_secret_file: Path = Field(description="File with the region's secret there")
+    parameters: dict[str, str] = Field(
+        default_factory=dict, description="What it wants beside, such as `scope` or `resource`; a JSON object"
+    )
+
+
+class IasSettings(Section):
+    """The issuer of the bearer token by which a JWT region reaches the gateway: exactly one of the two."""
+
     token_file: Path = Field(description="The SDS file that Envoy reads the token from")
+    openbao: TokensOpenBaoSettings | None = None
+    oauth: TokensOauthSettings | None = None
+
+    @model_validator(mode="after")
+    def _has_one_issuer(self) -> Self:
+        if (self.openbao is None) == (self.oauth is None):
+            raise ValueError("exactly one of openbao and oauth is the issuer")
+        return self
 
 
 class EnrolmentSettings(Section):

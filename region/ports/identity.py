@@ -1,4 +1,4 @@
-"""How a region gets its identity with a token."""
+"""How a region gets its identity, and the tokens that it shows."""
 
 from __future__ import annotations
 
@@ -28,3 +28,10 @@ class Wallet(Protocol):
 
     def forget(self) -> None:
         """The token is of no use any more."""
+
+
+class Tokens(Protocol):
+    """The issuer of the tokens by which the gateway knows a region."""
+
+    async def fetch(self) -> tuple[str, float]:
+        """A new JWT and the seconds it lives; raises Unavailable when none is given, Invalid when it is none."""

@@ -268,10 +268,10 @@ class RegionWorker(Server):
         """Where the region gets its tokens: through its path, so that a cut cuts this too."""
         site, region = self.site, self._region.name
         return {
-            "IAS__ADDRESS": f"https://{site.address(f'paths-{region}-ias')}",
-            "IAS__CA_FILE": site.authority(),
-            "IAS__ROLE_ID_FILE": site.secret(f"ias-{region}-role-id"),
-            "IAS__SECRET_ID_FILE": site.secret(f"ias-{region}-secret-id"),
-            "IAS__ROLE": TOKEN_ROLE,
+            "IAS__OPENBAO__ADDRESS": f"https://{site.address(f'paths-{region}-ias')}",
+            "IAS__OPENBAO__CA_FILE": site.authority(),
+            "IAS__OPENBAO__ROLE_ID_FILE": site.secret(f"ias-{region}-role-id"),
+            "IAS__OPENBAO__SECRET_ID_FILE": site.secret(f"ias-{region}-secret-id"),
+            "IAS__OPENBAO__ROLE": TOKEN_ROLE,
             "IAS__TOKEN_FILE": site.layout.identity(region) / "token.yaml",
         }

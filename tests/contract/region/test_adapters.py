@@ -14,9 +14,12 @@ import orjson
 import pytest
 import yaml
 
-from region.adapters.openbao.ias import TokenKeeper, write_secret
+from region.adapters.identity.token_file import write_token
 from region.adapters.openbao.store import KvStore
+from region.adapters.openbao.tokens import BaoTokens
 from region.adapters.openbao.transit import BaoTransit
+from region.flow.bearer import keep_bearer
+from region.flow.signals import Signal
 from region.ports.vault import Stored
 from region.ports.world import real
 from runtime.errors import Conflict, NotFound, Stalled, Unavailable
@@ -147,7 +150,7 @@ async def test_a_revoked_token_is_replaced(openbao: OpenBao, real_parts: RealPar
 
 
 def test_the_token_file_is_what_the_sidecar_reads(tmp_path: Path) -> None:
-    write_secret(tmp_path / "token.yaml", "a.b.c")
+    write_token(tmp_path / "token.yaml", "a.b.c")
     expected = render(ROOT / "envoy/identity/token.yaml", {"TOKEN": "a.b.c"})
     assert yaml.safe_load((tmp_path / "token.yaml").read_text()) == expected
     assert (tmp_path / "token.yaml").stat().st_mode & 0o777 == 0o600
@@ -174,7 +177,8 @@ async def test_the_bearer_token_comes_from_the_issuer_and_outlives_it(real_parts
     client.secrets.identity.create_or_update_entity(name="us20")
     target = tmp_path / "token.yaml"
     login = replace(real_parts.login, role_id_file=role, secret_id_file=secret)
-    running = asyncio.ensure_future(TokenKeeper(login, "gateway", target, real(), asyncio.Event()).run())
+    tokens, put = BaoTokens(login, "gateway"), partial(write_token, target)
+    running = asyncio.ensure_future(keep_bearer(tokens, put, real(), Signal()))
     await until(target.exists, "the token")
     running.cancel()
     token = orjson.loads(target.read_text())["resources"][0]["generic_secret"]["secret"]["inline_string"]
@@ -190,7 +194,7 @@ async def test_the_bearer_token_comes_from_the_issuer_and_outlives_it(real_parts
         return 0.0
 
     world = replace(real(), random=counted)
-    running = asyncio.ensure_future(TokenKeeper(login, "gateway", target, world, asyncio.Event()).run())
+    running = asyncio.ensure_future(keep_bearer(tokens, put, world, Signal()))
     for what in ("its first token", "the next, before that one ends"):
         before = target.read_text()
         await until(partial(_is_another, target, before), what)
