@@ -1,4 +1,4 @@
-"""What is not verified to be gone is not reported: by a revocation, a kill, a purge, an emergency rotation."""
+"""What is not verified is not reported: by a revocation, a kill, a purge, an emergency rotation, a Link."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import cast
 import pytest
 from orbital.v1 import task_pb2 as pb
 
-from region.handlers.parts import Parts
-from region.handlers.turn import NOT_DESTROYED
+from region.domain.names import Kind, Name
+from region.handlers.parts import Parts, read_system, write
+from region.handlers.turn import NOT_DESTROYED, destroy
 from region.ports.vault import TransitKey
-from tests.unit.region.fakes import FakeTransit, fake_parts
+from tests.unit.region.fakes import FakeHsm, FakeTransit, fake_parts, restarted
 from tests.unit.region.make import Estate, work, work_all
 
 ESTATE = Estate()
@@ -86,3 +87,19 @@ async def test_an_emergency_rotation_is_reported_only_once_old_versions_are_refu
     found.deaf = False
     assert (await work(parts, ESTATE.emergency(2, 2))).outcome == pb.OUTCOME_DONE
     assert found.least == {"acme.core": 2}
+
+
+async def test_what_another_process_took_away_is_not_reported_from_memory() -> None:
+    parts = fake_parts()
+    await work_all(parts, *ESTATE.foundation(), ESTATE.link())
+    system = Name(Kind.SYSTEM, "acme", "core")
+    other = restarted(parts)
+    record, revision = await read_system(other, system)
+    assert record is not None
+    # As when the owner of the L1 refuses it: no fence is raised.
+    now = parts.world.now()
+    await write(other, system, record.refused(now, now), revision)
+    assert await destroy(other, system)
+    cast("FakeHsm", parts.hsm).refused.add("l1-acme")
+    assert (await work(parts, ESTATE.link())).outcome != pb.OUTCOME_DONE
+    assert cast("FakeTransit", parts.transit).keys == {}
