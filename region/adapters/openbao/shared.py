@@ -16,38 +16,52 @@ class Shared(Generic[T]):
     """
 
     def __init__(self) -> None:
-        self._turns: dict[Hashable, asyncio.Lock] = {}
-        self._next: dict[Hashable, asyncio.Future[T]] = {}
+        self._turns: dict[Hashable, _Turn[T]] = {}
 
     async def ask(self, question: Hashable, work: Callable[[], Awaitable[T]]) -> T:
         """What `work` gives, or raises, for one of those who ask this question."""
-        answer = self._next.get(question)
-        if answer is None:
-            answer = self._next[question] = asyncio.get_running_loop().create_future()
-        turn = self._turns.setdefault(question, asyncio.Lock())
+        turn = self._turns.setdefault(question, _Turn())
+        turn.callers += 1
         try:
-            async with turn:
-                if self._next.get(question) is answer:
-                    del self._next[question]
-                    return await self._answered(answer, work)
+            return await turn.share(work)
         finally:
-            if not turn.locked() and question not in self._next:
-                self._turns.pop(question, None)
-        if answer.cancelled():
-            # Whoever asked for all of us gave up; that is no reason for us to.
-            return await self.ask(question, work)
-        return answer.result()
+            turn.callers -= 1
+            if not turn.callers:
+                del self._turns[question]
 
-    async def _answered(self, answer: asyncio.Future[T], work: Callable[[], Awaitable[T]]) -> T:
-        try:
-            found = await work()
-        except Exception as error:
-            answer.set_exception(error)
-            # Nobody else may have asked.
-            answer.exception()
-            raise
-        except BaseException:
-            answer.cancel()
-            raise
-        answer.set_result(found)
-        return found
+
+class _Turn(Generic[T]):
+    """One question: who asks it, one after the other, and the answer that those who came since will have in common."""
+
+    def __init__(self) -> None:
+        self.callers = 0
+        self._asking = asyncio.Lock()
+        self._next: asyncio.Future[T] | None = None
+
+    async def share(self, work: Callable[[], Awaitable[T]]) -> T:
+        while True:
+            answer = self._next
+            if answer is None:
+                answer = self._next = asyncio.get_running_loop().create_future()
+            async with self._asking:
+                if self._next is answer:
+                    self._next = None
+                    return await _answered(answer, work)
+            if not answer.cancelled():
+                return answer.result()
+            # Whoever asked for all of us gave up; that is no reason for us to.
+
+
+async def _answered(answer: asyncio.Future[T], work: Callable[[], Awaitable[T]]) -> T:
+    try:
+        found = await work()
+    except Exception as error:
+        answer.set_exception(error)
+        # Nobody else may have asked.
+        answer.exception()
+        raise
+    except BaseException:
+        answer.cancel()
+        raise
+    answer.set_result(found)
+    return found
