@@ -26,9 +26,10 @@ async def audit(request: web.Request) -> web.Response:
     """The end of the trail, and what it takes to check all of it."""
     console, person = request.app[CONSOLE], request[WHO]
     call, api = console.gateway.call, console.gateway.audit.ListAudit
-    head = AuditHead.FromString((await call(person, api, ListAuditRequest(page_size=1))).newest.head)
+    known = await call(person, api, ListAuditRequest(page_size=1))
+    head = AuditHead.FromString(known.newest.head)
     before = request.query.get("before", "")
-    end = int(before) if before.isdecimal() and len(before) < 19 else head.sequence + LISTED // 2
+    end = int(before) if before.isdecimal() and len(before) < 19 else known.end
     answer = await call(person, api, ListAuditRequest(after=max(0, end - LISTED), page_size=LISTED))
     records = [_told(one) for one in reversed(answer.records)]
     return console.templates.page(

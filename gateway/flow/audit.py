@@ -39,7 +39,8 @@ class Audit:
         records = await self._store.page(after, most)
         last = records[-1].sequence if records else after
         heads = await self._store.heads(after, last)
-        return ListAuditResponse(records=records, heads=heads, newest=await self._store.newest_head())
+        newest, end = await self._store.newest_head(), await self._store.end()
+        return ListAuditResponse(records=records, heads=heads, newest=newest, end=end.sequence)
 
     async def run(self, backoff: Callable[[], Backoff]) -> None:
         """Seal, sign and hand on, until cancelled."""

@@ -88,7 +88,7 @@ def test_what_fails_its_tests_or_is_not_ours_is_refused(world: World, policies: 
     done = world.orbital("policy", "push", str(policies))
     assert done.returncode != 0
     assert b"tests fail" in done.stderr
-    stranger = build_bundle(binary("opa"), ROOT / "policies", tmp_path / "keys", tmp_path / "x.tar.gz", {})
+    stranger = build_bundle(binary("opa"), ROOT / "policies", tmp_path / "keys", tmp_path / "x.tar.gz", {}, {})
     done = world.orbital("policy", "push", str(stranger.path))
     assert done.returncode != 0
     assert b"not signed by our key" in done.stderr

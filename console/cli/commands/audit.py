@@ -39,32 +39,21 @@ def listing(after: int | None, limit: int, output: str, target: Target) -> None:
     """Show records of the trail as they are, unchecked; `audit verify` checks them."""
     import json
 
-    from orbital.v1.audit_pb2 import AuditHead, ListAuditRequest
+    from orbital.v1.audit_pb2 import ListAuditRequest
 
     from console.cli.connection import connect
 
     with connect(target) as connection:
         call, api = connection.call, connection.audit.ListAudit
         if after is None:
-            head = AuditHead.FromString(call(api, ListAuditRequest(page_size=1)).newest.head).sequence
-            # The newest ones are not signed yet, and there may be many.
-            records = list(_after(connection, max(0, head - limit)))[-limit:]
-        else:
-            records = list(call(api, ListAuditRequest(after=after, page_size=limit)).records)
+            after = max(0, call(api, ListAuditRequest(page_size=1)).end - limit)
+        records = call(api, ListAuditRequest(after=after, page_size=limit)).records
     found = [
         {"sequence": one.sequence, "time": iso(one.record_time), "kind": one.kind, "hash": one.hash.hex(),
          "body": json.loads(one.body)}
         for one in records
     ]  # fmt: skip
     show(found, RECORDS, output, tuple(found[0]) if found else (), "sequence")
-
-
-def _after(connection: Connection, after: int) -> Iterator[AuditRecord]:
-    from orbital.v1.audit_pb2 import ListAuditRequest
-
-    while records := connection.call(connection.audit.ListAudit, ListAuditRequest(after=after, page_size=PAGE)).records:
-        yield from records
-        after = records[-1].sequence
 
 
 @audit.command()

@@ -25,13 +25,16 @@ export function follow(url, handlers, onState = () => {}) {
       onState(false);
     });
     source.onopen = () => banner("");
-    // Otherwise the browser tries again by itself.
-    source.onerror = () => { if (source?.readyState === EventSource.CLOSED && !over) refused(); };
+    source.onerror = () => {
+      if (over) return;
+      onState(false);
+      // Otherwise the browser tries again by itself.
+      if (source?.readyState === EventSource.CLOSED) refused();
+    };
   };
   // Refused outright. If the session is over, only a page can begin a new one; else what is shown is kept, and asked again.
   const refused = async () => {
     close();
-    onState(false);
     banner("The console does not answer. What you see may be outdated.");
     const looking = new AbortController();
     const answer = await fetch(url, { headers: { Accept: "text/event-stream" }, redirect: "manual", signal: looking.signal }).catch(() => null);
