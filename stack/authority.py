@@ -9,12 +9,9 @@ from pathlib import Path
 import click
 
 from runtime.errors import Precondition
-from stack import estate, state
 from stack.identity.roots import Phase
-from stack.layout import Layout
+from stack.place import place_option, site_at
 from stack.rotation import Rotation, Status
-from stack.settings import load_settings
-from stack.site import Site
 
 LOOK_SECONDS = 1.0
 DONE = {
@@ -22,15 +19,6 @@ DONE = {
     Phase.TRUSTING: "The new root is believed beside the old one",
     Phase.REISSUING: "The new root issues; every certificate was renewed",
 }
-
-_data = click.option(
-    "--data",
-    "place",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path(".orbital"),
-    show_default=True,
-    help="The stack's data directory.",
-)
 
 
 @click.group()
@@ -41,13 +29,13 @@ def authority() -> None:
 @authority.command()
 @click.option("--wait", is_flag=True, help="Go through all phases to the end.")
 @click.option("--seconds", type=float, default=120.0, show_default=True, help="How long --wait waits in one phase.")
-@_data
+@place_option
 def rotate(*, wait: bool, seconds: float, place: Path) -> None:
     """Go one phase further: believe a new root too, then issue by it, then believe it alone.
 
     A phase that somebody is behind in is not left: who that is, and why, is said.
     """
-    rotation = Rotation(_site(place))
+    rotation = Rotation(site_at(place))
     phase = _advanced(rotation, seconds if wait else 0.0)
     while wait and phase is not Phase.SETTLED:
         phase = _advanced(rotation, seconds)
@@ -69,10 +57,10 @@ def _advanced(rotation: Rotation, seconds: float) -> Phase:
 
 @authority.command()
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
-@_data
+@place_option
 def status(place: Path, output: str) -> None:
     """Show the phase, the roots that are believed, and who is behind. Exit status 8 when somebody is."""
-    found = Rotation(_site(place)).status()
+    found = Rotation(site_at(place)).status()
     if output == "json":
         shown = {"phase": found.phase.value, "trusted": found.trusted, "behind": found.behind}
         click.echo(json.dumps(shown, indent=2))
@@ -86,9 +74,3 @@ def _say(found: Status) -> None:
     click.echo(f"Believed: {', '.join(found.trusted)}")
     for name, why in sorted(found.behind.items()):
         click.echo(f"  {name} {why}")
-
-
-def _site(place: Path) -> Site:
-    layout = Layout.of(place)
-    settings, found = load_settings(), state.read(layout)
-    return Site(layout, settings, found.ports, estate.regions_of(settings, found))

@@ -13,20 +13,11 @@ from rich.table import Table
 from runtime.errors import Unavailable
 from stack import api, sealing
 from stack.authority import authority
+from stack.place import place_option
 from stack.policy import policy
 from stack.state import PartState, State
 
-DEFAULT = Path(".orbital")
 MARKS = {"ready": "green", "starting": "yellow", "waiting": "dim", "failed": "red", "dead": "red", "stopped": "dim"}
-
-_data = click.option(
-    "--data",
-    "place",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=DEFAULT,
-    show_default=True,
-    help="The stack's data directory.",
-)
 
 _path = click.option(
     "--path", type=click.Choice(["gateway", "amqp", "mqtt"]), help="One way alone; without, all of them."
@@ -55,7 +46,7 @@ class Narrator:
 
 
 @click.command()
-@_data
+@place_option
 @click.option("--only", multiple=True, metavar="PART", help="Start only this part and what it needs; may be repeated.")
 def up(place: Path, only: tuple[str, ...]) -> None:
     """Start the stack and wait until all of it is ready. A running one is left as it is."""
@@ -67,7 +58,7 @@ def up(place: Path, only: tuple[str, ...]) -> None:
 
 
 @click.command(name="open")
-@_data
+@place_option
 def open_console(place: Path) -> None:
     """Say where the console is, and who may log in; on a desktop, open it."""
     found = api.status(place)
@@ -83,7 +74,7 @@ def _console(found: State) -> str:
 
 
 @click.command()
-@_data
+@place_option
 def down(place: Path) -> None:
     """End exactly what `up` started. The data stays."""
     began = time.monotonic()
@@ -92,7 +83,7 @@ def down(place: Path) -> None:
 
 
 @click.command()
-@_data
+@place_option
 @click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def status(place: Path, output: str) -> None:
     """Show what runs. Exit status 6 when something is not ready."""
@@ -106,7 +97,7 @@ def status(place: Path, output: str) -> None:
 
 
 @click.command()
-@_data
+@place_option
 @click.argument("region")
 @_path
 def cut(place: Path, region: str, path: str | None) -> None:
@@ -115,7 +106,7 @@ def cut(place: Path, region: str, path: str | None) -> None:
 
 
 @click.command()
-@_data
+@place_option
 @click.argument("region")
 @_path
 def heal(place: Path, region: str, path: str | None) -> None:
@@ -124,7 +115,7 @@ def heal(place: Path, region: str, path: str | None) -> None:
 
 
 @click.command()
-@_data
+@place_option
 @click.argument("region")
 def seal(place: Path, region: str) -> None:
     """Seal the OpenBao of REGION."""
@@ -132,7 +123,7 @@ def seal(place: Path, region: str) -> None:
 
 
 @click.command()
-@_data
+@place_option
 @click.argument("region")
 def unseal(place: Path, region: str) -> None:
     """Open the OpenBao of REGION again."""

@@ -19,25 +19,15 @@ from console.cli.render import Column, table
 from runtime.bundle import kinds
 from runtime.errors import Invalid, Stalled
 from runtime.rpc import OPTIONS, from_rpc_error
-from stack import estate, policy_files, state
-from stack.layout import Layout
+from stack import policy_files, state
 from stack.parts.opa import POLICIES
-from stack.settings import load_settings
-from stack.site import Site
+from stack.place import place_option, site_at
 
 ANSWER_SECONDS = 15.0
 LOOK_EVERY = 0.5
 # An engine that was not heard for so long is not counted among those that have to have a bundle.
 GONE_SECONDS = 120.0
 
-_data = click.option(
-    "--data",
-    "place",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path(".orbital"),
-    show_default=True,
-    help="The stack's data directory.",
-)
 _policies = click.argument("policies", type=click.Path(path_type=Path, exists=True), default=POLICIES)
 _output = click.option(
     "-o",
@@ -114,14 +104,14 @@ def _question(name: str, given: Any, region: str, said: dict[str, str]) -> dict[
 @policy.command()
 @_policies
 @click.option("--seconds", type=float, default=60.0, show_default=True, help="How long to wait for every engine.")
-@_data
+@place_option
 def push(policies: Path, seconds: float, place: Path) -> None:
     """Put POLICIES, a directory or a signed bundle, in force in the whole fleet, and wait until every engine has it.
 
     Policies whose tests fail, and bundles that our key did not sign, are refused, and nothing changes.
     """
     began = time.monotonic()
-    revision = policy_files.install(_site(place), policies)
+    revision = policy_files.install(site_at(place), policies)
     click.echo(f"Revision {revision} is being served")
     with _service(place) as service:
         while behind := _behind(_engines(service), revision):
@@ -143,7 +133,7 @@ def _behind(found: ListEnginesResponse, revision: str) -> list[Engine]:
 
 @policy.command()
 @_output
-@_data
+@place_option
 def status(place: Path, output: str) -> None:
     """Show each engine's bundle, since when, and how many decisions it made and arrived. Status 8 when they differ."""
     with _service(place) as service:
@@ -188,12 +178,6 @@ def _engines(service: PolicyServiceStub) -> ListEnginesResponse:
         return service.ListEngines(ListEnginesRequest(), timeout=ANSWER_SECONDS)
     except grpc.RpcError as error:
         raise from_rpc_error(error) from error
-
-
-def _site(place: Path) -> Site:
-    layout = Layout.of(place)
-    settings, found = load_settings(), state.read(layout)
-    return Site(layout, settings, found.ports, estate.regions_of(settings, found))
 
 
 @contextmanager
