@@ -35,8 +35,7 @@ def measure(directory: Path, tasks: int, samples: int, say: Say) -> dict[str, An
     """The figures of the stack in `directory`, whose regions must be declared."""
     state = json.loads((directory / "state.json").read_text())
     with open_registry(state) as stub:
-        found = stub.ListRegions(registry.ListRegionsRequest(), timeout=30).regions
-        regions = [region.resource for region in found]
+        regions = _declared(stub)
         names = [region.name.rpartition("/")[2] for region in regions]
         tenants = max(tasks // len(names), 1)
         answer: dict[str, Any] = {"tasks": tenants * len(names), "paths": {}}
@@ -67,10 +66,12 @@ def declare(stub: RegistryServiceStub, directory: Path, regions: Sequence[Resour
     wanted = [_plain(region) for region in regions]
     for region in wanted:
         region.region.transport = PATHS[path]
-    names = [region.name.rpartition("/")[2] for region in wanted]
+    now = {region.name: region.region.transport for region in _declared(stub)}
+    # A region without a path, or one that is new, has the stream.
+    changed = [region.name for region in wanted if (now.get(region.name) or PATHS["stream"]) != PATHS[path]]
+    names = [name.rpartition("/")[2] for name in changed]
     before = {name: begun(directory, name, path) for name in names}
-    if not stub.Declare(registry.DeclareRequest(resources=wanted), timeout=30).correlation_id:
-        return
+    stub.Declare(registry.DeclareRequest(resources=wanted), timeout=30)
     deadline = time.monotonic() + SWITCH_SECONDS
     while late := [name for name in names if begun(directory, name, path) < before[name] + SAID[path][1]]:
         if time.monotonic() > deadline:
@@ -82,6 +83,10 @@ def begun(directory: Path, region: str, path: str) -> int:
     """How often the region's lanes 1 and 2 have begun to use this path."""
     said = f'"transport": "{Transport.Name(PATHS[path])}", "event": "{SAID[path][0]}"'
     return (directory / "log" / f"region-{region}-bulk.log").read_text().count(said)
+
+
+def _declared(stub: RegistryServiceStub) -> list[Resource]:
+    return [region.resource for region in stub.ListRegions(registry.ListRegionsRequest(), timeout=30).regions]
 
 
 def _plain(region: Resource) -> Resource:

@@ -12,6 +12,7 @@ import orjson
 
 from runtime.errors import Invalid, Unavailable
 from runtime.issuers import KeySource
+from runtime.trust import Trust
 
 SECONDS = 5.0
 MAX_BYTES = 1024 * 1024
@@ -23,11 +24,11 @@ class IssuerKeys:
     def __init__(self, session: aiohttp.ClientSession, source: KeySource) -> None:
         self._session = session
         self._source = source
+        self._trust = Trust(source.ca_file)
 
     async def fetch(self) -> Any:
         """See the port. OpenID Connect Discovery 1.0, section 4.3: a configuration of another issuer is refused."""
-        # Read each time: an authority that was rotated counts from the next look on.
-        trust = ssl.create_default_context(cafile=str(self._source.ca_file) if self._source.ca_file else None)
+        trust = self._trust.context()
         address = self._source.jwks
         if self._source.discovery is not None:
             found = await self._json(self._source.discovery, trust)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import orjson
 
 from runtime.errors import Invalid, Unavailable
 from runtime.settings import read_secret
+from runtime.trust import Trust
 
 SECONDS = 10.0
 MAX_BYTES = 64 * 1024
@@ -25,7 +25,7 @@ class ClientCredentials:
         self, address: str, ca_file: Path | None, client_id: str, secret_file: Path, more: Mapping[str, str]
     ) -> None:
         self._address = address
-        self._ca_file = ca_file
+        self._trust = Trust(ca_file)
         self._client_id = client_id
         self._secret_file = secret_file
         self._more = more
@@ -41,8 +41,8 @@ class ClientCredentials:
         return token, float(life)
 
     async def _ask(self) -> Mapping[str, Any]:
-        # Both are read each time: a secret or an authority that was replaced counts from the next token on.
-        trust = ssl.create_default_context(cafile=str(self._ca_file) if self._ca_file else None)
+        trust = self._trust.context()
+        # Read each time: a secret that was replaced counts from the next token on.
         secret = read_secret(self._secret_file).get_secret_value()
         # Section 2.3.1: both are encoded as in a form first.
         client = aiohttp.encode_basic_auth(quote_plus(self._client_id), quote_plus(secret))
