@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import multiprocessing
+import os
 import secrets
 import statistics
 import time
@@ -133,6 +134,7 @@ async def _beside_backlog(state: dict[str, Any], region: str, call: Callable[[],
 
 
 def _work(state: dict[str, Any], region: str) -> None:
+    os.nice(10)
     try:
         with open_registry(state) as stub:
             change_labels(stub, [region], BACKLOG, uuid.uuid4().hex)

@@ -22,7 +22,8 @@ from region.ports.world import real
 from runtime.openbao import Login, OpenBao, open_openbao
 
 LINKS = 400
-WIDTH = 16
+# As many at once as a region works on unless told otherwise.
+WIDTH = 32
 # What a Link writes: its fence, the System before the import, the System after it.
 WRITES = 3
 

@@ -118,7 +118,7 @@ class ExecuteSettings(Section):
     """The execution of tasks."""
 
     batch: int = Field(256, ge=1, le=5000, description="Tasks asked of the policy at once")
-    width: int = Field(16, ge=1, description="Systems worked on at once")
+    width: int = Field(32, ge=1, description="Systems worked on at once")
     patience: float = Field(60.0, gt=0, description="Seconds after which a task is put back")
 
 

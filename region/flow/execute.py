@@ -34,6 +34,8 @@ log = get_logger(__name__)
 
 # Looked for even without a signal, should one be lost.
 LOOK = 5.0
+# While every worker is busy, seconds in which outcomes gather: a transaction and a report are for several then.
+LINGER = 0.1
 # A handler that lost a check-and-set reads again and goes on, this often, before its task waits.
 TRIES = 5
 NEVER_SKIPPED = {pb.TASK_KIND_UNLINK_KEY, pb.TASK_KIND_EMERGENCY_ROTATE, *intent.RETIRING}
@@ -86,7 +88,8 @@ class Executor:
     async def run(self) -> None:
         """Execute whatever is due, for ever."""
         signals, flight = self._signals[self._lane], Flight()
-        commits, gate = Commits(self._commit), asyncio.Semaphore(self._settings.width)
+        commits = Commits(self._commit, lambda rows: LINGER if flight.scopes >= self._settings.width > rows else 0.0)
+        gate = asyncio.Semaphore(self._settings.width)
         async with task_group() as group:
             while True:
                 now = self._world.now()

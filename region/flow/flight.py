@@ -80,10 +80,16 @@ class _Batch:
 
 
 class Commits:
-    """Makes outcomes durable: what comes while a transaction is under way shares the next one."""
+    """Makes outcomes durable: what comes while a transaction is under way shares the next one.
 
-    def __init__(self, commit: Callable[[list[Settled]], Awaitable[None]]) -> None:
+    `linger`: the seconds for which one that holds so many rows waits for more, before it begins.
+    """
+
+    def __init__(
+        self, commit: Callable[[list[Settled]], Awaitable[None]], linger: Callable[[int], float] = lambda _: 0.0
+    ) -> None:
         self._commit = commit
+        self._linger = linger
         self._next = _Batch()
         self._turn = asyncio.Lock()
 
@@ -93,6 +99,8 @@ class Commits:
         batch.rows += rows
         async with self._turn:
             if batch is self._next:
+                if seconds := self._linger(len(batch.rows)):
+                    await asyncio.sleep(seconds)
                 self._next = _Batch()
                 await self._commit(batch.rows)
                 batch.kept = True

@@ -28,6 +28,7 @@ from region.handlers.turn import destroy, ends
 from region.ports.journal import Journal
 from region.ports.l1 import REFUSED, UNREACHABLE, Refused
 from runtime.errors import Conflict, OrbitalError, Unavailable
+from runtime.lifecycle import task_group
 from runtime.logs import get_logger
 
 log = get_logger(__name__)
@@ -81,18 +82,29 @@ class Owners:
             if now >= read_at + max(READ_SECONDS, READ_SHARE * took):
                 await self._read()
                 read_at, took = now, self._parts.world.now() - now
-            await self.ask_all()
-            await self._parts.world.sleep(self._seconds)
+            await self.ask_all(self._seconds)
 
-    async def ask_all(self) -> None:
-        """One round of questions, several at once, one for each L1."""
-        gate = asyncio.Semaphore(WIDTH)
+    async def ask_all(self, seconds: float = 0.0) -> None:
+        """One round of questions, one for each L1, spread over so many seconds: a burst would hold up what is served.
+
+        When answers take longer there are several at once, and a pause after the round.
+        """
+        world, gate, roots = self._parts.world, asyncio.Semaphore(WIDTH), list(self._roots.items())
+        begun = world.now()
 
         async def ask(l1: keys.L1, root: Root) -> None:
-            async with gate:
+            try:
                 await self._ask(l1, root)
+            finally:
+                gate.release()
 
-        await asyncio.gather(*(ask(l1, root) for l1, root in list(self._roots.items())))
+        async with task_group() as group:
+            for index, (l1, root) in enumerate(roots):
+                await world.sleep(max(begun + seconds * index / len(roots) - world.now(), 0.0))
+                await gate.acquire()
+                group.create_task(ask(l1, root))
+        late = world.now() - begun - seconds
+        await world.sleep(min(abs(late), seconds))
 
     def told(self, provider: str) -> Mapping[str, str]:
         """What the last questions to a provider found; raises Unavailable where it was not reached."""

@@ -23,7 +23,7 @@ from tests.system.world import REGIONS, World, eventually, retried, tenancy
 # Nothing of an earlier run on the same stack has this in its name.
 RUN = uuid.uuid4().hex[:6]
 SETTLED_SECONDS = 300
-PAUSE = 2.0
+PAUSE = 1.0
 
 
 def named(name: str) -> str:

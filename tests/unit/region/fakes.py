@@ -224,6 +224,8 @@ class FakeWorld:
         self.made = 0
 
     async def sleep(self, seconds: float) -> None:
+        # What was begun at this moment runs at this moment.
+        await asyncio.sleep(0)
         self.time += seconds
         await asyncio.sleep(0)
 

@@ -127,3 +127,19 @@ async def test_whoever_was_to_write_for_others_and_was_cancelled_leaves_them_unk
     with pytest.raises(Unavailable):
         await second
     assert journal.taken == [[0]]
+
+
+async def test_what_comes_while_a_transaction_lingers_is_in_it() -> None:
+    journal, asked = Journal(), list[int]()
+
+    def linger(rows: int) -> float:
+        asked.append(rows)
+        return 0.01
+
+    commits = Commits(journal.commit, linger)
+    keeping = [asyncio.ensure_future(commits.keep([row(0)]))]
+    await asyncio.sleep(0)
+    keeping.append(asyncio.ensure_future(commits.keep([row(1)])))
+    journal.go.release()
+    await asyncio.gather(*keeping)
+    assert (journal.taken, asked) == ([[0, 1]], [1])

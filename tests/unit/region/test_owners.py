@@ -16,9 +16,10 @@ from region.adapters.journal.sqlite import SqliteJournal, open_journal
 from region.domain import keys
 from region.domain.names import Kind, Name
 from region.domain.result import Result
-from region.flow.owners import Owners
+from region.flow.owners import Owners, Root
 from region.flow.signals import Signal
 from region.handlers.parts import Parts, read_system
+from region.ports.l1 import Provider
 from tests.unit.region.fakes import Crash, FakeHsm, FakeTransit, FakeWorld, crashing, fake_parts
 from tests.unit.region.make import Estate, work, work_all
 from tests.unit.region.proving import fake_receipts
@@ -204,3 +205,36 @@ async def test_a_question_whose_answer_changes_nothing_reads_no_record(region: R
     owners._parts = replace(dying, providers=region.parts.providers)
     await owners.ask_all()
     assert await region.reports() == []
+
+
+class Asked:
+    """An L1 provider that keeps when it was asked, and takes its time."""
+
+    def __init__(self, world: FakeWorld, seconds: float = 0.0) -> None:
+        self.world, self.seconds, self.asked = world, seconds, list[float]()
+
+    async def ask(self, _key: str) -> None:
+        self.asked.append(self.world.time)
+        if self.seconds:
+            await self.world.sleep(self.seconds)
+
+
+def asking(region: Region, provider: Asked, count: int) -> Owners:
+    owners = region.owners(replace(region.parts, providers={"kms": cast("Provider", provider)}))
+    owners._roots = {keys.L1("kms", f"root-{number}"): Root(0.0) for number in range(count)}
+    return owners
+
+
+async def test_questions_are_spread_over_the_round(region: Region) -> None:
+    provider, begun = Asked(region.world), region.world.time
+    await asking(region, provider, 4).ask_all(2.0)
+    assert [at - begun for at in provider.asked] == [0.0, 0.5, 1.0, 1.5]
+    assert region.world.time == begun + 2.0
+
+
+async def test_a_round_that_takes_too_long_is_followed_by_a_pause(region: Region) -> None:
+    provider, begun = Asked(region.world, seconds=1.0), region.world.time
+    await asking(region, provider, 3).ask_all(1.0)
+    assert len(provider.asked) == 3
+    assert region.world.time >= max(provider.asked) + 1.0 + 1.0
+    assert region.world.time > begun + 2.0
