@@ -2,6 +2,7 @@
 
 Beside each other in one run: an empty handler by the same path, with the same policy and a body of the same size;
 single wraps; batches; single wraps while the region executes a backlog of tasks; and links (bench/links.py).
+What is compared is measured in turns, so that both meet the same machine.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ from orbital.v1 import registry_pb2 as registry
 from orbital.v1.resource_pb2 import LinkSpec, Resource, Selector, ServiceSpec, SystemSpec, TenantSpec
 
 from bench.links import measure_links
-from bench.throughput import Say, change_labels, converged, open_registry
+from bench.throughput import Say, change_labels, converged, declared_regions, open_registry
+from runtime.errors import NotFound
 from runtime.rpc import OPTIONS
 
 TENANT = "bench-crypto"
@@ -36,12 +38,16 @@ BATCH_WIDTH = 2
 BATCH = 100
 TURNS = 4
 BACKLOG = 4000
+# After a backlog, until what it leaves behind is done.
+REST_SECONDS = 2.0
 
 
 def measure(directory: Path, region: str, seconds: float, say: Say) -> dict[str, Any]:
     """The figures of a region of the stack in `directory`; it must be declared."""
     state = json.loads((directory / "state.json").read_text())
     with open_registry(state) as stub:
+        if f"regions/{region}" not in {declared.name for declared in declared_regions(stub)}:
+            raise NotFound(f"No region {region!r} is declared", reason="NO_REGION", field="region")
         answer = stub.Declare(registry.DeclareRequest(resources=_estate(region)), timeout=60)
         if answer.correlation_id:
             converged(stub, answer.correlation_id)
@@ -78,7 +84,6 @@ async def _measure(state: dict[str, Any], region: str, seconds: float, say: Say)
         await stub.Wrap(single, timeout=30)
 
         say("empty calls and single wraps …")
-        # In turns, so that both meet the same machine.
         empty = wraps = 0.0
         for _ in range(TURNS):
             empty += (await _rate(lambda: stub.Reach(nothing, timeout=30), WIDTH, seconds / TURNS))[0] / TURNS
@@ -87,10 +92,8 @@ async def _measure(state: dict[str, Any], region: str, seconds: float, say: Say)
         batches, _ = await _rate(lambda: stub.BatchWrap(batch, timeout=30), BATCH_WIDTH, seconds)
         unpacked, _ = await _rate(lambda: stub.BatchWrap(loose, timeout=30), BATCH_WIDTH, seconds)
         keys, _ = await _rate(lambda: stub.BatchGenerateDataKey(made, timeout=30), BATCH_WIDTH, seconds)
-        say("idle latency …")
-        _, idle = await _rate(lambda: stub.Wrap(single, timeout=30), 1, seconds)
-        say(f"latency beside {BACKLOG} tasks …")
-        loaded = await _beside_backlog(state, region, lambda: stub.Wrap(single, timeout=30))
+        say(f"latency, idle and beside {BACKLOG} tasks …")
+        idle, loaded = await _latencies(state, region, seconds, lambda: stub.Wrap(single, timeout=30))
     return {
         "region": region,
         "empty_calls_per_second": round(empty, 1),
@@ -117,23 +120,29 @@ async def _rate(call: Callable[[], Awaitable[object]], width: int, seconds: floa
     return len(spent) / (time.monotonic() - begun), spent
 
 
-async def _beside_backlog(state: dict[str, Any], region: str, call: Callable[[], Awaitable[object]]) -> list[float]:
-    """Seconds of each call, one in flight, for as long as a backlog of tasks is carried to the region and executed."""
+async def _latencies(
+    state: dict[str, Any], region: str, seconds: float, call: Callable[[], Awaitable[object]]
+) -> tuple[list[float], list[float]]:
+    """Seconds of each call, one in flight: at rest, and while a backlog comes to the region and is executed."""
+    idle, loaded = list[float](), list[float]()
+    loop = asyncio.get_running_loop()
     # In a process of its own: the caller whose time is taken must not wait for whoever declares.
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as other:
-        loop = asyncio.get_running_loop()
         await loop.run_in_executor(other, _work, state, region)
-        backlog = loop.run_in_executor(other, _work, state, region)
-        spent: list[float] = []
-        while not backlog.done():
-            begun = time.monotonic()
-            await call()
-            spent.append(time.monotonic() - begun)
-        await backlog
-    return spent
+        for _ in range(TURNS):
+            await asyncio.sleep(REST_SECONDS)
+            idle += (await _rate(call, 1, seconds))[1]
+            backlog = loop.run_in_executor(other, _work, state, region)
+            while not backlog.done():
+                begun = time.monotonic()
+                await call()
+                loaded.append(time.monotonic() - begun)
+            await backlog
+    return idle, loaded
 
 
 def _work(state: dict[str, Any], region: str) -> None:
+    # Whoever declares has a machine of its own anywhere else.
     os.nice(10)
     try:
         with open_registry(state) as stub:

@@ -16,7 +16,7 @@ from orbital.v1 import registry_pb2 as registry
 from orbital.v1.registry_pb2_grpc import RegistryServiceStub
 from orbital.v1.resource_pb2 import Resource, Transport
 
-from bench.throughput import Say, change_labels, idle_latency, open_registry
+from bench.throughput import Say, change_labels, declared_regions, idle_latency, open_registry
 from runtime.errors import Unavailable
 
 PATHS = {
@@ -35,7 +35,7 @@ def measure(directory: Path, tasks: int, samples: int, say: Say) -> dict[str, An
     """The figures of the stack in `directory`, whose regions must be declared."""
     state = json.loads((directory / "state.json").read_text())
     with open_registry(state) as stub:
-        regions = _declared(stub)
+        regions = declared_regions(stub)
         names = [region.name.rpartition("/")[2] for region in regions]
         tenants = max(tasks // len(names), 1)
         answer: dict[str, Any] = {"tasks": tenants * len(names), "paths": {}}
@@ -66,7 +66,8 @@ def declare(stub: RegistryServiceStub, directory: Path, regions: Sequence[Resour
     wanted = [_plain(region) for region in regions]
     for region in wanted:
         region.region.transport = PATHS[path]
-    now = {region.name: region.region.transport for region in _declared(stub)}
+    found = stub.ListRegions(registry.ListRegionsRequest(), timeout=30).regions
+    now = {region.resource.name: region.resource.region.transport for region in found}
     # A region without a path, or one that is new, has the stream.
     changed = [region.name for region in wanted if (now.get(region.name) or PATHS["stream"]) != PATHS[path]]
     names = [name.rpartition("/")[2] for name in changed]
@@ -83,10 +84,6 @@ def begun(directory: Path, region: str, path: str) -> int:
     """How often the region's lanes 1 and 2 have begun to use this path."""
     said = f'"transport": "{Transport.Name(PATHS[path])}", "event": "{SAID[path][0]}"'
     return (directory / "log" / f"region-{region}-bulk.log").read_text().count(said)
-
-
-def _declared(stub: RegistryServiceStub) -> list[Resource]:
-    return [region.resource for region in stub.ListRegions(registry.ListRegionsRequest(), timeout=30).regions]
 
 
 def _plain(region: Resource) -> Resource:

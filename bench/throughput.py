@@ -22,6 +22,7 @@ from orbital.v1.trace_pb2_grpc import TraceServiceStub
 
 from bench.processes import cpu_seconds
 from bench.signatures import cost as cost_of_signatures
+from runtime.errors import NotFound
 from runtime.rpc import OPTIONS
 
 LATENCY_SAMPLES = 100
@@ -36,10 +37,7 @@ def measure(directory: Path, tasks: int, say: Say) -> dict[str, Any]:
     state = json.loads((directory / "state.json").read_text())
     with open_gateway(state) as channel:
         stub = RegistryServiceStub(channel)
-        regions = [
-            region.resource.name.rpartition("/")[2]
-            for region in stub.ListRegions(registry.ListRegionsRequest(), timeout=30).regions
-        ]
+        regions = [region.name.rpartition("/")[2] for region in declared_regions(stub)]
         tenants = max(tasks // len(regions), 1)
         say(f"{tenants} tenants in {len(regions)} regions …")
         change_labels(stub, regions, tenants, "prepared")
@@ -89,6 +87,16 @@ def _tenant(index: int, regions: list[str], mark: str) -> Resource:
     family = "bench" if len(regions) > 1 else f"bench-{regions[0]}"
     spec = TenantSpec(display_name=f"Bench {index}", placement=Selector(regions=regions))
     return Resource(name=f"tenants/{family}-{index:06}", labels={"mark": mark}, tenant=spec)
+
+
+def declared_regions(stub: RegistryServiceStub) -> list[Resource]:
+    """Those of the stack; raises NotFound when there is none."""
+    found = [region.resource for region in stub.ListRegions(registry.ListRegionsRequest(), timeout=30).regions]
+    if not found:
+        raise NotFound(
+            "No region is declared; `orbital apply -f examples/estate.yaml` declares some", reason="NO_REGION"
+        )
+    return found
 
 
 def change_labels(stub: RegistryServiceStub, regions: list[str], tenants: int, mark: str) -> list[str]:
