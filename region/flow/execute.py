@@ -34,7 +34,7 @@ log = get_logger(__name__)
 
 # Looked for even without a signal, should one be lost.
 LOOK = 5.0
-# While every worker is busy, seconds in which outcomes gather: a transaction and a report are for several then.
+# Seconds in which outcomes gather while every worker is busy: a transaction, and a report, for several.
 LINGER = 0.1
 # A handler that lost a check-and-set reads again and goes on, this often, before its task waits.
 TRIES = 5
@@ -88,7 +88,7 @@ class Executor:
     async def run(self) -> None:
         """Execute whatever is due, for ever."""
         signals, flight = self._signals[self._lane], Flight()
-        commits = Commits(self._commit, lambda rows: LINGER if flight.scopes >= self._settings.width > rows else 0.0)
+        commits = Commits(self._commit, lambda rows: self._linger(flight, rows))
         gate = asyncio.Semaphore(self._settings.width)
         async with task_group() as group:
             while True:
@@ -109,6 +109,10 @@ class Executor:
     def _full(self, flight: Flight) -> bool:
         """Whether enough is in hand to keep every worker busy."""
         return flight.scopes >= 2 * self._settings.width
+
+    def _linger(self, flight: Flight, rows: int) -> float:
+        """How long an outcome waits for others; not at all while workers are free, or when there are many already."""
+        return LINGER if flight.scopes >= self._settings.width > rows else 0.0
 
     async def _due(self, flight: Flight, now: float) -> list[Entry]:
         """What may be taken now."""

@@ -13,6 +13,7 @@ from stack import api
 from tests.system.transport import (
     all_converged,
     by,
+    converges_and_is_revoked,
     dead_letters,
     declare_many,
     forget_sessions,
@@ -27,13 +28,7 @@ from tests.system.world import REGIONS, World, eventually
 @pytest.mark.parametrize("transport", PATHS)
 def test_an_estate_converges_and_a_kill_reaches_every_region(world: World, transport: str) -> None:
     with by(world, transport):
-        before = dead_letters(world)
-        tenants = declare_many(world, f"by-{transport}", 3)
-        all_converged(world, tenants)
-        kill(world, tenants[0])
-        for region in REGIONS:
-            revoked(world, region, tenants[0])
-        assert dead_letters(world) == before
+        converges_and_is_revoked(world, f"by-{transport}", 3)
 
 
 @pytest.mark.parametrize("transport", PATHS)

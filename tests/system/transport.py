@@ -153,6 +153,17 @@ def revoked(world: World, region: str, tenant: str) -> None:
     eventually(lambda: not world.key_material(region, tenant)["transit"] or None, 30, f"revoked in {region}")
 
 
+def converges_and_is_revoked(world: World, prefix: str, count: int) -> None:
+    """New tenants reach every region, and so does a kill of the first; nothing becomes a dead letter."""
+    before = dead_letters(world)
+    tenants = declare_many(world, prefix, count)
+    all_converged(world, tenants)
+    kill(world, tenants[0])
+    for region in REGIONS:
+        revoked(world, region, tenants[0])
+    assert dead_letters(world) == before
+
+
 def sessions_lost(world: World, region: str, lane: int = 1) -> int:
     """How often the gateway was told that the broker lost the MQTT session of the lane; new ones count too."""
     log = (world.place / "log" / "gateway-bulk.log").read_text()

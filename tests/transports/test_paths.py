@@ -7,13 +7,10 @@ import pytest
 from stack import api
 from tests.system.transport import (
     SETTLED_SECONDS,
-    all_converged,
     by,
+    converges_and_is_revoked,
     dead_letters,
-    declare_many,
     forget_sessions,
-    kill,
-    revoked,
     sessions_lost,
     switch,
     under_load,
@@ -35,13 +32,7 @@ def test_there_is_a_region_of_each_identity(world: World) -> None:
 
 
 def test_the_estate_converges_and_a_kill_reaches_every_region(world: World, transport: str) -> None:
-    before = dead_letters(world)
-    tenants = declare_many(world, f"estate-{transport}", 5)
-    all_converged(world, tenants)
-    kill(world, tenants[0])
-    for region in REGIONS:
-        revoked(world, region, tenants[0])
-    assert dead_letters(world) == before
+    converges_and_is_revoked(world, f"estate-{transport}", 5)
 
 
 @pytest.mark.parametrize("identity", IDENTITIES)
