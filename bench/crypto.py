@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import json
 import multiprocessing
-import os
 import secrets
 import statistics
 import time
@@ -142,8 +141,6 @@ async def _latencies(
 
 
 def _work(state: dict[str, Any], region: str) -> None:
-    # Whoever declares has a machine of its own anywhere else.
-    os.nice(10)
     try:
         with open_registry(state) as stub:
             change_labels(stub, [region], BACKLOG, uuid.uuid4().hex)

@@ -22,7 +22,7 @@ from region.ports.world import real
 from runtime.openbao import Login, OpenBao, open_openbao
 
 LINKS = 200
-TURNS = 3
+TURNS = 4
 # As many at once as a region works on unless told otherwise.
 WIDTH = 32
 # What a Link writes: its fence, the System before the import, the System after it.

@@ -21,7 +21,7 @@ from stack.parts.postgres import Postgres
 from stack.parts.rabbitmq import Epmd, RabbitMQ
 from stack.parts.relay import Paths
 from stack.parts.softhsm import SoftHSM
-from stack.parts.workers import GATEWAY_NICE, REGION_NICE, Gateway, RegionWorker
+from stack.parts.workers import NICE, Gateway, RegionWorker
 from stack.settings import Stack
 from stack.site import JWT, MTLS, Region, Site
 from stack.state import State
@@ -95,12 +95,12 @@ def processes(site: Site) -> list[Unit]:
     """Envoys, policy engines, and Orbital's own processes."""
     roles = ("immediate", "bulk")
     found: list[Unit] = [Policies(site), GatewayEnvoy(site)]
-    found += [Opa(site, f"opa-gateway-{role}", "", "gateway-bundles", GATEWAY_NICE[role]) for role in roles]
+    found += [Opa(site, f"opa-gateway-{role}", "", "gateway-bundles", NICE[role]) for role in roles]
     found += [*(Gateway(site, role) for role in roles), Console(site)]
     for region in site.regions:
         found.append(RegionEnvoy(site, region))
         bundles = f"region-{region.name}-bundles"
-        found += [Opa(site, f"opa-{region.name}-{role}", region.name, bundles, REGION_NICE[role]) for role in roles]
+        found += [Opa(site, f"opa-{region.name}-{role}", region.name, bundles, NICE[role]) for role in roles]
         found += [RegionWorker(site, region, role) for role in roles]
         found.append(Checker(site, region))
         found += [EdgeKeys(site, region), EdgeEnvoy(site, region), EdgeOpa(site, region)]

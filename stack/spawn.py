@@ -7,12 +7,15 @@ import os
 import pwd
 import resource
 from collections.abc import Mapping
+from pathlib import Path
 
 from stack.layout import Layout
 from stack.unit import Launch
 
 # Erlang makes a table of as many entries as files may be open, and some hosts allow a billion.
 MOST_FILES = 65536
+STAND_BACK_TRIES = 50
+STAND_BACK_SECONDS = 0.1
 PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "LD_LIBRARY_PATH", "HOME")
 
 
@@ -37,7 +40,7 @@ async def spawn(layout: Layout, name: str, launch: Launch) -> asyncio.subprocess
     account = pwd.getpwnam(launch.user) if launch.user and os.geteuid() == 0 else None
     argv = ("nice", "-n", str(launch.nice), *launch.argv) if launch.nice else launch.argv
     with layout.log(name).open("ab") as log:
-        return await asyncio.create_subprocess_exec(
+        process = await asyncio.create_subprocess_exec(
             *argv,
             cwd=launch.cwd,
             env=environment(launch.env),
@@ -49,3 +52,26 @@ async def spawn(layout: Layout, name: str, launch: Launch) -> asyncio.subprocess
             group=account.pw_gid if account else None,
             extra_groups=[] if account else None,
         )
+    if launch.nice:
+        await _stand_back(process.pid, launch.nice)
+    return process
+
+
+async def _stand_back(pid: int, nice: int) -> None:
+    """Weigh the whole session so.
+
+    Linux shares the processors among sessions first, each as heavy as any other; niceness counts only within one
+    (sched(7), "The autogroup feature").
+    """
+    weight = Path(f"/proc/{pid}/autogroup")
+    for _ in range(STAND_BACK_TRIES):
+        try:
+            await asyncio.to_thread(weight.write_text, str(nice))
+        except BlockingIOError:
+            # The kernel takes one such wish of an ordinary user every tenth of a second.
+            await asyncio.sleep(STAND_BACK_SECONDS)
+        except OSError:
+            # Not this kernel, or the process is gone already.
+            return
+        else:
+            return

@@ -29,8 +29,7 @@ from stack.unit import Launch, Server
 L1_SECONDS = 1
 LANES = {"immediate": "[0]", "bulk": "[1,2]"}
 # What can wait makes room for lane 0 and for what serves keys; the policy engine of each process does as that does.
-GATEWAY_NICE = {"immediate": 0, "bulk": 5}
-REGION_NICE = {"immediate": 0, "bulk": 10}
+NICE = {"immediate": 0, "bulk": 5}
 
 
 async def serves(socket: Path) -> bool:
@@ -113,7 +112,7 @@ class Gateway(Server):
             argv=(sys.executable, "-m", "gateway.main"),
             cwd=site.place("gateway"),
             env=variables(settings),
-            nice=GATEWAY_NICE[self._role],
+            nice=NICE[self._role],
         )
 
     async def ready(self) -> bool:
@@ -185,7 +184,7 @@ class RegionWorker(Server):
             argv=(sys.executable, "-m", "region.main"),
             cwd=place,
             env={**variables(self._settings(place)), "SOFTHSM2_CONF": str(self._token_directory())},
-            nice=REGION_NICE[self._role],
+            nice=NICE[self._role],
         )
 
     async def ready(self) -> bool:

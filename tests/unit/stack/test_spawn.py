@@ -1,0 +1,42 @@
+"""How heavy a process of the stack is to the kernel."""
+
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+
+from stack.layout import Layout
+from stack.spawn import spawn
+from stack.unit import Launch
+
+WAITS = ("sleep", "60")
+
+
+def told(pid: int, what: str) -> str:
+    """What the kernel says of a process; nothing where it was built without."""
+    file = Path(f"/proc/{pid}/{what}")
+    return file.read_text().strip() if file.exists() else ""
+
+
+async def weights(place: Path, nice: int) -> tuple[int, str]:
+    """(niceness of the process, weight of its session) of one that is started so."""
+    layout = Layout.of(place)
+    layout.logs.mkdir(parents=True, exist_ok=True)
+    process = await spawn(layout, "part", Launch(WAITS, place, nice=nice))
+    try:
+        # It is `nice` at first.
+        async with asyncio.timeout(10):
+            while told(process.pid, "comm") != WAITS[0]:
+                await asyncio.sleep(0.01)
+        return os.getpriority(os.PRIO_PROCESS, process.pid), told(process.pid, "autogroup")
+    finally:
+        process.kill()
+        await process.wait()
+
+
+@pytest.mark.parametrize("nice", [0, 5])
+async def test_a_part_that_can_wait_stands_back_as_a_whole(tmp_path: Path, nice: int) -> None:
+    niceness, session = await weights(tmp_path, nice)
+    assert niceness == os.getpriority(os.PRIO_PROCESS, 0) + nice
+    assert session.endswith(f" nice {nice}") or not told(os.getpid(), "autogroup")
