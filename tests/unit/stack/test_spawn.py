@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -19,16 +20,19 @@ def told(pid: int, what: str) -> str:
     return file.read_text().strip() if file.exists() else ""
 
 
+def started(pid: int) -> None:
+    """Return when it is what was asked for; it is `nice` at first."""
+    while told(pid, "comm") not in {WAITS[0], ""}:
+        time.sleep(0.01)
+
+
 async def weights(place: Path, nice: int) -> tuple[int, str]:
     """(niceness of the process, weight of its session) of one that is started so."""
     layout = Layout.of(place)
     layout.logs.mkdir(parents=True, exist_ok=True)
     process = await spawn(layout, "part", Launch(WAITS, place, nice=nice))
     try:
-        # It is `nice` at first.
-        async with asyncio.timeout(10):
-            while told(process.pid, "comm") != WAITS[0]:
-                await asyncio.sleep(0.01)
+        await asyncio.wait_for(asyncio.to_thread(started, process.pid), 10)
         return os.getpriority(os.PRIO_PROCESS, process.pid), told(process.pid, "autogroup")
     finally:
         process.kill()
