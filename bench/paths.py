@@ -17,7 +17,7 @@ from orbital.v1.registry_pb2_grpc import RegistryServiceStub
 from orbital.v1.resource_pb2 import Resource, Transport
 
 from bench.throughput import Say, change_labels, declared_regions, idle_latency, open_registry
-from runtime.errors import Unavailable
+from runtime.errors import Precondition, Unavailable
 
 PATHS = {
     "stream": Transport.TRANSPORT_STREAM,
@@ -37,6 +37,8 @@ def measure(directory: Path, tasks: int, samples: int, say: Say) -> dict[str, An
     with open_registry(state) as stub:
         regions = declared_regions(stub)
         names = [region.name.rpartition("/")[2] for region in regions]
+        if absent := [name for name in names if name not in state["regions"]]:
+            raise Precondition(f"{', '.join(absent)} is declared and does not run in this stack", reason="NOT_RUNNING")
         tenants = max(tasks // len(names), 1)
         answer: dict[str, Any] = {"tasks": tenants * len(names), "paths": {}}
         try:
