@@ -52,8 +52,13 @@ async def spawn(layout: Layout, name: str, launch: Launch) -> asyncio.subprocess
             group=account.pw_gid if account else None,
             extra_groups=[] if account else None,
         )
-    if launch.nice:
-        await _stand_back(process.pid, launch.nice)
+    try:
+        if launch.nice:
+            await _stand_back(process.pid, launch.nice)
+    except BaseException:
+        # Nobody else knows of it yet.
+        process.kill()
+        raise
     return process
 
 

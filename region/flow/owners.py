@@ -89,20 +89,22 @@ class Owners:
 
         When answers take longer there are several at once, and a pause after the round.
         """
-        world, gate, roots = self._parts.world, asyncio.Semaphore(WIDTH), list(self._roots.items())
+        world, gate, asked = self._parts.world, asyncio.Semaphore(WIDTH), list(self._roots)
         begun = world.now()
 
-        async def ask(l1: keys.L1, root: Root) -> None:
+        async def ask(l1: keys.L1) -> None:
             try:
-                await self._ask(l1, root)
+                # What is known of it may have been read again since the round began.
+                if root := self._roots.get(l1):
+                    await self._ask(l1, root)
             finally:
                 gate.release()
 
         async with task_group() as group:
-            for index, (l1, root) in enumerate(roots):
-                await world.sleep(max(begun + seconds * index / len(roots) - world.now(), 0.0))
+            for index, l1 in enumerate(asked):
+                await world.sleep(max(begun + seconds * index / len(asked) - world.now(), 0.0))
                 await gate.acquire()
-                group.create_task(ask(l1, root))
+                group.create_task(ask(l1))
         late = world.now() - begun - seconds
         await world.sleep(min(abs(late), seconds))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -212,9 +212,11 @@ class Asked:
 
     def __init__(self, world: FakeWorld, seconds: float = 0.0) -> None:
         self.world, self.seconds, self.asked = world, seconds, list[float]()
+        self.then: Callable[[], None] = lambda: None
 
     async def ask(self, _key: str) -> None:
         self.asked.append(self.world.time)
+        self.then()
         if self.seconds:
             await self.world.sleep(self.seconds)
 
@@ -238,3 +240,11 @@ async def test_a_round_that_takes_too_long_is_followed_by_a_pause(region: Region
     assert len(provider.asked) == 3
     assert region.world.time >= max(provider.asked) + 1.0 + 1.0
     assert region.world.time > begun + 2.0
+
+
+async def test_what_is_no_longer_in_use_is_not_asked_later_in_the_round(region: Region) -> None:
+    provider = Asked(region.world)
+    owners = asking(region, provider, 2)
+    provider.then = owners._roots.clear
+    await owners.ask_all(2.0)
+    assert len(provider.asked) == 1
