@@ -41,11 +41,13 @@ BACKLOG = 4000
 REST_SECONDS = 2.0
 
 
-def measure(directory: Path, region: str, seconds: float, say: Say) -> dict[str, Any]:
-    """The figures of a region of the stack in `directory`; it must be declared."""
+def measure(directory: Path, region: str | None, seconds: float, say: Say) -> dict[str, Any]:
+    """The figures of a region of the stack in `directory`, the first one where none is named; it must be declared."""
     state = json.loads((directory / "state.json").read_text())
     with open_registry(state) as stub:
-        if f"regions/{region}" not in {declared.name for declared in declared_regions(stub)}:
+        declared = [each.name.rpartition("/")[2] for each in declared_regions(stub)]
+        region = region or declared[0]
+        if region not in declared:
             raise NotFound(f"No region {region!r} is declared", reason="NO_REGION", field="region")
         answer = stub.Declare(registry.DeclareRequest(resources=_estate(region)), timeout=60)
         if answer.correlation_id:

@@ -41,11 +41,11 @@ def throughput(tasks: int, output: str, target: Target) -> None:
 
 
 @bench.command()
-@click.option("--region", required=True, help="The region that serves.")
+@click.option("--region", help="The region that serves; the first one, unless told otherwise.")
 @click.option("--seconds", type=click.FloatRange(min=1), default=5, show_default=True, help="How long each part takes.")
 @output_option("table", "json")
 @connection_options
-def crypto(region: str, seconds: float, output: str, target: Target) -> None:
+def crypto(region: str | None, seconds: float, output: str, target: Target) -> None:
     """Measure wraps a second at a region, single and batched, and their latency, idle and beside a backlog of tasks."""
     from importlib import import_module
 
