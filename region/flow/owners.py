@@ -90,7 +90,7 @@ class Owners:
         When answers take longer there are several at once, and a pause after the round.
         """
         world, gate, asked = self._parts.world, asyncio.Semaphore(WIDTH), list(self._roots)
-        begun = world.now()
+        begun, gap = world.now(), seconds / max(len(asked), 1)
 
         async def ask(l1: keys.L1) -> None:
             try:
@@ -102,9 +102,11 @@ class Owners:
 
         async with task_group() as group:
             for index, l1 in enumerate(asked):
-                await world.sleep(max(begun + seconds * index / len(asked) - world.now(), 0.0))
+                # A clock that is set back holds up no question for longer than the next one's turn.
+                await world.sleep(min(max(begun + gap * index - world.now(), 0.0), gap))
                 await gate.acquire()
                 group.create_task(ask(l1))
+        # What is left of the round; after a longer one as long as it was over, at most another round.
         late = world.now() - begun - seconds
         await world.sleep(min(abs(late), seconds))
 

@@ -248,3 +248,17 @@ async def test_what_is_no_longer_in_use_is_not_asked_later_in_the_round(region: 
     provider.then = owners._roots.clear
     await owners.ask_all(2.0)
     assert len(provider.asked) == 1
+
+
+async def test_a_clock_that_is_set_back_holds_up_no_question(region: Region) -> None:
+    provider = Asked(region.world)
+
+    def set_back() -> None:
+        region.world.time -= 3600.0
+        provider.then = lambda: None
+
+    provider.then = set_back
+    begun = region.world.time
+    await asking(region, provider, 4).ask_all(2.0)
+    assert len(provider.asked) == 4
+    assert region.world.time <= begun - 3600.0 + 4.0
