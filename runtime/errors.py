@@ -19,17 +19,27 @@ from typing import ClassVar
 
 import grpc
 
+from runtime.printable import printable
+
+# Bounds in bytes; what goes to a caller is bounded further by runtime.rpc. See docs/security/limits.md.
+MOST_MESSAGE = 8192
+MOST_REASON = 64
+MOST_FIELD = 256
+
 
 class OrbitalError(Exception):
-    """What went wrong, in a sentence for a person and a stable UPPER_SNAKE reason for a program."""
+    """What went wrong, in a sentence for a person and a stable UPPER_SNAKE reason for a program.
+
+    Whatever is repeated in it of what somebody sent, it is printable and bounded from here on.
+    """
 
     default_reason: ClassVar[str] = "INTERNAL"
 
     def __init__(self, message: str, *, reason: str = "", field: str = "", retry_after: float | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.reason = reason or self.default_reason
-        self.field = field
+        self.message = printable(message, MOST_MESSAGE)
+        super().__init__(self.message)
+        self.reason = printable(reason, MOST_REASON) or self.default_reason
+        self.field = printable(field, MOST_FIELD)
         self.retry_after = retry_after
 
 

@@ -16,6 +16,7 @@ from grpc_reflection.v1alpha import reflection
 from runtime.errors import ERRORS, STATUS, Invalid, OrbitalError
 from runtime.fields import check_known
 from runtime.logs import get_logger
+from runtime.printable import printable
 
 log = get_logger(__name__)
 
@@ -29,6 +30,10 @@ OPTIONS: list[tuple[str, Any]] = [
     ("grpc.server.max_pending_requests_hard_limit", 200_000),
 ]
 DETAILS = "grpc-status-details-bin"
+# Bytes of a message on the wire. It travels percent-encoded in a trailer and once more in the details of the status:
+# with a reason and a field these stay below 8 KiB, the least that a peer or a proxy on the way takes. A trailer that is
+# larger breaks the connection, and with it the calls of everybody who shares it.
+MOST_SENT = 1024
 
 
 def to_status(error: OrbitalError) -> status_pb2.Status:
@@ -38,7 +43,7 @@ def to_status(error: OrbitalError) -> status_pb2.Status:
         info.metadata["field"] = error.field
     if error.retry_after is not None:
         info.metadata["retry_after"] = str(error.retry_after)
-    status = status_pb2.Status(code=STATUS[type(error)].value[0], message=error.message)
+    status = status_pb2.Status(code=_code(error).value[0], message=printable(error.message, MOST_SENT))
     status.details.add().Pack(info)
     return status
 
@@ -78,8 +83,13 @@ def _reader(parse: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
 
 
 async def _abort(context: grpc.aio.ServicerContext[Any, Any], error: OrbitalError) -> None:
-    packed = to_status(error).SerializeToString()
-    await context.abort(STATUS[type(error)], error.message, trailing_metadata=((DETAILS, packed),))
+    status = to_status(error)
+    await context.abort(_code(error), status.message, trailing_metadata=((DETAILS, status.SerializeToString()),))
+
+
+def _code(error: OrbitalError) -> grpc.StatusCode:
+    # The nearest kind that the table knows: an adapter may have a narrower one of its own.
+    return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
 
 
 Metadata = Mapping[str, str | bytes]
