@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from runtime.errors import Unavailable
+from runtime.terminal import trusted
 from stack import api, sealing
 from stack.authority import authority
 from stack.place import place_option
@@ -28,7 +30,7 @@ class Narrator:
     """Tells on standard error what becomes ready, with the time since the start and the time that it took."""
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True, highlight=False)
+        self._console = Console(file=trusted(sys.stderr), highlight=False)
         self._began = time.monotonic()
 
     def __call__(self, name: str, status: str, seconds: float) -> None:
@@ -91,7 +93,7 @@ def status(place: Path, output: str) -> None:
     if output == "json":
         click.echo(orjson.dumps(found.model_dump(by_alias=True), option=orjson.OPT_INDENT_2).decode())
     else:
-        Console().print(_table(found))
+        Console(file=trusted(sys.stdout)).print(_table(found))
     ready = found.supervisor is not None and all(part.status == "ready" for part in found.parts.values())
     click.get_current_context().exit(0 if ready else 6)
 

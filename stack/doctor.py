@@ -86,6 +86,9 @@ def _parts() -> Iterator[Finding]:
             yield Finding(name, str(catalog.path(name, settings)))
         except OrbitalError as error:
             yield Finding(name, "cannot be had", error.message)
+        except OSError as error:
+            advice = f"{error.filename or cache.root()}: {error.strerror}. Name another place with XDG_CACHE_HOME."
+            yield Finding(name, "cannot be had", advice)
 
 
 def _processes(place: Path) -> Iterator[Finding]:

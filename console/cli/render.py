@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from console.cli.moments import age
+from runtime.terminal import json_safe, one_line, trusted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -43,9 +44,10 @@ def console(*, stderr: bool = False) -> Console:
     from rich.console import Console
 
     stream = sys.stderr if stderr else sys.stdout
-    width = None if stream.isatty() else int(os.environ.get("COLUMNS", "0")) or 1_000
+    given = os.environ.get("COLUMNS", "")
+    width = None if stream.isatty() else (int(given) if given.isascii() and given.isdigit() else 0) or 1_000
     return Console(
-        stderr=stderr, width=width, highlight=False, emoji=False, markup=False, soft_wrap=not stream.isatty()
+        file=trusted(stream), width=width, highlight=False, emoji=False, markup=False, soft_wrap=not stream.isatty()
     )
 
 
@@ -55,7 +57,7 @@ def show(rows: Sequence[Row], columns: Sequence[Column], output: str, fields: Se
         write([{name: row[name] for name in fields} for row in rows], output)
     elif output == "name":
         for row in rows:
-            click.echo(row[key])
+            click.echo(one_line(str(row[key])))
     else:
         table(rows, [column for column in columns if output == "wide" or not column.wide])
 
@@ -69,13 +71,13 @@ def write(answer: Any, output: str) -> None:
     else:
         import json
 
-        click.echo(json.dumps(answer, indent=2, ensure_ascii=False))
+        click.echo(json_safe(json.dumps(answer, indent=2, ensure_ascii=False)))
 
 
 def table(rows: Sequence[Row], columns: Sequence[Column]) -> None:
     """Print a table to stdout: coloured on a terminal, plain and aligned in a pipe."""
     now = time.time()
-    cells = [[cell(row[column.field], column.form, now) for column in columns] for row in rows]
+    cells = [[one_line(cell(row[column.field], column.form, now)) for column in columns] for row in rows]
     if not sys.stdout.isatty():
         _plain([[column.title for column in columns], *cells])
         return

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING
 
 import click
 
 from console.cli.failure import Exit, Failure, to_failure
 from console.cli.suggest import did_you_mean
-
-if TYPE_CHECKING:
-    from runtime.errors import OrbitalError
-
+from runtime.terminal import Guarded, ReaderGone, Unwritable, give_up_output
 
 LINE = 90
 
@@ -74,10 +72,31 @@ class Verbs(click.Group):
 
 
 def run(group: click.Command, args: Sequence[str] | None = None) -> int:
-    """Run one command line; returns its exit status, after saying on stderr what went wrong."""
+    """Run one command line; returns its exit status, after saying on stderr what went wrong. Nothing else ends it."""
+    try:
+        with Guarded():
+            status = _ended(group, args)
+            sys.stdout.flush()
+            sys.stderr.flush()
+    except ReaderGone:
+        status = Exit.DONE
+    except Unwritable as error:
+        status = Exit.FAILED
+        _last_words(str(error))
+    give_up_output()
+    return status
+
+
+def _last_words(sentence: str) -> None:
+    """On stderr, which may be what cannot be written."""
+    with contextlib.suppress(OSError, ValueError):
+        click.echo(sentence, err=True)
+
+
+def _ended(group: click.Command, args: Sequence[str] | None) -> int:
+    """The exit status of a command, whatever it raised."""
     try:
         outcome = group.main(args=None if args is None else list(args), prog_name="orbital", standalone_mode=False)
-        sys.stdout.flush()
     except Failure as failure:
         failure.show()
         return failure.status
@@ -87,19 +106,40 @@ def run(group: click.Command, args: Sequence[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt):
         click.echo("Interrupted.", err=True)
         return Exit.INTERRUPTED
-    except BrokenPipeError:
-        # The reader has gone, `orbital get tasks | head` for instance; Python's own flush at exit must not complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Exit.DONE
-    except _orbital_error() as error:
-        told = to_failure(error)
+    except (ReaderGone, Unwritable):
+        raise
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else Exit.FAILED
+    except Exception as error:  # noqa: BLE001 - the one place where an unexpected error becomes a sentence
+        told = _told(error, sys.argv[1:] if args is None else args)
         told.show()
         return told.status
     return outcome if isinstance(outcome, int) else Exit.DONE
 
 
-def _orbital_error() -> type[OrbitalError]:
-    """OrbitalError, imported only when something was raised: it brings grpc."""
+def _told(error: Exception, args: Sequence[str]) -> Failure:
+    """The sentence that stands for an error that no command expected."""
     from runtime.errors import OrbitalError
 
-    return OrbitalError
+    if isinstance(error, OrbitalError):
+        return to_failure(error)
+    if os.environ.get("ORBITAL_CLI_TRACEBACK"):
+        traceback.print_exception(error)
+    if isinstance(error, UnicodeError):
+        odd = next((f'The argument "{each}"' for each in args if not _is_text(each)), "Something that was read")
+        return Failure(f"{odd} is not text in UTF-8.", Exit.USAGE)
+    if isinstance(error, OSError):
+        place = f"{error.filename}: " if error.filename else ""
+        return Failure(f"{place}{error.strerror or error}.")
+    if isinstance(error, ImportError | SyntaxError):
+        return Failure(f"A part of this program cannot be loaded: {error}. Reinstall it, or see PYTHONPATH.")
+    last = traceback.extract_tb(error.__traceback__)[-1:]
+    place = f" at {last[0].filename}:{last[0].lineno}" if last else ""
+    return Failure(
+        f"A defect of this program: {type(error).__name__}{place}: {error}. ORBITAL_CLI_TRACEBACK=1 shows the whole."
+    )
+
+
+def _is_text(argument: str) -> bool:
+    """Whether it came as UTF-8: Python keeps other bytes as halves of surrogate pairs."""
+    return not any("\ud800" <= each <= "\udfff" for each in argument)

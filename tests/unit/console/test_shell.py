@@ -52,10 +52,17 @@ def test_missing_certificate_is_not_logged_in(orbital: Orbital, tmp_path: Path) 
     assert "ca.pem cannot be read" in ended.err
 
 
-def test_unexpected_errors_are_not_hidden() -> None:
+def test_unexpected_errors_are_told_with_their_place(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     group = Verbs("orbital", {"broken": f"{__name__}:nothing"})
-    with pytest.raises(TypeError):
-        run(group, ["broken"])
+    assert run(group, ["broken"]) == 1
+    said = capfd.readouterr().err
+    assert said.startswith("A defect of this program: TypeError at ")
+    assert "shell.py:" in said
+    monkeypatch.setenv("ORBITAL_CLI_TRACEBACK", "1")
+    run(group, ["broken"])
+    assert "Traceback" in capfd.readouterr().err
 
 
 nothing = object()
