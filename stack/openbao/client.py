@@ -37,7 +37,10 @@ def ensure_approle(client: hvac.Client, role: str, policies: Sequence[str], role
     """A role with a role ID and one secret ID, both in private files; returns the role ID."""
     if "approle/" not in client.sys.list_auth_methods()["data"]:
         client.sys.enable_auth_method("approle")
-    client.auth.approle.create_or_update_approle(role, token_policies=list(policies), **LIFE)
+    # OpenBao's `default` policy grants paths that nothing of ours asks.
+    client.auth.approle.create_or_update_approle(
+        role, token_policies=list(policies), token_no_default_policy=True, **LIFE
+    )
     role_id: str = client.auth.approle.read_role_id(role)["data"]["role_id"]
     write_private(role_file, role_id)
     if not (secret_file.exists() and _known(client, role, secret_file.read_text())):

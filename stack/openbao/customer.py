@@ -7,6 +7,7 @@ from pathlib import Path
 import hvac
 
 from stack.openbao.client import ensure_mount, make_client
+from stack.openbao.grants import CUSTOMER, render
 from stack.openbao.server import OpenBao
 from stack.secret_files import write_private
 from stack.site import Site
@@ -18,10 +19,7 @@ PROVIDER = "kms"
 KEY = "customer-root"
 GRANT = "orbital"
 # Neither read nor made, only used: the customer withdraws this to disable its keys.
-POLICY = """
-path "transit/encrypt/*" { capabilities = ["update"] }
-path "transit/decrypt/*" { capabilities = ["update"] }
-"""
+POLICY = render(CUSTOMER)
 TOKEN_PERIOD = "768h"  # noqa: S105 - a duration
 
 

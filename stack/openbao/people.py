@@ -7,6 +7,7 @@ from pathlib import Path
 
 import hvac
 
+from stack.openbao.grants import PERSON, render
 from stack.secret_files import kept_secret, write_private
 from stack.site import Site
 
@@ -16,6 +17,7 @@ PROVIDER = "people"
 CLIENT = "console"
 CLI_CLIENT = "cli"
 SCOPE = "orbital"
+POLICY = "person"
 CALLBACK = "/oauth/callback"
 # Where a command line waits for its browser, on whatever port is free (RFC 8252, section 7.3).
 LOOPBACK = "http://127.0.0.1/callback"
@@ -55,6 +57,7 @@ def set_up_people(site: Site, client: hvac.Client, address: str) -> None:
     if "userpass/" not in methods:
         client.sys.enable_auth_method("userpass")
         methods = client.sys.list_auth_methods()["data"]
+    client.sys.create_or_update_policy(POLICY, render(PERSON))
     # The login page then asks for a name and a password, and for nothing else.
     client.sys.tune_auth_method("userpass", listing_visibility="unauth")
     entities = [_person(site, client, name, methods["userpass/"]["accessor"]) for name in PEOPLE]
@@ -92,7 +95,9 @@ def origin(site: Site) -> str:
 
 
 def _person(site: Site, client: hvac.Client, name: str, accessor: str) -> str:
-    client.auth.userpass.create_or_update_user(name, kept_secret(password(site, name), 24))
+    client.auth.userpass.create_or_update_user(
+        name, kept_secret(password(site, name), 24), token_policies=[POLICY], token_no_default_policy=True
+    )
     identity = client.secrets.identity
     identity.create_or_update_entity_by_name(f"person-{name}", metadata={"person": name})
     entity: str = identity.read_entity_by_name(f"person-{name}")["data"]["id"]

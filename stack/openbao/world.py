@@ -7,6 +7,7 @@ from cryptography import x509
 
 from stack.identity.roots import PEM, Roots, sign_intermediate
 from stack.openbao.client import audit_headers, ensure_approle, ensure_mount
+from stack.openbao.grants import REGION_TOKEN, gateway, render
 from stack.openbao.people import set_up_people
 from stack.openbao.server import OpenBao
 from stack.site import JWT, TRUST_DOMAIN, Site
@@ -35,16 +36,6 @@ SIGNER_ROLE = {
     "max_ttl": f"{24 * 30}h",
     "no_store": True,
 }
-GATEWAY_POLICY = """
-path "pki/sign/receipts" { capabilities = ["create", "update"] }
-path "pki/sign/proofs" { capabilities = ["create", "update"] }
-path "pki/sign/region" { capabilities = ["create", "update"] }
-path "identity/entity/name/region-*" { capabilities = ["read", "create", "update"] }
-path "auth/approle/role/+/secret-id" { capabilities = ["list", "create", "update"] }
-path "auth/approle/role/+/secret-id-accessor/destroy" { capabilities = ["create", "update"] }
-path "signing/keys/proofs" { capabilities = ["create", "read", "update"] }
-path "signing/sign/proofs/*" { capabilities = ["create", "update"] }
-"""
 
 
 class GlobalBao(OpenBao):
@@ -135,7 +126,8 @@ class GlobalBao(OpenBao):
         """What the gateway may: certify the keys of receipts, and sign proofs by a key that it cannot read."""
         ensure_mount(client, "signing", "transit", {})
         audit_headers(client)
-        client.sys.create_or_update_policy("gateway", GATEWAY_POLICY)
+        logins = [region.name for region in self.site.regions if region.auth == JWT]
+        client.sys.create_or_update_policy("gateway", render(gateway(TRUST_DOMAIN, logins)))
         role, secret = self.site.secret("gateway-role-id"), self.site.secret("gateway-secret-id")
         ensure_approle(client, "gateway", ["gateway"], role, secret)
 
@@ -147,8 +139,7 @@ class GlobalBao(OpenBao):
         )
         template = '{"region": {{identity.entity.metadata.region}}}'
         identity.create_or_update_role(TOKEN_ROLE, SIGNER, template, client_id=AUDIENCE, ttl=TOKEN_TTL)
-        policy = f'path "identity/oidc/token/{TOKEN_ROLE}" {{ capabilities = ["read"] }}'
-        client.sys.create_or_update_policy("region-token", policy)
+        client.sys.create_or_update_policy("region-token", render(REGION_TOKEN))
 
     def _entity(self, client: hvac.Client, region: str, role_id: str, accessor: str) -> None:
         identity = client.secrets.identity
