@@ -19,12 +19,14 @@ from gateway.adapters.mqtt.publisher import MqttPublisher
 from gateway.adapters.openbao.authority import BaoAuthority
 from gateway.adapters.openbao.logins import BaoLogins, BaoWrapping
 from gateway.adapters.postgres.audit import PostgresAudit
+from gateway.adapters.postgres.database import Database
 from gateway.adapters.postgres.desired import PostgresDesired
 from gateway.adapters.postgres.edges import PostgresEdges
 from gateway.adapters.postgres.engines import PostgresEngines
 from gateway.adapters.postgres.flags import PostgresFlags
 from gateway.adapters.postgres.invitations import PostgresInvitations
-from gateway.adapters.postgres.pool import Pool, listen, open_pool
+from gateway.adapters.postgres.notifications import listen
+from gateway.adapters.postgres.pool import open_database
 from gateway.adapters.postgres.proofs import PostgresProofs
 from gateway.adapters.postgres.reports import PostgresReports
 from gateway.adapters.postgres.restore import PostgresRestore
@@ -101,29 +103,29 @@ def backoff() -> Backoff:
 async def main(settings: GatewaySettings) -> None:
     """Serve until cancelled. The end: stop serving, drain, stop the stages, close the pools."""
     async with AsyncExitStack() as stack:
-        pool = await stack.enter_async_context(open_pool(settings.postgres))
+        database = await stack.enter_async_context(open_database(settings.postgres))
         policy = await stack.enter_async_context(policy_engine(settings.opa.url, settings.opa.seconds))
-        sight, tasks = PostgresSight(pool), PostgresTasks(pool, settings.name)
-        engines = PostgresEngines(pool, settings.flow.decision_days)
-        standing = Standing(PostgresStanding(pool))
+        sight, tasks = PostgresSight(database), PostgresTasks(database, settings.name)
+        engines = PostgresEngines(database, settings.flow.decision_days)
+        standing = Standing(PostgresStanding(database))
         await standing.load()
         served = await open_bundles(settings, stack, tasks, engines, standing)
         publishing = Broker(settings.rabbitmq, f"{settings.name} publish", backoff())
         consuming = Broker(settings.rabbitmq, f"{settings.name} consume", backoff())
-        reports = ReportFlow(PostgresReports(pool), tasks, policy, settings.name, settings.flow.report_batch)
+        reports = ReportFlow(PostgresReports(database), tasks, policy, settings.name, settings.flow.report_batch)
         public_keys = await stack.enter_async_context(open_public_keys(settings.opa.url, settings.opa.seconds))
         await open_access(settings, stack, policy, tasks, standing)
-        security = Security(PostgresSecurity(pool), tasks)
+        security = Security(PostgresSecurity(database), tasks)
         intake = SignedReports(reports, public_keys, security)
         contacts, news = Contacts(tasks), JobNews()
-        flags, edges = PostgresFlags(pool), PostgresEdges(pool)
+        flags, edges = PostgresFlags(database), PostgresEdges(database)
         signals, observed = SignalFlow(flags, Effects(policy, flags)), ObserveFlow(edges)
         openbao, expulsion = await open_platform(settings, stack), await open_expulsion(settings, stack, standing)
-        proofs = make_proofs(settings, pool, sight, openbao)
-        enrolment = make_enrolment(settings, pool, sight, openbao, security)
-        audit = Audit(PostgresAudit(pool), proofs, clock, settings.flow.head_seconds)
+        proofs = make_proofs(settings, database, sight, openbao)
+        enrolment = make_enrolment(settings, database, sight, openbao, security)
+        audit = Audit(PostgresAudit(database), proofs, clock, settings.flow.head_seconds)
         deliver = make_deliver(settings, consuming, tasks, intake, security, contacts, audit, standing)
-        desired = Desired(PostgresDesired(pool, settings.name), new_correlation_id)
+        desired = Desired(PostgresDesired(database, settings.name), new_correlation_id)
 
         servicers = {
             "Audit": AuditRpc(audit),
@@ -135,7 +137,7 @@ async def main(settings: GatewaySettings) -> None:
             "Proof": ProofRpc(proofs),
             "Registry": RegistryRpc(desired, sight, flags, edges, news, standing),
             "Report": ReportRpc(intake),
-            "Restore": RestoreRpc(make_restore(settings, pool, policy, tasks)),
+            "Restore": RestoreRpc(make_restore(settings, database, policy, tasks)),
             "Trace": TraceRpc(sight),
         }
         group = await stack.enter_async_context(asyncio.TaskGroup())
@@ -150,13 +152,13 @@ async def main(settings: GatewaySettings) -> None:
             ("proofs", proofs.run(backoff())),
             ("audit", audit.run(backoff)),
             ("contacts", contacts.run(settings.flow.beat_seconds)),
-            ("converge", Converge(PostgresReports(pool)).run(settings.flow.detect_seconds, backoff())),
-            ("job news", listen(pool, "orbital_job", news.heard)),
+            ("converge", Converge(PostgresReports(database)).run(settings.flow.detect_seconds, backoff())),
+            ("job news", listen(database, "orbital_job", news.heard)),
         ):
             group.create_task(part(name, work))
         await start_key_sets(settings, stack, group)
-        start_lanes(settings, group, pool, tasks, policy, publishing)
-        start_standing(group, pool, standing, expulsion, openbao)
+        start_lanes(settings, group, database, tasks, policy, publishing)
+        start_standing(group, database, standing, expulsion, openbao)
         await serve_on(settings, servicers, standing)
 
 
@@ -218,9 +220,9 @@ async def open_platform(settings: GatewaySettings, stack: AsyncExitStack) -> Ope
     return await stack.enter_async_context(open_openbao(login))
 
 
-def make_proofs(settings: GatewaySettings, pool: Pool, sight: PostgresSight, openbao: OpenBao | None) -> Proofs:
+def make_proofs(settings: GatewaySettings, database: Database, sight: PostgresSight, openbao: OpenBao | None) -> Proofs:
     """Proofs, which need an OpenBao where they are made and where keys are certified."""
-    store, bao = PostgresProofs(pool), settings.openbao
+    store, bao = PostgresProofs(database), settings.openbao
     if bao is None or openbao is None:
         return Proofs(store, sight, None, None, clock)
     signer = BaoSigner(openbao, bao.signing, PROOF_KEY)
@@ -228,7 +230,7 @@ def make_proofs(settings: GatewaySettings, pool: Pool, sight: PostgresSight, ope
 
 
 def make_enrolment(
-    settings: GatewaySettings, pool: Pool, sight: PostgresSight, openbao: OpenBao | None, security: Security
+    settings: GatewaySettings, database: Database, sight: PostgresSight, openbao: OpenBao | None, security: Security
 ) -> Enrolment | None:
     """Enrolment, where there is an OpenBao to issue identities."""
     bao = settings.openbao
@@ -236,7 +238,7 @@ def make_enrolment(
         return None
     issuer = BaoAuthority(openbao, bao.pki, bao.region_hosts)
     parts = (BaoWrapping(openbao), BaoLogins(openbao), issuer, security)
-    return Enrolment(PostgresInvitations(pool), sight, *parts, clock, settings.flow.invitation_seconds)
+    return Enrolment(PostgresInvitations(database), sight, *parts, clock, settings.flow.invitation_seconds)
 
 
 async def open_expulsion(settings: GatewaySettings, stack: AsyncExitStack, standing: Standing) -> Expulsion | None:
@@ -248,7 +250,11 @@ async def open_expulsion(settings: GatewaySettings, stack: AsyncExitStack, stand
 
 
 def start_standing(
-    group: asyncio.TaskGroup, pool: Pool, standing: Standing, expulsion: Expulsion | None, openbao: OpenBao | None
+    group: asyncio.TaskGroup,
+    database: Database,
+    standing: Standing,
+    expulsion: Expulsion | None,
+    openbao: OpenBao | None,
 ) -> None:
     """Know who is revoked, and carry it out where this process can."""
     group.create_task(part("standing", standing.run(backoff())))
@@ -256,12 +262,12 @@ def start_standing(
         group.create_task(part("expulsion", expulsion.run(backoff)))
     if openbao is not None:
         group.create_task(part("logins", Shutting(standing, BaoLogins(openbao)).run(backoff())))
-    group.create_task(part("standing news", listen(pool, "orbital_standing", lambda _: standing.wake.set())))
+    group.create_task(part("standing news", listen(database, "orbital_standing", lambda _: standing.wake.set())))
 
 
-def make_restore(settings: GatewaySettings, pool: Pool, policy: PolicyEngine, tasks: PostgresTasks) -> Restore:
+def make_restore(settings: GatewaySettings, database: Database, policy: PolicyEngine, tasks: PostgresTasks) -> Restore:
     """Restorations of killed tenants."""
-    store, seconds = PostgresRestore(pool, settings.name), settings.flow.restoration_seconds
+    store, seconds = PostgresRestore(database, settings.name), settings.flow.restoration_seconds
     return Restore(store, policy, tasks, new_correlation_id, settings.name, seconds)
 
 
@@ -292,7 +298,7 @@ def _publisher(settings: GatewaySettings, broker: Broker, lane: int) -> Publishe
 def start_lanes(
     settings: GatewaySettings,
     group: asyncio.TaskGroup,
-    pool: Pool,
+    database: Database,
     tasks: PostgresTasks,
     policy: PolicyEngine,
     broker: Broker,
@@ -319,7 +325,7 @@ def start_lanes(
             if lane in ("", name):
                 detect.wake.set()
 
-    group.create_task(part("lane news", listen(pool, "orbital_lane", heard)))
+    group.create_task(part("lane news", listen(database, "orbital_lane", heard)))
 
 
 if __name__ == "__main__":

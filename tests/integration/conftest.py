@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.adapters.postgres.pool import Pool, open_pool
+from gateway.adapters.postgres.database import Pool
+from gateway.adapters.postgres.pool import open_database
 from gateway.settings import PostgresSettings, RabbitMQSettings
 from stack import api
 from stack.state import State
@@ -35,9 +36,9 @@ def rabbitmq_settings(parts: tuple[Path, State]) -> RabbitMQSettings:
 @pytest.fixture
 async def pool(postgres_settings: PostgresSettings) -> AsyncIterator[Pool]:
     """A pool on empty tables."""
-    async with open_pool(postgres_settings) as opened:
-        await opened.execute(
+    async with open_database(postgres_settings) as opened:
+        await opened.pool.execute(
             "TRUNCATE resource, job, placement, task, contact, dead_letter, security_event, denial, receipt,"
             " certificate, restoration CASCADE"
         )
-        yield opened
+        yield opened.pool

@@ -12,8 +12,8 @@ from orbital.v1.audit_pb2 import AuditHead, AuditRecord, SignedAuditHead
 from orbital.v1.registry_pb2 import DeclareRequest, KillRequest
 
 from gateway.adapters.postgres.audit import PostgresAudit
+from gateway.adapters.postgres.database import Database, Pool
 from gateway.adapters.postgres.desired import PostgresDesired
-from gateway.adapters.postgres.pool import Pool
 from gateway.adapters.postgres.reports import PostgresReports
 from gateway.adapters.postgres.tasks import PostgresTasks
 from gateway.domain.report import Regional
@@ -149,7 +149,7 @@ async def test_a_forgery_by_the_owner_of_the_database_is_found_and_named(
 
 
 async def test_a_head_that_another_gateway_signed_is_handed_on(audit: Audit, pool: Pool) -> None:
-    other = Audit(PostgresAudit(pool), Signer(), lambda: NOW, 60.0)
+    other = Audit(PostgresAudit(Database(pool)), Signer(), lambda: NOW, 60.0)
     assert other.newest_head() is None
     await other._look()
     assert other.newest_head() == audit.newest_head()
@@ -159,7 +159,7 @@ async def test_a_head_that_another_gateway_signed_is_handed_on(audit: Audit, poo
 async def test_gateways_that_seal_at_once_make_one_chain(audit: Audit, pool: Pool) -> None:
     for number in range(50):
         await pool.execute("INSERT INTO audit (kind, body) VALUES ('action', $1)", f'{{"n": {number}}}')
-    stores = [PostgresAudit(pool) for _ in range(4)]
+    stores = [PostgresAudit(Database(pool)) for _ in range(4)]
     while any(await asyncio.gather(*(store.seal(7) for store in stores))):
         continue
     assert verdict(await items(audit)) == ""

@@ -7,8 +7,8 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from orbital.v1 import edge_pb2 as pb
 
+from gateway.adapters.postgres.database import Database, Pool
 from gateway.adapters.postgres.edges import PostgresEdges
-from gateway.adapters.postgres.pool import Pool
 from gateway.flow.observe import ObserveFlow
 from gateway.ports.edges import Observation
 from runtime.errors import Invalid
@@ -17,7 +17,7 @@ from runtime.errors import Invalid
 @pytest.fixture
 async def edges(pool: Pool) -> PostgresEdges:
     await pool.execute("TRUNCATE edge_observation")
-    return PostgresEdges(pool)
+    return PostgresEdges(Database(pool))
 
 
 def said(region: str, *names: str, at: float | None = None, revision: str = "r1") -> Observation:

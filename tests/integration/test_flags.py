@@ -7,8 +7,8 @@ from datetime import UTC, timedelta
 import pytest
 from orbital.v1 import flag_pb2 as pb
 
+from gateway.adapters.postgres.database import Database, Pool
 from gateway.adapters.postgres.flags import PostgresFlags
-from gateway.adapters.postgres.pool import Pool
 from gateway.adapters.postgres.tasks import PostgresTasks
 from gateway.domain.health import verdict
 from gateway.flow.effects import Effects
@@ -33,7 +33,7 @@ async def flags(pool: Pool) -> PostgresFlags:
             " VALUES ($1, 1, '', 1, 1, 'c')",
             f"regions/{region}",
         )
-    return PostgresFlags(pool, CLOCK)
+    return PostgresFlags(Database(pool), CLOCK)
 
 
 class Clock:
@@ -117,7 +117,7 @@ async def test_a_held_lane_is_not_dispatched_to_until_it_is_released(flags: Post
         " SELECT gen_random_uuid(), id, u.region, 'acme', 1, u.lane, 1, 'c' FROM resource,"
         " (VALUES ('eu10', 2), ('us20', 2), ('eu10', 1)) AS u (region, lane) WHERE name = 'regions/eu10'"
     )
-    tasks = PostgresTasks(pool, "test")
+    tasks = PostgresTasks(Database(pool), "test")
 
     async def claimed(lane: int) -> list[str]:
         async with tasks.claiming(lane, 10) as batch:

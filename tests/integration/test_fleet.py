@@ -10,9 +10,9 @@ from orbital.v1 import flag_pb2
 from orbital.v1.registry_pb2 import DeclareRequest, KillRequest, ListJobsRequest, Region
 from orbital.v1.resource_pb2 import LinkSpec, RegionSpec, Resource, Selector, SystemSpec, TenantSpec
 
+from gateway.adapters.postgres.database import Database, Pool
 from gateway.adapters.postgres.desired import PostgresDesired
 from gateway.adapters.postgres.flags import PostgresFlags
-from gateway.adapters.postgres.pool import Pool
 from gateway.adapters.postgres.see import PostgresSight, write_token
 from gateway.adapters.rpc.fleet import Fleet
 from gateway.flow.desired import Desired
@@ -33,7 +33,7 @@ def estate() -> list[Resource]:
 
 
 async def declared(pool: Pool) -> Desired:
-    desired = Desired(PostgresDesired(pool, "gateway"), new_correlation_id)
+    desired = Desired(PostgresDesired(Database(pool), "gateway"), new_correlation_id)
     await desired.declare(DeclareRequest(resources=estate()), CALLER)
     return desired
 
@@ -48,7 +48,9 @@ async def test_a_region_says_what_waits_for_it_since_when_and_what_prevents_it(p
     await pool.execute(
         "INSERT INTO engine (name, instance, revision, error, made) VALUES ('opa-eu10-bulk','i','r7','',0)"
     )
-    found = named(list((await Fleet(PostgresSight(pool), PostgresFlags(pool), list).regions()).regions))
+    found = named(
+        list((await Fleet(PostgresSight(Database(pool)), PostgresFlags(Database(pool)), list).regions()).regions)
+    )
     eu10, us20 = found["eu10"], found["us20"]
     assert (eu10.placements, eu10.drifting, eu10.stalled, list(eu10.waiting)) == (3, 3, 1, [0, 3, 0])
     assert eu10.HasField("behind_since")
@@ -61,7 +63,7 @@ async def test_a_region_says_what_waits_for_it_since_when_and_what_prevents_it(p
 async def test_whoever_watches_is_told_of_all_then_of_what_changed_and_otherwise_of_nothing(pool: Pool) -> None:
     await declared(pool)
     now = 0.0
-    watching = Fleet(PostgresSight(pool), PostgresFlags(pool), list, lambda: now).watch()
+    watching = Fleet(PostgresSight(Database(pool)), PostgresFlags(Database(pool)), list, lambda: now).watch()
     async with asyncio.timeout(20):
         assert named(list((await anext(watching)).regions)).keys() == {"eu10", "us20"}
         await pool.execute("UPDATE placement SET observed_generation = desired_generation")
@@ -80,7 +82,7 @@ async def test_changes_are_listed_newest_first_by_page_and_by_what_was_done(pool
     desired = await declared(pool)
     # Whoever brings an ID of their own is listed by the time, not by the ID.
     await desired.kill(KillRequest(tenant="acme", reason="Lost"), replace(CALLER, correlation_id="0" * 32))
-    sight = PostgresSight(pool)
+    sight = PostgresSight(Database(pool))
     with pytest.raises(Invalid):
         await sight.jobs(ListJobsRequest(page_token=write_token("never", "")), 1)
     page = await sight.jobs(ListJobsRequest(), 1)

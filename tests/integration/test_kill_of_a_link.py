@@ -4,8 +4,8 @@ import pytest
 from orbital.v1.registry_pb2 import DeclareRequest, KillRequest
 from orbital.v1.resource_pb2 import LinkSpec, LinkState, Resource, ServiceSpec, SystemSpec, TenantState
 
+from gateway.adapters.postgres.database import Database, Pool
 from gateway.adapters.postgres.desired import PostgresDesired
-from gateway.adapters.postgres.pool import Pool
 from gateway.adapters.postgres.see import PostgresSight
 from gateway.flow.desired import Desired
 from gateway.main import new_correlation_id
@@ -20,7 +20,7 @@ OFFICER = Caller("spiffe://orbital/person/officer", "d-2")
 async def desired(pool: Pool) -> Desired:
     """With a tenant of two systems: core, which estate() links, and edge, with two services."""
     edge = "tenants/acme/systems/edge"
-    made = Desired(PostgresDesired(pool, "gateway"), new_correlation_id)
+    made = Desired(PostgresDesired(Database(pool), "gateway"), new_correlation_id)
     more = [
         Resource(name=edge, system=SystemSpec()),
         Resource(name=f"{edge}/services/pay", service=ServiceSpec()),
@@ -42,7 +42,7 @@ async def test_it_alone_is_driven_on_lane_zero_and_the_reason_is_kept(pool: Pool
         killed.correlation_id,
     )
     assert [(row["name"], row["lane"]) for row in driven] == [("tenants/acme/links/edge", 0)]
-    sight = PostgresSight(pool)
+    sight = PostgresSight(Database(pool))
     tenant, core, edge = [
         await sight.resource(name) for name in ("tenants/acme", "tenants/acme/links/core", "tenants/acme/links/edge")
     ]
@@ -61,7 +61,7 @@ async def test_it_alone_is_driven_on_lane_zero_and_the_reason_is_kept(pool: Pool
 async def test_a_tenant_killed_after_one_of_its_links_remembers_the_others(pool: Pool, desired: Desired) -> None:
     await desired.kill(KillRequest(tenant="acme", link="edge", reason="key stolen"), OFFICER)
     assert (await desired.kill(KillRequest(tenant="acme", reason="breach"), OFFICER)).links == 2
-    tenant = await PostgresSight(pool).resource("tenants/acme")
+    tenant = await PostgresSight(Database(pool)).resource("tenants/acme")
     assert tenant is not None
     assert list(tenant.tenant.unlinked_by_kill) == ["core"]
 

@@ -4,7 +4,7 @@ import uuid
 
 import pytest
 
-from gateway.adapters.postgres.pool import Pool
+from gateway.adapters.postgres.database import Pool
 from gateway.adapters.postgres.queries import SQL
 
 

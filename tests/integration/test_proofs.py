@@ -10,8 +10,8 @@ from orbital.v1.registry_pb2 import DeclareRequest, KillRequest
 from orbital.v1.resource_pb2 import Resource
 from orbital.v1.task_pb2 import OUTCOME_DONE, TASK_KIND_UNLINK_KEY, Report
 
+from gateway.adapters.postgres.database import Database, Pool
 from gateway.adapters.postgres.desired import PostgresDesired
-from gateway.adapters.postgres.pool import Pool
 from gateway.adapters.postgres.proofs import PostgresProofs
 from gateway.adapters.postgres.reports import PostgresReports
 from gateway.adapters.postgres.tasks import PostgresTasks
@@ -40,7 +40,7 @@ def report(region: str, correlation_id: str, signature: bytes, resource: str = "
 @pytest.fixture
 async def killed(pool: Pool) -> str:
     """A kill in two regions whose tasks are made."""
-    desired = Desired(PostgresDesired(pool, "gateway"), new_correlation_id)
+    desired = Desired(PostgresDesired(Database(pool), "gateway"), new_correlation_id)
     resources: list[Resource] = estate()
     await desired.declare(DeclareRequest(resources=resources[: len(REGIONS)]), CALLER)
     await desired.declare(DeclareRequest(resources=resources[len(REGIONS) :]), CALLER)
@@ -49,13 +49,13 @@ async def killed(pool: Pool) -> str:
 
 
 async def test_the_first_receipt_of_a_task_stays(pool: Pool, killed: str) -> None:
-    store, reports = PostgresProofs(pool), PostgresReports(pool)
+    store, reports = PostgresProofs(Database(pool)), PostgresReports(Database(pool))
     before = await store.shares(killed)
     # Wanted from the moment of the kill, before any task is made.
     assert {(one.region, one.resource, one.receipt) for one in before} == {
         (region, resource, b"") for region in REGIONS for resource in ("tenants/acme", "tenants/acme/links/core")
     }
-    await Detect(PostgresTasks(pool, "gateway"), 0, 100, lambda: None).step()
+    await Detect(PostgresTasks(Database(pool), "gateway"), 0, 100, lambda: None).step()
     assert {one.task_id for one in await store.shares(killed)} == {one.task_id for one in before}
     for signature in (b"first", b"second"):
         item = Regional("eu10", report("eu10", killed, signature))
@@ -65,7 +65,7 @@ async def test_the_first_receipt_of_a_task_stays(pool: Pool, killed: str) -> Non
 
 
 async def test_certificates_are_found_by_key(pool: Pool) -> None:
-    store, now = PostgresProofs(pool), datetime.now(UTC)
+    store, now = PostgresProofs(Database(pool)), datetime.now(UTC)
     late, early = (Certified(b"key", "n", b"c", [b"chain"], now, now + timedelta(days=days)) for days in (9, 3))
     for one in (late, early, early):
         await store.keep_certificate(one)

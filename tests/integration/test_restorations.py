@@ -8,8 +8,8 @@ from orbital.v1.registry_pb2 import DeclareRequest, KillRequest
 from orbital.v1.resource_pb2 import LinkState, Resource, TenantState
 from orbital.v1.restore_pb2 import RestorationState
 
+from gateway.adapters.postgres.database import Database, Pool
 from gateway.adapters.postgres.desired import PostgresDesired
-from gateway.adapters.postgres.pool import Pool
 from gateway.adapters.postgres.restore import PostgresRestore
 from gateway.adapters.postgres.see import PostgresSight
 from gateway.adapters.postgres.tasks import PostgresTasks
@@ -28,15 +28,17 @@ OFFICER = Caller("spiffe://orbital/person/officer", "d-2")
 @pytest.fixture
 async def desired(pool: Pool) -> Desired:
     """With a tenant that was killed."""
-    made = Desired(PostgresDesired(pool, "gateway"), new_correlation_id)
+    made = Desired(PostgresDesired(Database(pool), "gateway"), new_correlation_id)
     await made.declare(DeclareRequest(resources=estate()), OPERATOR)
     await made.kill(KillRequest(tenant="acme", reason="breach"), OFFICER)
     return made
 
 
 def restoring(pool: Pool, seconds: float = 900) -> Restore:
-    tasks = PostgresTasks(pool, "gateway")
-    return Restore(PostgresRestore(pool, "gateway"), FakePolicy(), tasks, new_correlation_id, "gateway", seconds)
+    tasks = PostgresTasks(Database(pool), "gateway")
+    return Restore(
+        PostgresRestore(Database(pool), "gateway"), FakePolicy(), tasks, new_correlation_id, "gateway", seconds
+    )
 
 
 async def test_a_killed_tenant_comes_back_and_everything_is_in_the_trail(pool: Pool, desired: Desired) -> None:
@@ -52,7 +54,7 @@ async def test_a_killed_tenant_comes_back_and_everything_is_in_the_trail(pool: P
     # Two who approve at once restore it once.
     answers = await asyncio.gather(*(restore.approve(asked.id, OFFICER) for _ in range(2)), return_exceptions=True)
     assert all(isinstance(one, Precondition) or not isinstance(one, BaseException) for one in answers)
-    sight = PostgresSight(pool)
+    sight = PostgresSight(Database(pool))
     tenant, link = (await sight.resource("tenants/acme")), (await sight.resource("tenants/acme/links/core"))
     assert tenant is not None
     assert link is not None
@@ -84,7 +86,7 @@ async def test_one_request_a_tenant_until_its_time_is_over(pool: Pool, desired: 
     second = await restoring(pool).ask("acme", "why", OFFICER, validate_only=False)
     found = await restoring(pool).restorations("", 10)
     assert [one.id for one in found] == [second.id, first.id]
-    tenant = await PostgresSight(pool).resource("tenants/acme")
+    tenant = await PostgresSight(Database(pool)).resource("tenants/acme")
     assert tenant is not None
     assert tenant.tenant.state == TenantState.TENANT_STATE_KILLED
 
@@ -100,6 +102,6 @@ async def test_what_is_declared_while_it_is_killed_is_kept(pool: Pool, desired: 
     again = await restore.ask("acme", "why", OPERATOR, validate_only=False)
     assert list(again.links) == ["core"]
     await restore.approve(again.id, OFFICER)
-    tenant = await PostgresSight(pool).resource("tenants/acme")
+    tenant = await PostgresSight(Database(pool)).resource("tenants/acme")
     assert tenant is not None
     assert (tenant.labels["tier"], tenant.tenant.state) == ("gold", TenantState.TENANT_STATE_ACTIVE)

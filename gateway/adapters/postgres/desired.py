@@ -11,8 +11,8 @@ from google.protobuf.message import Message
 from orbital.v1.registry_pb2 import DeclareResponse, RetireResponse
 from orbital.v1.resource_pb2 import Resource
 
-from gateway.adapters.postgres.pool import Connection, Pool, translated
-from gateway.adapters.postgres.queries import SQL
+from gateway.adapters.postgres.database import Database, Session
+from gateway.adapters.postgres.locks import AdvisoryLock
 from gateway.domain.change import Plan, Stored, Wanted, check_shrink
 from gateway.domain.resource import kind_of, parent_of, parse_name
 from gateway.domain.task import LANES, drive_kind, effect_kind
@@ -30,12 +30,12 @@ def _stored(row: asyncpg.Record) -> Stored:
     return Stored(row["id"], Resource.FromString(row["body"]), row["generation"], row["effect_generation"])
 
 
-async def _wake(connection: Connection, lanes: set[int]) -> None:
-    await connection.execute(SQL["wake"], [str(lane) for lane in sorted(lanes)])
+async def _wake(session: Session, lanes: set[int]) -> None:
+    await session.execute("wake", [str(lane) for lane in sorted(lanes)])
 
 
-async def _answered(connection: Connection, actor: str, request_id: str, action: str) -> bytes | None:
-    row = await connection.fetchrow(SQL["request_answer"], actor, request_id) if request_id else None
+async def _answered(session: Session, actor: str, request_id: str, action: str) -> bytes | None:
+    row = await session.fetchrow("request_answer", actor, request_id) if request_id else None
     if row is None:
         return None
     if row["action"] != action:
@@ -44,10 +44,10 @@ async def _answered(connection: Connection, actor: str, request_id: str, action:
     return answer
 
 
-async def _insert_job(connection: Connection, process: str, action: Action, answer: bytes, total: int) -> None:
+async def _insert_job(session: Session, process: str, action: Action, answer: bytes, total: int) -> None:
     try:
-        await connection.execute(
-            SQL["insert_job"],
+        await session.execute(
+            "insert_job",
             action.correlation_id,
             action.actor,
             action.action,
@@ -58,15 +58,15 @@ async def _insert_job(connection: Connection, process: str, action: Action, answ
             answer,
             total,
         )
-    except asyncpg.UniqueViolationError as error:
+    except Conflict as error:
         raise Conflict("The correlation ID or the request ID belongs to another change", reason="ID_IN_USE") from error
 
 
-async def _upsert(connection: Connection, wanted: Sequence[Wanted], correlation_id: str) -> dict[str, int]:
+async def _upsert(session: Session, wanted: Sequence[Wanted], correlation_id: str) -> dict[str, int]:
     names = [parse_name(item.resource.name) for item in wanted]
     try:
-        rows = await connection.fetch(
-            SQL["upsert_resources"],
+        rows = await session.fetch(
+            "upsert_resources",
             [item.resource.name for item in wanted],
             [kind_of(item.resource) for item in wanted],
             [name.tenant for name in names],
@@ -77,7 +77,7 @@ async def _upsert(connection: Connection, wanted: Sequence[Wanted], correlation_
             [item.resource.retired for item in wanted],
             correlation_id,
         )
-    except asyncpg.UniqueViolationError as error:
+    except Conflict as error:
         raise Conflict(OVERTAKEN) from error
     if len(rows) != len(wanted):
         raise Conflict(OVERTAKEN)
@@ -85,29 +85,29 @@ async def _upsert(connection: Connection, wanted: Sequence[Wanted], correlation_
 
 
 class _Estate:
-    def __init__(self, connection: Connection, process: str) -> None:
-        self._connection = connection
+    def __init__(self, session: Session, process: str) -> None:
+        self._session = session
         self._process = process
 
     async def answered(self, actor: str, request_id: str, action: str) -> bytes | None:
-        return await _answered(self._connection, actor, request_id, action)
+        return await _answered(self._session, actor, request_id, action)
 
     async def regions(self) -> Mapping[str, Stored]:
-        rows = await self._connection.fetch(SQL["regions"])
+        rows = await self._session.fetch("regions")
         return {row["name"]: Stored(row["id"], Resource.FromString(row["body"]), row["generation"], 1) for row in rows}
 
     async def resources(self, tenants: Sequence[str] | None) -> Mapping[str, Stored]:
-        await self._connection.execute(SQL["hold_tenants"], None if tenants is None else list(tenants))
+        await self._session.execute("hold_tenants", None if tenants is None else list(tenants))
         if tenants is None:
-            rows = await self._connection.fetch(SQL["estate_all"])
+            rows = await self._session.fetch("estate_all")
         else:
-            rows = await self._connection.fetch(SQL["estate_of"], list(tenants))
+            rows = await self._session.fetch("estate_of", list(tenants))
         return {row["name"]: _stored(row) for row in rows}
 
     async def placed(self, stored: Mapping[str, Stored]) -> Mapping[str, frozenset[str]]:
         names = {item.identity: name for name, item in stored.items()}
         found: dict[str, set[str]] = {}
-        for row in await self._connection.fetch(SQL["placed"], list(names)):
+        for row in await self._session.fetch("placed", list(names)):
             found.setdefault(names[row["resource_id"]], set()).add(row["region"])
         return {name: frozenset(regions) for name, regions in found.items()}
 
@@ -115,21 +115,19 @@ class _Estate:
         self, action: Action, plan: Plan, stored: Mapping[str, Stored], answer: DeclareResponse | RetireResponse
     ) -> None:
         identities = {name: item.identity for name, item in stored.items()}
-        identities |= await _upsert(self._connection, plan.wanted, action.correlation_id)
+        identities |= await _upsert(self._session, plan.wanted, action.correlation_id)
         placements = await self._placements(plan, stored, identities)
         if placements:
-            await self._connection.execute(
-                SQL["upsert_placements"], *zip(*placements, strict=True), action.correlation_id
-            )
+            await self._session.execute("upsert_placements", *zip(*placements, strict=True), action.correlation_id)
         packed = answer.SerializeToString()
-        await _insert_job(self._connection, self._process, action, packed, len(placements))
-        await _wake(self._connection, {placement[3] for placement in placements})
+        await _insert_job(self._session, self._process, action, packed, len(placements))
+        await _wake(self._session, {placement[3] for placement in placements})
 
     async def _placements(
         self, plan: Plan, stored: Mapping[str, Stored], identities: Mapping[str, int]
     ) -> list[tuple[int, str, int, int, int]]:
         """(resource, region, task kind, lane, generation) of every placement that is new or has a new generation."""
-        rows = await self._connection.fetch(SQL["placements_of"], [identities[name] for name in plan.regions])
+        rows = await self._session.fetch("placements_of", [identities[name] for name in plan.regions])
         before: dict[int, dict[str, int]] = {}
         for row in rows:
             before.setdefault(row["resource_id"], {})[row["region"]] = row["observed_generation"]
@@ -147,61 +145,61 @@ class _Estate:
 
 
 class LockedTenancy:
-    """Implements `Tenancy` on a connection in a transaction."""
+    """Implements `Tenancy` in a transaction."""
 
-    def __init__(self, connection: Connection, process: str) -> None:
-        self._connection = connection
+    def __init__(self, session: Session, process: str) -> None:
+        self._session = session
         self._process = process
 
     async def answered(self, actor: str, request_id: str, action: str) -> bytes | None:
         """The stored answer to this request; see `Tenancy`."""
-        return await _answered(self._connection, actor, request_id, action)
+        return await _answered(self._session, actor, request_id, action)
 
     async def locked(self, tenant: str) -> Mapping[str, Stored]:
         """The tenant and its links, locked."""
-        await self._connection.execute(SQL["claim_tenant"], tenant)
-        rows = await self._connection.fetch(SQL["lock_tenant"], tenant)
+        await self._session.execute("claim_tenant", tenant)
+        rows = await self._session.fetch("lock_tenant", tenant)
         return {row["name"]: _stored(row) for row in rows}
 
     async def reach(self, tenant: str, system: str = "") -> tuple[int, Sequence[str]]:
         """Its services and regions, or those of the Link of one System."""
-        row = await self._connection.fetchrow(SQL["tenant_reach"], tenant, system)
+        row = await self._session.fetchrow("tenant_reach", tenant, system)
         assert row is not None
         return row["services"], row["regions"]
 
     async def drive(self, action: Action, wanted: Mapping[int, Wanted], answer: Message) -> None:
         """New generations, driven everywhere."""
-        await _upsert(self._connection, list(wanted.values()), action.correlation_id)
+        await _upsert(self._session, list(wanted.values()), action.correlation_id)
         kinds = [effect_kind(item.resource, new=False) for item in wanted.values()]
         lanes = [LANES[kind] for kind in kinds]
-        rows = await self._connection.fetch(
-            SQL["drive_everywhere"],
+        rows = await self._session.fetch(
+            "drive_everywhere",
             list(wanted),
             [item.generation for item in wanted.values()],
             kinds,
             lanes,
             action.correlation_id,
         )
-        await _insert_job(self._connection, self._process, action, answer.SerializeToString(), len(rows))
-        await _wake(self._connection, set(lanes))
+        await _insert_job(self._session, self._process, action, answer.SerializeToString(), len(rows))
+        await _wake(self._session, set(lanes))
 
 
 class PostgresDesired:
     """Implements `DesiredStore`."""
 
-    def __init__(self, pool: Pool, process: str) -> None:
-        self._pool = pool
+    def __init__(self, database: Database, process: str) -> None:
+        self._database = database
         self._process = process
 
     @asynccontextmanager
     async def declaring(self) -> AsyncIterator[Estate]:
         """A transaction for a declaration."""
-        async with translated(), self._pool.acquire() as connection, connection.transaction():
-            await connection.execute(SQL["lock_declarations"])
-            yield _Estate(connection, self._process)
+        async with self._database.transaction("declare") as session:
+            await session.execute("lock_declarations", AdvisoryLock.DECLARATIONS)
+            yield _Estate(session, self._process)
 
     @asynccontextmanager
     async def killing(self) -> AsyncIterator[Tenancy]:
         """A transaction for a kill."""
-        async with translated(), self._pool.acquire() as connection, connection.transaction():
-            yield LockedTenancy(connection, self._process)
+        async with self._database.transaction("kill") as session:
+            yield LockedTenancy(session, self._process)

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 from orbital.v1.edge_pb2 import Edge, ObserveRequest, Use
 
-from gateway.adapters.postgres.pool import Pool, translated
-from gateway.adapters.postgres.queries import SQL
+from gateway.adapters.postgres.database import Database
 from gateway.domain.edge import SILENT_SECONDS, unheard
 from gateway.ports.edges import Observation
 
@@ -15,24 +14,22 @@ from gateway.ports.edges import Observation
 class PostgresEdges:
     """Implements `EdgeStore`."""
 
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     async def store(self, observations: Sequence[Observation]) -> None:
         """See the port."""
         ordered = sorted(observations, key=lambda each: each.region)
-        async with translated():
-            await self._pool.execute(
-                SQL["observe_edges"],
-                [each.region for each in ordered],
-                [each.sent_at for each in ordered],
-                [_packed(each) for each in ordered],
-            )
+        await self._database.execute(
+            "observe_edges",
+            [each.region for each in ordered],
+            [each.sent_at for each in ordered],
+            [_packed(each) for each in ordered],
+        )
 
     async def edges(self, region: str) -> list[Edge]:
         """See the port."""
-        async with translated():
-            rows = await self._pool.fetch(SQL["edges"], region, SILENT_SECONDS)
+        rows = await self._database.fetch("edges", region, SILENT_SECONDS)
         found = []
         for row in rows:
             for edge in ObserveRequest.FromString(row["body"]).edges:
@@ -44,8 +41,7 @@ class PostgresEdges:
 
     async def uses(self, tenant: str, system: str) -> list[Use]:
         """See the port."""
-        async with translated():
-            rows = await self._pool.fetch(SQL["edges"], "", SILENT_SECONDS)
+        rows = await self._database.fetch("edges", "", SILENT_SECONDS)
         found = []
         for row in rows:
             said = ObserveRequest.FromString(row["body"])

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 
 from orbital.v1.policy_pb2 import Decision, Engine
 
-from gateway.adapters.postgres.pool import Pool, translated
-from gateway.adapters.postgres.queries import SQL
+from gateway.adapters.postgres.database import Database
 from gateway.ports.engines import Decided, EngineStatus
 from runtime.errors import Unavailable
 from runtime.logs import get_logger
@@ -21,16 +20,15 @@ PRUNE_SECONDS = 600.0
 class PostgresEngines:
     """Implements `EngineStore`."""
 
-    def __init__(self, pool: Pool, keep_days: float) -> None:
-        self._pool = pool
+    def __init__(self, database: Database, keep_days: float) -> None:
+        self._database = database
         self._keep_days = keep_days
 
     async def run(self) -> None:
         """Forget what is older than the setting says, until cancelled."""
         while True:
             try:
-                async with translated():
-                    await self._pool.execute(SQL["prune_decisions"], self._keep_days)
+                await self._database.execute("prune_decisions", self._keep_days)
             except Unavailable as error:
                 log.warning("decisions not pruned", reason=error.reason)
             await asyncio.sleep(PRUNE_SECONDS)
@@ -53,20 +51,17 @@ class PostgresEngines:
             for item in decisions
         ]
         if rows:
-            async with translated():
-                await self._pool.execute(SQL["keep_decisions"], engine, instance, *zip(*rows, strict=True))
+            await self._database.execute("keep_decisions", engine, instance, *zip(*rows, strict=True))
 
     async def keep_engine(self, status: EngineStatus) -> None:
         """Keep what it said last."""
-        async with translated():
-            await self._pool.execute(
-                SQL["keep_engine"], status.name, status.instance, status.revision, status.error, status.made
-            )
+        await self._database.execute(
+            "keep_engine", status.name, status.instance, status.revision, status.error, status.made
+        )
 
     async def engines(self) -> list[Engine]:
         """All of them, by name."""
-        async with translated():
-            rows = await self._pool.fetch(SQL["engines"])
+        rows = await self._database.fetch("engines")
         found: list[Engine] = []
         for row in rows:
             engine = Engine(**{name: row[name] for name in ("name", "revision", "error", "made", "received", "lost")})
@@ -77,8 +72,7 @@ class PostgresEngines:
 
     async def decisions(self, correlation_id: str, size: int) -> list[Decision]:
         """Those of a change (of all, for ""), newest first."""
-        async with translated():
-            rows = await self._pool.fetch(SQL["decisions"], correlation_id, size)
+        rows = await self._database.fetch("decisions", correlation_id, size)
         names = ("decision_id", "engine", "policy", "principal", "action", "allowed", "denied", "reason", "revision")
         found: list[Decision] = []
         for row in rows:

@@ -9,8 +9,7 @@ from datetime import datetime
 
 from orbital.v1.flag_pb2 import Flag, FlagChange, FlagChangeKind
 
-from gateway.adapters.postgres.pool import Pool, translated
-from gateway.adapters.postgres.queries import SQL
+from gateway.adapters.postgres.database import Database
 from gateway.domain.health import GRACE_SECONDS, MISSED, Listening, severity, silent_flag
 from gateway.ports.flags import Hold, Signal
 from runtime.errors import OrbitalError
@@ -19,8 +18,8 @@ from runtime.errors import OrbitalError
 class PostgresFlags:
     """Implements `FlagStore`."""
 
-    def __init__(self, pool: Pool, steady: Callable[[], float] = time.monotonic) -> None:
-        self._pool = pool
+    def __init__(self, database: Database, steady: Callable[[], float] = time.monotonic) -> None:
+        self._database = database
         self._steady = steady
         self._listening = Listening(steady())
 
@@ -36,9 +35,9 @@ class PostgresFlags:
 
     async def _store(self, signals: Sequence[Signal]) -> None:
         signals = sorted(signals, key=lambda each: each.region)
-        async with translated(), self._pool.acquire() as connection, connection.transaction():
-            taken = await connection.fetch(
-                SQL["store_signals"],
+        async with self._database.transaction("store signals") as session:
+            taken = await session.fetch(
+                "store_signals",
                 [each.region for each in signals],
                 [each.sent_at for each in signals],
                 [json.dumps(dict(each.versions), sort_keys=True) for each in signals],
@@ -47,10 +46,10 @@ class PostgresFlags:
             regions = sorted(row["region"] for row in taken)
             flags = [(each.region, flag) for each in signals if each.region in regions for flag in each.flags]
             places = [region for region, _flag in flags], [flag.component for _region, flag in flags]
-            await connection.execute(SQL["clear_flags"], regions, *places)
+            await session.execute("clear_flags", regions, *places)
             if flags:
-                await connection.execute(
-                    SQL["raise_flags"],
+                await session.execute(
+                    "raise_flags",
                     *places,
                     [flag.status for _region, flag in flags],
                     [flag.reason for _region, flag in flags],
@@ -59,9 +58,8 @@ class PostgresFlags:
 
     async def flags(self, region: str) -> dict[str, list[Flag]]:
         """See the port."""
-        async with translated():
-            listened = self._listening.seconds(self._steady())
-            rows = await self._pool.fetch(SQL["flags"], region, listened, MISSED, GRACE_SECONDS)
+        listened = self._listening.seconds(self._steady())
+        rows = await self._database.fetch("flags", region, listened, MISSED, GRACE_SECONDS)
         found: dict[str, list[Flag]] = {row["region"]: [] for row in rows}
         for row in rows:
             if row["component"] is not None:
@@ -78,8 +76,7 @@ class PostgresFlags:
 
     async def changes(self, region: str, since: datetime | None, most: int) -> list[FlagChange]:
         """See the port."""
-        async with translated():
-            rows = await self._pool.fetch(SQL["flag_changes"], region, since, most)
+        rows = await self._database.fetch("flag_changes", region, since, most)
         found = []
         for row in rows:
             kind = FlagChangeKind.Value(f"FLAG_CHANGE_KIND_{row['change'].upper()}")
@@ -93,14 +90,13 @@ class PostgresFlags:
         """See the port."""
         lanes = [each.region for each in holds], [each.lane for each in holds]
         why = [each.reason for each in holds], [each.message for each in holds], [each.decision_id for each in holds]
-        async with translated(), self._pool.acquire() as connection, connection.transaction():
-            await connection.execute(SQL["hold_lanes"], *lanes, *why)
-            await connection.execute(SQL["release_lanes"], list(regions), *lanes)
+        async with self._database.transaction("hold lanes") as session:
+            await session.execute("hold_lanes", *lanes, *why)
+            await session.execute("release_lanes", list(regions), *lanes)
 
     async def holds(self) -> dict[str, list[Hold]]:
         """See the port."""
-        async with translated():
-            rows = await self._pool.fetch(SQL["holds"])
+        rows = await self._database.fetch("holds")
         found: dict[str, list[Hold]] = {}
         for row in rows:
             hold = Hold(row["region"], row["lane"], row["reason"], row["message"], since=row["since"])
@@ -109,8 +105,7 @@ class PostgresFlags:
 
     async def versions(self) -> dict[str, dict[str, str]]:
         """See the port."""
-        async with translated():
-            rows = await self._pool.fetch(SQL["checker_versions"])
+        rows = await self._database.fetch("checker_versions")
         return {row["region"]: json.loads(row["versions"]) for row in rows}
 
 

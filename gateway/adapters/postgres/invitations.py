@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 
-from gateway.adapters.postgres.pool import Connection, Pool, translated
-from gateway.adapters.postgres.queries import SQL
+from gateway.adapters.postgres.database import Database, Session
 from gateway.domain.enrolment import Invitation, Invited
 from gateway.ports.serving import Caller
 
@@ -18,38 +17,36 @@ from gateway.ports.serving import Caller
 class _Taken:
     """Implements `Taken`."""
 
-    connection: Connection
+    session: Session
     token: bytes
     found: Invited | None
 
     async def use(self) -> None:
-        await self.connection.execute(SQL["use_invitation"], self.token)
+        await self.session.execute("use_invitation", self.token)
 
 
 class PostgresInvitations:
     """Implements `InvitationStore`."""
 
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     async def invited(self, region: str, invitation: Invitation, caller: Caller) -> None:
         """See the port."""
         row = (_digest(invitation.token), region, caller.principal, caller.decision_id, invitation.ends_at)
-        async with translated():
-            await self._pool.execute(SQL["invite"], *row)
+        await self._database.execute("invite", *row)
 
     @asynccontextmanager
     async def taking(self, token: str) -> AsyncIterator[_Taken]:
         """See the port."""
         digest = _digest(token)
-        async with translated(), self._pool.acquire() as connection, connection.transaction():
-            row = await connection.fetchrow(SQL["take_invitation"], digest)
-            yield _Taken(connection, digest, Invited(**row) if row else None)
+        async with self._database.transaction("take an invitation") as session:
+            row = await session.fetchrow("take_invitation", digest)
+            yield _Taken(session, digest, Invited(**row) if row else None)
 
     async def restore(self, region: str, certificate_from: datetime, token_from: datetime) -> None:
         """See the port."""
-        async with translated():
-            await self._pool.execute(SQL["restore_region"], region, certificate_from, token_from)
+        await self._database.execute("restore_region", region, certificate_from, token_from)
 
 
 def _digest(token: str) -> bytes:

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import asyncpg
 
-from gateway.adapters.postgres.pool import Pool, translated
-from gateway.adapters.postgres.queries import SQL
+from gateway.adapters.postgres.database import Database
 from gateway.domain.proof import PROVEN, Certified, Share
 from gateway.domain.task import task_id
 
@@ -15,38 +14,35 @@ from gateway.domain.task import task_id
 class PostgresProofs:
     """Implements `ProofStore`."""
 
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     async def shares(self, correlation_id: str) -> Sequence[Share]:
         """The tasks of a change that have, or should have, a receipt."""
-        async with translated():
-            rows = await self._pool.fetch(SQL["proof_tasks"], correlation_id, list(PROVEN))
-            found = {row["id"]: _share(row) for row in rows}
-            found |= {row["id"]: _share(row) for row in await self._pool.fetch(SQL["proof_more"], correlation_id)}
-            for row in await self._pool.fetch(SQL["proof_placements"], correlation_id, list(PROVEN)):
-                identity = task_id(row["name"], row["region"], row["generation"])
-                # Detected, but no task was made yet.
-                found.setdefault(identity, _share({**row, "id": identity}))
+        rows = await self._database.fetch("proof_tasks", correlation_id, list(PROVEN))
+        found = {row["id"]: _share(row) for row in rows}
+        found |= {row["id"]: _share(row) for row in await self._database.fetch("proof_more", correlation_id)}
+        for row in await self._database.fetch("proof_placements", correlation_id, list(PROVEN)):
+            identity = task_id(row["name"], row["region"], row["generation"])
+            # Detected, but no task was made yet.
+            found.setdefault(identity, _share({**row, "id": identity}))
         return list(found.values())
 
     async def keep_certificate(self, certified: Certified) -> None:
         """Keep a certificate; one that is kept already is not kept twice."""
-        async with translated():
-            await self._pool.execute(
-                SQL["keep_certificate"],
-                certified.key_id,
-                certified.name,
-                certified.certificate,
-                list(certified.chain),
-                certified.begins_at,
-                certified.ends_at,
-            )
+        await self._database.execute(
+            "keep_certificate",
+            certified.key_id,
+            certified.name,
+            certified.certificate,
+            list(certified.chain),
+            certified.begins_at,
+            certified.ends_at,
+        )
 
     async def certificates(self, keys: Sequence[bytes]) -> Mapping[bytes, Sequence[Certified]]:
         """The certificates of these keys, by key ID, those that end first before the others."""
-        async with translated():
-            rows = await self._pool.fetch(SQL["certificates"], list(keys))
+        rows = await self._database.fetch("certificates", list(keys))
         found: dict[bytes, list[Certified]] = {}
         for row in rows:
             found.setdefault(row["key_id"], []).append(Certified(**dict(row)))

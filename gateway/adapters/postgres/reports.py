@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from google.protobuf.timestamp_pb2 import Timestamp
 from orbital.v1.task_pb2 import Outcome
 
-from gateway.adapters.postgres.pool import Pool, translated
-from gateway.adapters.postgres.queries import SQL
+from gateway.adapters.postgres.database import Database
 from gateway.domain.report import REDRIVE, TASK_STATES, Regional
 
 
@@ -64,8 +63,8 @@ def _placement_row(item: Regional) -> tuple[object, ...]:
 class PostgresReports:
     """Implements `ReportStore`."""
 
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     async def observe(self, tasks: Sequence[Regional], placements: Sequence[Regional]) -> None:
         """Record what regions reported, and close the jobs that have converged by it."""
@@ -73,22 +72,21 @@ class PostgresReports:
         # waited for. PostgreSQL's planner may still choose another order, which makes deadlocks rare, not impossible.
         tasks = sorted(tasks, key=lambda item: item.report.task_id)
         placements = sorted(placements, key=lambda item: (item.report.resource, item.region))
-        async with translated(), self._pool.acquire() as connection, connection.transaction():
+        async with self._database.transaction("observe") as session:
             placement_rows = zip(*(_placement_row(item) for item in placements), strict=True)
-            touched = await connection.fetch(SQL["observe"], *placement_rows)
+            touched = await session.fetch("observe", *placement_rows)
             task_rows = zip(*(_task_row(item) for item in tasks), strict=True)
-            await connection.execute(SQL["finish_tasks"], *task_rows)
+            await session.execute("finish_tasks", *task_rows)
             receipts = [_receipt_row(item) for item in tasks if item.report.receipt]
             if receipts:
-                await connection.execute(SQL["keep_receipts"], *zip(*receipts, strict=True))
+                await session.execute("keep_receipts", *zip(*receipts, strict=True))
             arrivals = [row for item in tasks for row in _arrival_rows(item)]
             if arrivals:
-                await connection.execute(SQL["keep_arrivals"], *zip(*arrivals, strict=True))
+                await session.execute("keep_arrivals", *zip(*arrivals, strict=True))
             correlations = sorted({row["correlation_id"] for row in touched})
             if correlations:
-                await connection.execute(SQL["converge"], correlations)
+                await session.execute("converge", correlations)
 
     async def converge_all(self) -> None:
         """Close every job that has converged, whatever notice of it was lost."""
-        async with translated():
-            await self._pool.execute(SQL["converge_all"])
+        await self._database.execute("converge_all")

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 import asyncpg
 from orbital.v1.restore_pb2 import Restoration, RestorationState
 
+from gateway.adapters.postgres.database import Database
 from gateway.adapters.postgres.desired import LockedTenancy
-from gateway.adapters.postgres.pool import Pool, translated
-from gateway.adapters.postgres.queries import SQL
 from runtime.errors import Conflict
 
 if TYPE_CHECKING:
@@ -25,40 +24,39 @@ PLAIN = (
 
 class _Restoring(LockedTenancy):
     async def open(self, tenant: str) -> str:
-        await self._connection.execute(SQL["expire_restoration"], tenant)
-        return await self._connection.fetchval(SQL["open_restoration"], tenant) or ""
+        await self._session.execute("expire_restoration", tenant)
+        return await self._session.fetchval("open_restoration", tenant) or ""
 
     async def ask(self, restoration: Restoration, seconds: float) -> None:
         one = restoration
         try:
-            await self._connection.execute(
-                SQL["ask_restoration"],
+            await self._session.execute(
+                "ask_restoration",
                 *(one.id, one.tenant, one.generation, list(one.links), one.reason, one.asked_by, seconds),
             )
-        except asyncpg.UniqueViolationError as error:
+        except Conflict as error:
             raise Conflict("The correlation ID belongs to another restoration", reason="ID_IN_USE") from error
 
     async def close(self, identity: str, state: RestorationState.ValueType, actor: str, reason: str) -> bool:
-        return bool(await self._connection.fetchval(SQL["close_restoration"], identity, state, actor, reason))
+        return bool(await self._session.fetchval("close_restoration", identity, state, actor, reason))
 
 
 class PostgresRestore:
     """Implements `RestoreStore`."""
 
-    def __init__(self, pool: Pool, process: str) -> None:
-        self._pool = pool
+    def __init__(self, database: Database, process: str) -> None:
+        self._database = database
         self._process = process
 
     @asynccontextmanager
     async def restoring(self) -> AsyncIterator[Restoring]:
         """A transaction."""
-        async with translated(), self._pool.acquire() as connection, connection.transaction():
-            yield _Restoring(connection, self._process)
+        async with self._database.transaction("restore") as session:
+            yield _Restoring(session, self._process)
 
     async def restorations(self, identity: str, size: int) -> Sequence[Restoration]:
         """The newest ones, or for an ID that one alone."""
-        async with translated():
-            rows = await self._pool.fetch(SQL["restorations"], identity, size)
+        rows = await self._database.fetch("restorations", identity, size)
         return [_restoration(row) for row in rows]
 
 

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from gateway.adapters.postgres.pool import Pool, translated
-from gateway.adapters.postgres.queries import SQL
+from gateway.adapters.postgres.database import Database
 from gateway.ports.security import SecurityEvent
 
 
 class PostgresSecurity:
     """Implements `SecurityStore`."""
 
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     async def keep_event(self, event: SecurityEvent) -> None:
         """Keep it; within an hour, events that differ in nothing else are counted."""
-        async with translated():
-            await self._pool.execute(
-                SQL["keep_security_event"],
-                event.region,
-                event.subject,
-                event.reason,
-                event.message[:500],
-                event.principal,
-            )
+        await self._database.execute(
+            "keep_security_event",
+            event.region,
+            event.subject,
+            event.reason,
+            event.message[:500],
+            event.principal,
+        )

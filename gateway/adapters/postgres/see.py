@@ -11,8 +11,7 @@ import asyncpg
 from orbital.v1 import registry_pb2 as registry
 from orbital.v1.resource_pb2 import Resource
 
-from gateway.adapters.postgres.pool import Pool, translated
-from gateway.adapters.postgres.queries import SQL
+from gateway.adapters.postgres.database import Database
 from gateway.ports.serving import JobRecord, TaskRecord
 from runtime.errors import Invalid
 
@@ -110,12 +109,11 @@ def _job(row: asyncpg.Record) -> registry.Job:
 class PostgresSight:
     """Answers every Get, List and Watch."""
 
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     async def _fetch(self, query: str, *arguments: object) -> Sequence[asyncpg.Record]:
-        async with translated():
-            return await self._pool.fetch(SQL[query], *arguments)
+        return await self._database.fetch(query, *arguments)
 
     async def resource(self, name: str) -> Resource | None:
         """One resource, by full name."""

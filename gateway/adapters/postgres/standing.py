@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from gateway.adapters.postgres.pool import Pool, translated
-from gateway.adapters.postgres.queries import SQL
+from gateway.adapters.postgres.database import Database
 from gateway.domain.standing import Mark
 from gateway.ports.serving import Caller
 
@@ -14,18 +13,17 @@ from gateway.ports.serving import Caller
 class PostgresStanding:
     """Implements `StandingStore`."""
 
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     async def marks(self) -> Sequence[Mark]:
         """See the port."""
-        async with translated():
-            return [Mark(**row) for row in await self._pool.fetch(SQL["revocations"])]
+        return [Mark(**row) for row in await self._database.fetch("revocations")]
 
     async def revoke(self, region: str, reason: str, caller: Caller) -> datetime | None:
         """See the port."""
-        async with translated(), self._pool.acquire() as connection, connection.transaction():
+        async with self._database.transaction("revoke") as session:
             arguments = (region, reason, caller.principal, caller.decision_id)
-            at: datetime | None = await connection.fetchval(SQL["revoke_region"], *arguments)
-            await connection.execute(SQL["end_invitations"], region)
+            at: datetime | None = await session.fetchval("revoke_region", *arguments)
+            await session.execute("end_invitations", region)
             return at

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 from orbital.v1.resource_pb2 import Resource, Transport
 
-from gateway.adapters.postgres.pool import Connection, Pool, translated
-from gateway.adapters.postgres.queries import SQL
+from gateway.adapters.postgres.database import Database, Session
 from gateway.domain.task import KIND_WORDS, task_id
 from gateway.ports.store import Claimed, Denial, Drift
 from runtime.policy import Refusal
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from gateway.ports.store import ClaimBatch, DriftBatch
 
 
-async def _keep_denials(connection: Connection | Pool, denials: Sequence[Denial]) -> None:
+async def _keep_denials(session: Session | Database, denials: Sequence[Denial]) -> None:
     rows = [
         (
             item.decision_id,
@@ -34,7 +33,7 @@ async def _keep_denials(connection: Connection | Pool, denials: Sequence[Denial]
         for item in denials
     ]
     if rows:
-        await connection.execute(SQL["insert_denials"], *zip(*rows, strict=True))
+        await session.execute("insert_denials", *zip(*rows, strict=True))
 
 
 # When what policy held back, or refused, is asked about again.
@@ -42,8 +41,8 @@ HELD_SECONDS, DENIED_SECONDS = 5.0, 30.0
 
 
 class _DriftBatch:
-    def __init__(self, connection: Connection, drifts: Sequence[Drift]) -> None:
-        self._connection = connection
+    def __init__(self, session: Session, drifts: Sequence[Drift]) -> None:
+        self._session = session
         self.drifts = drifts
 
     async def drive(self, tasks: Sequence[tuple[uuid.UUID, Drift, float]]) -> None:
@@ -53,7 +52,7 @@ class _DriftBatch:
             if drift.observed_generation < drift.driven_generation < drift.generation
         ]
         if overtaken:
-            await self._connection.execute(SQL["supersede"], overtaken)
+            await self._session.execute("supersede", overtaken)
         rows = [
             (
                 identity,
@@ -67,29 +66,29 @@ class _DriftBatch:
             )
             for identity, drift, _ in tasks
         ]
-        await self._connection.execute(SQL["insert_tasks"], *zip(*rows, strict=True))
+        await self._session.execute("insert_tasks", *zip(*rows, strict=True))
         due = [(drift.resource_id, drift.region, seconds) for _, drift, seconds in tasks]
-        await self._connection.execute(SQL["mark_driven"], *zip(*due, strict=True))
+        await self._session.execute("mark_driven", *zip(*due, strict=True))
 
 
 class _ClaimBatch:
-    def __init__(self, connection: Connection, tasks: Sequence[Claimed], process: str) -> None:
-        self._connection = connection
+    def __init__(self, session: Session, tasks: Sequence[Claimed], process: str) -> None:
+        self._session = session
         self._process = process
         self.tasks = tasks
 
     async def published(self, tasks: Sequence[uuid.UUID], decision_id: str) -> None:
-        await self._connection.execute(SQL["mark_published"], list(tasks), decision_id)
+        await self._session.execute("mark_published", list(tasks), decision_id)
 
     async def superseded(self, tasks: Sequence[uuid.UUID]) -> None:
-        await self._connection.execute(SQL["mark_superseded"], list(tasks))
+        await self._session.execute("mark_superseded", list(tasks))
 
     async def held(self, tasks: Sequence[tuple[Claimed, Refusal]], decision_id: str) -> None:
         await self._refused(tasks, decision_id, HELD_SECONDS)
 
     async def _refused(self, tasks: Sequence[tuple[Claimed, Refusal]], decision_id: str, seconds: float) -> None:
-        await self._connection.execute(
-            SQL["mark_denied"],
+        await self._session.execute(
+            "mark_denied",
             [task.identity for task, _ in tasks],
             [refusal.reason for _, refusal in tasks],
             [refusal.message for _, refusal in tasks],
@@ -100,7 +99,7 @@ class _ClaimBatch:
     async def denied(self, tasks: Sequence[tuple[Claimed, Refusal]], decision_id: str) -> None:
         await self._refused(tasks, decision_id, DENIED_SECONDS)
         await _keep_denials(
-            self._connection,
+            self._session,
             [
                 Denial(
                     decision_id,
@@ -119,15 +118,15 @@ class _ClaimBatch:
 class PostgresTasks:
     """Implements `TaskStore`."""
 
-    def __init__(self, pool: Pool, process: str) -> None:
-        self._pool = pool
+    def __init__(self, database: Database, process: str) -> None:
+        self._database = database
         self._process = process
 
     @asynccontextmanager
     async def drifting(self, lane: int, limit: int) -> AsyncIterator[DriftBatch]:
         """Due drift of a lane, locked until the block ends."""
-        async with translated(), self._pool.acquire() as connection, connection.transaction():
-            rows = await connection.fetch(SQL["drifts"], lane, limit)
+        async with self._database.transaction("detect") as session:
+            rows = await session.fetch("drifts", lane, limit)
             drifts = [
                 Drift(
                     row["resource_id"],
@@ -144,13 +143,13 @@ class PostgresTasks:
                 )
                 for row in rows
             ]
-            yield _DriftBatch(connection, drifts)
+            yield _DriftBatch(session, drifts)
 
     @asynccontextmanager
     async def claiming(self, lane: int, limit: int) -> AsyncIterator[ClaimBatch]:
         """Pending tasks of a lane, locked until the block ends."""
-        async with translated(), self._pool.acquire() as connection, connection.transaction():
-            rows = await connection.fetch(SQL["claim"], lane, limit)
+        async with self._database.transaction("claim") as session:
+            rows = await session.fetch("claim", lane, limit)
             tasks = [
                 Claimed(
                     row["id"],
@@ -168,42 +167,35 @@ class PostgresTasks:
                 )
                 for row in rows
             ]
-            yield _ClaimBatch(connection, tasks, self._process)
+            yield _ClaimBatch(session, tasks, self._process)
 
     async def rehydrate(self, region: str, lane: int) -> None:
         """Drive what is silent in this region now."""
-        async with translated():
-            await self._pool.execute(SQL["rehydrate"], region, lane)
+        await self._database.execute("rehydrate", region, lane)
 
     async def give_grace(self, region: str, lane: int, seconds: float) -> None:
         """Put off driving what is silent in this region."""
-        async with translated():
-            await self._pool.execute(SQL["give_grace"], region, lane, seconds)
+        await self._database.execute("give_grace", region, lane, seconds)
 
     async def keep_dead_letter(self, region: str, lane: int, reason: str, payload: bytes) -> None:
         """Keep a message that could not be read."""
-        async with translated():
-            await self._pool.execute(SQL["insert_dead_letter"], region, lane, reason[:500], payload)
+        await self._database.execute("insert_dead_letter", region, lane, reason[:500], payload)
 
     async def keep_denials(self, denials: Sequence[Denial]) -> None:
         """Keep refusals; one that is kept already is not kept twice."""
-        async with translated():
-            await _keep_denials(self._pool, denials)
+        await _keep_denials(self._database, denials)
 
     async def lost(self, region: str, lane: int) -> None:
         """The stream of this lane has ended."""
-        async with translated():
-            await self._pool.execute(SQL["lose_contact"], region, lane, self._process)
+        await self._database.execute("lose_contact", region, lane, self._process)
 
     async def transports(self, regions: Sequence[str]) -> Mapping[str, Transport.ValueType]:
         """The path that is declared for each of these regions' tasks."""
-        async with translated():
-            rows = await self._pool.fetch(SQL["region_bodies"], [f"regions/{region}" for region in regions])
+        rows = await self._database.fetch("region_bodies", [f"regions/{region}" for region in regions])
         declared = {row["name"].rpartition("/")[2]: Resource.FromString(row["body"]).region for row in rows}
         return {name: spec.transport or Transport.TRANSPORT_STREAM for name, spec in declared.items()}
 
     async def contacted(self, lanes: Sequence[tuple[str, int, Transport.ValueType]]) -> None:
         """These regions were heard of now, on these lanes, whose tasks come by these paths."""
         columns = [list(column) for column in zip(*lanes, strict=True)]
-        async with translated():
-            await self._pool.execute(SQL["contacts"], *columns, self._process)
+        await self._database.execute("contacts", *columns, self._process)

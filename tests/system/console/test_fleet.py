@@ -16,7 +16,7 @@ from orbital.v1.resource_pb2 import RegionSpec, Resource
 from playwright.sync_api import Page, expect
 
 from gateway.adapters.postgres.flags import PostgresFlags
-from gateway.adapters.postgres.pool import open_pool
+from gateway.adapters.postgres.pool import open_database
 from gateway.ports.flags import Signal
 from gateway.settings import PostgresSettings
 from runtime.rpc import OPTIONS
@@ -93,9 +93,11 @@ def signalled(pages: Pages, flags: list[Flag], *names: str) -> float:
 
     async def store() -> float:
         state, secret = World(pages.place).state, pages.place / "secrets" / "postgres-orbital"
-        async with open_pool(PostgresSettings(host=f"{state.run}-pg", password_file=secret)) as pool:
+        async with open_database(PostgresSettings(host=f"{state.run}-pg", password_file=secret)) as database:
             told = names or [one.name.rpartition("/")[2] for one in regions()]
-            await PostgresFlags(pool).store([Signal(name, flags, time.time(), {SCRIPT: SCRIPT}, 60.0) for name in told])
+            await PostgresFlags(database).store(
+                [Signal(name, flags, time.time(), {SCRIPT: SCRIPT}, 60.0) for name in told]
+            )
         return time.monotonic()
 
     # Playwright keeps an event loop in this thread.

@@ -1,5 +1,5 @@
 -- name: lock_declarations
-SELECT pg_advisory_xact_lock(7203001);
+SELECT pg_advisory_xact_lock($1);
 
 -- name: request_answer
 SELECT action, response FROM job WHERE actor = $1 AND request_id = $2;
