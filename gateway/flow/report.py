@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from orbital.v1.dispatch_pb2 import RefusedReport
 from orbital.v1.resource_pb2 import Transport
@@ -18,16 +17,21 @@ from gateway.ports.policy import Policy
 from gateway.ports.store import Denial, ReportStore, TaskStore
 from runtime.errors import Invalid, OrbitalError
 from runtime.fields import check_length
-from runtime.policy import Refusal
+from runtime.group_commit import GroupCommit
+from runtime.policy import Decisions, Refusal
 
 MAX_RECEIPT = 2 * 1024 * 1024
+# A batch is at most 500, and a stream has at most 8 under way.
+WAITING_REPORTS = 200_000
 _TASK_ID = re.compile(r"[0-9a-f]{32}")
 
 
-@dataclass(slots=True)
-class _Submitted:
-    reports: Sequence[Regional]
-    done: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """What became of a batch: all of it is durable but what policy refused, and what is unfit to be kept."""
+
+    refused: Sequence[RefusedReport]
+    unfit: Sequence[tuple[Report, OrbitalError]]
 
 
 class ReportFlow:
@@ -38,81 +42,66 @@ class ReportFlow:
         self._tasks = tasks
         self._policy = policy
         self._process = process
-        self._most = most
-        self._pending: list[_Submitted] = []
-        self._wake = asyncio.Event()
+        self._commit = GroupCommit[Regional](self._keep, most=most, bound=WAITING_REPORTS)
 
-    async def submit(self, principal: str, region: str, reports: Sequence[Report]) -> list[RefusedReport]:
-        """Return once the reports are durable, with those that policy refused; raises Invalid on a malformed one."""
-        for index, report in enumerate(reports):
-            check_report(report, f"reports[{index}]")
-            check_receipt(region, report, f"reports[{index}]")
+    async def submit(self, principal: str, region: str, reports: Sequence[Report]) -> Reported:
+        """Return once the reports are durable, with those that are not; raises Unavailable to try again."""
+        unfit: list[tuple[Report, OrbitalError]] = [
+            (report, error) for report in reports if (error := unfitness(region, report)) is not None
+        ]
+        faulty = {id(report) for report, _ in unfit}
+        fit = [report for report in reports if id(report) not in faulty]
+        if not fit:
+            return Reported([], unfit)
         question = {
             "principal": principal,
             "region": region,
-            "correlations": sorted({report.correlation_id for report in reports}),
-            "reports": [_question(report) for report in reports],
+            "correlations": sorted({report.correlation_id for report in fit}),
+            "reports": [_question(report) for report in fit],
         }
-        decisions = await self._policy.decide("report", question, [report.task_id for report in reports])
-        allowed = [Regional(region, report) for report in reports if decisions.allows(report.task_id)]
-        refused = [report for report in reports if not decisions.allows(report.task_id)]
+        decisions = await self._policy.decide("report", question, [report.task_id for report in fit])
+        allowed = [Regional(region, report) for report in fit if decisions.allows(report.task_id)]
+        refused = [report for report in fit if not decisions.allows(report.task_id)]
         if refused:
-            await self._tasks.keep_denials(
-                [
-                    Denial(
-                        decisions.decision_id,
-                        "report",
-                        principal,
-                        f"report {KIND_WORDS[report.kind]} {report.resource} in {region}",
-                        decisions.refused[report.task_id],
-                        report.correlation_id,
-                        self._process,
-                    )
-                    for report in refused
-                ]
-            )
-        if allowed:
-            submitted = _Submitted(allowed)
-            self._pending.append(submitted)
-            self._wake.set()
-            await submitted.done
-        return [
-            RefusedReport(
-                task_id=report.task_id,
-                reason=decisions.refused[report.task_id].reason,
-                message=decisions.refused[report.task_id].message,
-            )
-            for report in refused
-        ]
+            await self._tasks.keep_denials([self._denial(principal, region, report, decisions) for report in refused])
+        failed: Mapping[int, OrbitalError] = await self._commit.submit(allowed)
+        unfit += [(allowed[index].report, error) for index, error in failed.items()]
+        return Reported([_told(report, decisions.refused[report.task_id]) for report in refused], unfit)
+
+    def _denial(self, principal: str, region: str, report: Report, decisions: Decisions) -> Denial:
+        return Denial(
+            decisions.decision_id,
+            "report",
+            principal,
+            f"report {KIND_WORDS[report.kind]} {report.resource} in {region}",
+            decisions.refused[report.task_id],
+            report.correlation_id,
+            self._process,
+        )
 
     async def run(self) -> None:
         """Store what was submitted, until cancelled; a store that is away makes the submitters try again."""
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            while self._pending:
-                await self._store_some()
+        await self._commit.run()
 
-    async def _store_some(self) -> None:
-        taken: list[_Submitted] = []
-        size = 0
-        while self._pending and size < self._most:
-            taken.append(self._pending.pop(0))
-            size += len(taken[-1].reports)
-        reports = [item for submitted in taken for item in submitted.reports]
+    async def _keep(self, reports: Sequence[Regional]) -> None:
+        await self._store.observe(last_by_task(reports), last_by_placement(reports))
         denied = [item for item in reports if item.report.outcome == Outcome.OUTCOME_DENIED]
-        try:
-            await self._store.observe(last_by_task(reports), last_by_placement(reports))
-            if denied:
-                await self._tasks.keep_denials([_regional_denial(item) for item in denied])
-        except OrbitalError as error:
-            for submitted in taken:
-                if not submitted.done.done():
-                    submitted.done.set_exception(error)
-            return
-        for submitted in taken:
-            if not submitted.done.done():
-                submitted.done.set_result(None)
+        if denied:
+            await self._tasks.keep_denials([_regional_denial(item) for item in denied])
+
+
+def unfitness(region: str, report: Report) -> Invalid | None:
+    """Why a report cannot be kept; None when it can."""
+    try:
+        check_report(report, "report")
+        check_receipt(region, report, "report")
+    except Invalid as error:
+        return error
+    return None
+
+
+def _told(report: Report, refusal: Refusal) -> RefusedReport:
+    return RefusedReport(task_id=report.task_id, reason=refusal.reason, message=refusal.message)
 
 
 def _regional_denial(item: Regional) -> Denial:

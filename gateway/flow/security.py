@@ -69,7 +69,16 @@ class SignedReports:
             event = SecurityEvent(region, "reports", error.reason, error.message, principal)
             await self._security.refuse(event, lane, signed.content)
             raise
-        return await self._reports.submit(principal, region, reports)
+        answer = await self._reports.submit(principal, region, reports)
+        if answer.unfit:
+            # One event for the batch: what is told of each report goes back to the region.
+            _, first = answer.unfit[0]
+            await self._security.alarm(SecurityEvent(region, "reports", first.reason, first.message, principal))
+        unfit = [
+            RefusedReport(task_id=report.task_id, reason=error.reason, message=error.message)
+            for report, error in answer.unfit
+        ]
+        return [*answer.refused, *unfit]
 
 
 class SignedSignals:
@@ -87,7 +96,11 @@ class SignedSignals:
         except Denied as error:
             await self._security.alarm(SecurityEvent(region, "flags", error.reason, error.message, principal))
             raise
-        await self._signals.submit(signal)
+        try:
+            await self._signals.submit(signal)
+        except Invalid as error:
+            await self._security.alarm(SecurityEvent(region, "flags", error.reason, error.message, principal))
+            raise
 
 
 def _read(content: bytes, region: str) -> Sequence[Report]:

@@ -8,14 +8,16 @@ from google.protobuf.message import DecodeError
 from orbital.v1.flag_pb2 import Flag, FlagSeverity, HealthStatus, SignalRequest
 
 from gateway.flow.effects import Effects
-from gateway.flow.latest import Latest
 from gateway.ports.flags import FlagStore, Signal
 from runtime.errors import Denied, Invalid
 from runtime.fields import check_known, check_length, check_name
+from runtime.group_commit import GroupCommit
 from runtime.signatures import WRONG_REGION
 
 MOST_FLAGS = 64
 MOST_SIGNALS = 500
+# A checker sends one at a time: this is more than there are regions.
+WAITING_SIGNALS = 20_000
 LONGEST_PERIOD = 60.0
 # Of a checker that does not say.
 USUAL_PERIOD = 2.0
@@ -27,18 +29,21 @@ class SignalFlow:
     def __init__(self, store: FlagStore, effects: Effects) -> None:
         self._store = store
         self._effects = effects
-        self._latest = Latest[Signal](self._keep, MOST_SIGNALS)
+        self._commit = GroupCommit[Signal](self._keep, most=MOST_SIGNALS, bound=WAITING_SIGNALS)
 
     async def submit(self, signal: Signal) -> None:
         """Return once it is durable; raises Invalid naming the field, or Unavailable when the store is away."""
         check_signal(signal)
-        await self._latest.submit(signal.region, signal)
+        for error in (await self._commit.submit([signal])).values():
+            raise error
 
     async def run(self) -> None:
         """Store what was submitted, until cancelled."""
-        await self._latest.run()
+        await self._commit.run()
 
     async def _keep(self, signals: Sequence[Signal]) -> None:
+        # Of one region the last word counts.
+        signals = list({each.region: each for each in signals}.values())
         await self._store.store(signals)
         await self._effects.follow(signals)
 

@@ -56,8 +56,8 @@ async def emptied(pool: Pool) -> Pool:
 @pytest.fixture
 async def audit(emptied: Pool) -> Audit:
     """A trail with a kill in it, sealed, its end signed."""
-    desired = Desired(PostgresDesired(emptied, "gateway"), new_correlation_id)
-    tasks, reports = PostgresTasks(emptied, "gateway"), PostgresReports(emptied)
+    desired = Desired(PostgresDesired(Database(emptied), "gateway"), new_correlation_id)
+    tasks, reports = PostgresTasks(Database(emptied), "gateway"), PostgresReports(Database(emptied))
     resources = estate()
     await desired.declare(DeclareRequest(resources=resources[:2]), CALLER)
     await desired.declare(DeclareRequest(resources=resources[2:]), CALLER)
@@ -69,7 +69,7 @@ async def audit(emptied: Pool) -> Audit:
         wanted = [Regional(task.region, done(build(task))[1]) for task in batch.tasks]
     await reports.observe(wanted, wanted)
     await tasks.keep_denials([Denial("decision-2", "ingress", "nobody", "Kill", Refusal("NO", "No."), "", "opa")])
-    trail = Audit(PostgresAudit(emptied), Signer(), lambda: NOW, 60.0)
+    trail = Audit(PostgresAudit(Database(emptied)), Signer(), lambda: NOW, 60.0)
     assert not await trail._seal()
     await trail.sign()
     return trail

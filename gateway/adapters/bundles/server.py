@@ -9,6 +9,7 @@ import re
 import tarfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from gateway.adapters.bundles.events import decided, denials_of, engine_status
 from gateway.ports.engines import EngineStore
 from gateway.ports.store import TaskStore
 from runtime.errors import Denied, Unavailable
+from runtime.group_commit import store_each
 from runtime.logs import get_logger
 
 log = get_logger(__name__)
@@ -99,10 +101,16 @@ class BundleServer:
         engine = request.match_info["engine"]
         denials = [item for event in events for item in denials_of(event, engine)]
         try:
-            await self._engines.keep_decisions(engine, instance_of(events), [decided(event) for event in events])
-            await self._store.keep_denials(denials)
+            unfit = await store_each(
+                partial(self._engines.keep_decisions, engine, instance_of(events)),
+                [decided(event) for event in events],
+            )
+            unfit |= await store_each(self._store.keep_denials, denials)
         except Unavailable as error:
             return web.Response(status=503, text=error.message)
+        if unfit:
+            # Whoever made the call chose its text; the engine must not send it for ever.
+            log.error("decisions_unfit", engine=engine, count=len(unfit), reason=next(iter(unfit.values())).message)
         return web.Response(status=200)
 
     async def status(self, request: web.Request) -> web.Response:

@@ -15,7 +15,7 @@ from gateway.ports.lanes import Delivered, Parcel
 from gateway.ports.security import SecurityEvent
 from gateway.ports.serving import Caller
 from gateway.ports.store import Claimed, Denial, Drift
-from runtime.errors import Unavailable
+from runtime.errors import Invalid, Unavailable
 from runtime.policy import Decisions, Refusal
 
 REFUSED = Refusal("NOT_HERE", "Not here")
@@ -156,10 +156,14 @@ class FakeReports:
     def __init__(self) -> None:
         self.observed: list[tuple[list[Regional], list[Regional]]] = []
         self.away = False
+        # Task IDs of reports that cannot be stored.
+        self.poison: set[str] = set()
 
     async def observe(self, tasks: Sequence[Regional], placements: Sequence[Regional]) -> None:
         if self.away:
             raise Unavailable("away")
+        if any(item.report.task_id in self.poison for item in tasks):
+            raise Invalid("no", reason="CANNOT_BE_STORED")
         self.observed.append((list(tasks), list(placements)))
 
     async def converge_all(self) -> None: ...

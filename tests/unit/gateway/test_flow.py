@@ -148,7 +148,7 @@ async def test_reports_of_many_callers_are_stored_together(world: World) -> None
 
 async def test_a_refused_report_is_kept_as_a_denial_and_told(world: World) -> None:
     world.policy.refuse = {report(1).task_id}
-    (refused,) = await world.reports.submit(PRINCIPAL, "eu10", [report(1)])
+    (refused,) = (await world.reports.submit(PRINCIPAL, "eu10", [report(1)])).refused
     assert (refused.reason, refused.message) == ("NOT_HERE", "Not here")
     assert world.store.observed == []
     assert [denial.principal for denial in world.tasks.denials] == [PRINCIPAL]
@@ -176,18 +176,22 @@ async def test_the_newest_task_speaks_for_a_placement(world: World) -> None:
 @pytest.mark.parametrize(
     ("change", "field"),
     [
-        (lambda item: setattr(item, "task_id", "x"), "reports[0].task_id"),
-        (lambda item: setattr(item, "outcome", 0), "reports[0].outcome"),
-        (lambda item: setattr(item, "kind", 0), "reports[0].kind"),
-        (lambda item: setattr(item, "message", "x" * 2001), "reports[0].message"),
+        (lambda item: setattr(item, "task_id", "x"), "report.task_id"),
+        (lambda item: setattr(item, "outcome", 0), "report.outcome"),
+        (lambda item: setattr(item, "kind", 0), "report.kind"),
+        (lambda item: setattr(item, "message", "x" * 2001), "report.message"),
     ],
 )
-async def test_a_malformed_report_names_its_field(world: World, change: object, field: str) -> None:
+async def test_a_malformed_report_fails_alone_and_names_its_field(world: World, change: object, field: str) -> None:
     broken = report(1)
     change(broken)  # type: ignore[operator]
-    with pytest.raises(Invalid) as raised:
-        await world.reports.submit(PRINCIPAL, "eu10", [broken])
-    assert raised.value.field == field
+    runner = asyncio.create_task(world.reports.run())
+    answer = await world.reports.submit(PRINCIPAL, "eu10", [broken, report(2)])
+    runner.cancel()
+    ((told, error),) = answer.unfit
+    assert (told, error.field) == (broken, field)
+    # Its neighbour is stored.
+    assert [item.report.resource for tasks, _ in world.store.observed for item in tasks] == ["tenants/t2"]
 
 
 def opening(
@@ -218,6 +222,18 @@ async def test_reports_that_their_region_did_not_sign_are_kept_apart_and_told(wo
         assert world.tasks.events[-1].reason == reason
         assert world.tasks.dead[-1][2].startswith(f"{reason}: ")
     assert world.store.observed == []
+
+
+async def test_a_report_that_the_store_cannot_keep_fails_alone_and_is_told(world: World) -> None:
+    world.store.poison = {report(3).task_id}
+    runner = asyncio.create_task(world.reports.run())
+    packed = Reports(region="eu10", reports=[report(number) for number in range(9)]).SerializeToString()
+    (refused,) = await world.intake.submit(PRINCIPAL, "eu10", world.keys.region.sign(REPORTS, packed), 1)
+    runner.cancel()
+    assert (refused.task_id, refused.reason) == (report(3).task_id, "CANNOT_BE_STORED")
+    stored = {item.report.task_id for tasks, _ in world.store.observed for item in tasks}
+    assert stored == {report(number).task_id for number in range(9) if number != 3}
+    assert [(event.subject, event.reason) for event in world.tasks.events] == [("reports", "CANNOT_BE_STORED")]
 
 
 class Region:
