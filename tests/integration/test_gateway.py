@@ -35,7 +35,6 @@ from gateway.adapters.postgres.database import Database, Pool
 from gateway.adapters.postgres.desired import PostgresDesired
 from gateway.adapters.postgres.queries import SQL
 from gateway.adapters.postgres.reports import PostgresReports
-from gateway.adapters.postgres.schema import migrate, migrations
 from gateway.adapters.postgres.see import CONVERGED, CONVERGING, DRIFTING, PostgresSight
 from gateway.adapters.postgres.tasks import PostgresTasks
 from gateway.adapters.rabbitmq.connection import Broker
@@ -167,31 +166,6 @@ async def test_every_query_prepares(pool: Pool) -> None:
     async with pool.acquire() as connection:
         for query in SQL.values():
             await connection.prepare(query)
-
-
-async def test_a_migration_that_changed_is_refused(pool: Pool) -> None:
-    async with pool.acquire() as connection:
-        await migrate(connection)
-        transaction = connection.transaction()
-        await transaction.start()
-        await connection.execute("UPDATE migration SET checksum = 'other'")
-        with pytest.raises(Invalid, match="another form"):
-            await migrate(connection)
-        await transaction.rollback()
-
-
-async def test_a_migration_that_has_another_number_now_is_not_applied_again(pool: Pool) -> None:
-    async with pool.acquire() as connection:
-        transaction = connection.transaction()
-        await transaction.start()
-        for number, name in (("0006", "edges"), ("0006", "withdrawn"), ("0009", "pending")):
-            await connection.execute(
-                "UPDATE migration SET name = $1 WHERE name LIKE $2", f"{number}_{name}.sql", f"____\\_{name}.sql"
-            )
-        await migrate(connection)
-        names = {row["name"] for row in await connection.fetch("SELECT name FROM migration")}
-        await transaction.rollback()
-    assert names >= set(migrations()) | {"0006_edges.sql", "0006_withdrawn.sql", "0009_pending.sql"}
 
 
 async def test_from_desired_to_converged_and_again_nothing(gateway: Gateway) -> None:
