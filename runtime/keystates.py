@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 from orbital.v1 import task_pb2 as pb
 
+from runtime.wellknown import label
+
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
@@ -60,4 +62,4 @@ def follows(before: pb.KeyState.ValueType, after: pb.KeyState.ValueType) -> bool
 
 def state_name(state: pb.KeyState.ValueType) -> str:
     """DEPRECATED for KEY_STATE_DEPRECATED, as people write it."""
-    return pb.KeyState.Name(state).removeprefix("KEY_STATE_")
+    return label(pb.KeyState, state, "KEY_STATE_")

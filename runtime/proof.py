@@ -26,6 +26,7 @@ from orbital.v1.task_pb2 import TaskKind
 
 from runtime.errors import Invalid
 from runtime.signing import key_id
+from runtime.wellknown import exact, label
 
 FORMAT = "orbital-proof/1"
 GATEWAY_SIGNER = "spiffe://orbital/gateway/proofs"
@@ -142,11 +143,11 @@ def _told(receipt: Receipt) -> dict[str, Any]:
 
 
 def _word(kind: int) -> str:
-    return TaskKind.Name(kind).removeprefix("TASK_KIND_") if kind in TaskKind.values() else str(kind)  # type: ignore[arg-type]
+    return label(TaskKind, kind, "TASK_KIND_")
 
 
 def _moment(stamp: Timestamp) -> str:
-    return stamp.ToJsonString() if stamp.seconds else ""
+    return exact(stamp) if stamp.seconds else ""
 
 
 def verify(proof: Proof, authority: bytes) -> Opened:

@@ -12,15 +12,17 @@ import struct
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from cryptography import x509
 from google.protobuf.message import DecodeError
 from orbital.v1.audit_pb2 import AuditHead, AuditRecord, SignedAuditHead
 
+from runtime import wellknown
 from runtime.errors import Invalid
 from runtime.proof import GATEWAY_SIGNER, Signers, unverified
+from runtime.wellknown import exact, utc
 
 FORMAT = "orbital-audit/1"
 # What stands before the first record.
@@ -76,7 +78,7 @@ class Trail:
         head, signed = held.head, held.signed
         packed = tuple(signed.certificates)
         if packed not in self._signers:
-            self._signers[packed] = Signers(self._roots, packed, head.sign_time.ToDatetime(tzinfo=UTC))
+            self._signers[packed] = Signers(self._roots, packed, utc(head.sign_time))
         self._signers[packed].check(GATEWAY_SIGNER, signed.key_id, signed.signature, signed.head, head.sign_time)
         if head.sequence <= self.sequence:
             raise unverified(f"The head of #{head.sequence}{held.where} comes after its record.")
@@ -93,8 +95,7 @@ class Trail:
             raise unverified(f"Record {gone} removed: #{record.sequence} follows #{self.sequence}{good}.")
         if record.sequence < wanted:
             raise unverified(f"Record #{record.sequence} stands where #{wanted} belongs: reordered{good}.")
-        micros = record.record_time.ToMicroseconds()
-        if link(self._hash, wanted, micros, record.kind, record.body) != record.hash:
+        if link(self._hash, wanted, wellknown.micros(record.record_time), record.kind, record.body) != record.hash:
             raise unverified(f"Record #{wanted} altered (hash mismatch){good}.")
         self.sequence, self._hash = wanted, record.hash
         for held, head in self._heads.pop(wanted, ()):
@@ -121,7 +122,7 @@ class Trail:
 
 
 def _told(head: AuditHead) -> str:
-    return head.sign_time.ToDatetime(tzinfo=UTC).isoformat(timespec="seconds")
+    return utc(head.sign_time).isoformat(timespec="seconds")
 
 
 def micros(at: datetime) -> int:
@@ -134,7 +135,7 @@ def write_line(item: AuditRecord | Held) -> bytes:
     if isinstance(item, AuditRecord):
         fields: dict[str, Any] = {
             "sequence": item.sequence,
-            "time": item.record_time.ToJsonString(),
+            "time": exact(item.record_time),
             "kind": item.kind,
             "body": item.body,
             "hash": item.hash.hex(),

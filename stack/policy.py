@@ -19,6 +19,7 @@ from console.cli.render import Column, table
 from runtime.bundle import kinds
 from runtime.errors import Invalid, Stalled
 from runtime.rpc import OPTIONS, from_rpc_error
+from runtime.wellknown import exact
 from stack import policy_files, state
 from stack.parts.opa import POLICIES
 from stack.place import place_option, site_at
@@ -143,8 +144,8 @@ def status(place: Path, output: str) -> None:
             "engine": each.name,
             "revision": each.revision,
             "current": each.revision == found.served_revision,
-            "since": each.since.ToJsonString(),
-            "heard_at": each.heard_time.ToJsonString(),
+            "since": exact(each.since),
+            "heard_at": exact(each.heard_time),
             "error": each.error,
             "made": each.made,
             "received": each.received,

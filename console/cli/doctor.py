@@ -64,8 +64,10 @@ def fleet(connection: Connection) -> Iterator[Finding]:
 def _region(region: Any) -> Finding:
     from orbital.v1.flag_pb2 import HealthStatus
 
+    from runtime.wellknown import label
+
     name = region.resource.name.rpartition("/")[2]
-    status = HealthStatus.Name(region.status).removeprefix("HEALTH_STATUS_").replace("_", " ").lower()
+    status = label(HealthStatus, region.status, "HEALTH_STATUS_").replace("_", " ").lower()
     said = f"{status}, {region.placements - region.drifting} of {region.placements} placements converged"
     if not region.connected:
         return Seen(f"region {name}", f"no stream open, {said}", "Its path or its processes: orbital get regions")

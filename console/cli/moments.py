@@ -4,18 +4,12 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import Protocol
+
+from runtime.wellknown import Span, rfc3339, spelt
 
 UNITS = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+")
 PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
-
-
-class Stamp(Protocol):
-    """What a protobuf Timestamp offers here."""
-
-    seconds: int
-    nanos: int
 
 
 def parse_duration(text: str) -> float | None:
@@ -36,20 +30,16 @@ def spell_duration(seconds: float) -> str:
     return "".join(parts) or "0s"
 
 
-def iso(stamp: Stamp) -> str | None:
+def iso(stamp: Span) -> str | None:
     """RFC 3339 in UTC with milliseconds; None when it was never set."""
     if not stamp.seconds and not stamp.nanos:
         return None
-    return _spelt(datetime.fromtimestamp(stamp.seconds, UTC).replace(microsecond=stamp.nanos // 1000))
+    return rfc3339(stamp)
 
 
 def at(seconds: float) -> str:
     """The same of seconds since the epoch."""
-    return _spelt(datetime.fromtimestamp(seconds, UTC))
-
-
-def _spelt(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    return spelt(datetime.fromtimestamp(seconds, UTC))
 
 
 def age(text: str | None, now: float) -> str:

@@ -16,16 +16,14 @@ from orbital.v1 import task_pb2 as tasks
 from orbital.v1.trace_pb2 import Trace
 
 from console.cli.moments import iso, spell_duration
+from runtime.wellknown import label, seconds
 
 Row = dict[str, Any]
 
 
 def word(enum: Any, value: int, prefix: str) -> str:
     """An enumeration's value as a lower-case word; "" for the unspecified one."""
-    try:
-        name = str(enum.Name(value)).removeprefix(f"{prefix}_").lower()
-    except ValueError:
-        return str(value)
+    name = label(enum, value, f"{prefix}_").lower()
     return "" if name == "unspecified" else name
 
 
@@ -153,7 +151,7 @@ def flag_change(one: flags.FlagChange) -> Row:
 def tenant(one: resources.Resource) -> Row:
     """A tenant."""
     spec = one.tenant
-    lease = spec.lease.seconds + spec.lease.nanos / 1e9
+    lease = seconds(spec.lease)
     return _stored(
         one,
         display_name=spec.display_name,
@@ -245,7 +243,7 @@ def task(one: registry.TaskStatus) -> Row:
     """A task as the gateway knows it."""
     return {
         "id": one.id,
-        "kind": str(tasks.TaskKind.Name(one.kind)).removeprefix("TASK_KIND_"),
+        "kind": label(tasks.TaskKind, one.kind, "TASK_KIND_"),
         "lane": one.lane,
         "sequence": one.sequence,
         "region": one.region,

@@ -10,6 +10,7 @@ from orbital.v1.resource_pb2 import EdgeEffect, EdgeOperation, EdgePolicySpec, E
 
 from runtime.errors import Invalid
 from runtime.fields import check_length, check_name
+from runtime.wellknown import label
 
 MAX_RULES = 200
 MAX_LISTED = 100
@@ -80,8 +81,8 @@ def written(rules: Sequence[EdgeRule]) -> dict[str, str]:
 
 
 def _line(rule: EdgeRule) -> str:
-    words = [EdgeEffect.Name(rule.effect).removeprefix("EDGE_EFFECT_").lower()]
-    operations = [EdgeOperation.Name(each).removeprefix("EDGE_OPERATION_").lower() for each in rule.operations]
+    words = [label(EdgeEffect, rule.effect, "EDGE_EFFECT_").lower()]
+    operations = [label(EdgeOperation, each, "EDGE_OPERATION_").lower() for each in rule.operations]
     listed = {
         "callers": rule.callers,
         "tenants": rule.tenants,

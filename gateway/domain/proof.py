@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from hashlib import sha256
 
 from google.protobuf.message import DecodeError
@@ -13,6 +13,7 @@ from orbital.v1.registry_pb2 import TaskState
 from orbital.v1.task_pb2 import Report, TaskKind
 
 from runtime.errors import Invalid
+from runtime.wellknown import utc
 
 # What these do has to be proved; other tasks may bring a receipt too, when they made up for one of these.
 PROVEN = (TaskKind.TASK_KIND_UNLINK_KEY, TaskKind.TASK_KIND_PURGE_KEY, TaskKind.TASK_KIND_EMERGENCY_ROTATE)
@@ -113,7 +114,7 @@ def fitting(certificates: Sequence[Certified], at: datetime) -> Certified | None
 
 def done_at(signed: SignedReceipt) -> datetime:
     """When the region was done with what a receipt is about."""
-    return Receipt.FromString(signed.receipt).done_at.ToDatetime(tzinfo=UTC)
+    return utc(Receipt.FromString(signed.receipt).done_at)
 
 
 def _add(certificates: list[bytes], certified: Certified) -> None:

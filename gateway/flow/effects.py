@@ -12,6 +12,7 @@ from gateway.ports.flags import Hold, HoldStore, Signal
 from gateway.ports.policy import Policy
 from runtime.errors import Unavailable
 from runtime.logs import get_logger
+from runtime.wellknown import label
 
 log = get_logger(__name__)
 
@@ -64,4 +65,4 @@ def health(signal: Signal) -> Health:
     """What a signal says of its region."""
     status, _ = verdict(signal.flags)
     reasons = sorted(f"{flag.component} {flag.reason}" for flag in signal.flags if flag.status == status)
-    return Health(HealthStatus.Name(status).removeprefix("HEALTH_STATUS_").lower(), tuple(reasons))
+    return Health(label(HealthStatus, status, "HEALTH_STATUS_").lower(), tuple(reasons))

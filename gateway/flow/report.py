@@ -19,6 +19,7 @@ from runtime.errors import Invalid, OrbitalError
 from runtime.fields import check_length
 from runtime.group_commit import GroupCommit
 from runtime.policy import Decisions, Refusal
+from runtime.wellknown import label
 
 MAX_RECEIPT = 2 * 1024 * 1024
 # A batch is at most 500, and a stream has at most 8 under way.
@@ -124,7 +125,7 @@ def _question(report: Report) -> dict[str, object]:
         "tenant": report.tenant,
         "resource": report.resource,
         "generation": report.generation,
-        "outcome": Outcome.Name(report.outcome).removeprefix("OUTCOME_"),
+        "outcome": label(Outcome, report.outcome, "OUTCOME_"),
     }
 
 

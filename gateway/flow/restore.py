@@ -15,6 +15,7 @@ from gateway.ports.serving import Caller
 from gateway.ports.store import Action, Denial, TaskStore
 from runtime.errors import Conflict, Denied, NotFound, Precondition
 from runtime.fields import check_length, check_name
+from runtime.wellknown import exact
 
 OPEN = RestorationState.RESTORATION_STATE_OPEN
 APPROVED = RestorationState.RESTORATION_STATE_APPROVED
@@ -119,7 +120,7 @@ class Restore:
             "act": act,
             "tenant": found.tenant,
             "asked_by": found.asked_by,
-            "expires_at": found.expire_time.ToJsonString(),
+            "expires_at": exact(found.expire_time),
         }
         decisions = await self._policy.decide(
             POLICY, {"principal": caller.principal, "requests": [request]}, [found.id]

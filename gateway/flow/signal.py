@@ -13,6 +13,7 @@ from runtime.errors import Denied, Invalid
 from runtime.fields import check_known, check_length, check_name
 from runtime.group_commit import GroupCommit
 from runtime.signatures import WRONG_REGION
+from runtime.wellknown import seconds
 
 MOST_FLAGS = 64
 MOST_SIGNALS = 500
@@ -57,8 +58,8 @@ def read_signal(content: bytes, region: str) -> Signal:
     check_known(said)
     if said.region != region:
         raise Denied(f"The flags are of region {said.region[:64]!r}, and this is {region}", reason=WRONG_REGION)
-    sent_at = said.send_time.seconds + said.send_time.nanos * 1e-9
-    period = said.period.ToNanoseconds() * 1e-9 if said.HasField("period") else USUAL_PERIOD
+    sent_at = seconds(said.send_time)
+    period = seconds(said.period) if said.HasField("period") else USUAL_PERIOD
     return Signal(region, said.flags, sent_at, said.versions, period)
 
 

@@ -8,6 +8,7 @@ from region.ports.world import World
 from runtime.errors import OrbitalError
 from runtime.lifecycle import Backoff
 from runtime.logs import get_logger
+from runtime.wellknown import seconds
 
 log = get_logger(__name__)
 
@@ -26,6 +27,6 @@ async def certify(gateway: Gateway, signer: Signer, region: str, world: World) -
             await world.sleep(backoff.next())
             continue
         backoff.reset()
-        life = answer.expire_time.ToNanoseconds() / 1e9 - world.now()
+        life = seconds(answer.expire_time) - world.now()
         log.info("receipts_certified", lifetime_seconds=round(life))
         await world.sleep(max(LEAST_SECONDS, life * RENEW_AT))

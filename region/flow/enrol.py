@@ -10,6 +10,7 @@ from region.ports.world import World
 from runtime.errors import OrbitalError
 from runtime.lifecycle import Backoff
 from runtime.logs import get_logger
+from runtime.wellknown import seconds
 
 log = get_logger(__name__)
 
@@ -24,7 +25,7 @@ async def enrol(gateway: Gateway, version: str, process: str, world: World, trie
             log.warning("not_enrolled", reason=error.reason, error=error.message)
             tried()
         else:
-            skew = world.now() - answer.time.ToNanoseconds() / 1e9
+            skew = world.now() - seconds(answer.time)
             log.info("enrolled", labels=dict(answer.labels), clock_skew_seconds=round(skew, 3))
             tried()
             return

@@ -29,6 +29,7 @@ from runtime.errors import Conflict, Invalid, OrbitalError, Precondition
 from runtime.lifecycle import Backoff, task_group
 from runtime.logs import get_logger
 from runtime.policy import HELD
+from runtime.wellknown import label
 
 log = get_logger(__name__)
 
@@ -296,6 +297,6 @@ def _log(entry: Entry, outcome: Result) -> None:
         resource=entry.task.resource.name,
         generation=entry.task.resource.generation,
         correlation_id=entry.task.correlation_id,
-        outcome=pb.Outcome.Name(outcome.outcome).removeprefix("OUTCOME_"),
+        outcome=label(pb.Outcome, outcome.outcome, "OUTCOME_"),
         reason=outcome.reason,
     )

@@ -21,6 +21,7 @@ from region.ports.world import World
 from runtime.errors import OrbitalError, Unavailable
 from runtime.lifecycle import Backoff, task_group
 from runtime.logs import get_logger
+from runtime.wellknown import seconds
 
 log = get_logger(__name__)
 
@@ -152,7 +153,7 @@ class Lane:
                     self._contact.made()
                     self._beats.heard()
                     if message.opened.HasField("expire_time"):
-                        expires = message.opened.expire_time.ToNanoseconds() / 1e9
+                        expires = seconds(message.opened.expire_time)
 
     async def _tell_news(self, outbox: asyncio.Queue[dispatch_pb2.SubscribeRequest]) -> None:
         """Tell what happened on other paths."""

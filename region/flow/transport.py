@@ -15,6 +15,7 @@ from region.ports.world import World
 from runtime.errors import OrbitalError
 from runtime.lifecycle import Backoff, task_group
 from runtime.logs import get_logger
+from runtime.wellknown import label
 
 log = get_logger(__name__)
 
@@ -55,7 +56,7 @@ class Choice:
         """The control plane said which path it is; True when that is news. What is not set up here is the stream."""
         if declared == Transport.TRANSPORT_UNSPECIFIED or not self.take(declared):
             return False
-        log.info("transport_changed", transport=Transport.Name(self.transport))
+        log.info("transport_changed", transport=label(Transport, self.transport))
         await self._journal.keep_fact(FACT, self.transport)
         return True
 
@@ -145,13 +146,13 @@ class Inflow:
                 continue
             try:
                 async with self._inbound.open(self._lane, self._credit) as inlet:
-                    log.info("inlet_opened", lane=self._lane, transport=Transport.Name(self._transport))
+                    log.info("inlet_opened", lane=self._lane, transport=label(Transport, self._transport))
                     self._backoff.reset()
                     if inlet.fresh:
                         self._news.lost()
                     await self._live(inlet)
             except* OrbitalError as group:
-                transport, error = Transport.Name(self._transport), str(group.exceptions[0])
+                transport, error = label(Transport, self._transport), str(group.exceptions[0])
                 log.warning("inlet_lost", lane=self._lane, transport=transport, error=error)
                 await asyncio.sleep(self._backoff.next())
 

@@ -11,6 +11,7 @@ from checker.adapters.envoy.door import Door
 from checker.domain.sample import Finding, Status, healthy
 from checker.ports.probe import About, Look
 from runtime.errors import OrbitalError, Unavailable
+from runtime.wellknown import label
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 # A sidecar's reason that says more than ours.
@@ -31,7 +32,7 @@ class GatewayProbe(Look):
         except OrbitalError as error:
             reason = error.reason if error.reason.startswith(TOLD) else self.about.away
             raise Unavailable(error.message, reason=reason) from error
-        state = health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
+        state = label(health_pb2.HealthCheckResponse.ServingStatus, answer.status)
         if answer.status != SERVING:
             text = "The gateway says that it does not serve."
             return Finding(Status.OUT_OF_SYNC, "NOT_SERVING", text, (("health", state),))

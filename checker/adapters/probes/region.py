@@ -14,6 +14,7 @@ from checker.adapters.envoy.door import Door
 from checker.domain.lanes import Lane, Limits, Stuck, read
 from checker.domain.sample import Finding, Status
 from checker.ports.probe import About, Look
+from runtime.wellknown import label, seconds
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 
@@ -31,7 +32,7 @@ class RegionProbe(Look):
         """See the port."""
         health = await self._door.call(self.about.name, _health)
         if health.status != SERVING:
-            state = health_pb2.HealthCheckResponse.ServingStatus.Name(health.status)
+            state = label(health_pb2.HealthCheckResponse.ServingStatus, health.status)
             text = f"{self.about.component} says that it does not serve."
             # Whoever stops begins to serve again as another process.
             self._first = None
@@ -60,7 +61,7 @@ def _lanes(said: inspect_pb2.InspectResponse) -> Iterator[Lane]:
 
 
 def _seconds(time: Timestamp) -> float | None:
-    return time.ToNanoseconds() / 1e9 or None
+    return seconds(time) or None
 
 
 async def _health(channel: grpc.aio.Channel) -> health_pb2.HealthCheckResponse:

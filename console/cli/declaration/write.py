@@ -11,6 +11,7 @@ from orbital.v1.resource_pb2 import LINK_STATE_UNLINKED, Resource, Selector, Tra
 from console.cli.declaration.kinds import EFFECTS, OPERATIONS
 from console.cli.declaration.load import VERSION
 from console.cli.moments import spell_duration
+from runtime.wellknown import seconds
 
 KIND = {
     "region": "Region", "tenant": "Tenant", "system": "System", "service": "Service", "link": "Link",
@@ -58,7 +59,7 @@ def _region(resource: Resource) -> dict[str, Any]:
 
 def _tenant(resource: Resource) -> dict[str, Any]:
     spec = resource.tenant
-    lease = spec.lease.ToMilliseconds() / 1000
+    lease = seconds(spec.lease)
     return {
         "displayName": spec.display_name,
         "placement": _place(spec.placement),

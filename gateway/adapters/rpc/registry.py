@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import UTC
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -24,6 +23,7 @@ from gateway.ports.serving import Intent, Sight
 from gateway.ports.standing import Doorman
 from runtime.errors import Exhausted, Invalid, NotFound
 from runtime.fields import check_name
+from runtime.wellknown import utc
 
 Context = grpc.aio.ServicerContext[Any, Any]
 MAX_PAGE = 5000
@@ -131,7 +131,7 @@ class RegistryRpc(RegistryServiceServicer):
         """See registry.proto."""
         if not request.region:
             raise Invalid("region is empty; whose flags are wanted?", field="region")
-        since = request.since.ToDatetime(UTC) if request.HasField("since") else None
+        since = utc(request.since) if request.HasField("since") else None
         size = page_size(request.page_size, MAX_PAGE)
         return registry.ListFlagChangesResponse(changes=await self._flags.changes(request.region, since, size))
 
