@@ -33,6 +33,13 @@ def utc(stamp: Span) -> datetime:
     return EPOCH + timedelta(seconds=stamp.seconds, microseconds=_nanos(stamp) // 1000)
 
 
+def from_seconds(seconds: float) -> datetime:
+    """Seconds since the epoch as a time in UTC, within the years 1 to 9999."""
+    if not seconds > _FIRST_SECOND:
+        return FIRST
+    return LAST if seconds > _LAST_SECOND else EPOCH + timedelta(seconds=seconds)
+
+
 def rfc3339(stamp: Span) -> str:
     """A Timestamp as text to the millisecond, in UTC: `2026-01-31T08:15:00.250Z`."""
     return spelt(utc(stamp))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 
-from runtime.wellknown import Span, rfc3339, spelt
+from runtime.wellknown import EPOCH, Span, from_seconds, rfc3339, spelt
 
 UNITS = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+")
@@ -39,14 +39,14 @@ def iso(stamp: Span) -> str | None:
 
 def at(seconds: float) -> str:
     """The same of seconds since the epoch."""
-    return spelt(datetime.fromtimestamp(seconds, UTC))
+    return spelt(from_seconds(seconds))
 
 
 def age(text: str | None, now: float) -> str:
     """How long ago, in the largest unit that says something: `3s`, `2m14s`, `4h`, `12d`; `never` for None."""
     if text is None:
         return "never"
-    seconds = max(0.0, now - datetime.fromisoformat(text).timestamp())
+    seconds = max(0.0, now - moment_of(text))
     if seconds < 60:
         return f"{seconds:.0f}s"
     if seconds < 600:
@@ -55,6 +55,16 @@ def age(text: str | None, now: float) -> str:
         if seconds < limit:
             return f"{int(seconds) // size}{unit}"
     return f"{int(seconds) // 86_400}d"
+
+
+def moment_of(text: str | None) -> float:
+    """Seconds since the epoch of an RFC 3339 time; 0 for a time that was never set."""
+    return (datetime.fromisoformat(text) - EPOCH).total_seconds() if text else 0.0
+
+
+def between(begin: str | None, end: str | None) -> float:
+    """Seconds from one RFC 3339 time to another; 0 where one of them was never set or they are the other way round."""
+    return max(0.0, moment_of(end) - moment_of(begin)) if begin and end else 0.0
 
 
 def elapsed(seconds: float) -> str:

@@ -65,9 +65,9 @@ def show(rows: Sequence[Row], columns: Sequence[Column], output: str, fields: Se
 def write(answer: Any, output: str) -> None:
     """Print one JSON or YAML value to stdout."""
     if output == "yaml":
-        import yaml
+        from console.cli.yaml_form import dump
 
-        click.echo(yaml.safe_dump(answer, sort_keys=False, allow_unicode=True), nl=False)
+        click.echo(dump([answer]), nl=False)
     else:
         import json
 

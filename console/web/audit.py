@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import orjson
 from aiohttp import web
+from google.protobuf.message import DecodeError
 from orbital.v1.audit_pb2 import AuditHead, AuditRecord, ListAuditRequest
 from orbital.v1.flag_pb2 import HealthStatus
 
@@ -15,7 +17,7 @@ from console.cli.moments import iso
 from console.web.console import CONSOLE, routes
 from console.web.guard import HEADERS, WHO
 from console.web.live import Event, send_events
-from runtime.errors import Invalid
+from runtime.errors import Invalid, Unavailable
 from runtime.trail import Held, Trail, write_line
 
 PAGE, LISTED = 2000, 60
@@ -27,7 +29,7 @@ async def audit(request: web.Request) -> web.Response:
     console, person = request.app[CONSOLE], request[WHO]
     call, api = console.gateway.call, console.gateway.audit.ListAudit
     known = await call(person, api, ListAuditRequest(page_size=1))
-    head = AuditHead.FromString(known.newest.head)
+    head = _head(known.newest.head)
     before = request.query.get("before", "")
     end = int(before) if before.isdecimal() and len(before) < 19 else known.end
     answer = await call(person, api, ListAuditRequest(after=max(0, end - LISTED), page_size=LISTED))
@@ -43,10 +45,27 @@ async def audit(request: web.Request) -> web.Response:
     )
 
 
+def _head(packed: bytes) -> AuditHead:
+    try:
+        return AuditHead.FromString(packed)
+    except DecodeError as error:
+        raise Unavailable("The newest signed head of the trail cannot be read.", reason="DAMAGED_HEAD") from error
+
+
+def _fields(body: str) -> dict[str, Any]:
+    """What a record says; one that cannot be read is shown as it is."""
+    try:
+        fields = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        fields = None
+    return fields if isinstance(fields, dict) else {"unreadable": body}
+
+
 def _told(record: AuditRecord) -> dict[str, object]:
-    fields = orjson.loads(record.body)
+    fields = _fields(record.body)
     if record.kind == "flag":
-        fields["status"] = rows.word(HealthStatus, fields.get("status", 0), "HEALTH_STATUS")
+        number = fields.get("status", 0)
+        fields["status"] = rows.word(HealthStatus, number, "HEALTH_STATUS") if isinstance(number, int) else str(number)
     told = [(key, value if isinstance(value, str) else orjson.dumps(value).decode()) for key, value in fields.items()]
     return {
         "sequence": record.sequence,

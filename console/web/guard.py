@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+import re
+from collections.abc import Awaitable, Iterable
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
@@ -28,6 +29,9 @@ log = get_logger(__name__)
 
 WHO = web.RequestKey("who", Person)
 CHANGING = {"POST"}
+UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]")
+# Their readers name the line of what is wrong.
+READ_BY_LINE = {("/changes/new", "text")}
 TOKEN_FIELD = "form"  # noqa: S105 - the name of a field
 HEADERS = {
     "Content-Security-Policy": (
@@ -61,6 +65,7 @@ def guard(templates: Templates, forms: Forms, origin: str) -> Middleware:
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         async def answer() -> web.StreamResponse:
             request[WHO] = person_of(request)
+            _check_text("page", (*request.match_info.values(), *request.query.keys(), *request.query.values()))
             if request.method in CHANGING:
                 await _made_here(request, forms, origin)
             return await handler(request)
@@ -102,3 +107,15 @@ async def _made_here(request: web.Request, forms: Forms, origin: str) -> None:
     fields = await request.post()
     field = fields.get(TOKEN_FIELD, "")
     forms.check(field if isinstance(field, str) else "", request[WHO].principal, request.path)
+    for name, value in fields.items():
+        _check_text("form", [name])
+        if (request.path, name) not in READ_BY_LINE and isinstance(value, str):
+            _check_text(name, [value])
+
+
+def _check_text(field: str, texts: Iterable[str]) -> None:
+    """Raise Invalid on a control character, which nobody types and nothing can keep."""
+    for text in texts:
+        if found := UNPRINTABLE.search(text):
+            message = f"The {field} has the control character U+{ord(found[0]):04X}. Nothing was done."
+            raise Invalid(message, reason="CONTROL_CHARACTER", field=field)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -255,9 +256,10 @@ async def proof(request: web.Request) -> web.Response:
     told = page(opened(answer))
     if not told["regions"]:
         raise Unavailable("No region has been asked yet, so there is nothing to prove.")
+    identity = re.sub(r"[^A-Za-z0-9-]", "", str(told["correlation_id"]))
     whole = "" if told["proven"] == told["regions"] else f"-partial-{told['proven']}-of-{told['regions']}"
     return web.Response(
         body=write_file(answer),
         content_type="application/json",
-        headers={"Content-Disposition": f'attachment; filename="proof-{told["correlation_id"]}{whole}.json"'},
+        headers={"Content-Disposition": f'attachment; filename="proof-{identity}{whole}.json"'},
     )

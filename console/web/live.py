@@ -13,6 +13,9 @@ from aiohttp import web
 from console.web.guard import HEADERS
 from console.web.person import Person
 from runtime.errors import OrbitalError
+from runtime.logs import get_logger
+
+log = get_logger(__name__)
 
 # Before the token ends, so that the page can be opened again with a new one.
 SPARE_SECONDS = 20.0
@@ -33,6 +36,11 @@ async def send_events(request: web.Request, person: Person, events: AsyncIterato
             last = ("bye", {"why": "session"})
         except OrbitalError as error:
             last = ("trouble", {"message": error.message})
+        except (asyncio.CancelledError, ConnectionError):
+            raise
+        except Exception as error:  # the answer has begun, so that it cannot become a page
+            log.error("unexpected", error=type(error).__name__, exc_info=error)
+            last = ("trouble", {"message": "An internal error; it is in the console's log."})
         await response.write(_event(*last))
     return response
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable
-from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
 
-from console.cli.moments import age, elapsed
+from console.cli.moments import age, between, elapsed
 from console.web.person import PERSON, Person, person_of
 from runtime.errors import OrbitalError, Unauthenticated
+from runtime.terminal import harmless
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
@@ -44,6 +45,7 @@ class Templates:
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
+            finalize=_shown,
         )
         self._environment.globals["asset"] = asset
         self._environment.filters["age"] = lambda moment: age(moment, time.time())
@@ -71,6 +73,11 @@ class Templates:
         return self.page(request, "problem.html", status=status, code=status, error=error)
 
 
+def _shown(value: Any) -> Any:
+    """What others wrote, as text that stays in its place: no mark of direction or control character is left in it."""
+    return harmless(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
 def clock(moment: str | None) -> str:
     """The time of day of an RFC 3339 time, to the millisecond."""
     return moment[11:23] if moment else ""
@@ -81,9 +88,9 @@ def words(term: str) -> str:
     return term.replace("_", " ").capitalize()
 
 
-def took(begin: str, end: str) -> str:
+def took(begin: str | None, end: str | None) -> str:
     """How long it was between two RFC 3339 times."""
-    return elapsed((datetime.fromisoformat(end) - datetime.fromisoformat(begin)).total_seconds())
+    return elapsed(between(begin, end))
 
 
 def _known(request: web.Request) -> Person | None:

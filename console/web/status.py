@@ -32,7 +32,7 @@ def told(region: Row) -> Row:
 
 def counts(regions: Iterable[Row]) -> dict[str, int]:
     """How many regions there are of each kind of trouble, the worst first; quiet ones come last."""
-    found = Counter(region["worst"] for region in regions)
+    found = Counter(BADNESS[_badness(region["worst"])] for region in regions)
     return {kind: found[kind] for kind in BADNESS}
 
 
@@ -41,12 +41,15 @@ def loud(regions: Iterable[Row]) -> dict[str, int]:
     return Counter(region["area"] or NO_AREA for region in regions if region["worst"] != "quiet")
 
 
+def _badness(word: str) -> int:
+    """How far down the list somebody finds it; a word that is not known here is not known to be harmless."""
+    return BADNESS.index(word if word in BADNESS else "unknown")
+
+
 def worst_first(regions: Iterable[Row]) -> list[Row]:
     """Those that are not quiet."""
     loud = [region for region in regions if region["worst"] != "quiet"]
-    return sorted(
-        loud, key=lambda region: (BADNESS.index(region["worst"]), region["behind_since"] or "", region["name"])
-    )
+    return sorted(loud, key=lambda region: (_badness(region["worst"]), region["behind_since"] or "", region["name"]))
 
 
 def matching(regions: Iterable[Row], words: str, area: str, status: str) -> list[Row]:

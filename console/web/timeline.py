@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from console.cli import rows
-from console.cli.moments import at, spell_duration
+from console.cli.moments import at, moment_of, spell_duration
 
 WIDTH = 1000.0
 # A state too short to be drawn is still seen.
@@ -66,13 +65,13 @@ def _states(changes: list[rows.Row], flag: rows.Row | None, begin: float, now: f
         # It was raised before what is known here.
         open_ = changes[0]
     for change in changes:
-        moment = _seconds(change["changed_at"])
+        moment = moment_of(change["changed_at"])
         if open_ is not None:
             found.append(_state(open_, since, moment, begin, now))
         since, open_ = moment, None if change["kind"] == "cleared" else change
     if flag is not None:
         if open_ is None:
-            since = _seconds(flag["since"]) if flag["since"] else since
+            since = moment_of(flag["since"]) if flag["since"] else since
         found.append(_state(flag, since, now, begin, now))
     elif open_ is not None:
         found.append(_state(open_, since, now, begin, now))
@@ -98,7 +97,3 @@ def ticks(begin: float, now: float) -> list[tuple[int, str]]:
         for part in range(5)
         if (moment := begin + (now - begin) * part / 4)
     ]
-
-
-def _seconds(stamp: str) -> float:
-    return datetime.fromisoformat(stamp).timestamp()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 
 from aiohttp import web
 from orbital.v1 import registry_pb2 as registry
@@ -14,7 +13,7 @@ from orbital.v1.restore_pb2 import ListRestorationsRequest
 from orbital.v1.trace_pb2 import GetTraceRequest
 
 from console.cli import judged, rows
-from console.cli.moments import elapsed
+from console.cli.moments import elapsed, moment_of
 from console.web.console import CONSOLE, Console, routes
 from console.web.guard import WHO
 from console.web.person import Person
@@ -77,7 +76,7 @@ def waterfall(hops: list[rows.Row], attempts: Mapping[str, int] | None = None) -
 
 
 def _lane(hops: list[rows.Row], begin: float, span: float, attempts: int = 1) -> Lane:
-    timed = sorted((hop for hop in hops if hop["time"]), key=lambda hop: (_seconds(hop), ORDER.index(hop["stage"])))
+    timed = sorted((hop for hop in hops if hop["time"]), key=lambda hop: (_seconds(hop), _place(hop)))
     bars, before = [], _seconds(timed[0]) if timed else begin
     for hop in timed:
         now = _seconds(hop)
@@ -92,7 +91,7 @@ def _lane(hops: list[rows.Row], begin: float, span: float, attempts: int = 1) ->
     last, first = timed[-1] if timed else hops[-1], timed[0] if timed else hops[0]
     seconds = _seconds(last) - _seconds(first) if timed else 0.0
     reached = last["stage"]
-    missing = "" if reached in ("report", "converge") else ORDER[min(ORDER.index(reached) + 1, len(ORDER) - 1)]
+    missing = "" if reached in ("report", "converge") else ORDER[min(_place(last) + 1, len(ORDER) - 1)]
     head = next((hop for hop in hops if hop["kind"]), first)
     outcome = next((hop["outcome"] for hop in reversed(hops) if hop["outcome"]), "")
     return Lane(
@@ -114,7 +113,12 @@ def _arrivals(timed: list[rows.Row]) -> tuple[str, ...]:
 
 
 def _seconds(hop: rows.Row) -> float:
-    return datetime.fromisoformat(hop["time"]).timestamp()
+    return moment_of(hop["time"])
+
+
+def _place(hop: rows.Row) -> int:
+    """Where its stage stands in ORDER; one that is not known here comes last."""
+    return ORDER.index(hop["stage"]) if hop["stage"] in ORDER else len(ORDER) - 1
 
 
 @routes.get("/traces/{id}")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
 from typing import Any
 
 from orbital.v1 import registry_pb2 as registry
 
 from console.cli import rows
-from console.cli.moments import elapsed
+from console.cli.moments import at, between, elapsed, moment_of
 from console.web.console import Console
 from console.web.person import Person
 
@@ -106,23 +105,23 @@ async def _lease(console: Console, person: Person, api: Any, tasks: list[rows.Ro
 
 def _part(region: str, tasks: list[rows.Row], behind: rows.Row | None, begun: str, lease: float | None) -> Part:
     dark = behind is None and bool(tasks) and all(task["state"] in DONE for task in tasks)
-    at = max((task["updated_at"] for task in tasks), default="") if dark else ""
+    since = max((task["updated_at"] or "" for task in tasks), default="") if dark else ""
     heard = (behind or {}).get("last_contact_at") or ""
     said = next(
         (task["reason"] or task["message"] for task in tasks if task["state"] not in DONE and task["reason"]), ""
     )
     why = "" if dark else (behind or {}).get("reason") or said or _waiting(behind)
     by = _after(heard, lease) if heard and lease and not dark and behind and not behind["connected"] else ""
-    return Part(region, dark, at, _since(begun, at) if at else "", why, heard, by)
+    return Part(region, dark, since, _since(begun, since) if since else "", why, heard, by)
 
 
 def _waiting(behind: rows.Row | None) -> str:
     return "unreachable" if behind and not behind["connected"] else "on its way"
 
 
-def _since(begin: str, end: str) -> str:
-    return elapsed(max(0.0, (datetime.fromisoformat(end) - datetime.fromisoformat(begin)).total_seconds()))
+def _since(begin: str | None, end: str | None) -> str:
+    return elapsed(between(begin, end))
 
 
 def _after(moment: str, seconds: float) -> str:
-    return (datetime.fromisoformat(moment) + timedelta(seconds=seconds)).isoformat(timespec="seconds")
+    return at(moment_of(moment) + seconds)

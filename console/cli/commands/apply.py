@@ -134,13 +134,8 @@ def _line(one: dict[str, Any]) -> str:
 
 def converged(job: dict[str, Any]) -> str:
     """The sentence that ends a wait."""
-    from datetime import datetime
-
-    from console.cli.moments import elapsed
+    from console.cli.moments import between, elapsed
 
     begun, ended = job["created_at"], job["converged_at"]
-    took = ""
-    if begun and ended:
-        seconds = (datetime.fromisoformat(ended) - datetime.fromisoformat(begun)).total_seconds()
-        took = f" in {elapsed(max(0.0, seconds))}"
+    took = f" in {elapsed(between(begun, ended))}" if begun and ended else ""
     return f"Converged: {job['converged']} of {job['total']}{took}."

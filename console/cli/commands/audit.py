@@ -37,8 +37,6 @@ def audit() -> None:
 @connection_options
 def listing(after: int | None, limit: int, output: str, target: Target) -> None:
     """Show records of the trail as they are, unchecked; `audit verify` checks them."""
-    import json
-
     from orbital.v1.audit_pb2 import ListAuditRequest
 
     from console.cli.connection import connect
@@ -50,10 +48,20 @@ def listing(after: int | None, limit: int, output: str, target: Target) -> None:
         records = call(api, ListAuditRequest(after=after, page_size=limit)).records
     found = [
         {"sequence": one.sequence, "time": iso(one.record_time), "kind": one.kind, "hash": one.hash.hex(),
-         "body": json.loads(one.body)}
+         "body": _body(one.body)}
         for one in records
     ]  # fmt: skip
     show(found, RECORDS, output, tuple(found[0]) if found else (), "sequence")
+
+
+def _body(text: str) -> Any:
+    """What a record says; one that cannot be read is shown as it is."""
+    import json
+
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 @audit.command()

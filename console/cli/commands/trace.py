@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from console.cli.moments import moment_of
 from console.cli.options import Target, connection_options, output_option
 from console.cli.render import Column, say, table, write
 
@@ -77,10 +77,10 @@ def _print(answer: dict[str, Any], hops: list[dict[str, Any]]) -> None:
 
 def with_offsets(hops: list[dict[str, Any]], every: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The hops with the time since the first of all in `after`; clocks are the processes' own and not corrected."""
-    times = [datetime.fromisoformat(hop["time"]) for hop in every if hop["time"]]
-    first = min(times) if times else None
+    times = [moment_of(hop["time"]) for hop in every if hop["time"]]
+    first = min(times, default=0.0)
     told = []
     for hop in hops:
-        since = (datetime.fromisoformat(hop["time"]) - first).total_seconds() if hop["time"] and first else None
+        since = moment_of(hop["time"]) - first if hop["time"] else None
         told.append({**hop, "after": "-" if since is None else f"+{since * 1000:,.0f} ms"})
     return told

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import yaml
 from orbital.v1.resource_pb2 import LINK_STATE_UNLINKED, Resource, Selector, Transport
 
 from console.cli.declaration.kinds import EFFECTS, OPERATIONS
 from console.cli.declaration.load import VERSION
 from console.cli.moments import spell_duration
+from console.cli.yaml_form import dump
 from runtime.wellknown import seconds
 
 KIND = {
@@ -22,9 +22,7 @@ TRANSPORT = {Transport.TRANSPORT_AMQP: "amqp", Transport.TRANSPORT_MQTT: "mqtt"}
 
 def write_documents(resources: Iterable[Resource], *, fenced: bool) -> str:
     """The documents in YAML. `fenced`: with the generation, so that what changed meanwhile is refused."""
-    return yaml.safe_dump_all(
-        (document(one, fenced=fenced) for one in resources), sort_keys=False, allow_unicode=True, explicit_start=True
-    )
+    return dump((document(one, fenced=fenced) for one in resources), explicit_start=True)
 
 
 def document(resource: Resource, *, fenced: bool) -> dict[str, Any]:
