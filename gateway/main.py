@@ -6,9 +6,10 @@ import asyncio
 import random
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from gateway.adapters.broker.server import serve_access
 from gateway.adapters.bundles.server import serve_bundles
@@ -23,6 +24,7 @@ from gateway.adapters.postgres.database import Database
 from gateway.adapters.postgres.desired import PostgresDesired
 from gateway.adapters.postgres.edges import PostgresEdges
 from gateway.adapters.postgres.engines import PostgresEngines
+from gateway.adapters.postgres.faults import PostgresFaults
 from gateway.adapters.postgres.flags import PostgresFlags
 from gateway.adapters.postgres.invitations import PostgresInvitations
 from gateway.adapters.postgres.notifications import listen
@@ -35,9 +37,12 @@ from gateway.adapters.postgres.see import PostgresSight
 from gateway.adapters.postgres.standing import PostgresStanding
 from gateway.adapters.postgres.tasks import PostgresTasks
 from gateway.adapters.rabbitmq.connection import Broker
-from gateway.adapters.rabbitmq.lanes import LanePublisher, LaneTopology, RabbitLanes
+from gateway.adapters.rabbitmq.lanes import RabbitLanes
 from gateway.adapters.rabbitmq.management import open_management
+from gateway.adapters.rabbitmq.probe import BrokerProbe
+from gateway.adapters.rabbitmq.publisher import LanePublisher
 from gateway.adapters.rabbitmq.queues import RabbitQueues
+from gateway.adapters.rabbitmq.topology import LaneTopology
 from gateway.adapters.rpc.audit import AuditRpc
 from gateway.adapters.rpc.caller import admission
 from gateway.adapters.rpc.checker import CheckerRpc
@@ -53,13 +58,16 @@ from gateway.adapters.rpc.trace import TraceRpc
 from gateway.domain.allowance import Allowances
 from gateway.flow.access import Access
 from gateway.flow.audit import Audit
+from gateway.flow.broker import BrokerWatch, LaneWatch
 from gateway.flow.converge import Converge
 from gateway.flow.deliver import Contacts, Deliver, LaneTiming
 from gateway.flow.desired import Desired
 from gateway.flow.detect import Detect
+from gateway.flow.direct import DirectPublisher, OpenStreams
 from gateway.flow.dispatch import Dispatch
 from gateway.flow.effects import Effects
 from gateway.flow.enrolment import Enrolment
+from gateway.flow.flags import AllFlags
 from gateway.flow.keysets import KeySet
 from gateway.flow.observe import ObserveFlow
 from gateway.flow.proof import Proofs
@@ -81,6 +89,13 @@ from runtime.signing import BaoSigner
 log = get_logger(__name__)
 
 PROOF_KEY = "proofs"
+
+
+class Way(NamedTuple):
+    """What is known of the way to the regions: faults of lanes, and the streams that need no broker."""
+
+    faults: PostgresFaults
+    streams: OpenStreams
 
 
 def clock() -> datetime:
@@ -106,8 +121,7 @@ async def main(settings: GatewaySettings) -> None:
         database = await stack.enter_async_context(open_database(settings.postgres))
         policy = await stack.enter_async_context(policy_engine(settings.opa.url, settings.opa.seconds))
         sight, tasks = PostgresSight(database), PostgresTasks(database, settings.name)
-        engines = PostgresEngines(database, settings.flow.decision_days)
-        standing = Standing(PostgresStanding(database))
+        engines, standing = PostgresEngines(database, settings.flow.decision_days), Standing(PostgresStanding(database))
         await standing.load()
         served = await open_bundles(settings, stack, tasks, engines, standing)
         publishing = Broker(settings.rabbitmq, f"{settings.name} publish", backoff())
@@ -124,7 +138,8 @@ async def main(settings: GatewaySettings) -> None:
         proofs = make_proofs(settings, database, sight, openbao)
         enrolment = make_enrolment(settings, database, sight, openbao, security)
         audit = Audit(PostgresAudit(database), proofs, clock, settings.flow.head_seconds)
-        deliver = make_deliver(settings, consuming, tasks, intake, security, contacts, audit, standing)
+        way = Way(PostgresFaults(database, settings.name), OpenStreams(settings.flow.direct_seconds, time.monotonic))
+        deliver = make_deliver(settings, consuming, tasks, intake, security, contacts, audit, standing, way)
         desired = Desired(PostgresDesired(database, settings.name), new_correlation_id)
 
         servicers = {
@@ -135,7 +150,7 @@ async def main(settings: GatewaySettings) -> None:
             "Enrolment": EnrolmentRpc(sight, proofs, standing, enrolment, clock),
             "Policy": PolicyRpc(engines, served),
             "Proof": ProofRpc(proofs),
-            "Registry": RegistryRpc(desired, sight, flags, edges, news, standing),
+            "Registry": RegistryRpc(desired, sight, AllFlags(flags, way.faults), edges, news, standing),
             "Report": ReportRpc(intake),
             "Restore": RestoreRpc(make_restore(settings, database, policy, tasks)),
             "Trace": TraceRpc(sight),
@@ -157,7 +172,7 @@ async def main(settings: GatewaySettings) -> None:
         ):
             group.create_task(part(name, work))
         await start_key_sets(settings, stack, group)
-        start_lanes(settings, group, database, tasks, policy, publishing)
+        start_lanes(settings, group, database, tasks, policy, publishing, way)
         start_standing(group, database, standing, expulsion, openbao)
         await serve_on(settings, servicers, standing)
 
@@ -280,19 +295,22 @@ def make_deliver(
     contacts: Contacts,
     audit: Audit,
     standing: Standing,
+    way: Way,
 ) -> Deliver:
     """The lane streams of this process."""
     lanes = RabbitLanes(broker, settings.rabbitmq.queue_type)
     timing = LaneTiming(settings.flow.beat_seconds, settings.flow.stream_seconds, settings.flow.grace_seconds)
     news = (audit.newest_head, standing.ended)
-    return Deliver(lanes, tasks, reports, security, contacts, timing, settings.lanes, clock, backoff, *news)
+    return Deliver(lanes, tasks, reports, security, contacts, timing, settings.lanes, clock, backoff, *news, *way)
 
 
 def _publisher(settings: GatewaySettings, broker: Broker, lane: int) -> Publisher:
-    topology = LaneTopology(broker, settings.rabbitmq.queue_type)
-    if settings.rabbitmq.mqtt is None:
-        return LanePublisher(topology)
-    return MqttPublisher(settings.rabbitmq.mqtt, topology, f"orbital.gateway.{settings.name}.{lane}")
+    rabbit = settings.rabbitmq
+    topology = LaneTopology(broker, rabbit.queue_type)
+    patience = {"seconds": rabbit.confirm_seconds, "immediate": rabbit.confirm_immediate_seconds}
+    if rabbit.mqtt is None:
+        return LanePublisher(topology, **patience)
+    return MqttPublisher(rabbit.mqtt, topology, f"orbital.gateway.{settings.name}.{lane}", **patience)
 
 
 def start_lanes(
@@ -302,15 +320,21 @@ def start_lanes(
     tasks: PostgresTasks,
     policy: PolicyEngine,
     broker: Broker,
+    way: Way,
 ) -> None:
     """Detect and dispatch, each lane by itself, woken by the database's notifications."""
-    flow = settings.flow
+    flow, (faults, streams) = settings.flow, way
+    group.create_task(part("broker", BrokerWatch(BrokerProbe(broker), faults).run()))
     signer = Signer(settings.signing_file, time.time)
     detects: dict[str, Detect] = {}
     dispatches: dict[str, Dispatch] = {}
     for lane in sorted(settings.lanes):
-        publisher = _publisher(settings, broker, lane)
-        dispatch = Dispatch(tasks, policy, publisher, signer, lane, claim=flow.claim_batch, message=flow.message_tasks)
+        publisher = DirectPublisher(_publisher(settings, broker, lane), streams)
+        here: Callable[[], Sequence[str]] = tuple if lane else streams.regions
+        sizes = {"claim": flow.claim_batch, "message": flow.message_tasks}
+        dispatch = Dispatch(tasks, policy, publisher, signer, lane, **sizes, here=here, call=faults.call_direct)
+        watch = LaneWatch(_publisher(settings, broker, lane), faults, lane, dispatch.wake.set)
+        group.create_task(part(f"lane {lane} faults", watch.run()))
         dispatches[str(lane)] = dispatch
         detects[str(lane)] = Detect(tasks, lane, flow.detect_batch, dispatch.wake.set)
         group.create_task(part(f"dispatch {lane}", dispatch.run(flow.detect_seconds, backoff())))

@@ -48,6 +48,12 @@ class RabbitMQSettings(Section):
     password_file: Path = Field(description="File with the user's password")
     virtual_host: str = Field("/", description="Virtual host")
     queue_type: str = Field("classic", pattern="classic|quorum", description="quorum on a cluster")
+    confirm_seconds: float = Field(
+        5.0, gt=0, le=60, description="How long the confirm of a message may take: a lane that takes longer waits alone"
+    )
+    confirm_immediate_seconds: float = Field(
+        0.5, gt=0, le=60, description="The same on lane 0, before a task goes by the region's open stream instead"
+    )
     management: ManagementSettings | None = None
     mqtt: MqttSettings | None = Field(None, description="Tasks are published by MQTT, in place of AMQP")
 
@@ -107,6 +113,9 @@ class FlowSettings(Section):
     claim_batch: int = Field(512, ge=1, le=5000, description="Tasks a claim")
     message_tasks: int = Field(128, ge=1, le=500, description="Tasks a broker message")
     report_batch: int = Field(2000, ge=1, le=20_000, description="Reports a statement")
+    direct_seconds: float = Field(
+        1.0, gt=0, le=10, description="How long a region may take to acknowledge a task that went without the broker"
+    )
     decision_days: float = Field(7.0, gt=0, description="How long decisions are kept")
     beat_seconds: float = Field(2.0, gt=0, description="Period of the proof of life on every lane stream")
     stream_seconds: float = Field(600.0, gt=0, description="Age at which a lane stream has to be authorised anew")

@@ -6,7 +6,7 @@ A message leaves the broker only after the region said that it is in its journal
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,9 +14,7 @@ from datetime import datetime, timedelta
 from orbital.v1.audit_pb2 import SignedAuditHead
 from orbital.v1.dispatch_pb2 import (
     Beat,
-    Delivery,
     Open,
-    Opened,
     ReportBatch,
     ReportsAccepted,
     SubscribeRequest,
@@ -24,14 +22,17 @@ from orbital.v1.dispatch_pb2 import (
 )
 from orbital.v1.resource_pb2 import Transport
 
+from gateway.flow.direct import OpenStreams
 from gateway.flow.security import Security
-from gateway.ports.lanes import Consumer, Lanes
+from gateway.flow.stream import LaneStream
+from gateway.ports.faults import FaultStore
+from gateway.ports.lanes import Consumer, Lanes, Trouble
 from gateway.ports.security import SecurityEvent
 from gateway.ports.serving import ReportIntake
 from gateway.ports.store import TaskStore
 from runtime.errors import Denied, Invalid, Unavailable
 from runtime.fields import check_length
-from runtime.lifecycle import Backoff, task_group
+from runtime.lifecycle import Backoff
 from runtime.logs import get_logger
 from runtime.signatures import region_identity
 
@@ -113,7 +114,11 @@ class Deliver:
         backoff: Callable[[], Backoff],
         audit_head: Callable[[], SignedAuditHead | None],
         ended: Callable[[str], Awaitable[None]],
+        faults: FaultStore,
+        streams: OpenStreams,
     ) -> None:
+        self._faults = faults
+        self.streams = streams
         self._lanes = lanes
         self._store = store
         self._reports = reports
@@ -141,17 +146,36 @@ class Deliver:
             async with (
                 self._contacts.opened(region, opening.lane, opening.transport),
                 asyncio.timeout(self._timing.stream) as age,
-                self._consumer(opening) as consumer,
             ):
-                await _Stream(self, principal, opening, consumer, requests, send).run()
+                await LaneStream(self, principal, opening, requests, send).run()
         except TimeoutError:
             if not age.expired():
                 raise
 
-    def _consumer(self, opening: Open) -> AbstractAsyncContextManager[Consumer]:
+    def consumer(self, opening: Open) -> AbstractAsyncContextManager[Consumer]:
+        """A reader of the lane's queue, or of nothing where the region reads it itself."""
         if opening.apart:
             return self._lanes.ready(opening.region, opening.lane)
         return self._lanes.consume(opening.region, opening.lane, opening.credit)
+
+    def backoff(self) -> Backoff:
+        """Waits between tries."""
+        return self._backoff()
+
+    async def restore(self, opening: Open) -> None:
+        """Have the lane's queues again, and what was in them driven again."""
+        try:
+            await self._lanes.restore(opening.region, opening.lane)
+        except Unavailable as error:
+            log.warning("queue not restored", region=opening.region, lane=opening.lane, reason=error.reason)
+        await self.rehydrate(opening)
+
+    async def faulty(self, opening: Open, trouble: Trouble) -> None:
+        """Keep what is wrong with the lane's queue."""
+        try:
+            await self._faults.keep({opening.region: trouble}, opening.lane)
+        except Unavailable as error:
+            log.warning("fault not kept", region=opening.region, lane=opening.lane, reason=error.reason)
 
     def transport(self, region: str) -> Transport.ValueType:
         """The path that is declared for the region's tasks; unspecified when it is not known."""
@@ -205,103 +229,6 @@ class Deliver:
                 await asyncio.sleep(backoff.next())
             else:
                 return ReportsAccepted(batch_id=batch.batch_id, refused=refused)
-
-
-class _Stream:
-    """One open stream. Everything that goes down passes one queue and one writer."""
-
-    def __init__(
-        self,
-        deliver: Deliver,
-        principal: str,
-        opening: Open,
-        consumer: Consumer,
-        requests: AsyncIterator[SubscribeRequest],
-        send: Callable[[SubscribeResponse], Awaitable[None]],
-    ) -> None:
-        self._deliver = deliver
-        self._principal = principal
-        self._opening = opening
-        self._consumer = consumer
-        self._requests = requests
-        self._send = send
-        self._down: asyncio.Queue[SubscribeResponse] = asyncio.Queue(64)
-        # Unacknowledged messages, so that a rejected one can be kept.
-        self._held: dict[int, bytes] = {}
-
-    async def run(self) -> None:
-        opened = Opened()
-        opened.expire_time.FromDatetime(self._deliver.expire_time())
-        await self._down.put(SubscribeResponse(opened=opened))
-        try:
-            async with task_group() as group:
-                parts = [group.create_task(part) for part in self._parts()]
-                await self._listen(group)
-                for part in parts:
-                    part.cancel()
-        except* (Invalid, Denied, Unavailable) as errors:
-            raise errors.exceptions[0] from None
-
-    def _parts(self) -> Sequence[Coroutine[None, None, None]]:
-        parts = [self._write(), self._read(), self._beat(), self._ended()]
-        if self._opening.lane != IMMEDIATE and self._opening.transport != Transport.TRANSPORT_MQTT:
-            parts.append(self._deliver.take_back(self._opening))
-        return parts
-
-    async def _ended(self) -> None:
-        await self._deliver.ended(self._opening.region)
-
-    async def _write(self) -> None:
-        while True:
-            await self._send(await self._down.get())
-
-    async def _read(self) -> None:
-        async for message in self._consumer.messages():
-            self._held[message.tag] = message.body
-            delivery = Delivery(delivery_id=message.tag, batch=message.body, redelivered=message.redelivered)
-            await self._down.put(SubscribeResponse(delivery=delivery))
-
-    async def _beat(self) -> None:
-        while True:
-            await asyncio.sleep(self._deliver.timing.beat)
-            beat = self._deliver.beat()
-            beat.transport = self._deliver.transport(self._opening.region)
-            await self._down.put(SubscribeResponse(beat=beat))
-
-    async def _listen(self, group: asyncio.TaskGroup) -> None:
-        async for request in self._requests:
-            what = request.WhichOneof("message")
-            if what == "acknowledge":
-                await self._acknowledge(request.acknowledge.delivery_id)
-            elif what == "reject":
-                await self._reject(request.reject.delivery_id, request.reject.reason)
-            elif what == "refusal":
-                await self._deliver.keep_dead_letter(self._opening, request.refusal.reason, request.refusal.body)
-            elif what == "rehydrate":
-                log.warning("session lost", region=self._opening.region, lane=self._opening.lane)
-                await self._deliver.rehydrate(self._opening)
-            elif what == "reports":
-                # Beside the acknowledgements: a slow store must not keep messages from being forgotten.
-                group.create_task(self._report(request.reports))
-            else:
-                raise Invalid(f"A lane stream takes no {what or 'empty message'} here", field="message")
-
-    async def _acknowledge(self, delivery_id: int) -> None:
-        known = [tag for tag in self._held if tag <= delivery_id]
-        if known:
-            await self._consumer.acknowledge(max(known))
-            for tag in known:
-                del self._held[tag]
-
-    async def _reject(self, delivery_id: int, reason: str) -> None:
-        body = self._held.pop(delivery_id, None)
-        if body is not None:
-            await self._deliver.keep_dead_letter(self._opening, reason, body)
-            await self._consumer.reject(delivery_id)
-
-    async def _report(self, batch: ReportBatch) -> None:
-        accepted = await self._deliver.submit(self._principal, self._opening, batch)
-        await self._down.put(SubscribeResponse(accepted=accepted))
 
 
 async def _open(requests: AsyncIterator[SubscribeRequest], region: str, served: frozenset[int]) -> Open:

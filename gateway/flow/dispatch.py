@@ -1,28 +1,39 @@
 """Stage 4, dispatch: policy is asked, then tasks are published on their lane, with the broker's confirm.
 
-Claim, decision, publish and mark are one transaction: a crash in between only sends a task twice.
+Claim, decision, publish and mark are one transaction: a crash in between only sends a task twice. What is wrong with
+one region's lane is kept as its fault and tried again by itself; the other regions of the claim have theirs.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
-
-from orbital.v1.task_pb2 import Task, TaskBatch
+from collections.abc import Awaitable, Callable, Sequence
 
 from gateway.domain.task import KIND_WORDS
+from gateway.flow.pack import Packed, pack
 from gateway.flow.wake import work
-from gateway.ports.lanes import Parcel, Publisher
+from gateway.ports.lanes import Publisher, Trouble
 from gateway.ports.policy import Policy
 from gateway.ports.security import Signs
 from gateway.ports.store import ClaimBatch, Claimed, TaskStore
+from runtime.errors import Unavailable
 from runtime.lifecycle import Backoff
+from runtime.logs import get_logger
 from runtime.policy import HELD
-from runtime.signatures import TASKS
+
+log = get_logger(__name__)
+
+
+async def nobody() -> None:
+    """There is nobody to call."""
 
 
 class Dispatch:
-    """Publishes the pending tasks of one lane."""
+    """Publishes the pending tasks of one lane.
+
+    `here` gives the regions that can be sent to without the broker; `call` tells the other processes that something
+    waits for whoever has the stream.
+    """
 
     def __init__(
         self,
@@ -34,6 +45,8 @@ class Dispatch:
         *,
         claim: int,
         message: int,
+        here: Callable[[], Sequence[str]] = tuple,
+        call: Callable[[], Awaitable[None]] = nobody,
     ) -> None:
         self._store = store
         self._policy = policy
@@ -42,6 +55,8 @@ class Dispatch:
         self._lane = lane
         self._claim = claim
         self._message = message
+        self._here = here
+        self._call = call
         self.wake = asyncio.Event()
 
     async def run(self, seconds: float, backoff: Backoff) -> None:
@@ -49,17 +64,31 @@ class Dispatch:
         await work(f"dispatch {self._lane}", self.wake, seconds, self.step, backoff)
 
     async def step(self) -> bool:
-        """Publish one claim; True when there may be more."""
-        async with self._store.claiming(self._lane, self._claim) as batch:
+        """Publish one claim; True when there may be more. Raises Unavailable while the broker is away."""
+        stuck: list[Trouble] = []
+        async with self._store.claiming(self._lane, self._claim, self._here()) as batch:
             overtaken = [task.identity for task in batch.tasks if task.generation < task.current_generation]
             if overtaken:
                 await batch.superseded(overtaken)
             current = [task for task in batch.tasks if task.generation == task.current_generation]
             if current:
-                await self._send(batch, current)
-        return len(batch.tasks) == self._claim
+                stuck = await self._send(batch, current)
+        if stuck:
+            await self._say(stuck)
+        # What stays pending may be claimed again at once: it must not make a loop.
+        return len(batch.tasks) == self._claim and not stuck
 
-    async def _send(self, batch: ClaimBatch, tasks: Sequence[Claimed]) -> None:
+    async def _say(self, stuck: Sequence[Trouble]) -> None:
+        """What stays pending waits for the broker, on lane 0 also for whoever has the region's stream."""
+        if self._lane == 0:
+            await self._call()
+            return
+        away = next((trouble for trouble in stuck if trouble.shared), None)
+        if away is not None:
+            raise Unavailable(away.message, reason=away.reason)
+
+    async def _send(self, batch: ClaimBatch, tasks: Sequence[Claimed]) -> list[Trouble]:
+        """What kept some from being sent."""
         # Lane 0 waits for nothing, and no policy asks how old it is there.
         age = await self._policy.policy_age() if self._lane else None
         correlations = sorted({task.correlation_id for task in tasks})
@@ -73,66 +102,59 @@ class Dispatch:
         refused = [
             (task, decisions.refused[task.identity.hex]) for task in tasks if not decisions.allows(task.identity.hex)
         ]
+        load = pack(allowed, self._message, self._signer)
         held = [(task, refusal) for task, refusal in refused if refusal.reason in HELD]
         denied = [(task, refusal) for task, refusal in refused if refusal.reason not in HELD]
-        if held:
-            await batch.held(held, decisions.decision_id)
+        if held or load.broken:
+            await batch.held([*held, *load.broken], decisions.decision_id)
         if denied:
             await batch.denied(denied, decisions.decision_id)
-        if allowed:
-            await self._publisher.publish(list(pack(allowed, self._message, self._signer)))
-            await batch.published([task.identity for task in allowed], decisions.decision_id)
+        fates = await self._publisher.publish([each.parcel for each in load.messages]) if load.messages else ()
+        return await self._settle(batch, list(zip(load.messages, fates, strict=True)), decisions.decision_id)
+
+    async def _settle(
+        self, batch: ClaimBatch, sent: Sequence[tuple[Packed, Trouble | None]], decision_id: str
+    ) -> list[Trouble]:
+        """Record what came of each message."""
+        published = [task.identity for packed, fate in sent if fate is None or fate.delivered for task in packed.tasks]
+        if published:
+            await batch.published(published, decision_id)
+        stuck = [(packed, fate) for packed, fate in sent if fate is not None and not fate.delivered]
+        if stuck:
+            await batch.stuck([(task, fate) for packed, fate in stuck for task in packed.tasks])
+        faults = self._faults(sent)
+        if faults:
+            log.warning("lanes have faults", lane=self._lane, regions=_said(faults))
+            await batch.keep_faults(faults, self._lane)
+        sound = {packed.parcel.region for packed, _ in sent} & batch.faulty - faults.keys()
+        if sound:
+            await batch.clear_faults(sorted(sound), self._lane)
+        return [fate for _, fate in stuck]
+
+    def _faults(self, sent: Sequence[tuple[Packed, Trouble | None]]) -> dict[str, Trouble]:
+        """The worst of each region. An absent broker is the fault of no lane, except of one that is tried by itself."""
+        faults: dict[str, Trouble] = {}
+        for packed, fate in sent:
+            if fate is None or (fate.shared and (self._lane or fate.delivered)):
+                continue
+            region = packed.parcel.region
+            if region not in faults or not fate.delivered:
+                faults[region] = fate
+        return faults
+
+
+def _said(faults: dict[str, Trouble]) -> list[str]:
+    """A few of them, for the log."""
+    return [f"{region} {faults[region].reason}: {faults[region].message}" for region in sorted(faults)[:10]]
 
 
 def _question(task: Claimed) -> dict[str, object]:
     return {
         "id": task.identity.hex,
-        "kind": KIND_WORDS[task.kind],
+        "kind": KIND_WORDS.get(task.kind, str(task.kind)),
         "lane": task.lane,
         "region": task.region,
         "tenant": task.tenant,
         "resource": task.resource,
         "generation": task.generation,
     }
-
-
-def pack(tasks: Iterable[Claimed], most: int, signer: Signs) -> Iterable[Parcel]:
-    """Signed messages of at most `most` tasks of one region and lane each, in the order of the tasks."""
-    by_region: dict[str, list[Claimed]] = {}
-    for task in tasks:
-        by_region.setdefault(task.region, []).append(task)
-    for region, here in by_region.items():
-        for start in range(0, len(here), most):
-            part = here[start : start + most]
-            batch = TaskBatch(region=region, lane=part[0].lane, tasks=[build(task) for task in part])
-            signed = signer.sign(TASKS, batch.SerializeToString())
-            yield Parcel(region, part[0].lane, signed.SerializeToString(), _headers(part, signed.key_id))
-
-
-def _headers(tasks: Sequence[Claimed], key_id: str) -> dict[str, str]:
-    """What a message says of itself outside its payload."""
-    return {
-        "orbital-region": tasks[0].region,
-        "orbital-lane": str(tasks[0].lane),
-        "orbital-tasks": str(len(tasks)),
-        "orbital-key-id": key_id,
-        "orbital-correlation-id": ",".join(sorted({task.correlation_id for task in tasks})),
-    }
-
-
-def build(claimed: Claimed) -> Task:
-    """The task as it travels, the whole desired state in it."""
-    task = Task(
-        id=claimed.identity.hex,
-        kind=claimed.kind,  # type: ignore[arg-type]  # the stored number is the enum's
-        lane=claimed.lane,
-        sequence=claimed.sequence,
-        region=claimed.region,
-        tenant=claimed.tenant,
-        correlation_id=claimed.correlation_id,
-    )
-    task.create_time.FromDatetime(claimed.created_at)
-    task.resource.ParseFromString(claimed.body)
-    task.resource.generation = claimed.generation
-    task.resource.correlation_id = claimed.correlation_id
-    return task

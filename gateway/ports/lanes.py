@@ -7,6 +7,9 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
+# The reason of an Unavailable when the queue that was read is not there any more.
+QUEUE_GONE = "QUEUE_GONE"
+
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
@@ -30,18 +33,38 @@ class Delivered:
     redelivered: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What is wrong with a region's lane at the broker, or, when `shared`, with the broker itself.
+
+    `delivered`: the broker has the message all the same.
+    """
+
+    reason: str
+    message: str
+    delivered: bool = False
+    shared: bool = False
+
+
 class Publisher(Protocol):
     """The way into the broker."""
 
-    async def publish(self, parcels: Sequence[Parcel]) -> None:
-        """Return once the broker has confirmed all of them; raises Unavailable when it does not."""
+    async def publish(self, parcels: Sequence[Parcel]) -> Sequence[Trouble | None]:
+        """The fate of each: None once the broker has confirmed it. What befalls one lane leaves the others alone."""
+
+    async def check(self, regions: Sequence[str], lane: int) -> Sequence[Trouble | None]:
+        """Whether the lane of each of these regions is as it should be, without a message."""
 
 
 class Consumer(Protocol):
     """One reader of one queue."""
 
+    @property
+    def trouble(self) -> Trouble | None:
+        """What is wrong with the queue, which is read all the same."""
+
     def messages(self) -> AsyncIterator[Delivered]:
-        """Messages as they come; ends with Unavailable when the broker is lost."""
+        """Messages as they come; ends with Unavailable when the broker is lost, or, QUEUE_GONE, only the queue."""
 
     async def acknowledge(self, tag: int) -> None:
         """Everything up to and including `tag` may be forgotten."""
@@ -64,3 +87,6 @@ class Lanes(Protocol):
 
     def ready(self, region: str, lane: int) -> AbstractAsyncContextManager[Consumer]:
         """The lane's queue, made if need be, for somebody else to read: this consumer never has a message."""
+
+    async def restore(self, region: str, lane: int) -> None:
+        """Make the lane's queues again where they are gone."""

@@ -15,6 +15,7 @@ from orbital.v1.resource_pb2 import Transport
 
 from gateway.domain.change import Plan, Stored, Wanted
 from gateway.domain.report import Regional
+from gateway.ports.lanes import Trouble
 from runtime.policy import Refusal
 
 # The reason of an Unavailable that undid a transaction for the sake of another: the same again may succeed at once.
@@ -134,8 +135,11 @@ class TaskStore(Protocol):
     def drifting(self, lane: int, limit: int) -> AbstractAsyncContextManager[DriftBatch]:
         """Due drift of a lane, locked until the block ends."""
 
-    def claiming(self, lane: int, limit: int) -> AbstractAsyncContextManager[ClaimBatch]:
-        """Pending tasks of a lane, locked until the block ends."""
+    def claiming(self, lane: int, limit: int, here: Sequence[str] = ()) -> AbstractAsyncContextManager[ClaimBatch]:
+        """Pending tasks of a lane, locked until the block ends.
+
+        A region whose lane has a fault waits for its time, unless it is one of `here`.
+        """
 
     async def rehydrate(self, region: str, lane: int) -> None:
         """Have what is silent in this region driven again at once: what the broker had for it is lost."""
@@ -169,18 +173,28 @@ class DriftBatch(Protocol):
 
 
 class ClaimBatch(Protocol):
-    """Locked tasks."""
+    """Locked tasks, and those of their regions whose lane has a fault."""
 
     tasks: Sequence[Claimed]
+    faulty: frozenset[str]
 
     async def published(self, tasks: Sequence[uuid.UUID], decision_id: str) -> None:
-        """The broker has confirmed them."""
+        """The broker has confirmed them, or their region has."""
 
     async def superseded(self, tasks: Sequence[uuid.UUID]) -> None:
         """A newer generation takes their place."""
 
     async def held(self, tasks: Sequence[tuple[Claimed, Refusal]], decision_id: str) -> None:
-        """Policy holds them for now; they are driven again."""
+        """They wait for this reason; they are driven again."""
+
+    async def stuck(self, tasks: Sequence[tuple[Claimed, Trouble]]) -> None:
+        """They could not be sent for this reason, and stay pending."""
+
+    async def keep_faults(self, faults: Mapping[str, Trouble], lane: int) -> None:
+        """Keep what is wrong with the lane in these regions."""
+
+    async def clear_faults(self, regions: Sequence[str], lane: int) -> None:
+        """Nothing is wrong with the lane in these regions any more."""
 
     async def denied(self, tasks: Sequence[tuple[Claimed, Refusal]], decision_id: str) -> None:
         """Policy refused them."""

@@ -38,7 +38,9 @@ from gateway.adapters.postgres.reports import PostgresReports
 from gateway.adapters.postgres.see import CONVERGED, CONVERGING, DRIFTING, PostgresSight
 from gateway.adapters.postgres.tasks import PostgresTasks
 from gateway.adapters.rabbitmq.connection import Broker
-from gateway.adapters.rabbitmq.lanes import LanePublisher, LaneTopology, RabbitLanes
+from gateway.adapters.rabbitmq.lanes import RabbitLanes
+from gateway.adapters.rabbitmq.publisher import LanePublisher
+from gateway.adapters.rabbitmq.topology import LaneTopology
 from gateway.domain.report import Regional
 from gateway.flow.desired import Desired
 from gateway.flow.detect import Detect

@@ -3,6 +3,7 @@
 import asyncio
 import datetime as dt
 import random
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -23,9 +24,12 @@ from structlog.testing import capture_logs
 from gateway.adapters.broker.server import serve_access
 from gateway.adapters.mqtt.publisher import MqttPublisher, speaks_five
 from gateway.adapters.rabbitmq.connection import Broker as GatewayBroker
-from gateway.adapters.rabbitmq.lanes import LanePublisher, LaneTopology, RabbitLanes, queue_name, session_name
+from gateway.adapters.rabbitmq.lanes import RabbitLanes
+from gateway.adapters.rabbitmq.publisher import LanePublisher
+from gateway.adapters.rabbitmq.topology import LaneTopology, queue_name, session_name
 from gateway.adapters.rpc.services import serve
 from gateway.flow.deliver import Contacts, Deliver, LaneTiming
+from gateway.flow.direct import OpenStreams
 from gateway.flow.security import Security
 from gateway.flow.standing import Standing
 from gateway.main import backoff, clock
@@ -43,13 +47,12 @@ from region.flow.signals import Contact, LaneSignals
 from region.flow.transport import Choice, Inflow, News
 from region.ports.inbound import Inbound
 from region.ports.world import real
-from runtime.errors import Unavailable
 from runtime.lifecycle import Backoff
 from runtime.signatures import TASKS, Signer, region_identity
 from stack.secret_files import write_private
 from stack.settings import load_settings
 from stack.state import State
-from tests.unit.gateway.fakes import FakeStanding, FakeTasks
+from tests.unit.gateway.fakes import FakeFaults, FakeStanding, FakeTasks
 from tests.unit.runtime.keys import Keys
 
 REGION, LANE, CREDIT = "eu10", 1, 8
@@ -126,8 +129,9 @@ class World:
             task = Task(id=f"{number:032x}", kind=kind, lane=LANE, sequence=number, region=REGION, resource=resource)
             batch = TaskBatch(region=REGION, lane=LANE, tasks=[task]).SerializeToString()
             parcels.append(Parcel(REGION, LANE, (signer or self.keys.gateway).sign(TASKS, batch).SerializeToString()))
-        await publisher.publish(parcels)
+        fates = await publisher.publish(parcels)
         await publisher.close()
+        assert fates == [None] * len(parcels)
 
     @asynccontextmanager
     async def reads(self, path: str, journal: SqliteJournal) -> AsyncIterator[None]:
@@ -186,6 +190,7 @@ async def world(parts: tuple[Path, State], rabbitmq_settings: RabbitMQSettings, 
     deliver = Deliver(
         *(RabbitLanes(broker, "classic"), made.tasks, None, security, Contacts(made.tasks)),  # type: ignore[arg-type]
         *(LaneTiming(0.5, 60.0, 0.0), frozenset({LANE}), clock, backoff, lambda: None, Standing(FakeStanding()).ended),
+        *(FakeFaults(), OpenStreams(1.0, time.monotonic)),
     )
 
     async def connected() -> bool:
@@ -294,8 +299,9 @@ async def test_mqtt_is_5_where_the_broker_speaks_it(world: World) -> None:
 
 async def test_what_no_broker_takes_is_not_published(world: World) -> None:
     world.mqtt = world.mqtt.model_copy(update={"address": "127.0.0.1:1"})
-    with pytest.raises(Unavailable):
-        await world.publish([1], by="mqtt")
+    (fate,) = await world.publisher("mqtt").publish([Parcel(REGION, LANE, b"x")])
+    assert fate is not None
+    assert fate.shared
 
 
 @pytest.mark.parametrize("path", PATHS)

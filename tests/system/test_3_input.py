@@ -10,7 +10,7 @@ from orbital.v1 import registry_pb2 as registry
 from orbital.v1.crypto_pb2 import UnwrapRequest, WrapRequest
 from orbital.v1.resource_pb2 import LinkSpec, Resource, Selector, TenantSpec
 
-from gateway.adapters.rabbitmq.lanes import EXCHANGE, routing_key
+from gateway.adapters.rabbitmq.topology import EXCHANGE, routing_key
 from tests.system.world import REGIONS, SECONDS, World, eventually, refused, tenancy
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT

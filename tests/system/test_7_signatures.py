@@ -16,7 +16,7 @@ from orbital.v1.resource_pb2 import Resource, TenantSpec
 from orbital.v1.signed_pb2 import Signed
 from orbital.v1.task_pb2 import Reports, Task, TaskBatch, TaskKind
 
-from gateway.adapters.rabbitmq.lanes import EXCHANGE, routing_key
+from gateway.adapters.rabbitmq.topology import EXCHANGE, routing_key
 from runtime.signatures import GATEWAY, TASKS, KeyFile, Signer, SigningKey, make_key
 from tests.system.world import SECONDS, World, eventually, refused, tenancy
 

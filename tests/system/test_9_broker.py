@@ -13,7 +13,7 @@ import requests
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
-from gateway.adapters.rabbitmq.lanes import EXCHANGE, KEPT, copies_name, queue_name, routing_key, session_name
+from gateway.adapters.rabbitmq.topology import EXCHANGE, KEPT, copies_name, queue_name, routing_key, session_name
 from runtime.settings import read_secret
 from stack import api
 from stack.parts import rabbitmq

@@ -15,7 +15,7 @@ from contextlib import closing, contextmanager
 import aiormq
 
 from bench.paths import declare
-from gateway.adapters.rabbitmq.lanes import session_name
+from gateway.adapters.rabbitmq.topology import session_name
 from tests.system.conftest import region as declared_region
 from tests.system.test_9_broker import broker_context, url
 from tests.system.world import REGIONS, World, eventually, retried, tenancy

@@ -14,9 +14,11 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from gateway.adapters.rabbitmq.connection import unavailable
-from gateway.adapters.rabbitmq.lanes import CONFIRM_SECONDS, CONTENT_TYPE, Lane, LaneTopology
-from gateway.ports.lanes import Parcel
+from gateway.adapters.rabbitmq.publisher import CONTENT_TYPE, FULL, UNCONFIRMED, shared
+from gateway.adapters.rabbitmq.topology import IMMEDIATE, Lane, LaneTopology, blocked
+from gateway.ports.lanes import Parcel, Trouble
 from gateway.settings import MqttSettings
+from runtime.errors import Unavailable
 from runtime.identity import of_one_version
 
 ANSWER_SECONDS = 10.0
@@ -54,7 +56,7 @@ class _Connection:
         self._five = five
         self._loop = asyncio.get_running_loop()
         self._connected: asyncio.Future[None] = self._loop.create_future()
-        self._confirmed: dict[int, asyncio.Future[None]] = {}
+        self._confirmed: dict[int, asyncio.Future[str]] = {}
         self._settings = settings
         self.lost = False
         self._client = Client(
@@ -87,21 +89,15 @@ class _Connection:
         async with asyncio.timeout(ANSWER_SECONDS):
             await self._connected
 
-    async def publish(self, parcels: Sequence[Parcel]) -> None:
-        """Return once the broker has acknowledged all of them."""
-        waiting = [self._send(parcel) for parcel in parcels]
-        try:
-            await asyncio.gather(*waiting)
-        finally:
-            self._confirmed.clear()
-
-    def _send(self, parcel: Parcel) -> asyncio.Future[None]:
+    def send(self, parcel: Parcel) -> asyncio.Future[str]:
+        """Publish it; what comes is "" once the broker has it, or the reason for which it did not take it."""
         said = properties(parcel) if self._five else None
         sent = self._client.publish(topic(parcel), parcel.body, AT_LEAST_ONCE, properties=said)
         if sent.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
             raise unavailable()
         # The answer is heard in this loop, and so not before this line.
         confirmed = self._confirmed[sent.mid] = self._loop.create_future()
+        confirmed.add_done_callback(lambda _: self._confirmed.pop(sent.mid, None))
         return confirmed
 
     async def close(self) -> None:
@@ -113,11 +109,8 @@ class _Connection:
         self._hear(self._answered, code.is_failure)
 
     def _on_publish(self, _client: Client, _: object, mid: int, code: ReasonCode, __: Properties | None) -> None:
-        if code.value:
-            # MQTT 5 says that it did not take it, or that nothing is there to keep it.
-            self._hear(self._lost)
-        else:
-            self._hear(self._acknowledged, mid)
+        # MQTT 5 says of each message that the broker did not take it, or that nothing is there to keep it.
+        self._hear(self._answered_one, mid, str(code) if code.value else "")
 
     def _hear(self, tell: Any, *said: object) -> None:
         self._loop.call_soon_threadsafe(tell, *said)
@@ -128,14 +121,15 @@ class _Connection:
         elif not self._connected.done():
             self._connected.set_result(None)
 
-    def _acknowledged(self, mid: int) -> None:
+    def _answered_one(self, mid: int, refusal: str) -> None:
         confirmed = self._confirmed.get(mid)
         if confirmed and not confirmed.done():
-            confirmed.set_result(None)
+            confirmed.set_result(refusal)
 
     def _lost(self) -> None:
         self.lost = True
-        for waiting in (self._connected, *self._confirmed.values()):
+        everybody: list[asyncio.Future[Any]] = [self._connected, *self._confirmed.values()]
+        for waiting in everybody:
             if not waiting.done():
                 waiting.set_exception(unavailable())
                 # Nobody may be waiting for it.
@@ -145,25 +139,66 @@ class _Connection:
 class MqttPublisher:
     """Implements `Publisher`: QoS 1, all of a call in flight at once, each acknowledged by the broker."""
 
-    def __init__(self, settings: MqttSettings, topology: LaneTopology, name: str) -> None:
+    def __init__(
+        self, settings: MqttSettings, topology: LaneTopology, name: str, *, seconds: float = 5.0, immediate: float = 0.5
+    ) -> None:
         self._settings = settings
         self._topology = topology
         self._name = name
+        self._seconds = seconds
+        self._immediate = immediate
         self._connection: _Connection | None = None
 
-    async def publish(self, parcels: Sequence[Parcel]) -> None:
+    async def publish(self, parcels: Sequence[Parcel]) -> Sequence[Trouble | None]:
         """See the port."""
         try:
-            async with asyncio.timeout(CONFIRM_SECONDS):
-                await self._topology.prepare([Lane(parcel.region, parcel.lane) for parcel in parcels])
-                await (await self._connected()).publish(parcels)
-        except TimeoutError as error:
+            troubles = await self._topology.prepare([Lane(parcel.region, parcel.lane) for parcel in parcels])
+            async with asyncio.timeout(ANSWER_SECONDS):
+                connection = await self._connected()
+            fates = await asyncio.gather(
+                *(self._one(connection, each, troubles.get(Lane(each.region, each.lane))) for each in parcels)
+            )
+        except (Unavailable, TimeoutError) as error:
             await self.close()
-            raise unavailable() from error
+            return [shared(error if isinstance(error, Unavailable) else unavailable())] * len(parcels)
         except BaseException:
             # Whatever was in flight is unknown: the next call begins with a connection of its own.
             await self.close()
             raise
+        if any(fate and fate.shared for fate in fates):
+            await self.close()
+        return fates
+
+    async def check(self, regions: Sequence[str], lane: int) -> Sequence[Trouble | None]:
+        """See the port."""
+        lanes = [Lane(region, lane) for region in regions]
+        for each in lanes:
+            self._topology.forget(each)
+        try:
+            troubles = await self._topology.prepare(lanes)
+        except Unavailable as error:
+            return [shared(error)] * len(lanes)
+        return [troubles.get(each) for each in lanes]
+
+    async def _one(self, connection: _Connection, parcel: Parcel, trouble: Trouble | None) -> Trouble | None:
+        if trouble is not None and not trouble.delivered:
+            return trouble
+        lane = f"lane {parcel.lane} of {parcel.region}"
+        seconds = self._immediate if parcel.lane == IMMEDIATE else self._seconds
+        try:
+            async with asyncio.timeout(seconds):
+                refusal = await connection.send(parcel)
+        except TimeoutError:
+            if await self._topology.blocked():
+                return shared(blocked())
+            message = f"The broker does not acknowledge messages of {lane} within {seconds:g} s"
+            return Trouble(UNCONFIRMED, message, shared=True)
+        except Unavailable as error:
+            return shared(error)
+        if refusal:
+            self._topology.forget(Lane(parcel.region, parcel.lane))
+            return Trouble(FULL, f"The broker does not take messages of {lane}: {refusal}")
+        return trouble
 
     async def _connected(self) -> _Connection:
         if self._connection is None or self._connection.lost:

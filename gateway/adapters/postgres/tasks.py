@@ -11,6 +11,7 @@ from orbital.v1.resource_pb2 import Resource, Transport
 
 from gateway.adapters.postgres.database import Database, Session
 from gateway.domain.task import KIND_WORDS, task_id
+from gateway.ports.lanes import Trouble
 from gateway.ports.store import Claimed, Denial, Drift
 from runtime.policy import Refusal
 
@@ -34,6 +35,16 @@ async def _keep_denials(session: Session | Database, denials: Sequence[Denial]) 
     ]
     if rows:
         await session.execute("insert_denials", *zip(*rows, strict=True))
+
+
+async def keep_lane_faults(session: Session | Database, faults: Mapping[str, Trouble], lane: int) -> None:
+    """Keep what is wrong with a lane in these regions, in one statement."""
+    rows = [
+        (region, lane, trouble.reason, trouble.message, not trouble.delivered, trouble.shared)
+        for region, trouble in sorted(faults.items())
+    ]
+    if rows:
+        await session.execute("keep_lane_faults", *zip(*rows, strict=True))
 
 
 # When what policy held back, or refused, is asked about again.
@@ -72,10 +83,11 @@ class _DriftBatch:
 
 
 class _ClaimBatch:
-    def __init__(self, session: Session, tasks: Sequence[Claimed], process: str) -> None:
+    def __init__(self, session: Session, tasks: Sequence[Claimed], faulty: frozenset[str], process: str) -> None:
         self._session = session
         self._process = process
         self.tasks = tasks
+        self.faulty = faulty
 
     async def published(self, tasks: Sequence[uuid.UUID], decision_id: str) -> None:
         await self._session.execute("mark_published", list(tasks), decision_id)
@@ -95,6 +107,16 @@ class _ClaimBatch:
             decision_id,
             seconds,
         )
+
+    async def stuck(self, tasks: Sequence[tuple[Claimed, Trouble]]) -> None:
+        rows = [(task.identity, trouble.reason, trouble.message) for task, trouble in tasks]
+        await self._session.execute("mark_stuck", *zip(*rows, strict=True))
+
+    async def keep_faults(self, faults: Mapping[str, Trouble], lane: int) -> None:
+        await keep_lane_faults(self._session, faults, lane)
+
+    async def clear_faults(self, regions: Sequence[str], lane: int) -> None:
+        await self._session.execute("clear_lane_faults", lane, list(regions))
 
     async def denied(self, tasks: Sequence[tuple[Claimed, Refusal]], decision_id: str) -> None:
         await self._refused(tasks, decision_id, DENIED_SECONDS)
@@ -146,10 +168,10 @@ class PostgresTasks:
             yield _DriftBatch(session, drifts)
 
     @asynccontextmanager
-    async def claiming(self, lane: int, limit: int) -> AsyncIterator[ClaimBatch]:
-        """Pending tasks of a lane, locked until the block ends."""
+    async def claiming(self, lane: int, limit: int, here: Sequence[str] = ()) -> AsyncIterator[ClaimBatch]:
+        """See the port."""
         async with self._database.transaction("claim") as session:
-            rows = await session.fetch("claim", lane, limit)
+            rows = await session.fetch("claim", lane, limit, list(here))
             tasks = [
                 Claimed(
                     row["id"],
@@ -167,7 +189,8 @@ class PostgresTasks:
                 )
                 for row in rows
             ]
-            yield _ClaimBatch(session, tasks, self._process)
+            faulty = frozenset(row["region"] for row in rows if row["faulty"])
+            yield _ClaimBatch(session, tasks, faulty, self._process)
 
     async def rehydrate(self, region: str, lane: int) -> None:
         """Drive what is silent in this region now."""

@@ -21,6 +21,9 @@ log = get_logger(__name__)
 
 LOST = (AMQPError, ChannelInvalidStateError, OSError, asyncio.InvalidStateError, TimeoutError)
 
+# The driver answers at once whether the connection may publish, and not at all while it may not.
+READY_SECONDS = 0.05
+
 
 def unavailable() -> Unavailable:
     """The error for a broker that does not answer."""
@@ -52,6 +55,23 @@ class Broker:
         """What the broker says that it is; empty while there is no connection."""
         transport: Any = self._connection and self._connection.transport
         return str(transport.connection.server_properties.get("version", "")) if transport else ""
+
+    async def blocked(self) -> bool:
+        """Whether the broker has said that it takes nothing from this connection, for want of memory or disk."""
+        transport: Any = self._connection and self._connection.transport
+        if not transport:
+            return False
+        try:
+            async with asyncio.timeout(READY_SECONDS):
+                await transport.connection.ready()
+        except TimeoutError:
+            return True
+        return False
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection."""
+        return self._connection is not None
 
     async def run(self) -> None:
         """Keep the connection until cancelled."""

@@ -10,7 +10,7 @@ from aio_pika.abc import AbstractChannel
 from aio_pika.exceptions import ChannelNotFoundEntity
 
 from gateway.adapters.rabbitmq.connection import Broker, translated
-from gateway.adapters.rabbitmq.lanes import queue_name
+from gateway.adapters.rabbitmq.topology import queue_name
 from gateway.ports.flags import QueueState
 from runtime.errors import Unavailable
 

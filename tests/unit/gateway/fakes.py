@@ -9,9 +9,10 @@ from uuid import UUID
 
 from orbital.v1.resource_pb2 import Transport
 
+from gateway.domain.faults import LaneFault, ProcessFault
 from gateway.domain.report import Regional
 from gateway.domain.standing import Mark
-from gateway.ports.lanes import Delivered, Parcel
+from gateway.ports.lanes import Delivered, Parcel, Trouble
 from gateway.ports.security import SecurityEvent
 from gateway.ports.serving import Caller
 from gateway.ports.store import Claimed, Denial, Drift
@@ -19,6 +20,7 @@ from runtime.errors import Invalid, Unavailable
 from runtime.policy import Decisions, Refusal
 
 REFUSED = Refusal("NOT_HERE", "Not here")
+AWAY = Trouble("BROKER_UNAVAILABLE", "away", shared=True)
 
 
 class FakePolicy:
@@ -41,12 +43,59 @@ class FakePolicy:
 class FakePublisher:
     def __init__(self) -> None:
         self.parcels: list[Parcel] = []
+        self.tried: list[Parcel] = []
+        self.troubles: dict[str, Trouble] = {}
         self.away = False
 
-    async def publish(self, parcels: Sequence[Parcel]) -> None:
-        if self.away:
-            raise Unavailable("away")
-        self.parcels.extend(parcels)
+    async def publish(self, parcels: Sequence[Parcel]) -> Sequence[Trouble | None]:
+        self.tried.extend(parcels)
+        fates = [AWAY if self.away else self.troubles.get(parcel.region) for parcel in parcels]
+        self.parcels.extend(
+            parcel for parcel, fate in zip(parcels, fates, strict=True) if fate is None or fate.delivered
+        )
+        return fates
+
+    async def check(self, regions: Sequence[str], lane: int) -> Sequence[Trouble | None]:
+        return [AWAY if self.away else self.troubles.get(region) for region in regions]
+
+
+class FakeFaults:
+    """A `FaultStore`."""
+
+    def __init__(self) -> None:
+        self.kept: dict[tuple[str, int], Trouble] = {}
+        self.said: list[Trouble | None] = []
+        self.due: float | None = 0.0
+
+    async def lane_faults(self, region: str) -> Sequence[LaneFault]:
+        now = datetime(2026, 1, 1, tzinfo=UTC)
+        return [
+            LaneFault(name, lane, each.reason, each.message, not each.delivered, now, now)
+            for (name, lane), each in self.kept.items()
+        ]
+
+    async def process_faults(self) -> Sequence[ProcessFault]:
+        now = datetime(2026, 1, 1, tzinfo=UTC)
+        said = self.said[-1] if self.said else None
+        return [ProcessFault("gateway", "broker", said.reason, said.message, now)] if said else []
+
+    async def say(self, component: str, trouble: Trouble | None) -> None:
+        self.said.append(trouble)
+
+    async def keep(self, faults: Mapping[str, Trouble], lane: int) -> None:
+        self.kept |= {(region, lane): trouble for region, trouble in faults.items()}
+
+    async def clear(self, regions: Sequence[str], lane: int) -> None:
+        for region in regions:
+            self.kept.pop((region, lane), None)
+
+    async def to_check(self, lane: int, most: int) -> Sequence[str]:
+        return [region for region, number in self.kept if number == lane][:most]
+
+    async def next_check(self, lane: int) -> float | None:
+        return self.due
+
+    async def call_direct(self) -> None: ...
 
 
 class FakeTasks:
@@ -55,7 +104,8 @@ class FakeTasks:
     def __init__(self) -> None:
         self.drifts: list[Drift] = []
         self.pending: list[Claimed] = []
-        self.marks: dict[str, list[UUID]] = {"published": [], "superseded": [], "held": [], "denied": []}
+        self.marks: dict[str, list[UUID]] = {"published": [], "superseded": [], "held": [], "denied": [], "stuck": []}
+        self.faults: dict[str, Trouble] = {}
         self.driven: list[tuple[UUID, Drift, float]] = []
         self.denials: list[Denial] = []
         self.dead: list[tuple[str, int, str, bytes]] = []
@@ -72,12 +122,13 @@ class FakeTasks:
         self.drifts = [drift for drift in self.drifts if drift not in batch.drifts]
 
     @asynccontextmanager
-    async def claiming(self, lane: int, limit: int) -> AsyncIterator[Any]:
-        batch = FakeClaimBatch([task for task in self.pending if task.lane == lane][:limit])
+    async def claiming(self, lane: int, limit: int, here: Sequence[str] = ()) -> AsyncIterator[Any]:
+        batch = FakeClaimBatch([task for task in self.pending if task.lane == lane][:limit], self.faults)
         yield batch
+        self.faults = batch.faults
         for name, tasks in batch.marks.items():
             self.marks[name].extend(tasks)
-        done = {identity for tasks in batch.marks.values() for identity in tasks}
+        done = {identity for name, tasks in batch.marks.items() for identity in tasks if name != "stuck"}
         self.pending = [task for task in self.pending if task.identity not in done]
 
     async def rehydrate(self, region: str, lane: int) -> None:
@@ -133,9 +184,24 @@ class FakeDriftBatch:
 
 
 class FakeClaimBatch:
-    def __init__(self, tasks: Sequence[Claimed]) -> None:
+    def __init__(self, tasks: Sequence[Claimed], faults: Mapping[str, Trouble]) -> None:
         self.tasks = tasks
-        self.marks: dict[str, list[UUID]] = {"published": [], "superseded": [], "held": [], "denied": []}
+        self.faults = dict(faults)
+        self.marks: dict[str, list[UUID]] = {"published": [], "superseded": [], "held": [], "denied": [], "stuck": []}
+
+    @property
+    def faulty(self) -> frozenset[str]:
+        return frozenset(self.faults)
+
+    async def stuck(self, tasks: Sequence[tuple[Claimed, Trouble]]) -> None:
+        self.marks["stuck"].extend(task.identity for task, _ in tasks)
+
+    async def keep_faults(self, faults: Mapping[str, Trouble], lane: int) -> None:
+        self.faults |= faults
+
+    async def clear_faults(self, regions: Sequence[str], lane: int) -> None:
+        for region in regions:
+            del self.faults[region]
 
     async def published(self, tasks: Sequence[UUID], decision_id: str) -> None:
         self.marks["published"].extend(tasks)
@@ -179,6 +245,9 @@ class FakeLanes:
         self.withdrawn: list[tuple[str, int]] = []
         # What is answered of the session: read yet, and then gone with nothing in it.
         self.sessions: list[int | None] = []
+        self.trouble: Trouble | None = None
+        self.restored: list[tuple[str, int]] = []
+        self.opened = 0
 
     async def withdraw(self, region: str, lane: int) -> int | None:
         self.withdrawn.append((region, lane))
@@ -186,7 +255,11 @@ class FakeLanes:
 
     @asynccontextmanager
     async def consume(self, region: str, lane: int, credit: int) -> AsyncIterator[Any]:
+        self.opened += 1
         yield self
+
+    async def restore(self, region: str, lane: int) -> None:
+        self.restored.append((region, lane))
 
     async def messages(self) -> AsyncIterator[Delivered]:
         for tag, body in enumerate(self.messages_left, 1):

@@ -1,4 +1,5 @@
 import asyncio
+import time
 import uuid
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -23,7 +24,9 @@ from gateway.domain.retry import redrive_after
 from gateway.domain.task import task_id
 from gateway.flow.deliver import Contacts, Deliver, LaneTiming
 from gateway.flow.detect import Detect
-from gateway.flow.dispatch import Dispatch, pack
+from gateway.flow.direct import OpenStreams
+from gateway.flow.dispatch import Dispatch
+from gateway.flow.pack import pack
 from gateway.flow.report import ReportFlow
 from gateway.flow.security import Security, SignedReports
 from gateway.flow.standing import Standing
@@ -32,7 +35,15 @@ from runtime.errors import Denied, Invalid, Unavailable
 from runtime.lifecycle import Backoff
 from runtime.policy import Refusal
 from runtime.signatures import GATEWAY, REPORTS, TASKS
-from tests.unit.gateway.fakes import FakeLanes, FakePolicy, FakePublisher, FakeReports, FakeStanding, FakeTasks
+from tests.unit.gateway.fakes import (
+    FakeFaults,
+    FakeLanes,
+    FakePolicy,
+    FakePublisher,
+    FakeReports,
+    FakeStanding,
+    FakeTasks,
+)
 from tests.unit.runtime.keys import Keys
 
 NOW = datetime(2026, 1, 13, tzinfo=UTC)
@@ -63,6 +74,7 @@ class World:
         self.keys = Keys.make(place)
         self.tasks, self.policy, self.publisher, self.store = FakeTasks(), FakePolicy(), FakePublisher(), FakeReports()
         self.dispatch = Dispatch(self.tasks, self.policy, self.publisher, self.keys.gateway, 1, claim=10, message=2)
+        self.faults, self.streams = FakeFaults(), OpenStreams(0.2, time.monotonic)
         self.reports = ReportFlow(self.store, self.tasks, self.policy, "gateway", 100)
         self.security = Security(self.tasks, self.tasks)
         self.intake = SignedReports(self.reports, self.keys.public_keys, self.security)
@@ -71,7 +83,7 @@ class World:
         return Deliver(
             lanes, self.tasks, self.intake, self.security, Contacts(self.tasks), LaneTiming(60, seconds, 15),
             frozenset({1}), lambda: NOW, lambda: Backoff(lambda: 0, 0.001, 0.001), SignedAuditHead,
-            Standing(FakeStanding()).ended,
+            Standing(FakeStanding()).ended, self.faults, self.streams,
         )  # fmt: skip
 
 
@@ -118,20 +130,22 @@ async def test_dispatch_skips_what_a_newer_generation_overtook(world: World) -> 
 
 
 @pytest.mark.parametrize("part", ["policy", "publisher"])
-async def test_nothing_is_marked_while_a_part_is_away(world: World, part: str) -> None:
+async def test_nothing_is_published_while_a_part_is_away(world: World, part: str) -> None:
     world.tasks.pending = [claimed(1)]
     getattr(world, part).away = True
     with pytest.raises(Unavailable):
         await world.dispatch.step()
     assert world.publisher.parcels == []
-    assert world.tasks.marks == {"published": [], "superseded": [], "held": [], "denied": []}
+    marked = [claimed(1).identity] if part == "publisher" else []
+    assert world.tasks.marks == {"published": [], "superseded": [], "held": [], "denied": [], "stuck": marked}
     getattr(world, part).away = False
     await world.dispatch.step()
     assert world.tasks.marks["published"] == [claimed(1).identity]
 
 
 async def test_a_packed_task_carries_the_whole_desired_state_and_a_signature(world: World) -> None:
-    (parcel,) = pack([claimed(1, generation=4, current=4)], 10, world.keys.gateway)
+    (packed,) = pack([claimed(1, generation=4, current=4)], 10, world.keys.gateway).messages
+    parcel = packed.parcel
     content = await world.keys.public_keys.verify(Signed.FromString(parcel.body), TASKS, GATEWAY)
     (task,) = TaskBatch.FromString(content).tasks
     assert (task.resource.name, task.resource.generation, task.correlation_id) == ("tenants/t1", 4, "c")

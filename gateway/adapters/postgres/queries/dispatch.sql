@@ -1,14 +1,21 @@
 -- name: claim
--- Row locks, not one for the lane: a replica that freezes in the middle must not stop the others.
+-- Row locks, not one for the lane: a replica that freezes in the middle must not stop the others. A lane with a fault
+-- waits for its time, unless a stream of its region is open here ($3).
 SELECT t.id, t.sequence, t.kind, t.region, t.tenant, t.generation, t.correlation_id, t.created_at,
-       t.resource_id, r.name, r.body, r.generation AS current_generation
+       t.resource_id, r.name, r.body, r.generation AS current_generation,
+       f.region IS NOT NULL AS faulty
 FROM (
     SELECT * FROM task AS w
     WHERE w.pending AND w.lane = $1::smallint
         AND NOT EXISTS (SELECT FROM hold AS h WHERE h.region = w.region AND h.lane = $1::smallint)
+        AND NOT EXISTS (
+            SELECT FROM lane_fault AS f
+            WHERE f.region = w.region AND f.lane = $1::smallint AND f.blocks AND f.retry_at > now()
+                AND NOT f.region = ANY($3::text[]))
     ORDER BY w.sequence LIMIT $2 FOR NO KEY UPDATE OF w SKIP LOCKED
 ) AS t
 INNER JOIN resource AS r ON r.id = t.resource_id
+LEFT JOIN lane_fault AS f ON f.region = t.region AND f.lane = $1::smallint
 ORDER BY t.sequence;
 
 -- name: mark_published

@@ -1,0 +1,139 @@
+"""Tasks published by AMQP: persistent, all of a call in flight at once, each with a fate of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+
+import aio_pika
+from aio_pika.abc import AbstractExchange
+from aio_pika.exceptions import DeliveryError, PublishError
+
+from gateway.adapters.rabbitmq.connection import LOST
+from gateway.adapters.rabbitmq.topology import IMMEDIATE, Lane, LaneTopology, blocked, routing_key, said
+from gateway.ports.lanes import QUEUE_GONE, Parcel, Trouble
+from runtime.errors import Unavailable
+from runtime.logs import get_logger
+
+log = get_logger(__name__)
+
+CONTENT_TYPE = "application/x-protobuf; messageType=orbital.v1.TaskBatch"
+# A lane that failed the last time keeps the others of a claim waiting no longer than this.
+SUSPECT_SECONDS = 0.5
+FULL, UNCONFIRMED, ENDED = "QUEUE_FULL", "BROKER_UNCONFIRMED", "CHANNEL_CLOSED"
+
+
+def shared(error: Unavailable) -> Trouble:
+    """The trouble of every lane: the broker itself is away."""
+    return Trouble(error.reason, error.message, shared=True)
+
+
+class LanePublisher:
+    """Implements `Publisher`. `immediate`: seconds for a confirm on lane 0; `seconds`: on any other."""
+
+    def __init__(self, topology: LaneTopology, *, seconds: float = 5.0, immediate: float = 0.5) -> None:
+        self._topology = topology
+        self._seconds = seconds
+        self._immediate = immediate
+        self._suspects: set[Lane] = set()
+
+    async def publish(self, parcels: Sequence[Parcel]) -> Sequence[Trouble | None]:
+        """See the port."""
+        try:
+            fates = await self._publish(parcels)
+            again = [
+                index for index, fate in enumerate(fates) if fate is not None and fate.reason in (QUEUE_GONE, ENDED)
+            ]
+            if again:
+                # A queue that was deleted is declared anew. A channel that one message closed is another for each.
+                for index in again:
+                    self._topology.forget(_lane(parcels[index]))
+                for index in again:
+                    (fates[index],) = await self._publish([parcels[index]])
+        except BaseException:
+            await self.close()
+            raise
+        self._remember(parcels, fates)
+        return fates
+
+    async def check(self, regions: Sequence[str], lane: int) -> Sequence[Trouble | None]:
+        """See the port."""
+        lanes = [Lane(region, lane) for region in regions]
+        for each in lanes:
+            self._topology.forget(each)
+        try:
+            await self._topology.exchange()
+            troubles = await self._topology.prepare(lanes)
+        except Unavailable as error:
+            return [shared(error)] * len(lanes)
+        return [troubles.get(each) for each in lanes]
+
+    async def _publish(self, parcels: Sequence[Parcel]) -> list[Trouble | None]:
+        try:
+            exchange = await self._topology.exchange()
+            troubles = await self._topology.prepare(_lane(parcel) for parcel in parcels)
+        except Unavailable as error:
+            return [shared(error)] * len(parcels)
+        fates = await asyncio.gather(*(self._one(exchange, each, troubles.get(_lane(each))) for each in parcels))
+        # One lane that confirms nothing is that lane's matter. Several and nothing else: the broker does not answer.
+        silent = {_lane(parcel) for parcel, fate in zip(parcels, fates, strict=True) if _is(fate, UNCONFIRMED)}
+        if len(silent) > 1 and not any(fate is None or fate.delivered for fate in fates):
+            fates = [replace(fate, shared=True) if fate and _is(fate, UNCONFIRMED) else fate for fate in fates]
+        return list(fates)
+
+    async def _one(self, exchange: AbstractExchange, parcel: Parcel, trouble: Trouble | None) -> Trouble | None:
+        if trouble is not None and not trouble.delivered:
+            return trouble
+        fate = await self._send(exchange, parcel)
+        return trouble if fate is None else fate
+
+    async def _send(self, exchange: AbstractExchange, parcel: Parcel) -> Trouble | None:
+        seconds = self._patience(_lane(parcel))
+        try:
+            async with asyncio.timeout(seconds):
+                await exchange.publish(_message(parcel), routing_key(parcel.region, parcel.lane), mandatory=True)
+        except PublishError:
+            return Trouble(QUEUE_GONE, f"Nothing at the broker keeps lane {parcel.lane} of {parcel.region}")
+        except DeliveryError:
+            return Trouble(FULL, f"The broker keeps no more messages for lane {parcel.lane} of {parcel.region}")
+        except TimeoutError:
+            if await self._topology.blocked():
+                return shared(blocked())
+            message = f"The broker does not confirm messages of lane {parcel.lane} of {parcel.region}"
+            return Trouble(UNCONFIRMED, f"{message} within {seconds:g} s")
+        except LOST as error:
+            return Trouble(ENDED, f"The broker ended the channel: {said(error)}")
+        return None
+
+    def _patience(self, lane: Lane) -> float:
+        usual = self._immediate if lane.lane == IMMEDIATE else self._seconds
+        return min(usual, SUSPECT_SECONDS) if lane in self._suspects else usual
+
+    def _remember(self, parcels: Sequence[Parcel], fates: Sequence[Trouble | None]) -> None:
+        for parcel, fate in zip(parcels, fates, strict=True):
+            if fate is None:
+                self._suspects.discard(_lane(parcel))
+            elif not fate.shared:
+                self._suspects.add(_lane(parcel))
+
+    async def close(self) -> None:
+        """Give the channel up."""
+        await self._topology.close()
+
+
+def _lane(parcel: Parcel) -> Lane:
+    return Lane(parcel.region, parcel.lane)
+
+
+def _is(fate: Trouble | None, reason: str) -> bool:
+    return fate is not None and fate.reason == reason
+
+
+def _message(parcel: Parcel) -> aio_pika.Message:
+    return aio_pika.Message(
+        parcel.body,
+        headers=dict(parcel.headers),
+        delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+        content_type=CONTENT_TYPE,
+    )

@@ -1,0 +1,83 @@
+"""Lane 0 without the broker: what it does not confirm goes down the region's open stream, and the region acknowledges.
+
+The region may have the same from the broker as well: tasks carry IDs, and its journal keeps each once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+
+from gateway.ports.lanes import Parcel, Publisher, Trouble
+
+IMMEDIATE = 0
+# A region that did not acknowledge keeps nobody waiting again before this.
+SLOW_SECONDS = 10.0
+
+Offer = Callable[[bytes], Awaitable[bool]]
+
+
+class OpenStreams:
+    """The streams of lane 0 that this process serves."""
+
+    def __init__(self, seconds: float, steady: Callable[[], float]) -> None:
+        self._seconds = seconds
+        self._steady = steady
+        self._offers: dict[str, list[Offer]] = {}
+        self._slow: dict[str, float] = {}
+
+    @contextmanager
+    def offered(self, region: str, offer: Offer) -> Iterator[None]:
+        """Send to this stream inside the block; the newest of a region is used."""
+        self._offers.setdefault(region, []).append(offer)
+        self._slow.pop(region, None)
+        try:
+            yield
+        finally:
+            self._offers[region].remove(offer)
+            if not self._offers[region]:
+                del self._offers[region]
+
+    def regions(self) -> list[str]:
+        """The regions that can be sent to."""
+        now = self._steady()
+        self._slow = {region: until for region, until in self._slow.items() if until > now}
+        return [region for region in self._offers if region not in self._slow]
+
+    async def send(self, parcel: Parcel) -> bool:
+        """Whether the region has acknowledged it in time."""
+        offers = self._offers.get(parcel.region)
+        if not offers or self._slow.get(parcel.region, 0.0) > self._steady():
+            return False
+        try:
+            async with asyncio.timeout(self._seconds):
+                return await offers[-1](parcel.body)
+        except TimeoutError:
+            self._slow[parcel.region] = self._steady() + SLOW_SECONDS
+            return False
+
+
+class DirectPublisher:
+    """Implements `Publisher`: what the broker does not take for lane 0 goes by the open stream."""
+
+    def __init__(self, broker: Publisher, streams: OpenStreams) -> None:
+        self._broker = broker
+        self._streams = streams
+
+    async def publish(self, parcels: Sequence[Parcel]) -> Sequence[Trouble | None]:
+        """See the port."""
+        fates = await self._broker.publish(parcels)
+        return await asyncio.gather(
+            *(self._send(parcel, fate) for parcel, fate in zip(parcels, fates, strict=True)),
+        )
+
+    async def _send(self, parcel: Parcel, fate: Trouble | None) -> Trouble | None:
+        if fate is None or fate.delivered or parcel.lane != IMMEDIATE:
+            return fate
+        return replace(fate, delivered=await self._streams.send(parcel))
+
+    async def check(self, regions: Sequence[str], lane: int) -> Sequence[Trouble | None]:
+        """See the port."""
+        return await self._broker.check(regions, lane)
