@@ -15,19 +15,10 @@ def load(module: str) -> dict[str, str]:
     return dict(zip(parts[1::2], (part.strip() for part in parts[2::2]), strict=True))
 
 
-MODULES = (
-    "audit",
-    "desired",
-    "detect",
-    "dispatch",
-    "edges",
-    "flags",
-    "policy",
-    "proof",
-    "report",
-    "restore",
-    "security",
-    "see",
-    "standing",
-)
-SQL: dict[str, str] = {name: query for module in MODULES for name, query in load(module).items()}
+def modules() -> list[str]:
+    """The names of the files, in order."""
+    files = (resources.files(__package__) / "queries").iterdir()
+    return sorted(file.name.removesuffix(".sql") for file in files if file.name.endswith(".sql"))
+
+
+SQL: dict[str, str] = {name: query for module in modules() for name, query in load(module).items()}
