@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from runtime.errors import Invalid
+from runtime.limits import LIMITS, bounded, read_limits
 from runtime.templates import Parameter, parameters_of, render, write
 
 # The types are made as they are first used, which two threads must not do at once.
@@ -31,14 +32,15 @@ def prepare(
 ) -> None:
     """Render `template` to `target`; raises Invalid, naming what is wrong, and leaves `target` as it was then.
 
-    The listeners and clusters of the template `more` are added; each of the two may want some of the parameters.
+    The listeners and clusters of the template `more` are added; each of the two may want some of the parameters. All of
+    them are bounded by envoy/limits.yaml.
 
     Checked are: parameters, types of every field, clusters that are named exist and, when `envoy` (the binary) is
     given, what Envoy itself says. All but the parameters is checked once for one template and one binary: `stamps` is
     the directory that remembers it, because it takes seconds, and Envoy refuses a wrong value at its start as well.
     """
     templates = [template, more] if more else [template]
-    document = _joined(templates, parameters)
+    document = bounded(_joined(templates, parameters), read_limits())
     stamp = stamps / f"envoy-{_shape(templates, parameters, envoy)}" if stamps else None
     candidate = target.with_name(f"{target.stem}.candidate{target.suffix}")
     write(document, candidate)
@@ -51,6 +53,12 @@ def prepare(
             stamp.parent.mkdir(parents=True, exist_ok=True)
             stamp.touch()
     candidate.replace(target)
+
+
+def proof(template: Path, identity: str) -> dict[str, Parameter]:
+    """How a region proves who it is: PROOF_FILTERS and PROOF_CERTIFICATES of its template, from `template`."""
+    said = render(template, dict.fromkeys(parameters_of(template), identity))
+    return {"PROOF_FILTERS": said["filters"], "PROOF_CERTIFICATES": said["certificates"]}
 
 
 def check_types(document: Mapping[str, Any]) -> None:
@@ -115,7 +123,8 @@ def _shape(templates: Sequence[Path], parameters: Mapping[str, Parameter], envoy
     binary = envoy.stat() if envoy else None
     made = (binary.st_size, binary.st_mtime_ns) if binary else ()
     known = f"{kinds} {version('envoy-data-plane')} {made} ".encode()
-    return hashlib.sha256(known + b"".join(template.read_bytes() for template in templates)).hexdigest()[:24]
+    content = b"".join(path.read_bytes() for path in (*templates, LIMITS))
+    return hashlib.sha256(known + content).hexdigest()[:24]
 
 
 def _kind(value: Any) -> str:

@@ -19,7 +19,8 @@ _PLACE = re.compile(r"\$\{([A-Z][A-Z0-9_]*)\}")
 def render(template: Path, parameters: Mapping[str, Parameter]) -> dict[str, Any]:
     """The document of `template` with every `${NAME}` replaced.
 
-    A scalar that is nothing but `${NAME}` becomes the parameter itself, whatever that is. Values are put in
+    A scalar that is nothing but `${NAME}` becomes the parameter itself, whatever that is; as an item of a list, a list
+    is put in item by item. Values are put in
     after the YAML is read, so that nothing in a value can change the structure. Raises Invalid naming each parameter
     that is missing, and each that the template does not know.
     """
@@ -59,10 +60,15 @@ def _fill(node: Any, parameters: Mapping[str, Parameter]) -> Any:
     if isinstance(node, dict):
         return {key: _fill(value, parameters) for key, value in node.items()}
     if isinstance(node, list):
-        return [_fill(value, parameters) for value in node]
+        return [each for value in node for each in _filled_item(value, parameters)]
     if not isinstance(node, str):
         return node
     whole = _PLACE.fullmatch(node)
     if whole:
         return parameters[whole[1]]
     return _PLACE.sub(lambda place: str(parameters[place[1]]), node)
+
+
+def _filled_item(item: Any, parameters: Mapping[str, Parameter]) -> list[Any]:
+    filled = _fill(item, parameters)
+    return filled if isinstance(item, str) and isinstance(filled, list) else [filled]

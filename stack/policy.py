@@ -82,7 +82,9 @@ def _question(name: str, given: Any, region: str, said: dict[str, str]) -> dict[
             raise Invalid("The question is a JSON object", field="input")
         return given
     if said["method"]:
-        http = {"method": "POST", "path": said["method"], "headers": {"content-type": "application/grpc"}}
+        # As by a certificate that is good for an hour.
+        headers = {"content-type": "application/grpc", "x-orbital-certificate-end": str(int(time.time()) + 3600)}
+        http = {"method": "POST", "path": said["method"], "headers": headers}
         attributes = {"source": {"principal": said["principal"]}, "request": {"http": http}}
         return {"attributes": attributes, "truncated_body": False, "parsed_body": {"region": region}}
     if not said["kind"] or not said["resource"]:

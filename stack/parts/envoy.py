@@ -121,13 +121,14 @@ class RegionEnvoy(Envoy):
     more = PROBES
 
     def __init__(self, site: Site, region: Region) -> None:
-        super().__init__(site, f"envoy-{region.name}", region.name, f"region-{region.auth}.yaml")
+        super().__init__(site, f"envoy-{region.name}", region.name, "region.yaml")
         self._region = region
 
     def parameters(self) -> Mapping[str, templates.Parameter]:
         """Ports; the gateway is reached through the region's path."""
         name = self._region.name
         return {
+            **envoy.proof(IDENTITY / f"proof-{self._region.auth}.yaml", str(self._identity)),
             "REGION": name,
             "CRYPTO_PORT": self.site.ports[f"region-{name}-crypto"],
             "GATEWAY_PORT": self.site.ports[f"paths-{name}-gateway"],

@@ -4,16 +4,28 @@ import importlib.util
 import re
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_the_settings_page_is_current() -> None:
-    spec = importlib.util.spec_from_file_location("make_settings", ROOT / "docs" / "make_settings.py")
+@pytest.mark.parametrize(
+    ("maker", "page"), [("make_settings", "reference/settings.md"), ("make_limits", "security/limits.md")]
+)
+def test_a_page_that_is_made_is_current(maker: str, page: str) -> None:
+    spec = importlib.util.spec_from_file_location(maker, ROOT / "docs" / f"{maker}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    assert (ROOT / "docs" / "reference" / "settings.md").read_text() == module.page()
+    made: str = module.page()
+    assert (ROOT / "docs" / page).read_text() == made, f"make it anew: python docs/{maker}.py > docs/{page}"
+
+
+def test_every_limit_says_its_reason() -> None:
+    rows = re.findall(r"^\| `.*$", (ROOT / "docs" / "security" / "limits.md").read_text(), re.MULTILINE)
+    assert len(rows) > 40
+    assert [row for row in rows if row.endswith("|  |")] == []
 
 
 def test_every_setting_says_what_it_means() -> None:

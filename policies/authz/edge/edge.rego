@@ -17,7 +17,8 @@ decision := {"allowed": true, "headers": {"x-orbital-on-behalf-of": caller}} if 
 } else := {
 	"allowed": false,
 	"http_status": refusal.status,
-	"body": refusal.message,
+	# It repeats what was sent, and travels in a header.
+	"body": substring(refusal.message, 0, 512),
 	"headers": object.union({"x-orbital-reason": refusal.reason}, grpc_status),
 	"reason": refusal.reason,
 }
@@ -31,6 +32,7 @@ default allow := false
 
 allow if {
 	caller != ""
+	not ended
 	input.truncated_body == false
 	is_grpc
 	operation
@@ -88,6 +90,14 @@ default caller := ""
 
 caller := input.attributes.source.principal if startswith(input.attributes.source.principal, "spiffe://orbital/")
 
+# When the caller's certificate ends, in seconds; a connection may be older. An end that is not known has passed.
+default ended := true
+
+ended := false if {
+	ends := to_number(input.attributes.request.http.headers["x-orbital-certificate-end"])
+	ends * 1000000000 > time.now_ns()
+}
+
 default path := ""
 
 path := input.attributes.request.http.path
@@ -120,6 +130,12 @@ refusal := {
 	"message": "The caller has no identity: a certificate with a spiffe://orbital/ URI is wanted.",
 } if {
 	caller == ""
+} else := {
+	"status": 401,
+	"reason": "IDENTITY_ENDED",
+	"message": sprintf("The certificate of %s has ended: renew it and call again on a new connection.", [caller]),
+} if {
+	ended
 } else := {
 	"status": 403,
 	"reason": "UNKNOWN_METHOD",

@@ -11,7 +11,7 @@ policy := {"killed": {"gone": 4}, "allow": {"*": [open]}, "deny": {}}
 call(path, body) := {
 	"attributes": {
 		"source": {"principal": workload},
-		"request": {"http": {"method": "POST", "path": path, "headers": {"content-type": "application/grpc"}}},
+		"request": {"http": {"method": "POST", "path": path, "headers": {"content-type": "application/grpc", "x-orbital-certificate-end": "33000000000"}}},
 	},
 	"parsed_body": body,
 	"truncated_body": false,
@@ -102,7 +102,8 @@ test_what_is_no_such_call_is_refused if {
 }
 
 test_missing_input_is_refused if {
-	reason({"attributes": {"source": {"principal": workload}}}, policy) == "UNKNOWN_METHOD"
+	reason({"attributes": {"source": {"principal": workload}}}, policy) == "IDENTITY_ENDED"
+	reason(json.remove(wrap, ["/attributes/request/http/path"]), policy) == "UNKNOWN_METHOD"
 	every nothing in [{}, null, "x", [], {"attributes": {}}, {"parsed_body": scope}] {
 		decide(nothing, policy).allowed == false
 	}
@@ -116,5 +117,17 @@ test_missing_input_is_refused if {
 	every field in ["system", "service"] {
 		narrow := object.union(policy, {"allow": {"*": [object.union(open, {concat("", [field, "s"]): ["core", "billing"]})]}})
 		decide(call("/orbital.v1.CryptoService/Wrap", object.remove(scope, [field])), narrow).allowed == false
+	}
+}
+
+test_a_certificate_that_has_ended_passes_nothing if {
+	passes := edge.decision with input as wrap with data.orbital.edge as policy with time.now_ns as 32999999999000000000
+	passes.allowed == true
+	ended := edge.decision with input as wrap with data.orbital.edge as policy with time.now_ns as 33000000000000000000
+	ended.reason == "IDENTITY_ENDED"
+	ended.http_status == 401
+	every headers in [{}, {"x-orbital-certificate-end": "-"}] {
+		asked := json.patch(wrap, [{"op": "replace", "path": "/attributes/request/http/headers", "value": headers}])
+		reason(asked, policy) == "IDENTITY_ENDED"
 	}
 }

@@ -9,7 +9,7 @@ region := {"config": {"labels": {"component": "region", "region": "eu10"}}}
 grpc(principal, path) := {
 	"attributes": {
 		"source": {"principal": principal},
-		"request": {"http": {"method": "POST", "path": path, "headers": {"content-type": "application/grpc"}}},
+		"request": {"http": {"method": "POST", "path": path, "headers": {"content-type": "application/grpc", "x-orbital-certificate-end": "33000000000"}}},
 	},
 	"truncated_body": false,
 }
@@ -17,7 +17,7 @@ grpc(principal, path) := {
 http(principal, method, path) := {
 	"attributes": {
 		"source": {"principal": principal},
-		"request": {"http": {"method": method, "path": path, "headers": {}}},
+		"request": {"http": {"method": method, "path": path, "headers": {"x-orbital-certificate-end": "33000000000"}}},
 	},
 	"truncated_body": false,
 }
@@ -32,9 +32,9 @@ issuers := {
 
 verified(name, payload) := {"attributes": {"metadataContext": {"filterMetadata": {"envoy.filters.http.jwt_authn": {name: payload}}}}}
 
-with_token(claims) := verified("jwt_payload", object.union({"iss": "https://ias"}, claims))
+with_token(claims) := verified("jwt_payload", object.union({"iss": "https://ias", "exp": 33000000000}, claims))
 
-with_person(claims) := verified("person_payload", object.union({"iss": "https://people"}, claims))
+with_person(claims) := verified("person_payload", object.union({"iss": "https://people", "exp": 33000000000}, claims))
 
 at_console := {"attributes": {"contextExtensions": {"listener": "console"}}}
 
@@ -77,7 +77,7 @@ refused(decided, status, reason) if {
 test_operator_may_declare_and_is_named if {
 	decided := at_gateway(grpc(operator, declare))
 	decided.allowed == true
-	decided.headers == {"x-orbital-principal": operator}
+	decided.headers == {"x-orbital-principal": operator, "x-orbital-identity-end": "33000000000"}
 	decided.action == declare
 }
 
@@ -118,7 +118,7 @@ test_whoever_enrols_has_no_identity_yet if {
 	refused(at_gateway(grpc(eu10, redeem)), 403, "ROLE_MISSING")
 	refused(at_gateway(grpc("spiffe://elsewhere/x", redeem)), 401, "NO_IDENTITY")
 	refused(at_region(grpc("", redeem)), 401, "NO_IDENTITY")
-	refused(at_gateway(object.union(grpc("", redeem), {"truncated_body": true})), 401, "NO_IDENTITY")
+	refused(at_gateway(object.union(grpc("", redeem), {"truncated_body": true})), 413, "REQUEST_TOO_LARGE")
 	refused(at_gateway(http("", "POST", redeem)), 401, "NO_IDENTITY")
 }
 
@@ -163,9 +163,11 @@ test_each_missing_part_of_the_request_is_refused if {
 	asked := grpc(operator, declare)
 	refused(at_gateway(object.remove(asked, ["truncated_body"])), 403, "NOT_ALLOWED")
 	bare := {"attributes": {"source": {"principal": operator}}, "truncated_body": false}
-	refused(at_gateway(bare), 403, "UNKNOWN_METHOD")
+	refused(at_gateway(bare), 401, "IDENTITY_ENDED")
 	no_headers := json.remove(asked, ["/attributes/request/http/headers"])
-	refused(at_gateway(no_headers), 403, "NOT_GRPC")
+	refused(at_gateway(no_headers), 401, "IDENTITY_ENDED")
+	no_type := json.remove(asked, ["/attributes/request/http/headers/content-type"])
+	refused(at_gateway(no_type), 403, "NOT_GRPC")
 	no_path := json.remove(asked, ["/attributes/request/http/path"])
 	refused(at_gateway(no_path), 403, "UNKNOWN_METHOD")
 }
@@ -278,7 +280,7 @@ test_edge_may_do_what_its_caller_may if {
 	every who in [workload, operator] {
 		decided := at_region(on_behalf_of(who))
 		decided.allowed == true
-		decided.headers == {"x-orbital-principal": who}
+		decided.headers == {"x-orbital-principal": who, "x-orbital-identity-end": "33000000000"}
 	}
 	refused(at_region(on_behalf_of(auditor)), 403, "ROLE_MISSING")
 	refused(at_region(on_behalf_of("spiffe://orbital/workload/acme/core/other")), 403, "WORKLOAD_MISMATCH")
@@ -296,7 +298,7 @@ test_nobody_else_calls_for_another if {
 }
 
 test_edges_of_the_region_fetch_and_deliver if {
-	at_region(http(edge, "GET", "/edge/bundle.tar.gz")).headers == {"x-orbital-principal": edge}
+	at_region(http(edge, "GET", "/edge/bundle.tar.gz")).headers["x-orbital-principal"] == edge
 	at_region(http(edge, "POST", "/edge/status/edge-1")).allowed == true
 	refused(at_region(http(edge, "POST", "/edge/status/edge-2")), 403, "NOT_AN_EDGE")
 	refused(at_region(http(edge, "POST", "/edge/bundle.tar.gz")), 403, "NOT_AN_EDGE")

@@ -12,7 +12,7 @@ test_a_token_without_a_name_is_refused if {
 	}
 }
 
-by(issuer, claims) := object.union(grpc("", report), verified("jwt_payload", object.union({"iss": issuer}, claims)))
+by(issuer, claims) := object.union(grpc("", report), verified("jwt_payload", object.union({"iss": issuer, "exp": 33000000000}, claims)))
 
 test_each_issuer_has_its_claim_and_prefix if {
 	good := by("https://foreign", {"orbital": {"site": "region:us20"}})
@@ -54,7 +54,7 @@ page(payload) := object.union(object.union(http("", "GET", "/fleet"), with_perso
 test_person_with_a_token_has_the_roles_of_that_name if {
 	decided := at_gateway(object.union(grpc("", declare), with_person({"person": "operator"})))
 	decided.allowed == true
-	decided.headers == {"x-orbital-principal": operator}
+	decided.headers == {"x-orbital-principal": operator, "x-orbital-identity-end": "33000000000"}
 	refused(at_gateway(object.union(grpc("", declare), with_person({"person": "auditor"}))), 403, "ROLE_MISSING")
 }
 

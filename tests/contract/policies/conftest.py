@@ -17,7 +17,7 @@ import grpc
 import pytest
 
 from runtime.bundle import Bundle, build_bundle
-from runtime.envoy import prepare
+from runtime.envoy import prepare, proof
 from runtime.issuers import REGION, Issuers, claims, providers, read_issuers
 from runtime.templates import Parameter, render, write
 from stack.acquire import path as binary
@@ -59,6 +59,11 @@ class Process:
     def start(self) -> None:
         with self._log.open("ab") as log:
             self._running = subprocess.Popen(self._command, stdout=log, stderr=log)
+
+    @property
+    def pid(self) -> int:
+        assert self._running
+        return self._running.pid
 
     def kill(self) -> None:
         if self._running:
@@ -238,10 +243,11 @@ class Site:
         self.envoys[name].start()
 
 
-def _region(site: Site, name: str, template: str, gateway: str) -> None:
+def _region(site: Site, name: str, gateway: str) -> None:
     site.start_envoy(
-        template,
+        "region.yaml",
         f"envoy-{name}",
+        **proof(TEMPLATES / "identity" / f"proof-{gateway}.yaml", str(site.identity(name))),
         REGION=name,
         CRYPTO_PORT=site.ports[f"{name}-crypto"],
         BUNDLES_PORT=site.ports[f"{name}-bundles"],
@@ -272,8 +278,8 @@ def _start(site: Site, resources: ExitStack) -> None:
         site.engines[name].start()
     resources.callback(lambda: [envoy.kill() for envoy in site.envoys.values()])
     site.start_gateway()
-    _region(site, "eu10", "region-mtls.yaml", "mtls")
-    _region(site, "us20", "region-jwt.yaml", "jwt")
+    _region(site, "eu10", "mtls")
+    _region(site, "us20", "jwt")
     for engine in site.engines.values():
         engine.wait()
 

@@ -31,6 +31,7 @@ from tests.unit.region.test_edge import POLICIES
 DENIED, UNAVAILABLE = grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.UNAVAILABLE
 WORKLOAD = "spiffe://orbital/workload/acme/core/billing"
 SCOPE = {"tenant": "acme", "system": "core", "service": "billing"}
+ALIVE = {"x-orbital-certificate-end": "33000000000"}
 Running = tuple[RegionSide, EdgeEngine, Packer]
 
 
@@ -235,7 +236,7 @@ def asked(call: dict[str, str]) -> dict[str, object]:
     return {
         "attributes": {
             "source": {"principal": call["caller"]},
-            "request": {"http": {**http, "headers": {"content-type": "application/grpc"}}},
+            "request": {"http": {**http, "headers": {**ALIVE, "content-type": "application/grpc"}}},
         },
         "parsed_body": {name: call[name] for name in ("tenant", "system", "service")},
         "truncated_body": False,

@@ -35,6 +35,8 @@ class Echo(grpc.GenericRpcHandler, AbstractContextManager["Echo"]):
 
     def __init__(self, name: str, socket: Path) -> None:
         self.name, self.seen = name, list[Seen]()
+        # What it refuses unary calls with, in a trailer and in a header of the answer; empty: it answers.
+        self.refusing = ""
         self._server = grpc.server(ThreadPoolExecutor(32), options=[("grpc.max_receive_message_length", 16 << 20)])
         self._server.add_generic_rpc_handlers((self,))
         servicer = health.HealthServicer()
@@ -50,10 +52,13 @@ class Echo(grpc.GenericRpcHandler, AbstractContextManager["Echo"]):
             return grpc.stream_stream_rpc_method_handler(
                 lambda requests, _context: self._each(method, metadata, requests)
             )
-        return grpc.unary_unary_rpc_method_handler(lambda body, _context: self._one(method, metadata, body))
+        return grpc.unary_unary_rpc_method_handler(lambda body, context: self._one(method, metadata, body, context))
 
-    def _one(self, method: str, metadata: dict[str, str], body: bytes) -> bytes:
+    def _one(self, method: str, metadata: dict[str, str], body: bytes, context: grpc.ServicerContext) -> bytes:
         self.seen.append(Seen(method, metadata, body))
+        if self.refusing:
+            context.set_trailing_metadata((("grpc-status-details-bin", self.refusing.encode()),))
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, self.refusing)
         return b""
 
     def _each(self, method: str, metadata: dict[str, str], requests: Any) -> Any:

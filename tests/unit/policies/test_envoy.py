@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from runtime.envoy import check_clusters, check_types, prepare
+from runtime.envoy import check_clusters, check_types, prepare, proof
 from runtime.errors import Invalid
 from runtime.issuers import PERSON, REGION, providers, read_issuers
 from runtime.templates import parameters_of, render, write
@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[3]
 ENVOY = ROOT / "envoy"
 GOLDEN = Path(__file__).parent / "golden"
 SIDECARS = sorted((ENVOY / "sidecars").glob("*.yaml"))
+PROOFS = {kind: ENVOY / "identity" / f"proof-{kind}.yaml" for kind in ("mtls", "jwt")}
 PROBES = ENVOY / "listeners" / "probes.yaml"
 CONSOLE = ENVOY / "listeners" / "console.yaml"
 PROVIDER = ENVOY / "issuers" / "provider.yaml"
@@ -53,14 +54,14 @@ ISSUERS = read_issuers(
 )
 
 
-def parameters(template, place="/place", first_port=20000):
+def parameters(template, place="/place", first_port=20000, kind="mtls"):
     values = {name: f"{place}/{name.lower()}" for name in parameters_of(template)}
     ports = {name: first_port + n for n, name in enumerate(sorted(name for name in values if name.endswith("_PORT")))}
     words = {"REGION": "eu10", "NAME": "n", "AUDIENCES": ["orbital-gateway", "another"], "FORWARD": False}
     words |= {"ISSUER": "https://ias.test", "PAYLOAD": "jwt_payload"}
     words |= providers(PROVIDER, ISSUERS, REGION) | providers(PROVIDER, ISSUERS, PERSON)
     words |= {"PEOPLE_ISSUER": "https://ias.test/people", "LOGIN_PAGE": "https://ias.test/login"}
-    words |= {"LOGOUT_PAGE": "https://ias.test/logout"}
+    words |= {"LOGOUT_PAGE": "https://ias.test/logout"} | proof(PROOFS[kind], f"{place}/identity")
     return values | ports | {name: word for name, word in words.items() if name in values}
 
 
@@ -74,13 +75,14 @@ def test_rendered_template_is_the_golden_one(template, tmp_path):
     assert rendered == golden.read_text(), f"make it anew with UPDATE_GOLDEN=1 if {template.name} was meant to change"
 
 
+@pytest.mark.parametrize("kind", PROOFS)
 @pytest.mark.parametrize("template", SIDECARS, ids=lambda path: path.stem)
-def test_envoy_accepts_it(template, tmp_path):
-    given = parameters(template, str(tmp_path))
+def test_envoy_accepts_it(template, kind, tmp_path):
+    given = parameters(template, str(tmp_path), kind=kind)
     Authority().write(tmp_path / "identity", "spiffe://orbital/gateway")
-    for kind in ("certificate", "authorities"):
-        document = render(ENVOY / "identity" / f"{kind}.yaml", {"IDENTITY": f"{tmp_path}/identity"})
-        write(document, tmp_path / "identity" / f"{kind}.yaml")
+    for secret in ("certificate", "authorities"):
+        document = render(ENVOY / "identity" / f"{secret}.yaml", {"IDENTITY": f"{tmp_path}/identity"})
+        write(document, tmp_path / "identity" / f"{secret}.yaml")
     write(render(ENVOY / "identity" / "token.yaml", {"TOKEN": "t"}), tmp_path / "identity" / "token.yaml")
     (tmp_path / "logs").mkdir()
     for name in ("console-client-secret", "console-cookie-key"):
@@ -94,18 +96,11 @@ def test_envoy_accepts_it(template, tmp_path):
 
 
 def test_the_two_kinds_of_region_differ_only_in_their_proof():
-    mtls, jwt = (
-        render(ENVOY / "sidecars" / f"region-{kind}.yaml", parameters(ENVOY / "sidecars" / f"region-{kind}.yaml"))
-        for kind in ("mtls", "jwt")
-    )
-    for listener in jwt["static_resources"]["listeners"][:2]:
-        filters = listener["filter_chains"][0]["filters"][0]["typed_config"]["http_filters"]
-        assert filters.pop(0)["name"] == "envoy.filters.http.credential_injector"
-    for cluster in mtls["static_resources"]["clusters"][:3]:
-        cluster["transport_socket"]["typed_config"]["common_tls_context"].pop(
-            "tls_certificate_sds_secret_configs", None
-        )
-    assert mtls == jwt
+    assert proof(PROOFS["mtls"], "/i")["PROOF_FILTERS"] == []
+    (credential,) = proof(PROOFS["jwt"], "/i")["PROOF_FILTERS"]
+    assert credential["name"] == "envoy.filters.http.credential_injector"
+    assert proof(PROOFS["jwt"], "/i")["PROOF_CERTIFICATES"] == []
+    assert proof(PROOFS["mtls"], "/i")["PROOF_CERTIFICATES"] != []
 
 
 def test_every_parameter_is_explained():
