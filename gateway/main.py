@@ -180,7 +180,7 @@ async def main(settings: GatewaySettings) -> None:
 async def serve_on(settings: GatewaySettings, servicers: Mapping[str, object], standing: Standing) -> None:
     """Serve whoever is not revoked, until cancelled."""
     try:
-        async with serve(settings.listen, servicers, admission(standing)) as server:
+        async with serve(settings.listen, servicers, admission(standing), settings.limits.streams) as server:
             await server.serving(True)
             log.info("serving", lanes=sorted(settings.lanes))
             await asyncio.Event().wait()

@@ -127,6 +127,12 @@ class FlowSettings(Section):
     grace_seconds: float = Field(15.0, ge=0, description="How long a region that comes back may read its queue first")
 
 
+class LimitSettings(Section):
+    """What one party may take of what all share."""
+
+    streams: int = Field(200, ge=1, description="Streams and watches of one caller at once: a console's page has two")
+
+
 class GatewaySettings(Settings):
     """What a gateway process is told."""
 
@@ -143,4 +149,5 @@ class GatewaySettings(Settings):
     broker_access: BrokerAccessSettings | None = None
     key_sets: KeySetSettings | None = Field(None, description="none: not served here")
     flow: FlowSettings = FlowSettings()
+    limits: LimitSettings = LimitSettings()
     log_level: str = Field("INFO", pattern="DEBUG|INFO|WARNING|ERROR", description="Least level that is logged")

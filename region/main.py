@@ -145,7 +145,7 @@ async def main() -> None:
         if listen := settings.listen or settings.health:
             crypto = CryptoRpc(Serve(parts, keyring, beats, owners.seen, usage)) if settings.listen else None
             verify = VerifyRpc(Verify(parts, [journal, *map(OtherJournal, settings.journals)]), journal)
-            await stack.enter_async_context(_serving(listen, inspect, crypto, verify))
+            await stack.enter_async_context(_serving(listen, inspect, crypto, verify, settings.serve.streams))
         edges = await _serve_edges(stack, settings.edge.serve, parts, gateway, usage) if settings.edge.serve else {}
 
         # What it does: receive and report on each lane's stream, execute beside it.
@@ -209,10 +209,10 @@ def _inbounds(settings: RegionSettings) -> dict[Transport.ValueType, Inbound]:
 
 @asynccontextmanager
 async def _serving(
-    listen: str, inspect: InspectRpc, crypto: CryptoRpc | None, verify: VerifyRpc
+    listen: str, inspect: InspectRpc, crypto: CryptoRpc | None, verify: VerifyRpc, streams: int
 ) -> AsyncIterator[None]:
     """The process's gRPC server inside the block."""
-    server = Server(listen, [CRYPTO, INSPECT, VERIFY] if crypto else [INSPECT])
+    server = Server(listen, [CRYPTO, INSPECT, VERIFY] if crypto else [INSPECT], streams=streams)
     if crypto:
         crypto_pb2_grpc.add_CryptoServiceServicer_to_server(crypto, server.grpc)
         verify_pb2_grpc.add_VerifyServiceServicer_to_server(verify, server.grpc)

@@ -127,6 +127,7 @@ class ServeSettings(Section):
 
     cache_seconds: float = Field(5.0, gt=0, le=LONGEST_CACHED, description="How long an L3 stays in memory")
     cache_size: int = Field(10_000, ge=1, description="How many Services' L3 stay in memory")
+    streams: int = Field(64, ge=1, description="Streams of one caller at once: a workload needs one, to see the health")
 
 
 class EdgeServeSettings(Section):

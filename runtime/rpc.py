@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -17,6 +18,7 @@ from runtime.errors import ERRORS, STATUS, Invalid, OrbitalError
 from runtime.fields import check_known
 from runtime.logs import get_logger
 from runtime.printable import printable
+from runtime.streams import OpenStreams
 
 log = get_logger(__name__)
 
@@ -29,6 +31,8 @@ OPTIONS: list[tuple[str, Any]] = [
     ("grpc.server.max_pending_requests", 100_000),
     ("grpc.server.max_pending_requests_hard_limit", 200_000),
 ]
+# Open at once by one caller, where nothing else is said.
+STREAMS = 200
 DETAILS = "grpc-status-details-bin"
 # Bytes of a message on the wire. It travels percent-encoded in a trailer and once more in the details of the status:
 # with a reason and a field these stay below 8 KiB, the least that a peer or a proxy on the way takes. A trailer that is
@@ -102,11 +106,12 @@ def admit_all(_: Metadata) -> None:
 class ErrorInterceptor(grpc.aio.ServerInterceptor):
     """Turns what handlers raise into statuses, checks what arrives, and knows which handlers still run.
 
-    `admit` raises for whoever may not call at all.
+    `admit` raises for whoever may not call at all; `streams` is how many a caller may have open at once.
     """
 
-    def __init__(self, admit: Callable[[Metadata], None] = admit_all) -> None:
+    def __init__(self, admit: Callable[[Metadata], None] = admit_all, streams: int = STREAMS) -> None:
         self._admit = admit
+        self._streams = OpenStreams(streams)
         self._running: set[asyncio.Task[Any]] = set()
 
     async def drain(self, seconds: float) -> None:
@@ -122,8 +127,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
         """See grpc.aio.ServerInterceptor."""
         handler: Any = await continuation(handler_call_details)
         if handler is None or not handler_call_details.method.startswith("/orbital."):
-            unchecked: grpc.RpcMethodHandler[Any, Any] | None = handler
-            return unchecked
+            return self._unchecked(handler)
         reader = _reader(handler.request_deserializer)
         if handler.unary_unary:
             return grpc.unary_unary_rpc_method_handler(
@@ -135,8 +139,21 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
             )
         # A stream both ways is a coroutine that writes by itself: it has exactly one writer.
         return grpc.stream_stream_rpc_method_handler(
-            self._unary(handler.stream_stream), handler.request_deserializer, handler.response_serializer
+            self._both_ways(handler.stream_stream), handler.request_deserializer, handler.response_serializer
         )
+
+    def _unchecked(self, handler: Any) -> grpc.RpcMethodHandler[Any, Any] | None:
+        """Health and reflection, whose streams are counted too."""
+        if handler is not None and handler.unary_stream:
+            return grpc.unary_stream_rpc_method_handler(
+                self._counted(handler.unary_stream), handler.request_deserializer, handler.response_serializer
+            )
+        if handler is not None and handler.stream_stream:
+            return grpc.stream_stream_rpc_method_handler(
+                self._counted(handler.stream_stream), handler.request_deserializer, handler.response_serializer
+            )
+        unchecked: grpc.RpcMethodHandler[Any, Any] | None = handler
+        return unchecked
 
     @asynccontextmanager
     async def _answering(self, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[None]:
@@ -144,7 +161,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
         assert task is not None
         self._running.add(task)
         try:
-            self._admit(dict(context.invocation_metadata() or ()))
+            self._admit(_metadata(context))
             yield
         except OrbitalError as error:
             await _abort(context, error)
@@ -164,14 +181,28 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
 
         return answer
 
+    def _counted(self, call: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+        return self._stream(call) if inspect.isasyncgenfunction(call) else self._both_ways(call)
+
+    def _both_ways(self, call: Callable[[Any, Any], Awaitable[Any]]) -> Callable[[Any, Any], Awaitable[Any]]:
+        async def answer(requests: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+            async with self._answering(context), self._streams.opened(_metadata(context)):
+                return await call(requests, context)
+
+        return answer
+
     def _stream(self, call: Callable[[Any, Any], AsyncIterator[Any]]) -> Callable[[Any, Any], AsyncIterator[Any]]:
         async def answer(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
-            async with self._answering(context):
+            async with self._answering(context), self._streams.opened(_metadata(context)):
                 _check(request)
                 async for response in call(request, context):
                     yield response
 
         return answer
+
+
+def _metadata(context: grpc.aio.ServicerContext[Any, Any]) -> Metadata:
+    return dict(context.invocation_metadata() or ())
 
 
 def _check(request: Message | _Malformed | AsyncIterator[Message]) -> None:
@@ -184,8 +215,14 @@ def _check(request: Message | _Malformed | AsyncIterator[Message]) -> None:
 class Server:
     """A gRPC server on one Unix socket, with health and reflection."""
 
-    def __init__(self, address: str, services: Sequence[str], admit: Callable[[Metadata], None] = admit_all) -> None:
-        self._errors = ErrorInterceptor(admit)
+    def __init__(
+        self,
+        address: str,
+        services: Sequence[str],
+        admit: Callable[[Metadata], None] = admit_all,
+        streams: int = STREAMS,
+    ) -> None:
+        self._errors = ErrorInterceptor(admit, streams)
         self.grpc = grpc.aio.server(interceptors=[self._errors], options=OPTIONS)
         self._health = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self.grpc)

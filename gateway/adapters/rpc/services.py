@@ -18,7 +18,7 @@ from orbital.v1.report_pb2_grpc import add_ReportServiceServicer_to_server
 from orbital.v1.restore_pb2_grpc import add_RestoreServiceServicer_to_server
 from orbital.v1.trace_pb2_grpc import add_TraceServiceServicer_to_server
 
-from runtime.rpc import Metadata, Server, admit_all
+from runtime.rpc import STREAMS, Metadata, Server, admit_all
 
 ADD: Mapping[str, Callable[..., Any]] = {
     "Audit": add_AuditServiceServicer_to_server,
@@ -37,10 +37,13 @@ ADD: Mapping[str, Callable[..., Any]] = {
 
 @asynccontextmanager
 async def serve(
-    address: str, servicers: Mapping[str, object], admit: Callable[[Metadata], None] = admit_all
+    address: str,
+    servicers: Mapping[str, object],
+    admit: Callable[[Metadata], None] = admit_all,
+    streams: int = STREAMS,
 ) -> AsyncIterator[Server]:
     """A server of these services while the block lasts, at unix:PATH; they are named without `Service`."""
-    server = Server(address, [f"orbital.v1.{name}Service" for name in servicers], admit)
+    server = Server(address, [f"orbital.v1.{name}Service" for name in servicers], admit, streams)
     for name, servicer in servicers.items():
         ADD[name](servicer, server.grpc)
     async with server.running():
