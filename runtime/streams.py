@@ -54,7 +54,7 @@ class OpenStreams:
             if not age.expired():
                 raise
             raise Unauthenticated(
-                "The certificate or token that opened this stream has ended: renew it and open another one",
+                "The certificate or token that opened this stream has expired: renew it and open another one",
                 reason="IDENTITY_ENDED",
             ) from None
 

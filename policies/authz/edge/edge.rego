@@ -133,7 +133,7 @@ refusal := {
 } else := {
 	"status": 401,
 	"reason": "IDENTITY_ENDED",
-	"message": sprintf("The certificate of %s has ended: renew it and call again on a new connection.", [caller]),
+	"message": sprintf("The certificate of %s has expired: renew it and call again on a new connection.", [caller]),
 } if {
 	ended
 } else := {

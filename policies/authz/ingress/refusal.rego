@@ -56,7 +56,7 @@ refusal := {
 } else := {
 	"status": 401,
 	"reason": "IDENTITY_ENDED",
-	"message": sprintf("The certificate or token of %s has ended: renew it and call again on a new connection.", [principal]),
+	"message": sprintf("The certificate or token of %s has expired: renew it and call again on a new connection.", [principal]),
 } if {
 	ended
 } else := {
