@@ -21,7 +21,7 @@ from checker.flow.probe import Rounds
 from checker.flow.signal import Signaller
 from checker.ports.control import World
 from checker.settings import CheckerSettings, LimitSettings
-from runtime.lifecycle import part, run
+from runtime.lifecycle import Supervisor, run
 from runtime.logs import setup_logs
 from runtime.policy import policy_engine
 from runtime.signatures import Signer
@@ -98,8 +98,9 @@ async def main() -> None:
             serve_pages(settings.listen, Pages(settings.region, Local(board, rounds, signaller, world)))
         )
         group = await stack.enter_async_context(asyncio.TaskGroup())
-        group.create_task(part("rounds", rounds.run()))
-        group.create_task(part("signaller", signaller.run()))
+        supervisor = Supervisor(group, world.random, world.steady)
+        supervisor.start("rounds", rounds.run)
+        supervisor.start("signaller", signaller.run)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from functools import partial
 from typing import NamedTuple
 
 from gateway.adapters.broker.server import serve_access
@@ -76,9 +77,10 @@ from gateway.flow.restore import Restore
 from gateway.flow.security import Security, SignedReports, SignedSignals
 from gateway.flow.signal import SignalFlow
 from gateway.flow.standing import Expulsion, Shutting, Standing
+from gateway.flow.wake import until_done
 from gateway.ports.lanes import Publisher
 from gateway.settings import GatewaySettings
-from runtime.lifecycle import Backoff, end_within, part, run
+from runtime.lifecycle import Backoff, Supervisor, end_within, run
 from runtime.logs import get_logger, setup_logs
 from runtime.openbao import Login, OpenBao, open_openbao
 from runtime.policy import PolicyEngine, policy_engine
@@ -122,7 +124,7 @@ async def main(settings: GatewaySettings) -> None:
         policy = await stack.enter_async_context(policy_engine(settings.opa.url, settings.opa.seconds))
         sight, tasks = PostgresSight(database), PostgresTasks(database, settings.name)
         engines, standing = PostgresEngines(database, settings.flow.decision_days), Standing(PostgresStanding(database))
-        await standing.load()
+        await until_done("standing", standing.load, backoff())
         served = await open_bundles(settings, stack, tasks, engines, standing)
         publishing = Broker(settings.rabbitmq, f"{settings.name} publish", backoff())
         consuming = Broker(settings.rabbitmq, f"{settings.name} consume", backoff())
@@ -156,34 +158,42 @@ async def main(settings: GatewaySettings) -> None:
             "Trace": TraceRpc(sight),
         }
         group = await stack.enter_async_context(asyncio.TaskGroup())
-        for name, work in (
-            ("publishing", publishing.run()),
-            ("consuming", consuming.run()),
-            ("reports", reports.run()),
-            ("public keys", public_keys.run()),
-            ("engines", engines.run()),
-            ("signals", signals.run()),
-            ("edges", observed.run()),
-            ("proofs", proofs.run(backoff())),
-            ("audit", audit.run(backoff)),
-            ("contacts", contacts.run(settings.flow.beat_seconds)),
-            ("converge", Converge(PostgresReports(database)).run(settings.flow.detect_seconds, backoff())),
-            ("job news", listen(database, "orbital_job", news.heard)),
-        ):
-            group.create_task(part(name, work))
-        await start_key_sets(settings, stack, group)
-        start_lanes(settings, group, database, tasks, policy, publishing, way)
-        start_standing(group, database, standing, expulsion, openbao)
-        await serve_on(settings, servicers, standing)
+        supervisor = Supervisor(group, random.random)
+        for name, run_part in {
+            "publishing": publishing.run,
+            "consuming": consuming.run,
+            "reports": reports.run,
+            "public keys": public_keys.run,
+            "engines": engines.run,
+            "signals": signals.run,
+            "edges": observed.run,
+            "proofs": lambda: proofs.run(backoff()),
+            "audit": lambda: audit.run(backoff),
+            "contacts": lambda: contacts.run(settings.flow.beat_seconds),
+            "converge": lambda: Converge(PostgresReports(database)).run(settings.flow.detect_seconds, backoff()),
+            "job news": lambda: listen(database, "orbital_job", news.heard),
+        }.items():
+            supervisor.start(name, run_part)
+        await start_key_sets(settings, stack, supervisor)
+        start_lanes(settings, supervisor, database, tasks, policy, publishing, way)
+        start_standing(supervisor, database, standing, expulsion, openbao)
+        await serve_on(settings, servicers, standing, supervisor)
 
 
-async def serve_on(settings: GatewaySettings, servicers: Mapping[str, object], standing: Standing) -> None:
-    """Serve whoever is not revoked, until cancelled."""
+async def serve_on(
+    settings: GatewaySettings, servicers: Mapping[str, object], standing: Standing, supervisor: Supervisor
+) -> None:
+    """Serve whoever is not revoked, until cancelled; health tells whether a part is failing."""
+    changed = asyncio.Event()
+    supervisor.changed = lambda _: changed.set()
     try:
         async with serve(settings.listen, servicers, admission(standing), settings.limits.streams) as server:
             await server.serving(True)
             log.info("serving", lanes=sorted(settings.lanes))
-            await asyncio.Event().wait()
+            while True:
+                changed.clear()
+                await server.parts_well(not supervisor.failing)
+                await changed.wait()
     finally:
         end_within(20)
 
@@ -213,7 +223,7 @@ async def open_bundles(
     return (await stack.enter_async_context(serving)).revision
 
 
-async def start_key_sets(settings: GatewaySettings, stack: AsyncExitStack, group: asyncio.TaskGroup) -> None:
+async def start_key_sets(settings: GatewaySettings, stack: AsyncExitStack, supervisor: Supervisor) -> None:
     """Keep the keys of the issuers and serve them to Envoy, where this process does."""
     given = settings.key_sets
     if given is None:
@@ -223,7 +233,7 @@ async def start_key_sets(settings: GatewaySettings, stack: AsyncExitStack, group
     sets = {name: KeySet(name, source, shelf, *limits, time.monotonic) for name, source in sources.items()}
     await stack.enter_async_context(serve_keys(given.listen, sets))
     for name, key_set in sets.items():
-        group.create_task(part(f"keys of {name}", key_set.run()))
+        supervisor.start(f"keys of {name}", key_set.run)
 
 
 async def open_platform(settings: GatewaySettings, stack: AsyncExitStack) -> OpenBao | None:
@@ -265,19 +275,19 @@ async def open_expulsion(settings: GatewaySettings, stack: AsyncExitStack, stand
 
 
 def start_standing(
-    group: asyncio.TaskGroup,
+    supervisor: Supervisor,
     database: Database,
     standing: Standing,
     expulsion: Expulsion | None,
     openbao: OpenBao | None,
 ) -> None:
     """Know who is revoked, and carry it out where this process can."""
-    group.create_task(part("standing", standing.run(backoff())))
+    supervisor.start("standing", lambda: standing.run(backoff()))
     if expulsion is not None:
-        group.create_task(part("expulsion", expulsion.run(backoff)))
+        supervisor.start("expulsion", lambda: expulsion.run(backoff))
     if openbao is not None:
-        group.create_task(part("logins", Shutting(standing, BaoLogins(openbao)).run(backoff())))
-    group.create_task(part("standing news", listen(database, "orbital_standing", lambda _: standing.wake.set())))
+        supervisor.start("logins", lambda: Shutting(standing, BaoLogins(openbao)).run(backoff()))
+    supervisor.start("standing news", lambda: listen(database, "orbital_standing", lambda _: standing.wake.set()))
 
 
 def make_restore(settings: GatewaySettings, database: Database, policy: PolicyEngine, tasks: PostgresTasks) -> Restore:
@@ -315,7 +325,7 @@ def _publisher(settings: GatewaySettings, broker: Broker, lane: int) -> Publishe
 
 def start_lanes(
     settings: GatewaySettings,
-    group: asyncio.TaskGroup,
+    supervisor: Supervisor,
     database: Database,
     tasks: PostgresTasks,
     policy: PolicyEngine,
@@ -324,7 +334,7 @@ def start_lanes(
 ) -> None:
     """Detect and dispatch, each lane by itself, woken by the database's notifications."""
     flow, (faults, streams) = settings.flow, way
-    group.create_task(part("broker", BrokerWatch(BrokerProbe(broker), faults).run()))
+    supervisor.start("broker", BrokerWatch(BrokerProbe(broker), faults).run)
     signer = Signer(settings.signing_file, time.time)
     detects: dict[str, Detect] = {}
     dispatches: dict[str, Dispatch] = {}
@@ -334,11 +344,11 @@ def start_lanes(
         sizes = {"claim": flow.claim_batch, "message": flow.message_tasks}
         dispatch = Dispatch(tasks, policy, publisher, signer, lane, **sizes, here=here, call=faults.call_direct)
         watch = LaneWatch(_publisher(settings, broker, lane), faults, lane, dispatch.wake.set)
-        group.create_task(part(f"lane {lane} faults", watch.run()))
+        supervisor.start(f"lane {lane} faults", watch.run)
         dispatches[str(lane)] = dispatch
         detects[str(lane)] = Detect(tasks, lane, flow.detect_batch, dispatch.wake.set)
-        group.create_task(part(f"dispatch {lane}", dispatch.run(flow.detect_seconds, backoff())))
-        group.create_task(part(f"detect {lane}", detects[str(lane)].run(flow.detect_seconds, backoff())))
+        supervisor.start(f"dispatch {lane}", partial(dispatch.run, flow.detect_seconds, backoff()))
+        supervisor.start(f"detect {lane}", partial(detects[str(lane)].run, flow.detect_seconds, backoff()))
 
     def heard(said: str) -> None:
         lane, _, released = said.partition(" ")
@@ -349,7 +359,7 @@ def start_lanes(
             if lane in ("", name):
                 detect.wake.set()
 
-    group.create_task(part("lane news", listen(database, "orbital_lane", heard)))
+    supervisor.start("lane news", lambda: listen(database, "orbital_lane", heard))
 
 
 if __name__ == "__main__":

@@ -53,7 +53,6 @@ from region.flow.receipts import Receipts
 from region.flow.report import Linger
 from region.flow.serve import Serve
 from region.flow.signals import Contact, LaneSignals, Signal
-from region.flow.supervise import keep
 from region.flow.transport import Choice, Inflow, News, load_choice
 from region.flow.verify import Verify
 from region.handlers.parts import Parts
@@ -71,7 +70,7 @@ from region.settings import (
     RegionSettings,
     TokensOpenBaoSettings,
 )
-from runtime.lifecycle import run
+from runtime.lifecycle import Supervisor, run
 from runtime.logs import setup_logs
 from runtime.openbao import Login, open_openbao
 from runtime.rpc import Server
@@ -152,35 +151,36 @@ async def main() -> None:
         contact = Contact()
         choice = await load_choice(journal, frozenset(_inbounds(settings)))
         group = await stack.enter_async_context(asyncio.TaskGroup())
+        supervisor = Supervisor(group, world.random)
         ends = (gateway, journal, policy, public_keys)
-        _start_lanes(group, settings, *ends, parts, receipts, beats, signals, contact, choice)
+        _start_lanes(supervisor, settings, *ends, parts, receipts, beats, signals, contact, choice)
         # OpenBao takes seconds to answer this the first time; the first Link should not wait for it.
         if settings.lanes - {IMMEDIATE}:
-            group.create_task(keep("prepare", parts.transit.prepare_import, world))
-            group.create_task(keep("certify", lambda: certify(gateway, signer, settings.region, world), world))
+            supervisor.start("prepare", parts.transit.prepare_import)
+            supervisor.start("certify", lambda: certify(gateway, signer, settings.region, world))
         if IMMEDIATE in settings.lanes:
-            group.create_task(keep("owners", owners.run, world))
+            supervisor.start("owners", owners.run)
         running = {"public-keys": public_keys.run, "lease": beats.run, "keyring": keyring.run, **edges}
         for name, part in running.items():
-            group.create_task(keep(name, part, world))
-        group.create_task(keep("prune", lambda: prune(journal, world, settings.keep_hours), world))
-        _start_identity(group, settings, world)
+            supervisor.start(name, part)
+        supervisor.start("prune", lambda: prune(journal, world, settings.keep_hours))
+        _start_identity(supervisor, settings, world)
         await enrol(gateway, _version(), settings.name, world, lambda: _ready(settings))
         contact.made()
 
 
-def _start_identity(group: asyncio.TaskGroup, settings: RegionSettings, world: worlds.World) -> None:
+def _start_identity(supervisor: Supervisor, settings: RegionSettings, world: worlds.World) -> None:
     """Keep the region's token fresh, and take the identity that a one-time token gives, where this process does."""
     fresh, ias, enrolment = Signal(), settings.ias, settings.enrolment
     if ias:
         tokens, put = _tokens(ias), partial(write_token, ias.token_file)
-        group.create_task(keep("bearer", lambda: keep_bearer(tokens, put, world, fresh), world))
+        supervisor.start("bearer", lambda: keep_bearer(tokens, put, world, fresh))
     if enrolment:
         enroller = GrpcEnroller(enrolment.gateway, enrolment.ca_file, settings.region)
         # Another issuer's credentials are not the gateway's to give.
         secret = ias.openbao.secret_id_file if ias and ias.openbao else None
         wallet = FileWallet(enrolment.token_file, enrolment.identity, enrolment.ca_file, secret)
-        group.create_task(keep("identity", lambda: enrol_with_token(enroller, wallet, world, fresh.give), world))
+        supervisor.start("identity", lambda: enrol_with_token(enroller, wallet, world, fresh.give))
 
 
 def _tokens(settings: IasSettings) -> Tokens:
@@ -238,7 +238,7 @@ async def _serve_edges(
 
 
 def _start_lanes(
-    group: asyncio.TaskGroup,
+    supervisor: Supervisor,
     settings: RegionSettings,
     gateway: GrpcGateway,
     journal: SqliteJournal,
@@ -267,10 +267,10 @@ def _start_lanes(
         )
         for transport, inbound in _inbounds(settings).items():
             inflow = Inflow(number, inbound, transport, choice, lane.receiver(), news, stream.credit, world)
-            group.create_task(keep(f"{Transport.Name(transport)}-{number}", inflow.run, world))
+            supervisor.start(f"{Transport.Name(transport)}-{number}", inflow.run)
         executor = Executor(number, journal, policy, HANDLERS, parts, scopes, signals, receipts, execute_settings)
-        group.create_task(keep(f"lane-{number}", lane.run, parts.world))
-        group.create_task(keep(f"execute-{number}", executor.run, parts.world))
+        supervisor.start(f"lane-{number}", lane.run)
+        supervisor.start(f"execute-{number}", executor.run)
 
 
 def _ready(settings: RegionSettings) -> None:

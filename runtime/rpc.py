@@ -23,6 +23,8 @@ from runtime.streams import OpenStreams
 log = get_logger(__name__)
 
 DOMAIN = "orbital"
+# The name by which health is asked for whether a part of the process fails and is started again.
+PARTS = "orbital.parts"
 MAX_MESSAGE = 16 * 1024 * 1024
 OPTIONS: list[tuple[str, Any]] = [
     ("grpc.max_receive_message_length", MAX_MESSAGE),
@@ -235,6 +237,11 @@ class Server:
         state = health_pb2.HealthCheckResponse.SERVING if ready else health_pb2.HealthCheckResponse.NOT_SERVING
         for name in ("", *self._services):
             await self._health.set(name, state)
+
+    async def parts_well(self, well: bool) -> None:
+        """Say through grpc.health.v1, as `PARTS`, whether no part of this process is failing."""
+        state = health_pb2.HealthCheckResponse.SERVING if well else health_pb2.HealthCheckResponse.NOT_SERVING
+        await self._health.set(PARTS, state)
 
     @asynccontextmanager
     async def running(self, drain: float = 3.0) -> AsyncIterator[Server]:

@@ -13,6 +13,7 @@ from checker.flow.aggregate import Board
 from checker.ports.control import World
 from checker.ports.probe import SIDECAR_UNREACHABLE, Policy, Probe
 from runtime.errors import OrbitalError, Unavailable
+from runtime.lifecycle import task_group
 from runtime.logs import get_logger
 
 log = get_logger(__name__)
@@ -40,7 +41,9 @@ class Rounds:
 
     async def run(self) -> None:
         """Probe until cancelled."""
-        async with asyncio.TaskGroup() as group:
+        # What an earlier run left in the middle ended with it.
+        self._under_way.clear()
+        async with task_group() as group:
             while True:
                 self.beat = now = self._world.steady()
                 due = [name for name, at in self._due.items() if at <= now and name not in self._under_way]

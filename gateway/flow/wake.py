@@ -12,6 +12,26 @@ from runtime.logs import get_logger
 log = get_logger(__name__)
 
 
+async def until_done(stage: str, step: Callable[[], Awaitable[object]], backoff: Backoff) -> None:
+    """Call `step` until it succeeds; what does not answer is waited for."""
+    told = ""
+    while True:
+        try:
+            await step()
+        except Unavailable as error:
+            told = _tell(stage, error, told)
+            await asyncio.sleep(backoff.next())
+        else:
+            return
+
+
+def _tell(stage: str, error: Unavailable, told: str) -> str:
+    """One line for each reason, however often it is tried again; gives the reason."""
+    if error.reason != told:
+        log.warning("waiting", stage=stage, reason=error.reason, error=error.message)
+    return error.reason
+
+
 async def work(
     stage: str, wake: asyncio.Event, seconds: float, step: Callable[[], Awaitable[bool]], backoff: Backoff
 ) -> None:
@@ -19,17 +39,20 @@ async def work(
 
     A part that does not answer delays the stage by a growing wait, and never ends it.
     """
+    told = ""
     while True:
         # Before the step: a wake-up during it must lead to another.
         wake.clear()
         try:
             more = await step()
-            backoff.reset()
         except Unavailable as error:
-            wait = backoff.next()
-            log.warning("waiting", stage=stage, reason=error.reason, error=error.message, seconds=round(wait, 2))
-            await asyncio.sleep(wait)
+            told = _tell(stage, error, told)
+            await asyncio.sleep(backoff.next())
             continue
+        if told:
+            log.info("going_on", stage=stage)
+            told = ""
+        backoff.reset()
         if more:
             continue
         try:

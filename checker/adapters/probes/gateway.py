@@ -11,8 +11,10 @@ from checker.adapters.envoy.door import Door
 from checker.domain.sample import Finding, Status, healthy
 from checker.ports.probe import About, Look
 from runtime.errors import OrbitalError, Unavailable
+from runtime.rpc import PARTS
 from runtime.wellknown import label
 
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 SERVING = health_pb2.HealthCheckResponse.SERVING
 # A sidecar's reason that says more than ours.
 TOLD = ("GATEWAY_", "POLICY_", "TOKEN_", "SIDECAR_")
@@ -28,7 +30,7 @@ class GatewayProbe(Look):
     async def look(self) -> Finding:
         """See the port."""
         try:
-            answer = await self._door.call("gateway", _ask)
+            answer, parts = await self._door.call("gateway", _ask)
         except OrbitalError as error:
             reason = error.reason if error.reason.startswith(TOLD) else self.about.away
             raise Unavailable(error.message, reason=reason) from error
@@ -36,10 +38,21 @@ class GatewayProbe(Look):
         if answer.status != SERVING:
             text = "The gateway says that it does not serve."
             return Finding(Status.OUT_OF_SYNC, "NOT_SERVING", text, (("health", state),))
+        if parts == NOT_SERVING:
+            text = "A part of the gateway fails and is started again and again; its log names the part and the cause."
+            return Finding(Status.DEGRADED, "PART_FAILING", text, (("health", state),))
         return healthy(("health", state))
 
 
-async def _ask(channel: grpc.aio.Channel) -> health_pb2.HealthCheckResponse:
+async def _ask(channel: grpc.aio.Channel) -> tuple[health_pb2.HealthCheckResponse, int]:
+    """What the gateway says of itself, and of its parts."""
     stub: Any = health_pb2_grpc.HealthStub(channel)
     answer: health_pb2.HealthCheckResponse = await stub.Check(health_pb2.HealthCheckRequest())
-    return answer
+    try:
+        parts = (await stub.Check(health_pb2.HealthCheckRequest(service=PARTS))).status
+    except grpc.aio.AioRpcError as error:
+        # One that does not know the question yet says nothing of its parts.
+        if error.code() != grpc.StatusCode.NOT_FOUND:
+            raise
+        parts = SERVING
+    return answer, parts

@@ -2,8 +2,11 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
+from structlog.testing import capture_logs
 
-from runtime.lifecycle import Backoff, part, task_group
+from runtime import lifecycle
+from runtime.errors import Unavailable
+from runtime.lifecycle import Backoff, Supervisor, task_group
 
 
 async def fails(after: asyncio.Event) -> None:
@@ -81,12 +84,70 @@ def test_waits_double_up_to_the_most_and_begin_again() -> None:
     assert backoff.next() == 1
 
 
-async def test_a_part_that_fails_is_logged_before_its_process_ends(capsys: pytest.CaptureFixture[str]) -> None:
-    async def breaks() -> None:
-        raise ValueError("no good")
+class Part:
+    """Fails in one way after another, and then runs."""
 
-    with pytest.raises(ValueError, match="no good"):
-        await part("reports", breaks())
-    told = "".join(capsys.readouterr())
-    assert "part failed" in told
-    assert "reports" in told
+    def __init__(self, *failures: BaseException) -> None:
+        self.failures = list(failures)
+        self.starts = 0
+        self.runs = asyncio.Event()
+
+    async def run(self) -> None:
+        self.starts += 1
+        await asyncio.sleep(0)
+        if self.failures:
+            raise self.failures.pop(0)
+        self.runs.set()
+        await asyncio.Event().wait()
+
+
+FAILURES = [
+    ValueError("no good"),
+    Unavailable("away", reason="STORE_UNAVAILABLE"),
+    # Of something that the part waited for, and not of the part.
+    asyncio.CancelledError(),
+    ExceptionGroup("several", [ExceptionGroup("more", [KeyError("x")])]),
+    RuntimeError("line\nline"),
+]
+
+
+async def test_a_part_that_fails_is_started_again_and_the_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lifecycle, "WELL_SECONDS", 0.05)
+    failing, other = Part(*FAILURES), Part()
+    changes: list[dict[str, str]] = []
+    with capture_logs() as logs:
+        async with asyncio.TaskGroup() as group:
+            supervisor = Supervisor(group, lambda: 0.999)
+            supervisor.changed = lambda now: changes.append(dict(now))
+            monkeypatch.setattr(Backoff, "next", lambda _: 0.0)
+            supervisor.start("failing", failing.run)
+            supervisor.start("other", other.run)
+            async with asyncio.timeout(5):
+                await failing.runs.wait()
+                assert supervisor.failing == {"failing": "RuntimeError"}
+                while supervisor.failing:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+            for task in asyncio.all_tasks() - {asyncio.current_task()}:
+                task.cancel()
+    assert (failing.starts, other.starts) == (len(FAILURES) + 1, 1)
+    reasons = ["ValueError", "STORE_UNAVAILABLE", "CancelledError", "KeyError", "RuntimeError"]
+    assert [line["reason"] for line in logs] == reasons
+    assert [change.get("failing", "") for change in changes] == [*reasons, ""]
+    # One line each, that names the place, and no stack.
+    assert all("exc_info" not in line for line in logs)
+    assert "test_lifecycle.py" in logs[0]["at"]
+
+
+async def test_a_part_ends_with_its_group() -> None:
+    stubborn = Part()
+
+    async def work() -> None:
+        async with asyncio.TaskGroup() as group:
+            Supervisor(group, lambda: 0.0).start("part", stubborn.run)
+
+    task = asyncio.create_task(work())
+    await stubborn.runs.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert stubborn.starts == 1
