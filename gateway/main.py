@@ -159,14 +159,11 @@ async def main(settings: GatewaySettings) -> None:
         }
         group = await stack.enter_async_context(asyncio.TaskGroup())
         supervisor = Supervisor(group, random.random)
+        start_intake(supervisor, reports, signals, observed, engines)
         for name, run_part in {
             "publishing": publishing.run,
             "consuming": consuming.run,
-            "reports": reports.run,
             "public keys": public_keys.run,
-            "engines": engines.run,
-            "signals": signals.run,
-            "edges": observed.run,
             "proofs": lambda: proofs.run(backoff()),
             "audit": lambda: audit.run(backoff),
             "contacts": lambda: contacts.run(settings.flow.beat_seconds),
@@ -178,6 +175,16 @@ async def main(settings: GatewaySettings) -> None:
         start_lanes(settings, supervisor, database, tasks, policy, publishing, way)
         start_standing(supervisor, database, standing, expulsion, openbao)
         await serve_on(settings, servicers, standing, supervisor)
+
+
+def start_intake(
+    supervisor: Supervisor, reports: ReportFlow, signals: SignalFlow, observed: ObserveFlow, engines: PostgresEngines
+) -> None:
+    """Store what regions, checkers, edges and policy engines say."""
+    supervisor.start("reports", reports.run)
+    supervisor.start("signals", signals.run)
+    supervisor.start("edges", observed.run)
+    supervisor.start("engines", engines.run)
 
 
 async def serve_on(
