@@ -22,7 +22,7 @@ from orbital.v1.trace_pb2_grpc import TraceServiceStub
 
 from bench.processes import cpu_seconds
 from bench.signatures import cost as cost_of_signatures
-from runtime.errors import NotFound
+from runtime.errors import NotFound, Precondition, Unavailable
 from runtime.rpc import OPTIONS
 
 LATENCY_SAMPLES = 100
@@ -113,11 +113,14 @@ def change_labels(stub: RegistryServiceStub, regions: list[str], tenants: int, m
 
 
 def converged(stub: RegistryServiceStub, correlation_id: str) -> None:
-    """Return when that change has converged."""
+    """Return when that change has converged; raises Precondition when it was superseded, which measures nothing."""
     watch = stub.WatchJob(registry.WatchJobRequest(correlation_id=correlation_id), timeout=PATIENCE_SECONDS)
     for job in watch:
         if job.HasField("converge_time"):
             return
+        if job.HasField("end_time"):
+            raise Precondition(f"The change {correlation_id} was superseded while it was measured", reason="SUPERSEDED")
+    raise Unavailable(f"The change {correlation_id} was not followed to its end", reason="NOT_CONVERGED")
 
 
 def idle_latency(stub: RegistryServiceStub, regions: list[str], samples: int) -> dict[str, float]:

@@ -25,6 +25,7 @@ class Exit(IntEnum):
     DIFFERS = 8
     CONFLICT = 9
     UNVERIFIED = 10
+    SUPERSEDED = 11
     INTERRUPTED = 130
 
 

@@ -1,4 +1,4 @@
-"""Follows a job until it has converged: a bar on a terminal, a line now and then elsewhere."""
+"""Follows a job until it has ended: a bar on a terminal, a line now and then elsewhere."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from orbital.v1.registry_pb2 import Job, WatchJobRequest
+from orbital.v1.registry_pb2 import Job, JobRegion, JobState, WatchJobRequest
 
 from console.cli.failure import Exit, Failure
-from console.cli.moments import age, elapsed, iso
+from console.cli.moments import age, between, elapsed, iso
 from console.cli.render import console, say
 from runtime.errors import Unavailable
 
@@ -24,7 +24,7 @@ Show = Callable[[Job], None]
 
 
 def follow(connection: Connection, correlation_id: str, timeout: float) -> Job:
-    """The job once it has converged; raises Failure 7, naming what blocks, when `timeout` seconds are over.
+    """The job once it has ended, converged or superseded; raises Failure 7, naming what blocks, when the time is over.
 
     A gateway that goes away meanwhile is asked again: the state comes first on every stream, so nothing is missed.
     """
@@ -37,23 +37,53 @@ def follow(connection: Connection, correlation_id: str, timeout: float) -> Job:
                 for job in connection.stream(connection.registry.WatchJob, request, left):
                     last = job
                     progress(last)
-                    if last.HasField("converge_time"):
+                    if last.HasField("end_time"):
                         return last
             except Unavailable:
                 time.sleep(min(PAUSE, max(0.0, left)))
     raise Failure(_timed_out(last, timeout), Exit.TIMEOUT)
 
 
+def finish(connection: Connection, correlation_id: str, timeout: float) -> str:
+    """The sentence that ends a wait; raises Failure 7 when the time is over, and 11 when the change was superseded."""
+    ended = follow(connection, correlation_id, timeout)
+    if ended.state != JobState.JOB_STATE_CONVERGED:
+        raise Failure(superseded(ended), Exit.SUPERSEDED)
+    return converged(ended)
+
+
+def converged(job: Job) -> str:
+    """The sentence of a change that has converged, with how long it took."""
+    if not job.total:
+        return "Done: the change concerns no placement."
+    took = between(iso(job.create_time), iso(job.converge_time))
+    return f"Converged: {job.converged} of {job.total} in {elapsed(took)}."
+
+
+def superseded(job: Job) -> str:
+    """What was not brought about, and which changes took it over."""
+    others = ", ".join(job.superseded_by) or "a change that is not known"
+    follow_up = f" Follow: orbital wait {job.superseded_by[0]}" if job.superseded_by else ""
+    return (
+        f"Superseded: {job.superseded} of {job.total} placements were taken over by {others} before they converged; "
+        f"{job.converged} converged.{follow_up}"
+    )
+
+
 def _timed_out(job: Job, timeout: float) -> str:
     now = time.time()
     waiting = []
-    for part in job.regions:
+    for part in filter(_behind, job.regions):
         heard = age(iso(part.last_contact_at), now)
         why = part.reason if part.connected else f"unreachable {heard}"
         waiting.append(f"{part.region} ({why})" if why else part.region)
     blocked = f" Waiting: {', '.join(waiting)}." if waiting else ""
     counted = f"{job.converged} of {job.total} converged." if job.total else "no answer about the job."
     return f"Timed out after {timeout:.0f} s: {counted}{blocked} Follow: orbital trace {job.correlation_id} --watch"
+
+
+def _behind(part: JobRegion) -> bool:
+    return part.behind > 0
 
 
 @contextmanager
@@ -74,7 +104,7 @@ def _progress(begun: float) -> Iterator[Show]:
         row = bar.add_task("", total=None)
 
         def show(job: Job) -> None:
-            behind = [part.region for part in job.regions]
+            behind = [part.region for part in job.regions if _behind(part)]
             bar.update(row, total=job.total, completed=job.converged, description=" ".join(behind[:5]))
 
         yield show

@@ -302,8 +302,9 @@ NOUNS = (
     Noun("changes", "change", "correlation_id", (
         Column("CREATED", "created_at", form="age"), Column("ACTION", "action"), Column("DETAIL", "detail"),
         Column("ACTOR", "actor"), Column("CONVERGED", "converged", form="number"), Column("OF", "total", form="number"),
-        Column("CORRELATION ID", "correlation_id"), Column("CONVERGED AT", "converged_at", wide=True),
-    ), _changes, (), ("regions",)),
+        Column("STATE", "state"), Column("CORRELATION ID", "correlation_id"),
+        Column("ENDED AT", "ended_at", wide=True), Column("SUPERSEDED BY", "superseded_by", wide=True),
+    ), _changes, (), ("regions", "superseded_regions")),
     Noun("engines", "engine", "engine", (
         Column("ENGINE", "engine"), Column("REVISION", "revision"), Column("CURRENT", "current"),
         Column("SINCE", "since", form="age"), Column("HEARD", "heard_at", form="age"),

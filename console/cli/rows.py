@@ -282,9 +282,13 @@ def job(one: registry.Job) -> Row:
         "action": one.action,
         "detail": one.detail,
         "created_at": iso(one.create_time),
+        "state": word(registry.JobState, one.state, "JOB_STATE"),
+        "ended_at": iso(one.end_time),
         "converged_at": iso(one.converge_time),
         "total": one.total,
         "converged": one.converged,
+        "superseded": one.superseded,
+        "superseded_by": list(one.superseded_by),
         "regions": [
             {
                 "region": part.region,
@@ -294,7 +298,9 @@ def job(one: registry.Job) -> Row:
                 "reason": part.reason,
             }
             for part in one.regions
+            if part.behind
         ],
+        "superseded_regions": [part.region for part in one.regions if part.superseded],
     }
 
 
@@ -305,6 +311,8 @@ def trace(one: Trace) -> Row:
         "actor": one.actor,
         "action": one.action,
         "converged": one.converged,
+        "ended": one.ended,
+        "superseded_by": list(one.superseded_by),
         "hops": [
             {
                 "stage": hop.stage,

@@ -10,12 +10,13 @@ from typing import Any, Protocol
 from uuid import uuid4
 
 from orbital.v1.crypto_pb2 import UnwrapRequest, WrapRequest
-from orbital.v1.registry_pb2 import DeclareRequest, DeclareResponse, Job
+from orbital.v1.registry_pb2 import DeclareRequest, DeclareResponse, Job, JobState
 from orbital.v1.resource_pb2 import Resource
 
 from console.cli.commands.crypto import endpoint
 from console.cli.connection import Connection
-from console.cli.job import follow
+from console.cli.failure import Exit, Failure
+from console.cli.job import follow, superseded
 from console.cli.nouns import Wanted, find
 from console.cli.rows import Row
 
@@ -87,8 +88,11 @@ class World:
         return response
 
     def converge(self, correlation_id: str) -> Job:
-        """The job once it has converged everywhere."""
-        return follow(self.connection, correlation_id, CONVERGE)
+        """The job once it has converged everywhere; raises Failure when later changes took it over."""
+        job = follow(self.connection, correlation_id, CONVERGE)
+        if job.state != JobState.JOB_STATE_CONVERGED:
+            raise Failure(superseded(job), Exit.SUPERSEDED)
+        return job
 
     def resource(self, name: str) -> Resource:
         """A copy of a declared resource, to be changed."""

@@ -239,7 +239,7 @@ async def _waves(request: web.Request) -> AsyncIterator[Event]:
             yield "wave", told
         else:
             yield "beat", {}
-        if found.converged_at:
+        if found.ended_at:
             return
         await asyncio.sleep(LOOK_SECONDS)
 

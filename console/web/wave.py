@@ -17,7 +17,7 @@ DONE = ("done", "superseded")
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A region's share. `dark` is set when all of its tasks are done; `by` is when its lease ends in any case."""
+    """A region's share. `dark` is set once it has proved it all; `by` is when its lease ends in any case."""
 
     region: str
     dark: bool
@@ -38,6 +38,8 @@ class Wave:
     actor: str
     created_at: str
     converged_at: str
+    ended_at: str
+    superseded_by: list[str]
     took: str
     parts: tuple[Part, ...]
 
@@ -68,13 +70,12 @@ async def look(console: Console, person: Person, correlation_id: str) -> Wave:
     behind = {one["region"]: one for one in job["regions"]}
     lease = await _lease(console, person, api, tasks) if behind else None
     parts = [
-        _part(region, by_region.get(region, []), behind.get(region), job["created_at"], lease)
+        _part(region, by_region.get(region, []), behind.get(region), job, lease)
         for region in sorted({*by_region, *behind})
     ]
     took = _since(job["created_at"], job["converged_at"]) if job["converged_at"] else ""
-    head = {
-        name: job[name] or "" for name in ("correlation_id", "action", "detail", "actor", "created_at", "converged_at")
-    }
+    names = ("correlation_id", "action", "detail", "actor", "created_at", "converged_at", "ended_at", "superseded_by")
+    head: dict[str, Any] = {name: job[name] or "" for name in names}
     return Wave(**head, took=took, parts=tuple(sorted(parts, key=lambda part: (part.dark, part.at, part.region))))
 
 
@@ -103,14 +104,17 @@ async def _lease(console: Console, person: Person, api: Any, tasks: list[rows.Ro
     return float(resource.tenant.lease.seconds) or None
 
 
-def _part(region: str, tasks: list[rows.Row], behind: rows.Row | None, begun: str, lease: float | None) -> Part:
-    dark = behind is None and bool(tasks) and all(task["state"] in DONE for task in tasks)
+def _part(region: str, tasks: list[rows.Row], behind: rows.Row | None, job: rows.Row, lease: float | None) -> Part:
+    begun, given_up = job["created_at"], region in job["superseded_regions"]
+    # A task that was superseded counts here only because the region proved a later one instead.
+    dark = behind is None and not given_up and bool(tasks) and all(task["state"] in DONE for task in tasks)
     since = max((task["updated_at"] or "" for task in tasks), default="") if dark else ""
     heard = (behind or {}).get("last_contact_at") or ""
     said = next(
         (task["reason"] or task["message"] for task in tasks if task["state"] not in DONE and task["reason"]), ""
     )
-    why = "" if dark else (behind or {}).get("reason") or said or _waiting(behind)
+    taken_over = f"superseded by {', '.join(job['superseded_by'])}" if given_up else ""
+    why = "" if dark else (behind or {}).get("reason") or taken_over or said or _waiting(behind)
     by = _after(heard, lease) if heard and lease and not dark and behind and not behind["connected"] else ""
     return Part(region, dark, since, _since(begun, since) if since else "", why, heard, by)
 

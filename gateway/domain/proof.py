@@ -10,13 +10,11 @@ from hashlib import sha256
 from google.protobuf.message import DecodeError
 from orbital.v1.receipt_pb2 import ProofEntry, Receipt, SignedReceipt
 from orbital.v1.registry_pb2 import TaskState
-from orbital.v1.task_pb2 import Report, TaskKind
+from orbital.v1.task_pb2 import Report
 
 from runtime.errors import Invalid
 from runtime.wellknown import utc
 
-# What these do has to be proved; other tasks may bring a receipt too, when they made up for one of these.
-PROVEN = (TaskKind.TASK_KIND_UNLINK_KEY, TaskKind.TASK_KIND_PURGE_KEY, TaskKind.TASK_KIND_EMERGENCY_ROTATE)
 UNCERTIFIED = "Its receipt is here; the key that signed it is not certified yet."
 WHY = {
     TaskState.TASK_STATE_PENDING: "Not sent yet.",

@@ -34,6 +34,11 @@ class Regional:
     report: Report
 
 
+def proves(report: Report) -> bool:
+    """Whether a region proves by this report that it revoked what its task says, and by a task of ours."""
+    return report.outcome == Outcome.OUTCOME_DONE and bool(report.receipt) and not report.withdrawn
+
+
 def last_by_task(reports: Iterable[Regional]) -> list[Regional]:
     """One report a task: the last one, because a later report knows more."""
     return list({item.report.task_id: item for item in reports}.values())

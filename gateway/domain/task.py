@@ -15,6 +15,21 @@ KIND_WORDS: dict[int, str] = {
     value.number: value.name.removeprefix("TASK_KIND_") for value in TaskKind.DESCRIPTOR.values
 }
 
+# What takes key material, or the permission to use it, away: carried out in every region, and proved by a receipt.
+REVOKING = (
+    TaskKind.TASK_KIND_UNLINK_KEY,
+    TaskKind.TASK_KIND_EMERGENCY_ROTATE,
+    TaskKind.TASK_KIND_PURGE_KEY,
+    TaskKind.TASK_KIND_RETIRE_TENANT,
+)
+# By these a later change says that a revocation is wanted no more; nothing else does.
+_LINKING = {TaskKind.TASK_KIND_LINK_KEY, TaskKind.TASK_KIND_DEFINE_TENANT}
+
+
+def takes_back(kind: int) -> tuple[TaskKind.ValueType, ...]:
+    """The kinds of revocation that a task of this kind takes back."""
+    return (TaskKind.TASK_KIND_UNLINK_KEY,) if kind in _LINKING else ()
+
 
 def task_id(resource: str, region: str, generation: int) -> uuid.UUID:
     """The ID of a task: making the task twice gives the same one, wherever it is made."""
@@ -43,12 +58,15 @@ def effect_kind(resource: Resource, *, new: bool) -> TaskKind.ValueType:
     return TaskKind.TASK_KIND_EMERGENCY_ROTATE if emergency else TaskKind.TASK_KIND_ROTATE_KEY
 
 
-def drive_kind(resource: Resource, effect_generation: int, observed_generation: int) -> TaskKind.ValueType:
-    """The kind of task that takes a placement from what was observed to what is desired."""
+def drive_kind(resource: Resource, effect_generation: int, observed_generation: int | None) -> TaskKind.ValueType:
+    """The kind of task that takes a placement from what was observed to what is desired; None: it is a new one."""
     if resource.HasField("edge_policy"):
         return TaskKind.TASK_KIND_SYNC_POLICY
-    if observed_generation == 0:
-        return effect_kind(resource, new=True)
+    if not observed_generation:
+        changed = effect_kind(resource, new=False)
+        # The region may have made the key without a word of it here yet.
+        compromised = observed_generation == 0 and changed == TaskKind.TASK_KIND_EMERGENCY_ROTATE
+        return changed if compromised else effect_kind(resource, new=True)
     if observed_generation < effect_generation:
         return effect_kind(resource, new=False)
     return TaskKind.TASK_KIND_SYNC_METADATA

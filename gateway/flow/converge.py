@@ -1,4 +1,4 @@
-"""Stage 7, converge: observed equals desired, and the job closes. Reports close jobs; this is the safety net."""
+"""Stage 7, converge: nothing of a change is left to do, and it ends. Reports end changes; this is the safety net."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from runtime.lifecycle import Backoff
 
 
 class Converge:
-    """Closes the jobs that no report closes: those whose placements a later change has taken over."""
+    """Ends the changes that no report ends: two that end at the same time do not see each other."""
 
     def __init__(self, store: ReportStore) -> None:
         self._store = store
 
     async def run(self, seconds: float, backoff: Backoff) -> None:
-        """Close jobs every `seconds` until cancelled."""
+        """End changes every `seconds` until cancelled."""
         await work("converge", asyncio.Event(), seconds, self.step, backoff)
 
     async def step(self) -> bool:
-        """Close what has converged; never more to do at once."""
+        """End what has nothing left to do; never more to do at once."""
         await self._store.converge_all()
         return False

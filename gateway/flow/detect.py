@@ -34,7 +34,7 @@ class Detect:
                 await batch.drive(plan(batch.drifts))
         if batch.drifts:
             self._made()
-        return len(batch.drifts) == self._batch
+        return len(batch.drifts) >= self._batch
 
 
 def plan(drifts: Sequence[Drift]) -> list[tuple[uuid.UUID, Drift, float]]:

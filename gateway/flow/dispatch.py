@@ -67,10 +67,10 @@ class Dispatch:
         """Publish one claim; True when there may be more. Raises Unavailable while the broker is away."""
         stuck: list[Trouble] = []
         async with self._store.claiming(self._lane, self._claim, self._here()) as batch:
-            overtaken = [task.identity for task in batch.tasks if task.generation < task.current_generation]
+            overtaken = [task.identity for task in batch.tasks if _overtaken(task)]
             if overtaken:
                 await batch.superseded(overtaken)
-            current = [task for task in batch.tasks if task.generation == task.current_generation]
+            current = [task for task in batch.tasks if not _overtaken(task)]
             if current:
                 stuck = await self._send(batch, current)
         if stuck:
@@ -146,6 +146,10 @@ class Dispatch:
 def _said(faults: dict[str, Trouble]) -> list[str]:
     """A few of them, for the log."""
     return [f"{region} {faults[region].reason}: {faults[region].message}" for region in sorted(faults)[:10]]
+
+
+def _overtaken(task: Claimed) -> bool:
+    return task.generation < task.current_generation and not task.owed
 
 
 def _question(task: Claimed) -> dict[str, object]:

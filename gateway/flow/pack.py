@@ -101,6 +101,9 @@ def build(claimed: Claimed) -> Task:
     )
     task.create_time.FromDatetime(claimed.created_at)
     task.resource.ParseFromString(claimed.body)
+    if claimed.generation < claimed.current_generation:
+        # A revocation that retirement overtook; the retirement is a task of its own.
+        task.resource.retired = False
     task.resource.generation = claimed.generation
     task.resource.correlation_id = claimed.correlation_id
     return task

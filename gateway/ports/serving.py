@@ -100,6 +100,9 @@ class JobRecord:
     process: str
     created_at: datetime
     converged_at: datetime | None
+    # Set without the other when later changes took over what was left of this one.
+    ended_at: datetime | None = None
+    superseded_by: Sequence[str] = ()
 
 
 TaskRecord = Mapping[str, Any]

@@ -36,7 +36,7 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """A placement that is behind and due."""
+    """A placement, or a revocation of one, that is behind and due."""
 
     resource_id: int
     resource: str
@@ -49,6 +49,8 @@ class Drift:
     attempt: int
     driven_generation: int
     observed_generation: int
+    # A revocation whose placement belongs to a later change by now.
+    target: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,8 @@ class Claimed:
     created_at: datetime
     resource: str
     body: bytes
+    # Whether it is carried out although a newer generation is desired.
+    owed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +137,7 @@ class TaskStore(Protocol):
     """What `detect`, `dispatch` and `deliver` need."""
 
     def drifting(self, lane: int, limit: int) -> AbstractAsyncContextManager[DriftBatch]:
-        """Due drift of a lane, locked until the block ends."""
+        """Due drift of a lane, overtaken revocations included, locked until the block ends."""
 
     def claiming(self, lane: int, limit: int, here: Sequence[str] = ()) -> AbstractAsyncContextManager[ClaimBatch]:
         """Pending tasks of a lane, locked until the block ends.
@@ -204,7 +208,7 @@ class ReportStore(Protocol):
     """What `report` and `converge` need."""
 
     async def observe(self, tasks: Sequence[Regional], placements: Sequence[Regional]) -> None:
-        """Record what regions reported, and close the jobs that have converged by it."""
+        """Record what regions reported, and end the changes that it completes."""
 
     async def converge_all(self) -> None:
-        """Close every job that has converged, whatever notice of it was lost."""
+        """End every change of which nothing is left to do, whatever notice of it was lost."""

@@ -15,6 +15,7 @@ ABSENT = "read back as absent, and a decryption refused"
 REPLACED = "overwritten by its tombstone, older revisions destroyed and read back"
 REFUSED = "least version raised, and read back"
 OUTSIDE = "the key is not there, and comes back with these versions refused"
+BURIED = "its tombstone is in the place of its record"
 UNREAD = "its record names them compromised, and none of them is opened"
 FORGOTTEN = "not kept by the process that purged it, and expired in every other one"
 
@@ -38,6 +39,11 @@ def revoked(system: str) -> tuple[Destroyed, ...]:
 def purged_system(system: str) -> tuple[Destroyed, ...]:
     """Everything of a System's L2."""
     return Destroyed(system, L2, TRANSIT, ABSENT), Destroyed(system, L2, RECORDS, REPLACED)
+
+
+def buried(system: str) -> Destroyed:
+    """A System's L2 that was purged before its tenant was retired."""
+    return Destroyed(system, L2, RECORDS, BURIED)
 
 
 def purged_service(service: str) -> tuple[Destroyed, ...]:

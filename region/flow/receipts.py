@@ -23,7 +23,12 @@ from runtime.signing import key_id
 
 log = get_logger(__name__)
 
-ZEROIZING = {pb.TASK_KIND_UNLINK_KEY, pb.TASK_KIND_PURGE_KEY, pb.TASK_KIND_EMERGENCY_ROTATE}
+ZEROIZING = {
+    pb.TASK_KIND_UNLINK_KEY,
+    pb.TASK_KIND_PURGE_KEY,
+    pb.TASK_KIND_EMERGENCY_ROTATE,
+    pb.TASK_KIND_RETIRE_TENANT,
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,10 +41,9 @@ def apply(files: tuple[str, ...], dry_run: bool, wait: bool, timeout: float, out
         _print(answer, output, dry_run=dry_run)
         if not (wait and answer["correlation_id"]):
             return
-        from console.cli.job import follow
-        from console.cli.rows import job
+        from console.cli.job import finish
 
-        say(converged(job(follow(connection, answer["correlation_id"], timeout))))
+        say(finish(connection, answer["correlation_id"], timeout))
 
 
 @click.command()
@@ -130,12 +129,3 @@ def _line(one: dict[str, Any]) -> str:
         f"{field['path']}: {field['before'] or '-'} → {field['after'] or '-'}" for field in one["fields"]
     )
     return f"~ {one['resource']}  g{one['from_generation']} → g{one['to_generation']}  {fields}  ({places})"
-
-
-def converged(job: dict[str, Any]) -> str:
-    """The sentence that ends a wait."""
-    from console.cli.moments import between, elapsed
-
-    begun, ended = job["created_at"], job["converged_at"]
-    took = f" in {elapsed(between(begun, ended))}" if begun and ended else ""
-    return f"Converged: {job['converged']} of {job['total']}{took}."

@@ -71,11 +71,9 @@ def kill(
         answer = _model(request, response)
         _print(answer, output)
         if wait and response.correlation_id:
-            from console.cli.commands.apply import converged
-            from console.cli.job import follow
-            from console.cli.rows import job
+            from console.cli.job import finish
 
-            say(converged(job(follow(connection, response.correlation_id, timeout))))
+            say(finish(connection, response.correlation_id, timeout))
 
 
 def _radius(connection: Connection, request: KillRequest) -> dict[str, Any]:

@@ -68,10 +68,9 @@ def approve(id_: str, yes: bool, wait: bool, timeout: float, output: str, target
         answer = connection.call(connection.restore.ApproveRestoration, ApproveRestorationRequest(id=id_))
         _print(rows.restoration(answer.restoration), output)
         if wait:
-            from console.cli.commands.apply import converged
-            from console.cli.job import follow
+            from console.cli.job import finish
 
-            say(converged(rows.job(follow(connection, id_, timeout))))
+            say(finish(connection, id_, timeout))
 
 
 @click.command()

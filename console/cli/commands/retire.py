@@ -60,11 +60,9 @@ def retire(
             response = connection.call(connection.registry.Retire, request)
         _print(response, output, dry_run=dry_run)
         if wait and response.correlation_id:
-            from console.cli.commands.apply import converged
-            from console.cli.job import follow
-            from console.cli.rows import job
+            from console.cli.job import finish
 
-            say(converged(job(follow(connection, response.correlation_id, timeout))))
+            say(finish(connection, response.correlation_id, timeout))
 
 
 def full_name(name: str) -> str:

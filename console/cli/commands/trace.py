@@ -35,7 +35,7 @@ COLUMNS = (
 
 @click.command()
 @click.argument("correlation_id")
-@click.option("-w", "--watch", is_flag=True, help="Print what there is, then each new hop until it has converged.")
+@click.option("-w", "--watch", is_flag=True, help="Print what there is, then each new hop until it has ended.")
 @output_option("table", "json", "yaml")
 @connection_options
 def trace(correlation_id: str, watch: bool, output: str, target: Target) -> None:
@@ -45,20 +45,27 @@ def trace(correlation_id: str, watch: bool, output: str, target: Target) -> None
     with connect(target) as connection:
         answer = read(connection, correlation_id)
         if output != "table":
-            while watch and not answer["converged"]:
+            while watch and not answer["ended"]:
                 time.sleep(POLL)
                 answer = read(connection, correlation_id)
             write(answer, output)
             return
         _print(answer, answer["hops"])
-        while watch and not answer["converged"]:
+        while watch and not answer["ended"]:
             time.sleep(POLL)
             seen = [tuple(map(str, hop.values())) for hop in answer["hops"]]
             answer = read(connection, correlation_id)
             fresh = [hop for hop in answer["hops"] if tuple(map(str, hop.values())) not in set(seen)]
             if fresh:
                 _print(answer, fresh)
-    say("Converged." if answer["converged"] else "Not converged yet.")
+    say(_told(answer))
+
+
+def _told(answer: dict[str, Any]) -> str:
+    """How the change stands, in a sentence."""
+    if answer["ended"] and not answer["converged"]:
+        return f"Superseded by {', '.join(answer['superseded_by'])}."
+    return "Converged." if answer["converged"] else "Not converged yet."
 
 
 def read(connection: Connection, correlation_id: str) -> dict[str, Any]:

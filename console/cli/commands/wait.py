@@ -26,7 +26,9 @@ POLL = 1.0
 def wait(correlation_id: str | None, tenant: str, region: str, timeout: float, target: Target) -> None:
     """Wait until a change has converged; without an ID, until every placement has.
 
-    Exit status 7 when the time is over: the message names what blocks, and the work goes on.
+    Exit status 7 when the time is over: the message names what blocks, and the work goes on. Exit status 11 when later
+    changes took over what this one had left to do: the message names them. A revocation is done only when each region
+    has proved it, whatever was declared after it.
     """
     from console.cli.connection import connect
     from console.cli.nouns import Wanted
@@ -35,11 +37,9 @@ def wait(correlation_id: str | None, tenant: str, region: str, timeout: float, t
         if correlation_id is None:
             click.echo(_everything(connection, Wanted(tenant=tenant, region=region), timeout))
             return
-        from console.cli.commands.apply import converged
-        from console.cli.job import follow
-        from console.cli.rows import job
+        from console.cli.job import finish
 
-        click.echo(converged(job(follow(connection, correlation_id, timeout))))
+        click.echo(finish(connection, correlation_id, timeout))
 
 
 def _everything(connection: Connection, wanted: Wanted, timeout: float) -> str:
@@ -59,6 +59,8 @@ def _everything(connection: Connection, wanted: Wanted, timeout: float) -> str:
             ]
         except Unavailable as error:
             behind = [error.message]
+        if not behind and not total:
+            raise Failure(f"There is no placement{_chosen(wanted)}: nothing can converge.", Exit.NOT_FOUND)
         if not behind:
             return f"Converged: {total} of {total}."
         if time.monotonic() >= deadline:
@@ -67,3 +69,9 @@ def _everything(connection: Connection, wanted: Wanted, timeout: float) -> str:
             message = f"Timed out after {timeout:.0f} s: {total - len(behind)} of {total} converged. {waiting}"
             raise Failure(f"{message} Follow: orbital get placements --watch", Exit.TIMEOUT)
         time.sleep(POLL)
+
+
+def _chosen(wanted: Wanted) -> str:
+    """` of tenant acme in region eu10`, as far as they were chosen."""
+    tenant = f" of tenant {wanted.tenant}" if wanted.tenant else ""
+    return tenant + (f" in region {wanted.region}" if wanted.region else "")

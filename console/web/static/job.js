@@ -17,6 +17,8 @@ function show(job) {
   const bar = document.getElementById("progress");
   bar.max = job.total || 1;
   bar.value = job.converged;
+  document.getElementById("superseded").textContent = job.superseded + (job.superseded ? `, by ${job.superseded_by.join(", ")}` : "");
+  document.getElementById("done").textContent = job.superseded ? "Nobody. Later changes took over the rest." : "Nobody. Every region has it.";
   table.hidden = job.regions.length === 0;
   document.getElementById("done").hidden = job.regions.length > 0;
   table.tBodies[0].replaceChildren(...job.regions.map((one) => {
@@ -25,16 +27,16 @@ function show(job) {
     row.append(cell("th", one.region), cell("td", one.behind, "n"), cell("td", one.connected ? "yes" : "no"), cell("td", heard), cell("td", one.reason || "under way"));
     return row;
   }));
-  if (job.converged_at) {
-    const seconds = (Date.parse(job.converged_at) - Date.parse(job.created_at)) / 1000;
+  if (job.ended_at) {
+    const seconds = (Date.parse(job.ended_at) - Date.parse(job.created_at)) / 1000;
     document.getElementById("took").textContent = seconds < 1 ? `${Math.round(seconds * 1000)} ms` : `${seconds.toFixed(1)} s`;
-    live.textContent = "converged";
+    live.textContent = job.state;
     live.classList.remove("on");
   }
 }
 
 let over = false;
-follow(`/live/jobs/${table.dataset.job}`, { job: (job) => { over = Boolean(job.converged_at); show(job); } }, (fresh) => {
+follow(`/live/jobs/${table.dataset.job}`, { job: (job) => { over = Boolean(job.ended_at); show(job); } }, (fresh) => {
   if (over) return;
   live.classList.toggle("on", fresh);
   live.textContent = fresh ? "live" : "not live";

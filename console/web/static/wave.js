@@ -28,11 +28,11 @@ function row(part) {
 }
 
 function show(wave) {
-  over = Boolean(wave.converged_at);
+  over = Boolean(wave.ended_at);
   const missing = wave.parts.filter((part) => !part.dark).map((part) => part.region);
   text("dark", wave.dark);
   text("total", wave.total);
-  text("when", over ? ` at ${clock(wave.converged_at)}, after ${wave.took}` : "");
+  text("when", wave.converged_at ? ` at ${clock(wave.converged_at)}, after ${wave.took}` : "");
   text("missing", missing.length > 12 ? `${missing.slice(0, 12).join(", ")} and ${missing.length - 12} more` : missing.join(", ") || "none");
   text("proof", missing.length ? `Proof, partial: ${wave.dark} of ${wave.total}` : `Proof: ${wave.dark} of ${wave.total}`);
   document.title = `${wave.dark} of ${wave.total} dark · Orbital`;

@@ -13,9 +13,10 @@ from orbital.v1.resource_pb2 import Resource
 
 from gateway.adapters.postgres.database import Database, Session
 from gateway.adapters.postgres.locks import AdvisoryLock
+from gateway.adapters.postgres.targets import Move, converge, record, take_over
 from gateway.domain.change import Plan, Stored, Wanted, check_shrink
 from gateway.domain.resource import kind_of, parent_of, parse_name
-from gateway.domain.task import LANES, drive_kind, effect_kind
+from gateway.domain.task import LANES, drive_kind, effect_kind, takes_back
 from gateway.ports.store import Action
 from runtime.errors import Conflict
 
@@ -116,32 +117,41 @@ class _Estate:
     ) -> None:
         identities = {name: item.identity for name, item in stored.items()}
         identities |= await _upsert(self._session, plan.wanted, action.correlation_id)
-        placements = await self._placements(plan, stored, identities)
-        if placements:
-            await self._session.execute("upsert_placements", *zip(*placements, strict=True), action.correlation_id)
+        moves, owing = await self._moves(plan, stored, identities)
+        displaced = await take_over(self._session, owing, action.correlation_id)
+        if moves:
+            rows = [(one.resource_id, one.region, one.kind, one.lane, one.generation) for one in moves]
+            await self._session.execute("upsert_placements", *zip(*rows, strict=True), action.correlation_id)
+        await record(self._session, moves, action.correlation_id)
+        await converge(self._session, displaced)
         packed = answer.SerializeToString()
-        await _insert_job(self._session, self._process, action, packed, len(placements))
-        await _wake(self._session, {placement[3] for placement in placements})
+        await _insert_job(self._session, self._process, action, packed, len(moves))
+        await _wake(self._session, {move.lane for move in moves})
 
-    async def _placements(
+    async def _moves(
         self, plan: Plan, stored: Mapping[str, Stored], identities: Mapping[str, int]
-    ) -> list[tuple[int, str, int, int, int]]:
-        """(resource, region, task kind, lane, generation) of every placement that is new or has a new generation."""
+    ) -> tuple[list[Move], list[Move]]:
+        """(Placements that are new or have a new generation, those of them that may owe earlier changes something)."""
         rows = await self._session.fetch("placements_of", [identities[name] for name in plan.regions])
-        before: dict[int, dict[str, int]] = {}
+        before: dict[int, dict[str, tuple[int, int]]] = {}
         for row in rows:
-            before.setdefault(row["resource_id"], {})[row["region"]] = row["observed_generation"]
+            generations = row["observed_generation"], row["desired_generation"]
+            before.setdefault(row["resource_id"], {})[row["region"]] = generations
         wanted = {item.resource.name: item for item in plan.wanted}
-        result: list[tuple[int, str, int, int, int]] = []
+        moves: list[Move] = []
+        owing: list[Move] = []
         # In the order in which reports take them.
         for name, regions in sorted(plan.regions.items()):
             here = before.get(identities[name], {})
             check_shrink(name, here, regions)
             target = wanted.get(name) or stored[name]
             for region in sorted(regions if name in wanted else regions - here.keys()):
-                kind = drive_kind(target.resource, target.effect_generation, here.get(region, 0))
-                result.append((identities[name], region, kind, LANES[kind], target.generation))
-        return result
+                observed, desired = here.get(region, (None, 0))
+                kind = drive_kind(target.resource, target.effect_generation, observed)
+                moves.append(Move(identities[name], region, kind, LANES[kind], target.generation))
+                if observed is not None and (desired > observed or takes_back(kind)):
+                    owing.append(moves[-1])
+        return moves, owing
 
 
 class LockedTenancy:
@@ -170,17 +180,25 @@ class LockedTenancy:
     async def drive(self, action: Action, wanted: Mapping[int, Wanted], answer: Message) -> None:
         """New generations, driven everywhere."""
         await _upsert(self._session, list(wanted.values()), action.correlation_id)
-        kinds = [effect_kind(item.resource, new=False) for item in wanted.values()]
-        lanes = [LANES[kind] for kind in kinds]
-        rows = await self._session.fetch(
+        kinds = {identity: effect_kind(item.resource, new=False) for identity, item in wanted.items()}
+        moves = [
+            Move(identity, row["region"], kinds[identity], LANES[kinds[identity]], wanted[identity].generation)
+            for row in await self._session.fetch("placed", list(wanted))
+            for identity in [row["resource_id"]]
+        ]
+        displaced = await take_over(self._session, moves, action.correlation_id)
+        lanes = [LANES[kind] for kind in kinds.values()]
+        await self._session.execute(
             "drive_everywhere",
             list(wanted),
             [item.generation for item in wanted.values()],
-            kinds,
+            list(kinds.values()),
             lanes,
             action.correlation_id,
         )
-        await _insert_job(self._session, self._process, action, answer.SerializeToString(), len(rows))
+        await record(self._session, moves, action.correlation_id)
+        await converge(self._session, displaced)
+        await _insert_job(self._session, self._process, action, answer.SerializeToString(), len(moves))
         await _wake(self._session, set(lanes))
 
 

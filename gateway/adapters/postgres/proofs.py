@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import asyncpg
 
 from gateway.adapters.postgres.database import Database
-from gateway.domain.proof import PROVEN, Certified, Share
-from gateway.domain.task import task_id
+from gateway.domain.proof import Certified, Share
+from gateway.domain.task import REVOKING, task_id
 
 
 class PostgresProofs:
@@ -19,10 +19,10 @@ class PostgresProofs:
 
     async def shares(self, correlation_id: str) -> Sequence[Share]:
         """The tasks of a change that have, or should have, a receipt."""
-        rows = await self._database.fetch("proof_tasks", correlation_id, list(PROVEN))
+        rows = await self._database.fetch("proof_tasks", correlation_id, list(REVOKING))
         found = {row["id"]: _share(row) for row in rows}
         found |= {row["id"]: _share(row) for row in await self._database.fetch("proof_more", correlation_id)}
-        for row in await self._database.fetch("proof_placements", correlation_id, list(PROVEN)):
+        for row in await self._database.fetch("proof_placements", correlation_id, list(REVOKING)):
             identity = task_id(row["name"], row["region"], row["generation"])
             # Detected, but no task was made yet.
             found.setdefault(identity, _share({**row, "id": identity}))

@@ -9,7 +9,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from orbital.v1.task_pb2 import Outcome
 
 from gateway.adapters.postgres.database import Database
-from gateway.domain.report import REDRIVE, TASK_STATES, Regional
+from gateway.adapters.postgres.targets import converge
+from gateway.domain.report import REDRIVE, TASK_STATES, Regional, proves
 
 
 def _time(stamp: Timestamp) -> float | None:
@@ -35,6 +36,11 @@ def _receipt_row(item: Regional) -> tuple[object, ...]:
     report = item.report
     names = (uuid.UUID(report.task_id), item.region, report.correlation_id, report.resource)
     return (*names, report.generation, report.kind, report.receipt)
+
+
+def _proof_row(item: Regional) -> tuple[object, ...]:
+    report = item.report
+    return (uuid.UUID(report.task_id), item.region, report.resource, report.generation)
 
 
 def _arrival_rows(item: Regional) -> list[tuple[object, ...]]:
@@ -77,16 +83,21 @@ class PostgresReports:
             touched = await session.fetch("observe", *placement_rows)
             task_rows = zip(*(_task_row(item) for item in tasks), strict=True)
             await session.execute("finish_tasks", *task_rows)
+            ended = {row["correlation_id"] for row in touched}
             receipts = [_receipt_row(item) for item in tasks if item.report.receipt]
             if receipts:
                 await session.execute("keep_receipts", *zip(*receipts, strict=True))
             arrivals = [row for item in tasks for row in _arrival_rows(item)]
             if arrivals:
                 await session.execute("keep_arrivals", *zip(*arrivals, strict=True))
-            correlations = sorted({row["correlation_id"] for row in touched})
-            if correlations:
-                await session.execute("converge", correlations)
+            proofs = [_proof_row(item) for item in tasks if proves(item.report)]
+            if proofs:
+                fulfilled = await session.fetch("fulfil", *zip(*proofs, strict=True))
+                ended |= {row["correlation_id"] for row in fulfilled}
+            await converge(session, ended)
 
     async def converge_all(self) -> None:
-        """Close every job that has converged, whatever notice of it was lost."""
-        await self._database.execute("converge_all")
+        """End every change of which nothing is left to do, whatever notice of it was lost."""
+        async with self._database.transaction("converge") as session:
+            found = await session.fetch("unended")
+            await converge(session, [row["correlation_id"] for row in found])

@@ -96,13 +96,17 @@ def _task(row: asyncpg.Record) -> registry.TaskStatus:
 
 
 def _job(row: asyncpg.Record) -> registry.Job:
-    """The head of a change; one that has converged is done with all of its placements."""
-    names = ("correlation_id", "actor", "action", "detail", "total")
-    job = registry.Job(**{name: row[name] for name in names})
+    """The head of a change; of one that has ended, nothing is behind."""
+    names = ("correlation_id", "actor", "action", "detail", "total", "superseded", "superseded_by")
+    job = registry.Job(**{name: row[name] for name in names}, state=registry.JOB_STATE_CONVERGING)
     job.create_time.FromDatetime(row["created_at"])
+    job.converged = max(job.total - job.superseded, 0)
+    if row["ended_at"] is not None:
+        job.end_time.FromDatetime(row["ended_at"])
+        job.state = registry.JOB_STATE_SUPERSEDED
     if row["converged_at"] is not None:
         job.converge_time.FromDatetime(row["converged_at"])
-        job.converged = job.total
+        job.state = registry.JOB_STATE_CONVERGED
     return job
 
 
@@ -215,13 +219,16 @@ class PostgresSight:
         job = _job(head)
         if head["converged_at"] is not None:
             return job
-        for row in await self._fetch("job_regions", correlation_id):
-            region = job.regions.add(
-                region=row["region"], behind=row["behind"], connected=row["connected"], reason=row["reason"]
-            )
+        rows = await self._fetch("job_regions", correlation_id)
+        for row in rows:
+            names = ("region", "behind", "connected", "reason", "superseded")
+            region = job.regions.add(**{name: row[name] for name in names if row[name] is not None})
             if row["contacted_at"] is not None:
                 region.last_contact_at.FromDatetime(row["contacted_at"])
-        job.converged = max(job.total - sum(region.behind for region in job.regions), 0)
+        if head["ended_at"] is None:
+            job.superseded = sum(row["superseded"] for row in rows)
+            job.superseded_by.extend(sorted({change for row in rows for change in row["superseded_by"]}))
+        job.converged = max(job.total - job.superseded - sum(row["behind"] for row in rows), 0)
         return job
 
     async def jobs(self, request: registry.ListJobsRequest, size: int) -> registry.ListJobsResponse:
@@ -234,7 +241,7 @@ class PostgresSight:
         answer = registry.ListJobsResponse(next_page_token=more)
         for row in rows:
             job = _job(row)
-            job.converged = max(job.total - row["behind"], 0)
+            job.converged = max(job.converged - row["behind"], 0)
             answer.jobs.append(job)
         return answer
 
@@ -247,5 +254,15 @@ class PostgresSight:
             arrivals.setdefault(row["task_id"], []).append((row["path"], row["arrived_at"]))
         for task in tasks:
             task["arrivals"] = arrivals.get(task["id"], [])
-        names = ("actor", "action", "detail", "decision_id", "process", "created_at", "converged_at")
+        names = (
+            "actor",
+            "action",
+            "detail",
+            "decision_id",
+            "process",
+            "created_at",
+            "converged_at",
+            "ended_at",
+            "superseded_by",
+        )
         return (JobRecord(**{name: heads[0][name] for name in names}) if heads else None), tasks

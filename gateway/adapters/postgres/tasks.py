@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+import asyncpg
 from orbital.v1.resource_pb2 import Resource, Transport
 
 from gateway.adapters.postgres.database import Database, Session
@@ -51,6 +52,18 @@ async def keep_lane_faults(session: Session | Database, faults: Mapping[str, Tro
 HELD_SECONDS, DENIED_SECONDS = 5.0, 30.0
 
 
+def _target(row: asyncpg.Record) -> Drift:
+    names = ("resource_id", "region", "tenant", "lane", "generation", "correlation_id", "attempt")
+    return Drift(
+        resource=row["name"],
+        kind=row["task_kind"],
+        driven_generation=row["generation"],
+        observed_generation=0,
+        target=True,
+        **{name: row[name] for name in names},
+    )
+
+
 class _DriftBatch:
     def __init__(self, session: Session, drifts: Sequence[Drift]) -> None:
         self._session = session
@@ -78,8 +91,14 @@ class _DriftBatch:
             for identity, drift, _ in tasks
         ]
         await self._session.execute("insert_tasks", *zip(*rows, strict=True))
-        due = [(drift.resource_id, drift.region, seconds) for _, drift, seconds in tasks]
-        await self._session.execute("mark_driven", *zip(*due, strict=True))
+        due = [(drift.resource_id, drift.region, seconds) for _, drift, seconds in tasks if not drift.target]
+        if due:
+            await self._session.execute("mark_driven", *zip(*due, strict=True))
+        again = [
+            (drift.resource_id, drift.region, drift.generation, seconds) for _, drift, seconds in tasks if drift.target
+        ]
+        if again:
+            await self._session.execute("mark_targets_driven", *zip(*again, strict=True))
 
 
 class _ClaimBatch:
@@ -165,7 +184,8 @@ class PostgresTasks:
                 )
                 for row in rows
             ]
-            yield _DriftBatch(session, drifts)
+            targets = [_target(row) for row in await session.fetch("overdue_targets", lane, limit)]
+            yield _DriftBatch(session, [*drifts, *targets])
 
     @asynccontextmanager
     async def claiming(self, lane: int, limit: int, here: Sequence[str] = ()) -> AsyncIterator[ClaimBatch]:
@@ -186,6 +206,7 @@ class PostgresTasks:
                     row["created_at"],
                     row["name"],
                     row["body"],
+                    row["owed"],
                 )
                 for row in rows
             ]

@@ -39,7 +39,7 @@ class JobNews:
         self._ends: WeakValueDictionary[str, asyncio.Event] = WeakValueDictionary()
 
     def heard(self, correlation_id: str) -> None:
-        """That job has converged; "" stands for any, since some news may have been lost."""
+        """That job has ended; "" stands for any, since some news may have been lost."""
         for name in [correlation_id] if correlation_id else list(self._ends):
             end = self._ends.pop(name, None)
             if end is not None:
@@ -213,7 +213,7 @@ class RegistryRpc(RegistryServiceServicer):
             if job != last:
                 last = job
                 yield job
-            if job.HasField("converge_time"):
+            if job.HasField("end_time"):
                 return
             await _wait(end)
 

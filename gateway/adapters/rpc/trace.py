@@ -54,6 +54,8 @@ class TraceRpc(TraceServiceServicer):
             actor=job.actor,
             action=job.action,
             converged=job.converged_at is not None,
+            ended=job.ended_at is not None,
+            superseded_by=job.superseded_by,
         )
         # Hops of one transaction share its time: the stable sort keeps them in the order of the stages.
         hops = [_desired(job), *(hop for task in tasks for hop in task_hops(task)), *_converged(job)]
@@ -82,6 +84,9 @@ def _desired(job: JobRecord) -> Hop:
 def _converged(job: JobRecord) -> Iterator[Hop]:
     if job.converged_at is not None:
         yield _hop("converge", job.converged_at, "gateway", outcome="converged")
+    elif job.ended_at is not None:
+        by = f"superseded by {', '.join(job.superseded_by)}"
+        yield _hop("converge", job.ended_at, "gateway", outcome="superseded", message=by)
 
 
 def task_hops(task: TaskRecord) -> Iterator[Hop]:

@@ -32,7 +32,10 @@ UPDATE = api.Change(
     regions=2,
 )
 NONE = api.Change(name="regions/eu10", action=api.CHANGE_ACTION_NONE)
-DONE = api.Job(correlation_id=ID, total=12, converged=12, create_time=NOW, converge_time=NOW)
+DONE = api.Job(
+    correlation_id=ID, total=12, converged=12, create_time=NOW, converge_time=NOW,
+    end_time=NOW, state=api.JobState.JOB_STATE_CONVERGED,
+)  # fmt: skip
 PLACEMENT = api.Placement(
     tenant="acme",
     resource="tenants/acme/links/core",

@@ -52,8 +52,9 @@ ON CONFLICT (resource_id, region) DO UPDATE SET
     reason = '', message = '', withdrawn = false, attempt = 0, due_at = now(), updated_at = now();
 
 -- name: insert_job
-INSERT INTO job (correlation_id, actor, action, detail, decision_id, process, request_id, response, total, converged_at)
-VALUES ($1, $2, $3, $4, $5, $6, nullif($7, ''), $8, $9, CASE WHEN $9 = 0 THEN now() END);
+INSERT INTO job (correlation_id, actor, action, detail, decision_id, process, request_id, response, total, converged_at, ended_at)
+VALUES (
+    $1, $2, $3, $4, $5, $6, nullif($7, ''), $8, $9, CASE WHEN $9 = 0 THEN now() END, CASE WHEN $9 = 0 THEN now() END);
 
 -- name: claim_tenant
 -- In a statement of its own: what the next one reads then includes what a declaration has just added.
@@ -77,8 +78,7 @@ UPDATE placement AS p SET
     task_kind = u.task_kind, lane = u.lane, desired_generation = u.generation, correlation_id = $5,
     reason = '', message = '', withdrawn = false, attempt = 0, due_at = now(), updated_at = now()
 FROM unnest($1::bigint[], $2::bigint[], $3::smallint[], $4::smallint[]) AS u (resource_id, generation, task_kind, lane)
-WHERE p.resource_id = u.resource_id
-RETURNING p.region;
+WHERE p.resource_id = u.resource_id;
 
 -- name: wake
 SELECT pg_notify('orbital_lane', unnest($1::text[]));

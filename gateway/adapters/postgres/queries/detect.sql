@@ -16,7 +16,11 @@ FOR NO KEY UPDATE OF p SKIP LOCKED;
 
 -- name: supersede
 UPDATE task SET state = 6, reason = 'SUPERSEDED', reported_at = now()
-WHERE id = ANY($1::uuid[]) AND state IN (1, 2);
+WHERE id = ANY($1::uuid[]) AND state IN (1, 2)
+    -- A revocation is carried out whatever came after it.
+    AND NOT EXISTS (
+        SELECT FROM job_target AS g
+        WHERE g.resource_id = task.resource_id AND g.region = task.region AND g.generation = task.generation AND g.state = 1);
 
 -- name: insert_tasks
 INSERT INTO task (id, resource_id, region, tenant, kind, lane, generation, correlation_id)
@@ -34,6 +38,10 @@ WHERE p.resource_id = u.resource_id AND p.region = u.region;
 
 -- name: give_grace
 -- A region that comes back reads its queue first: what is silent is driven again only after that.
+WITH targets AS (
+    UPDATE job_target SET due_at = now() + $3 * interval '1 second'
+    WHERE region = $1 AND lane = $2::smallint AND state = 1 AND attempt > 0 AND due_at < now() + $3 * interval '1 second'
+)
 UPDATE placement SET due_at = now() + $3 * interval '1 second'
 WHERE region = $1 AND lane = $2::smallint AND desired_generation > observed_generation
     AND attempt > 0 AND due_at < now() + $3 * interval '1 second';
@@ -43,5 +51,10 @@ WITH silent AS (
     UPDATE placement SET due_at = now()
     WHERE region = $1 AND lane = $2::smallint AND desired_generation > observed_generation AND attempt > 0
     RETURNING lane
+), targets AS (
+    UPDATE job_target SET due_at = now()
+    WHERE region = $1 AND lane = $2::smallint AND state = 1 AND attempt > 0
+    RETURNING lane
 )
-SELECT pg_notify('orbital_lane', min(lane)::text) FROM silent HAVING count(*) > 0;
+SELECT pg_notify('orbital_lane', min(lane)::text)
+FROM (SELECT lane FROM silent UNION ALL SELECT lane FROM targets) AS s HAVING count(*) > 0;

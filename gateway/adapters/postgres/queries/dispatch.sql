@@ -3,7 +3,12 @@
 -- waits for its time, unless a stream of its region is open here ($3).
 SELECT t.id, t.sequence, t.kind, t.region, t.tenant, t.generation, t.correlation_id, t.created_at,
        t.resource_id, r.name, r.body, r.generation AS current_generation,
-       f.region IS NOT NULL AS faulty
+       f.region IS NOT NULL AS faulty,
+       -- Overtaken, and to be carried out all the same.
+       CASE WHEN t.generation < r.generation THEN EXISTS (
+           SELECT FROM job_target AS g
+           WHERE g.resource_id = t.resource_id AND g.region = t.region AND g.generation = t.generation AND g.state = 1)
+       ELSE false END AS owed
 FROM (
     SELECT * FROM task AS w
     WHERE w.pending AND w.lane = $1::smallint

@@ -33,29 +33,6 @@ WHERE p.resource_id = r.id AND p.region = u.region
     AND (u.generation = p.desired_generation OR u.observed_generation > p.observed_generation)
 RETURNING p.correlation_id;
 
--- name: converge
-WITH closed AS (
-    UPDATE job AS j SET converged_at = now()
-    WHERE j.correlation_id = ANY($1::text[]) AND j.converged_at IS NULL
-        AND NOT EXISTS (
-            SELECT 1 FROM placement AS p
-            WHERE p.correlation_id = j.correlation_id AND p.desired_generation > p.observed_generation)
-    RETURNING j.correlation_id
-)
-SELECT pg_notify('orbital_job', correlation_id) FROM closed;
-
--- name: converge_all
--- The safety net: jobs whose placements were all overtaken by later changes, or whose report closed another job.
-WITH closed AS (
-    UPDATE job AS j SET converged_at = now()
-    WHERE j.converged_at IS NULL AND j.created_at < now() - interval '1 second'
-        AND NOT EXISTS (
-            SELECT 1 FROM placement AS p
-            WHERE p.correlation_id = j.correlation_id AND p.desired_generation > p.observed_generation)
-    RETURNING j.correlation_id
-)
-SELECT pg_notify('orbital_job', correlation_id) FROM closed;
-
 -- name: keep_arrivals
 INSERT INTO arrival (task_id, path, arrived_at)
 SELECT u.task_id, u.path, to_timestamp(u.arrived_at)

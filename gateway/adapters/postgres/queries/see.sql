@@ -69,28 +69,49 @@ SELECT decision_id, policy, principal, action, reason, message, correlation_id, 
 FROM denial WHERE ($1 = '' OR correlation_id = $1) ORDER BY id DESC LIMIT $2;
 
 -- name: job
-SELECT correlation_id, actor, action, detail, decision_id, process, total, created_at, converged_at
+SELECT correlation_id, actor, action, detail, decision_id, process, total, created_at, converged_at, ended_at, superseded,
+       superseded_by
 FROM job WHERE correlation_id = $1;
 
 -- name: jobs
 -- Whoever calls may bring a correlation ID, which then says nothing of time.
-SELECT j.correlation_id, j.actor, j.action, j.detail, j.total, j.created_at, j.converged_at,
-       CASE WHEN j.converged_at IS NULL THEN (
-           SELECT count(*) FROM placement AS p
-           WHERE p.correlation_id = j.correlation_id AND p.desired_generation > p.observed_generation
-       ) ELSE 0 END AS behind
-FROM job AS j
-WHERE ($1::timestamptz IS NULL OR (j.created_at, j.correlation_id) < ($1, $2))
-    AND ($3 = '' OR split_part(j.action, ' ', 1) = $3)
-ORDER BY j.created_at DESC, j.correlation_id DESC LIMIT $4;
+SELECT j.correlation_id, j.actor, j.action, j.detail, j.total, j.created_at, j.converged_at, j.ended_at, j.superseded,
+       j.superseded_by, CASE WHEN j.ended_at IS NULL THEN b.behind ELSE 0 END AS behind
+FROM (
+    SELECT * FROM job
+    WHERE ($1::timestamptz IS NULL OR (created_at, correlation_id) < ($1, $2))
+        AND ($3 = '' OR split_part(action, ' ', 1) = $3)
+    ORDER BY created_at DESC, correlation_id DESC LIMIT $4
+) AS j
+LEFT JOIN LATERAL (
+    SELECT count(*) AS behind FROM (
+        SELECT p.resource_id, p.region FROM placement AS p
+        WHERE p.correlation_id = j.correlation_id AND p.desired_generation > p.observed_generation
+        UNION
+        SELECT t.resource_id, t.region FROM job_target AS t WHERE t.correlation_id = j.correlation_id AND t.state = 1
+    ) AS w
+) AS b ON j.ended_at IS NULL
+ORDER BY j.created_at DESC, j.correlation_id DESC;
 
 -- name: job_regions
-SELECT p.region, count(*) AS behind, max(p.reason) AS reason, max(c.contacted_at) AS contacted_at,
+-- What is behind, and what a later change has taken over before it was done.
+SELECT w.region, count(*) FILTER (WHERE w.state = 1) AS behind, count(*) FILTER (WHERE w.state = 3) AS superseded,
+       max(w.reason) FILTER (WHERE w.state = 1) AS reason,
+       coalesce(array_agg(DISTINCT w.superseded_by) FILTER (WHERE w.state = 3), '{}') AS superseded_by,
+       max(c.contacted_at) AS contacted_at,
        coalesce(bool_or(c.open AND c.contacted_at > now() - interval '10 seconds'), false) AS connected
-FROM placement AS p
-LEFT JOIN contact AS c ON c.region = p.region AND c.lane = p.lane
-WHERE p.correlation_id = $1 AND p.desired_generation > p.observed_generation
-GROUP BY p.region ORDER BY p.region;
+FROM (
+    SELECT p.region, p.lane, p.reason, 1 AS state, '' AS superseded_by FROM placement AS p
+    WHERE p.correlation_id = $1 AND p.desired_generation > p.observed_generation
+    UNION ALL
+    SELECT t.region, t.lane, coalesce(p.reason, ''), t.state, t.superseded_by
+    FROM job_target AS t
+    LEFT JOIN placement AS p ON p.resource_id = t.resource_id AND p.region = t.region
+    WHERE t.correlation_id = $1 AND t.state <> 2
+        AND NOT coalesce(p.correlation_id = $1 AND p.desired_generation > p.observed_generation, false)
+) AS w
+LEFT JOIN contact AS c ON c.region = w.region AND c.lane = w.lane
+GROUP BY w.region ORDER BY w.region;
 
 -- name: trace_tasks
 SELECT t.id, r.name, t.region, t.kind, t.lane, t.generation, t.state, t.reason, t.message,
