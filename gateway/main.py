@@ -36,6 +36,7 @@ from gateway.adapters.postgres.restore import PostgresRestore
 from gateway.adapters.postgres.security import PostgresSecurity
 from gateway.adapters.postgres.see import PostgresSight
 from gateway.adapters.postgres.standing import PostgresStanding
+from gateway.adapters.postgres.state import PostgresState
 from gateway.adapters.postgres.tasks import PostgresTasks
 from gateway.adapters.rabbitmq.connection import Broker
 from gateway.adapters.rabbitmq.lanes import RabbitLanes
@@ -77,6 +78,7 @@ from gateway.flow.restore import Restore
 from gateway.flow.security import Security, SignedReports, SignedSignals
 from gateway.flow.signal import SignalFlow
 from gateway.flow.standing import Expulsion, Shutting, Standing
+from gateway.flow.state import States
 from gateway.flow.wake import until_done
 from gateway.ports.lanes import Publisher
 from gateway.settings import GatewaySettings
@@ -94,10 +96,11 @@ PROOF_KEY = "proofs"
 
 
 class Way(NamedTuple):
-    """What is known of the way to the regions: faults of lanes, and the streams that need no broker."""
+    """What is known of the way to the regions: faults of lanes, streams that need no broker, and regions' states."""
 
     faults: PostgresFaults
     streams: OpenStreams
+    states: States
 
 
 def clock() -> datetime:
@@ -140,10 +143,9 @@ async def main(settings: GatewaySettings) -> None:
         proofs = make_proofs(settings, database, sight, openbao)
         enrolment = make_enrolment(settings, database, sight, openbao, security)
         audit = Audit(PostgresAudit(database), proofs, clock, settings.flow.head_seconds)
-        way = Way(PostgresFaults(database, settings.name), OpenStreams(settings.flow.direct_seconds, time.monotonic))
+        way = make_way(settings, database)
         deliver = make_deliver(settings, consuming, tasks, intake, security, contacts, audit, standing, way)
         desired = Desired(PostgresDesired(database, settings.name), new_correlation_id)
-
         servicers = {
             "Audit": AuditRpc(audit),
             "Checker": CheckerRpc(SignedSignals(signals, public_keys, security), RabbitQueues(consuming), clock),
@@ -167,6 +169,7 @@ async def main(settings: GatewaySettings) -> None:
             "proofs": lambda: proofs.run(backoff()),
             "audit": lambda: audit.run(backoff),
             "contacts": lambda: contacts.run(settings.flow.beat_seconds),
+            "states": lambda: way.states.run(settings.flow.beat_seconds / 2),
             "converge": lambda: Converge(PostgresReports(database)).run(settings.flow.detect_seconds, backoff()),
             "job news": lambda: listen(database, "orbital_job", news.heard),
         }.items():
@@ -303,6 +306,12 @@ def make_restore(settings: GatewaySettings, database: Database, policy: PolicyEn
     return Restore(store, policy, tasks, new_correlation_id, settings.name, seconds)
 
 
+def make_way(settings: GatewaySettings, database: Database) -> Way:
+    """The way to the regions, as all lanes of this process know it."""
+    streams = OpenStreams(settings.flow.direct_seconds, time.monotonic)
+    return Way(PostgresFaults(database, settings.name), streams, States(PostgresState(database)))
+
+
 def make_deliver(
     settings: GatewaySettings,
     broker: Broker,
@@ -317,8 +326,8 @@ def make_deliver(
     """The lane streams of this process."""
     lanes = RabbitLanes(broker, settings.rabbitmq.queue_type)
     timing = LaneTiming(settings.flow.beat_seconds, settings.flow.stream_seconds, settings.flow.grace_seconds)
-    news = (audit.newest_head, standing.ended)
-    return Deliver(lanes, tasks, reports, security, contacts, timing, settings.lanes, clock, backoff, *news, *way)
+    news = (audit.newest_head, standing.ended, way.faults, way.streams, way.states)
+    return Deliver(lanes, tasks, reports, security, contacts, timing, settings.lanes, clock, backoff, *news)
 
 
 def _publisher(settings: GatewaySettings, broker: Broker, lane: int) -> Publisher:
@@ -340,7 +349,7 @@ def start_lanes(
     way: Way,
 ) -> None:
     """Detect and dispatch, each lane by itself, woken by the database's notifications."""
-    flow, (faults, streams) = settings.flow, way
+    flow, (faults, streams, _) = settings.flow, way
     supervisor.start("broker", BrokerWatch(BrokerProbe(broker), faults).run)
     signer = Signer(settings.signing_file, time.time)
     detects: dict[str, Detect] = {}

@@ -47,6 +47,7 @@ from region.flow.inspect import Asked, Inspect
 from region.flow.keyring import Keyring
 from region.flow.lane import Lane, LaneSettings
 from region.flow.lease import Beats
+from region.flow.marks import StateMarks
 from region.flow.owners import Owners
 from region.flow.prune import prune
 from region.flow.receipts import Receipts
@@ -62,6 +63,7 @@ from region.ports.identity import Tokens
 from region.ports.inbound import Inbound
 from region.ports.inspecting import Provider
 from region.ports.policy import Policy
+from region.ports.vault import Store
 from region.settings import (
     EdgeServeSettings,
     HsmSettings,
@@ -82,12 +84,27 @@ VERIFY = verify_pb2.DESCRIPTOR.services_by_name["VerifyService"].full_name
 INSPECT = inspect_pb2.DESCRIPTOR.services_by_name["InspectService"].full_name
 CRYPTO = crypto_pb2.DESCRIPTOR.services_by_name["CryptoService"].full_name
 BEAT_KEPT_EVERY = 10.0
-IMMEDIATE = 0
+# The lowest lanes of the region's processes, by which they are called.
+IMMEDIATE, BULK = 0, 1
 RECEIPT_KEY = "receipts"
 
 
 def _login(settings: OpenBaoSettings | TokensOpenBaoSettings) -> Login:
     return Login(settings.address, settings.ca_file, settings.role_id_file, settings.secret_id_file)
+
+
+def _marks(
+    settings: RegionSettings, store: Store, journal: SqliteJournal, world: worlds.World, keyring: Keyring
+) -> StateMarks:
+    """How far this process's state is; its journal keeps no effect without it."""
+    # The process that serves reads the other one's journal, too.
+    others = dict(zip([BULK], map(OtherJournal, settings.journals), strict=False))
+    journal.marker = marks = StateMarks(min(settings.lanes), store, journal, world, others, keyring.clear)
+    return marks
+
+
+def _crypto(settings: RegionSettings, serve: Serve) -> CryptoRpc | None:
+    return CryptoRpc(serve) if settings.listen else None
 
 
 def _version() -> str:
@@ -133,6 +150,7 @@ async def main() -> None:
         )
         signer = BaoSigner(openbao, settings.openbao.signing, RECEIPT_KEY)
         receipts = Receipts(settings.region, journal, signer, AuditFile(settings.openbao.audit_file), world)
+        marks = _marks(settings, parts.store, journal, world, keyring)
         usage, beats = Usage(world.now()), Beats(journal, world, BEAT_KEPT_EVERY)
         await beats.load()
 
@@ -140,9 +158,9 @@ async def main() -> None:
         signals = {lane: LaneSignals() for lane in settings.lanes}
         owners = Owners(settings.region, journal, parts, receipts, signals[min(signals)].reports, settings.l1_seconds)
         providers: dict[str, Provider] = {"hsm": hsm, **{name: Asked(name, owners) for name in settings.l1}}
-        inspect = InspectRpc(Inspect(_version(), journal, signals, providers, world))
+        inspect = InspectRpc(Inspect(_version(), journal, signals, providers, world, marks))
         if listen := settings.listen or settings.health:
-            crypto = CryptoRpc(Serve(parts, keyring, beats, owners.seen, usage)) if settings.listen else None
+            crypto = _crypto(settings, Serve(parts, keyring, beats, owners.seen, usage, proof=marks))
             verify = VerifyRpc(Verify(parts, [journal, *map(OtherJournal, settings.journals)]), journal)
             await stack.enter_async_context(_serving(listen, inspect, crypto, verify, settings.serve.streams))
         edges = await _serve_edges(stack, settings.edge.serve, parts, gateway, usage) if settings.edge.serve else {}
@@ -153,15 +171,15 @@ async def main() -> None:
         group = await stack.enter_async_context(asyncio.TaskGroup())
         supervisor = Supervisor(group, world.random)
         ends = (gateway, journal, policy, public_keys)
-        _start_lanes(supervisor, settings, *ends, parts, receipts, beats, signals, contact, choice)
+        _start_lanes(supervisor, settings, *ends, parts, receipts, beats, signals, contact, choice, marks)
         # OpenBao takes seconds to answer this the first time; the first Link should not wait for it.
         if settings.lanes - {IMMEDIATE}:
             supervisor.start("prepare", parts.transit.prepare_import)
             supervisor.start("certify", lambda: certify(gateway, signer, settings.region, world))
         if IMMEDIATE in settings.lanes:
             supervisor.start("owners", owners.run)
-        running = {"public-keys": public_keys.run, "lease": beats.run, "keyring": keyring.run, **edges}
-        for name, part in running.items():
+        running = {"public-keys": public_keys.run, "lease": beats.run, "keyring": keyring.run, "marks": marks.run}
+        for name, part in {**running, **edges}.items():
             supervisor.start(name, part)
         supervisor.start("prune", lambda: prune(journal, world, settings.keep_hours))
         _start_identity(supervisor, settings, world)
@@ -250,6 +268,7 @@ def _start_lanes(
     signals: dict[int, LaneSignals],
     contact: Contact,
     choice: Choice,
+    marks: StateMarks,
 ) -> None:
     stream, pace = settings.stream, settings.execute
     scopes = Scopes()
@@ -263,7 +282,7 @@ def _start_lanes(
         lane = Lane(
             *(settings.region, number, gateway, journal, signer, public_keys),
             *(beats, signal, contact, choice),
-            *(news, world, lane_settings),
+            *(news, world, lane_settings, marks),
         )
         for transport, inbound in _inbounds(settings).items():
             inflow = Inflow(number, inbound, transport, choice, lane.receiver(), news, stream.credit, world)

@@ -24,6 +24,7 @@ from orbital.v1.resource_pb2 import Transport
 
 from gateway.flow.direct import OpenStreams
 from gateway.flow.security import Security
+from gateway.flow.state import States
 from gateway.flow.stream import LaneStream
 from gateway.ports.faults import FaultStore
 from gateway.ports.lanes import Consumer, Lanes, Trouble
@@ -116,6 +117,7 @@ class Deliver:
         ended: Callable[[str], Awaitable[None]],
         faults: FaultStore,
         streams: OpenStreams,
+        states: States,
     ) -> None:
         self._faults = faults
         self.streams = streams
@@ -129,6 +131,7 @@ class Deliver:
         self._clock = clock
         self._backoff = backoff
         self._audit_head = audit_head
+        self.states = states
         # Raises Denied once the region is revoked.
         self.ended = ended
 

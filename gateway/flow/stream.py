@@ -87,12 +87,14 @@ class LaneStream:
         """Serve; raises what ended it."""
         opened = Opened()
         opened.expire_time.FromDatetime(self._deliver.expire_time())
+        await self._deliver.states.opening(self._opening, opened)
         await self._down.put(SubscribeResponse(opened=opened))
         try:
             with ungrouped():
                 async with task_group() as group:
                     parts = [group.create_task(part) for part in self._parts()]
-                    await self._serve(group)
+                    with self._deliver.states.held(self._opening.region):
+                        await self._serve(group)
                     for part in parts:
                         part.cancel()
         finally:
@@ -170,6 +172,7 @@ class LaneStream:
             await asyncio.sleep(self._deliver.timing.beat)
             beat = self._deliver.beat()
             beat.transport = self._deliver.transport(self._opening.region)
+            self._deliver.states.tell(self._opening.region, beat)
             await self._down.put(SubscribeResponse(beat=beat))
 
     async def _listen(self, group: asyncio.TaskGroup) -> None:
@@ -227,6 +230,7 @@ class LaneStream:
     async def _report(self, batch: ReportBatch) -> None:
         try:
             accepted = await self._deliver.submit(self._principal, self._opening, batch)
+            self._deliver.states.reported(self._opening.region, batch.mark)
         finally:
             self._reporting.release()
         await self._down.put(SubscribeResponse(accepted=accepted))

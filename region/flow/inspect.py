@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from region.flow.marks import StateMarks
 from region.flow.owners import Owners
 from region.flow.signals import LaneSignals
-from region.ports.inspecting import LaneView, Provider
+from region.ports.inspecting import LaneView, Provider, WentBack
 from region.ports.journal import Journal
 from region.ports.world import World
 from runtime.errors import NotFound
@@ -22,7 +23,9 @@ class Inspect:
         signals: Mapping[int, LaneSignals],
         providers: Mapping[str, Provider],
         world: World,
+        marks: StateMarks,
     ) -> None:
+        self._marks = marks
         self.version = version
         self._journal = journal
         self._signals = signals
@@ -40,6 +43,11 @@ class Inspect:
             LaneView(lane, await self._journal.census(lane), signals.heard, signals.accepted)
             for lane, signals in sorted(self._signals.items())
         ]
+
+    def went_back(self) -> WentBack:
+        """See the port."""
+        places, since = self._marks.seen()
+        return WentBack(places, since, self._marks.recovering)
 
     async def try_provider(self, name: str) -> Mapping[str, str]:
         """See the port."""

@@ -10,7 +10,8 @@ from orbital.v1 import dispatch_pb2
 from orbital.v1.resource_pb2 import Transport
 
 from region.flow.lease import Beats
-from region.flow.receive import Receiver
+from region.flow.marks import StateMarks
+from region.flow.receive import Receiver, Send
 from region.flow.report import Linger, Reporter, report_apart
 from region.flow.signals import Contact, LaneSignals
 from region.flow.transport import IMMEDIATE, Choice, News
@@ -63,7 +64,9 @@ class Lane:
         news: News,
         world: World,
         settings: LaneSettings,
+        marks: StateMarks,
     ) -> None:
+        self._marks = marks
         self._region = region
         self._lane = lane
         self._gateway = gateway
@@ -123,14 +126,18 @@ class Lane:
         opening = dispatch_pb2.Open(
             region=self._region, lane=self._lane, credit=self._settings.credit, apart=apart, transport=transport
         )
+        recovery = self._marks.recovery
+        opening.mark.CopyFrom(self._marks.told() or dispatch_pb2.StateMark())
+        opening.recovery.CopyFrom(recovery or dispatch_pb2.Recovery())
         await stream.send(dispatch_pb2.SubscribeRequest(open=opening))
         async with task_group() as group:
             group.create_task(self._read(stream, receiver, reporter))
             group.create_task(receiver.run(outbox.put))
-            group.create_task(reporter.run(outbox.put))
+            group.create_task(reporter.run(self._marked(outbox)))
             group.create_task(self._tell_news(outbox))
             group.create_task(_write(stream, outbox))
             group.create_task(self._until_changed(transport))
+            group.create_task(self._until_recovery(recovery.id if recovery else ""))
 
     async def _read(self, stream: Stream, receiver: Receiver, reporter: Reporter) -> None:
         messages = stream.messages()
@@ -146,14 +153,30 @@ class Lane:
                     self._signals.accepted = self._world.now()
                 case "beat":
                     await self._beats.beat(message.beat)
+                    self._marks.heard(message.beat.marks, message.beat.recovered)
                     await self._choice.told(message.beat.transport)
                 case "opened":
                     log.info("stream_opened", lane=self._lane)
                     self._backoff.reset()
                     self._contact.made()
                     self._beats.heard()
+                    self._marks.heard(message.opened.marks)
                     if message.opened.HasField("expire_time"):
                         expires = seconds(message.opened.expire_time)
+
+    def _marked(self, outbox: asyncio.Queue[dispatch_pb2.SubscribeRequest]) -> Send:
+        """Send reports with the mark of the state that they are of."""
+
+        async def send(request: dispatch_pb2.SubscribeRequest) -> None:
+            request.reports.mark.CopyFrom(self._marks.told() or dispatch_pb2.StateMark())
+            await outbox.put(request)
+
+        return send
+
+    async def _until_recovery(self, carried: str) -> None:
+        """End the stream when the region finds that its state went back, of which a new one tells at its opening."""
+        await self._marks.begun(carried)
+        raise _Expired
 
     async def _tell_news(self, outbox: asyncio.Queue[dispatch_pb2.SubscribeRequest]) -> None:
         """Tell what happened on other paths."""

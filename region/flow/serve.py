@@ -16,6 +16,7 @@ from region.flow.keyring import Keyring, ServiceKeys
 from region.flow.lease import Beats
 from region.handlers.parts import Parts, read_service, read_system, read_tenant
 from region.ports.l1 import REFUSED
+from region.ports.marks import Proof, Proven
 from region.ports.serving import Item
 from runtime.errors import Invalid, NotFound, OrbitalError, Precondition
 from runtime.keystates import STATES, state_of
@@ -109,13 +110,21 @@ class Serve:
     """See region.ports.serving.Serving. What was served is counted in `usage`."""
 
     def __init__(
-        self, parts: Parts, keyring: Keyring, beats: Beats, seen: Seen = _unseen, usage: Usage | None = None
+        self,
+        parts: Parts,
+        keyring: Keyring,
+        beats: Beats,
+        seen: Seen = _unseen,
+        usage: Usage | None = None,
+        *,
+        proof: Proof | None = None,
     ) -> None:
         self._parts = parts
         self._seen = seen
         self._usage = usage or Usage(parts.world.now())
         self._keyring = keyring
         self._beats = beats
+        self._proof = proof or Proven()
 
     async def wrap(self, service: Name, plaintext: bytes, associated_data: bytes) -> tuple[bytes, int]:
         """See the port."""
@@ -183,6 +192,7 @@ class Serve:
 
     async def _keys(self, service: Name) -> ServiceKeys:
         held = await self._keyring.get(service, lambda: self._load(service))
+        self._proof.refuse()
         # Asked at every call and last, so that neither a cached key nor a slow load outlives the lease.
         if lease.expired(self._beats.last, held.lease, self._parts.world.now()):
             raise Precondition(
@@ -193,10 +203,12 @@ class Serve:
 
     async def _load(self, service: Name) -> ServiceKeys:
         system_name = service.system_of()
-        (tenant, _), (system, _), (record, _) = await asyncio.gather(
+        # None of these may be of a copy that is older than what the region's neighbours know.
+        (tenant, _), (system, _), (record, _), _ = await asyncio.gather(
             read_tenant(self._parts, service),
             read_system(self._parts, system_name),
             read_service(self._parts, service),
+            self._proof.prove(),
         )
         if tenant is None:
             raise NotFound(f"{service.parent_tenant().resource} is not known here", field="tenant")

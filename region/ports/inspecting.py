@@ -38,6 +38,15 @@ class LaneView:
     accepted: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class WentBack:
+    """What went back to an older copy, since when, and whether nothing is served because of it."""
+
+    places: Sequence[str]
+    since: float | None
+    recovering: bool
+
+
 class Provider(Protocol):
     """An L1 provider that can be tried."""
 
@@ -58,6 +67,9 @@ class Inspecting(Protocol):
 
     async def lanes(self) -> Sequence[LaneView]:
         """Every lane of this process."""
+
+    def went_back(self) -> WentBack:
+        """What of the region's state went back, now or not long ago."""
 
     async def try_provider(self, name: str) -> Mapping[str, str]:
         """Try one; raises NotFound, or Unavailable with the provider's reason."""

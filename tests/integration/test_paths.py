@@ -32,6 +32,7 @@ from gateway.flow.deliver import Contacts, Deliver, LaneTiming
 from gateway.flow.direct import OpenStreams
 from gateway.flow.security import Security
 from gateway.flow.standing import Standing
+from gateway.flow.state import States
 from gateway.main import backoff, clock
 from gateway.ports.lanes import Parcel, Publisher
 from gateway.settings import BrokerAccessSettings, MqttSettings, RabbitMQSettings
@@ -42,6 +43,7 @@ from region.adapters.mqtt.inbound import MqttInbound
 from region.adapters.stream.gateway import GrpcGateway
 from region.flow.lane import Lane, LaneSettings
 from region.flow.lease import Beats
+from region.flow.marks import StateMarks
 from region.flow.report import Linger
 from region.flow.signals import Contact, LaneSignals
 from region.flow.transport import Choice, Inflow, News
@@ -52,7 +54,8 @@ from runtime.signatures import TASKS, Signer, region_identity
 from stack.secret_files import write_private
 from stack.settings import load_settings
 from stack.state import State
-from tests.unit.gateway.fakes import FakeFaults, FakeStanding, FakeTasks
+from tests.unit.gateway.fakes import FakeFaults, FakeStanding, FakeState, FakeTasks
+from tests.unit.region.fakes import FakeStore
 from tests.unit.runtime.keys import Keys
 
 REGION, LANE, CREDIT = "eu10", 1, 8
@@ -139,11 +142,13 @@ class World:
         world, signals = real(), LaneSignals()
         choice = Choice(journal, frozenset(PATHS.values()))
         choice.take(PATHS[path])
+        marks = StateMarks(LANE, FakeStore(), journal, world, {}, lambda: None)
         socket = f"unix:{self.place / 'gateway.sock'}"
         lane = Lane(
             *(REGION, LANE, GrpcGateway(socket, REGION), journal, self.keys.region, self.keys.public_keys),
             *(Beats(journal, world, 60.0), signals, Contact(), choice, self.news, world),
             LaneSettings(CREDIT, 4, Linger(0.0, 0.0), 10.0),
+            marks,
         )
         runs = [lane.run] if path == "stream" else []
         if path in self.inbounds:
@@ -191,6 +196,7 @@ async def world(parts: tuple[Path, State], rabbitmq_settings: RabbitMQSettings, 
         *(RabbitLanes(broker, "classic"), made.tasks, None, security, Contacts(made.tasks)),  # type: ignore[arg-type]
         *(LaneTiming(0.5, 60.0, 0.0), frozenset({LANE}), clock, backoff, lambda: None, Standing(FakeStanding()).ended),
         *(FakeFaults(), OpenStreams(1.0, time.monotonic)),
+        States(FakeState()),
     )
 
     async def connected() -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import grpc
@@ -16,6 +17,7 @@ from checker.domain.sample import Finding, Status
 from checker.ports.probe import About, Look
 from runtime.wellknown import label, seconds
 
+PLACES = {"openbao": "OpenBao", "journal": "The journal", "control_plane": "The control plane's database"}
 SERVING = health_pb2.HealthCheckResponse.SERVING
 
 
@@ -38,10 +40,26 @@ class RegionProbe(Look):
             self._first = None
             return Finding(Status.OUT_OF_SYNC, "NOT_SERVING", text, (("health", state),))
         said = await self._door.call(self.about.name, _inspect)
+        if said.recovering or said.went_back:
+            return _went_back(said)
         # By the process's own clock, like the times that it tells: the two need not agree.
         now = _seconds(said.time) or 0.0
         self._first = self._first or now
         return read(list(_lanes(said)), now, self._first, self._limits, said.version)
+
+
+def _went_back(said: inspect_pb2.InspectResponse) -> Finding:
+    names = " and ".join(PLACES.get(place, place) for place in said.went_back) or "Another process of the region"
+    since = datetime.fromtimestamp(_seconds(said.went_back_time) or 0.0, UTC).isoformat(timespec="seconds")
+    values = (("went_back", ",".join(said.went_back)), ("since", since), ("recovering", str(said.recovering).lower()))
+    if said.recovering:
+        text = f"{names} went back to an older copy: nothing is served until everything was driven again."
+        return Finding(Status.OUT_OF_SYNC, "STATE_WENT_BACK", text, values, said.version)
+    if "control_plane" in said.went_back:
+        text = f"{names} went back to an older copy: it no longer knows what it had confirmed to this region."
+    else:
+        text = f"{names} went back to an older copy; everything was driven again, and is current since {since}."
+    return Finding(Status.DEGRADED, "STATE_WENT_BACK", text, values, said.version)
 
 
 def _lanes(said: inspect_pb2.InspectResponse) -> Iterator[Lane]:

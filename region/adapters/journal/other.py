@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
+from region.adapters.journal.marks import read_mark
+from region.domain.mark import Mark
 from runtime.errors import Unavailable
 
 
@@ -20,6 +22,18 @@ class OtherJournal:
     async def held(self) -> Mapping[str, int]:
         """See the port."""
         return await asyncio.to_thread(self._held)
+
+    async def mark(self) -> Mark | None:
+        """See region.ports.marks.MarkLedger; None too where the journal is not there or cannot be read."""
+        return await asyncio.to_thread(self._mark)
+
+    def _mark(self) -> Mark | None:
+        try:
+            with closing(sqlite3.connect(f"{self._path.as_uri()}?mode=ro", uri=True, timeout=1.0)) as connection:
+                return read_mark(connection)
+        except sqlite3.Error:
+            # The control plane knows that process's mark too.
+            return None
 
     def _held(self) -> Mapping[str, int]:
         try:

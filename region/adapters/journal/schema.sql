@@ -60,3 +60,11 @@ CREATE TABLE IF NOT EXISTS audit_heads (
     head     BLOB    NOT NULL,
     PRIMARY KEY (sequence, head)
 ) WITHOUT ROWID;
+
+-- How far the state of this process is (`own`), and how far the control plane has confirmed it (`confirmed`).
+CREATE TABLE IF NOT EXISTS marks (
+    name     TEXT PRIMARY KEY,
+    term     INTEGER NOT NULL,
+    epoch    TEXT    NOT NULL,
+    sequence INTEGER NOT NULL
+) WITHOUT ROWID;

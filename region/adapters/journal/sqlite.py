@@ -11,13 +11,18 @@ import orjson
 from orbital.v1 import task_pb2 as pb
 from orbital.v1.resource_pb2 import Transport
 
+from region.adapters.journal.marks import SqliteMarks, Unmarked, set_mark
 from region.adapters.sqlite import Database, open_database
+from region.domain.mark import Mark
 from region.domain.work import Entry, Held, Settled
 from region.ports.inspecting import Census, Stuck
+from region.ports.marks import Marker
 
 SCHEMA = Path(__file__).with_name("schema.sql")
 LAST_BEAT = "last_beat"
 IMMEDIATE = 0
+# Their effects are in the region's own databases alone.
+KEYLESS = {pb.TASK_KIND_SYNC_METADATA, pb.TASK_KIND_SYNC_POLICY}
 PRUNE_CHUNK = 5000
 # Two weeks of a head a minute.
 HEADS_KEPT = 20_000
@@ -64,11 +69,12 @@ SELECT body, attempts, reason FROM (
 WHERE attempts > 0 AND awaits = '' ORDER BY attempts DESC LIMIT 1"""
 
 
-class SqliteJournal:
-    """See region.ports.journal.Journal."""
+class SqliteJournal(SqliteMarks):
+    """See region.ports.journal.Journal. Once it has a `marker`, effects are kept with the mark that it gives them."""
 
     def __init__(self, database: Database) -> None:
-        self._database = database
+        super().__init__(database)
+        self.marker: Marker = Unmarked()
 
     async def receive(
         self,
@@ -141,8 +147,9 @@ class SqliteJournal:
                 body = entry.task.resource.SerializeToString()
                 held.append((entry.resource, entry.generation, entry.task.kind, result.state, result.key_version, body))
 
-        def work() -> None:
+        def work(mark: Mark | None) -> None:
             with self._database.transaction() as sql:
+                set_mark(sql, mark)
                 sql.executemany(HOLD, held)
                 sql.executemany(SETTLE, over)
                 sql.executemany(WAIT, waits)
@@ -151,17 +158,23 @@ class SqliteJournal:
                 if sql.execute("SELECT 1 FROM tasks WHERE awaits <> '' LIMIT 1").fetchone():
                     sql.execute(RELEASE, (orjson.dumps(done).decode(),))
 
-        await self._database.call(work)
+        if any(each.result.outcome == pb.OUTCOME_DONE and each.entry.task.kind not in KEYLESS for each in settled):
+            async with self.marker.advance() as mark:
+                await self._database.call(lambda: work(mark))
+        else:
+            await self._database.call(lambda: work(None))
 
     async def tell(self, lane: int, reports: Sequence[bytes], receipts: Sequence[tuple[str, bytes]] = ()) -> None:
         """See the port."""
 
-        def work() -> None:
+        def work(mark: Mark | None) -> None:
             with self._database.transaction() as sql:
+                set_mark(sql, mark)
                 sql.executemany("INSERT OR IGNORE INTO receipts (task_id, receipt) VALUES (?, ?)", receipts)
                 sql.executemany("INSERT INTO reports (lane, report) VALUES (?, ?)", [(lane, one) for one in reports])
 
-        await self._database.call(work)
+        async with self.marker.advance() as mark:
+            await self._database.call(lambda: work(mark))
 
     async def held(self) -> Mapping[str, int]:
         """See region.ports.journal.Ledger."""

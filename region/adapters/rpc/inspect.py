@@ -25,11 +25,15 @@ class InspectRpc(inspect_pb2_grpc.InspectServiceServicer):
     async def Inspect(self, request: pb.InspectRequest, context: Context) -> pb.InspectResponse:  # noqa: N802, ARG002
         """See the proto."""
         seen = self._inspecting
+        back = seen.went_back()
         return pb.InspectResponse(
             version=seen.version,
             lanes=[_lane(view) for view in await seen.lanes()],
             providers=seen.providers,
             time=_stamp(seen.now()),
+            went_back=back.places,
+            went_back_time=_stamp(back.since),
+            recovering=back.recovering,
         )
 
     async def TryProvider(self, request: pb.TryProviderRequest, context: Context) -> pb.TryProviderResponse:  # noqa: N802, ARG002

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from orbital.v1.dispatch_pb2 import Recovery, StateMark
 from orbital.v1.resource_pb2 import Transport
 
 from gateway.domain.faults import LaneFault, ProcessFault
@@ -271,3 +272,30 @@ class FakeLanes:
 
     async def reject(self, tag: int) -> None:
         self.rejected.append(tag)
+
+
+class FakeState:
+    """Implements `StateStore`."""
+
+    def __init__(self) -> None:
+        self.kept: dict[tuple[str, int], StateMark] = {}
+        self.begun: dict[str, str] = {}
+        self.over: list[str] = []
+
+    async def keep_marks(self, marks: Sequence[tuple[str, StateMark]]) -> None:
+        for region, mark in marks:
+            known = self.kept.get((region, mark.journal))
+            newer = known and (mark.term, mark.sequence) > (known.term, known.sequence)
+            if known is None or (newer and (mark.term > known.term or mark.epoch == known.epoch)):
+                self.kept[region, mark.journal] = mark
+
+    async def marks(self, regions: Sequence[str]) -> Mapping[str, Sequence[StateMark]]:
+        return {region: [mark for (name, _), mark in sorted(self.kept.items()) if name == region] for region in regions}
+
+    async def begin_recovery(self, region: str, recovery: Recovery) -> bool:
+        known = recovery.id in self.begun
+        self.begun[recovery.id] = region
+        return not known
+
+    async def recovered(self, regions: Sequence[str]) -> Mapping[str, Sequence[str]]:
+        return {region: [one for one in self.over if self.begun.get(one) == region] for region in regions}

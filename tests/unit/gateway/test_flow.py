@@ -30,6 +30,7 @@ from gateway.flow.pack import pack
 from gateway.flow.report import ReportFlow
 from gateway.flow.security import Security, SignedReports
 from gateway.flow.standing import Standing
+from gateway.flow.state import States
 from gateway.ports.store import Claimed, Drift
 from runtime.errors import Denied, Invalid, Unavailable
 from runtime.lifecycle import Backoff
@@ -42,6 +43,7 @@ from tests.unit.gateway.fakes import (
     FakePublisher,
     FakeReports,
     FakeStanding,
+    FakeState,
     FakeTasks,
 )
 from tests.unit.runtime.keys import Keys
@@ -83,7 +85,7 @@ class World:
         return Deliver(
             lanes, self.tasks, self.intake, self.security, Contacts(self.tasks), LaneTiming(60, seconds, 15),
             frozenset({1}), lambda: NOW, lambda: Backoff(lambda: 0, 0.001, 0.001), SignedAuditHead,
-            Standing(FakeStanding()).ended, self.faults, self.streams,
+            Standing(FakeStanding()).ended, self.faults, self.streams, States(FakeState()),
         )  # fmt: skip
 
 

@@ -1,0 +1,77 @@
+"""The marks of a process's state in its journal."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from region.adapters.sqlite import Database
+from region.domain.mark import Mark
+
+OWN, CONFIRMED = "own", "confirmed"
+SET = "INSERT OR REPLACE INTO marks (name, term, epoch, sequence) VALUES (?, ?, ?, ?)"
+GET = "SELECT term, epoch, sequence FROM marks WHERE name = ?"
+# What the control plane drives again is then new here; what was never settled is still to be done.
+START_OVER = ("DELETE FROM tasks WHERE settled = 1", "DELETE FROM held", "DELETE FROM reports", "DELETE FROM arrivals")
+
+
+class Unmarked:
+    """See region.ports.marks.Marker: a journal that nothing is compared with."""
+
+    @asynccontextmanager
+    async def advance(self) -> AsyncIterator[Mark | None]:
+        """There is no mark to keep."""
+        yield None
+
+
+class SqliteMarks:
+    """See region.ports.marks.MarkJournal."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def mark(self) -> Mark | None:
+        """The newest mark; None in a journal that has none yet."""
+        return await self._database.call(lambda: read_mark(self._database.sql, OWN))
+
+    async def keep_mark(self, mark: Mark) -> None:
+        """Replace the mark by this one, durably."""
+        await self._keep(OWN, mark)
+
+    async def confirmed(self) -> Mark | None:
+        """The newest mark of this process that the control plane said it had."""
+        return await self._database.call(lambda: read_mark(self._database.sql, CONFIRMED))
+
+    async def keep_confirmed(self, mark: Mark) -> None:
+        """Replace what the control plane has confirmed, durably."""
+        await self._keep(CONFIRMED, mark)
+
+    async def start_over(self) -> None:
+        """Forget what was done and said, so that whatever is driven again is done again; what is pending stays."""
+
+        def work() -> None:
+            with self._database.transaction() as sql:
+                for statement in START_OVER:
+                    sql.execute(statement)
+
+        await self._database.call(work)
+
+    async def _keep(self, name: str, mark: Mark) -> None:
+        def work() -> None:
+            with self._database.transaction() as sql:
+                set_mark(sql, mark, name)
+
+        await self._database.call(work)
+
+
+def set_mark(sql: sqlite3.Connection, mark: Mark | None, name: str = OWN) -> None:
+    """Keep a mark in the transaction that is open; nothing without one."""
+    if mark is not None:
+        sql.execute(SET, (name, mark.term, mark.epoch, mark.sequence))
+
+
+def read_mark(sql: sqlite3.Connection, name: str = OWN) -> Mark | None:
+    """The mark of that name."""
+    row = sql.execute(GET, (name,)).fetchone()
+    return Mark(*row) if row else None

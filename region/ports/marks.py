@@ -1,0 +1,58 @@
+"""Where marks of a process's state are kept beside OpenBao."""
+
+from __future__ import annotations
+
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from region.domain.mark import Mark
+
+
+class Marker(Protocol):
+    """Moves the mark of a process's state on, in the order that makes an older copy known."""
+
+    def advance(self) -> AbstractAsyncContextManager[Mark | None]:
+        """The mark that the journal has to keep with the effects of the block; None while there is none to keep."""
+
+
+class MarkLedger(Protocol):
+    """A journal's mark, for whoever only reads."""
+
+    async def mark(self) -> Mark | None:
+        """The newest mark; None in a journal that has none yet."""
+
+
+class MarkJournal(MarkLedger, Protocol):
+    """The journal as the keeper of marks."""
+
+    async def keep_mark(self, mark: Mark) -> None:
+        """Replace the mark by this one."""
+
+    async def confirmed(self) -> Mark | None:
+        """The newest mark of this process that the control plane said it had."""
+
+    async def keep_confirmed(self, mark: Mark) -> None:
+        """Replace what the control plane has confirmed."""
+
+    async def start_over(self) -> None:
+        """Forget what was done and said, so that whatever is driven again is done again; what is pending stays."""
+
+
+class Proof(Protocol):
+    """Whether what the region holds is current, as whoever serves has to know it."""
+
+    def refuse(self) -> None:
+        """Raise Unavailable while the region's state is known to have gone back; costs nothing."""
+
+    async def prove(self) -> None:
+        """Return when OpenBao's state was just compared and is current; raises Unavailable where it is not."""
+
+
+class Proven:
+    """Implements `Proof` where nobody can be behind: everything is current."""
+
+    def refuse(self) -> None:
+        """Never raises."""
+
+    async def prove(self) -> None:
+        """Return at once."""
