@@ -27,8 +27,8 @@ from orbital.v1.resource_pb2 import LinkSpec, Resource, Selector, ServiceSpec, S
 
 from bench.links import measure_links
 from bench.throughput import Say, change_labels, converged, declared_regions, open_registry
+from runtime.channels import open_aio_channel
 from runtime.errors import NotFound
-from runtime.rpc import OPTIONS
 
 TENANT = "bench-crypto"
 SERVICE: dict[str, Any] = {"tenant": TENANT, "system": "core", "service": "pay"}
@@ -73,7 +73,7 @@ def _credentials(state: dict[str, Any]) -> grpc.ChannelCredentials:
 
 async def _measure(state: dict[str, Any], region: str, seconds: float, say: Say) -> dict[str, Any]:
     credentials = await asyncio.to_thread(_credentials, state)
-    async with grpc.aio.secure_channel(state["regions"][region]["crypto"], credentials, options=OPTIONS) as channel:
+    async with open_aio_channel(state["regions"][region]["crypto"], credentials) as channel:
         stub: Any = crypto_pb2_grpc.CryptoServiceStub(channel)
         single = crypto.WrapRequest(**SERVICE, plaintext=secrets.token_bytes(32))
         items = [crypto.PlainItem(plaintext=secrets.token_bytes(32)) for _ in range(BATCH)]

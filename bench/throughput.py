@@ -22,8 +22,8 @@ from orbital.v1.trace_pb2_grpc import TraceServiceStub
 
 from bench.processes import cpu_seconds
 from bench.signatures import cost as cost_of_signatures
+from runtime.channels import open_channel
 from runtime.errors import NotFound, Precondition, Unavailable
-from runtime.rpc import OPTIONS
 
 LATENCY_SAMPLES = 100
 # Resources a declaration: the API takes 5,000.
@@ -78,7 +78,7 @@ def open_gateway(state: dict[str, Any]) -> Iterator[grpc.Channel]:
     """A channel to the gateway, as the operator."""
     files = state["identity"]["operator"]
     credentials = grpc.ssl_channel_credentials(*(Path(files[name]).read_bytes() for name in ("ca", "key", "cert")))
-    with grpc.secure_channel(state["gateway"]["mtls"], credentials, options=OPTIONS) as channel:
+    with open_channel(state["gateway"]["mtls"], credentials) as channel:
         yield channel
 
 

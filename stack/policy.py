@@ -17,8 +17,9 @@ from orbital.v1.policy_pb2_grpc import PolicyServiceStub
 
 from console.cli.render import Column, table
 from runtime.bundle import kinds
+from runtime.channels import open_channel
 from runtime.errors import Invalid, Stalled
-from runtime.rpc import OPTIONS, from_rpc_error
+from runtime.rpc import from_rpc_error
 from runtime.wellknown import exact
 from stack import policy_files, state
 from stack.parts.opa import POLICIES
@@ -190,5 +191,5 @@ def _service(place: Path) -> Iterator[PolicyServiceStub]:
     credentials = grpc.ssl_channel_credentials(
         *(Path(name).read_bytes() for name in (operator.ca, operator.key, operator.cert))
     )
-    with grpc.secure_channel(found.gateway.mtls, credentials, options=OPTIONS) as channel:
+    with open_channel(found.gateway.mtls, credentials) as channel:
         yield PolicyServiceStub(channel)

@@ -25,6 +25,7 @@ from console.cli.caller import caller, read_pem
 from console.cli.failure import Exit, Failure
 from console.cli.options import Target
 from console.cli.session import Login
+from runtime.channels import open_channel
 from runtime.errors import ERRORS, Denied, OrbitalError, Unavailable
 
 Answer = TypeVar("Answer")
@@ -160,14 +161,14 @@ class Connection:
 
     def _channel(self, address: str) -> grpc.Channel:
         if address not in self.channels:
-            self.channels[address] = grpc.secure_channel(
+            self.channels[address] = open_channel(
                 address,
                 self.credentials,
-                options=[
-                    ("grpc.max_receive_message_length", MAX_MESSAGE),
-                    ("grpc.initial_reconnect_backoff_ms", 200),
-                    ("grpc.max_reconnect_backoff_ms", 1_000),
-                ],
+                {
+                    "grpc.max_receive_message_length": MAX_MESSAGE,
+                    "grpc.initial_reconnect_backoff_ms": 200,
+                    "grpc.max_reconnect_backoff_ms": 1_000,
+                },
             )
         return self.channels[address]
 

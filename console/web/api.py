@@ -16,6 +16,7 @@ from orbital.v1.restore_pb2_grpc import RestoreServiceStub
 from orbital.v1.trace_pb2_grpc import TraceServiceStub
 
 from console.web.person import Person
+from runtime.channels import open_aio_channel
 from runtime.errors import Unavailable
 from runtime.rpc import from_rpc_error
 
@@ -23,11 +24,11 @@ MAX_MESSAGE = 64 * 1024 * 1024
 CALL_SECONDS = 20.0
 # Names one call in the decision log of whichever policy engine answers it.
 CORRELATION = "x-orbital-correlation-id"
-OPTIONS = [
-    ("grpc.max_receive_message_length", MAX_MESSAGE),
-    ("grpc.initial_reconnect_backoff_ms", 200),
-    ("grpc.max_reconnect_backoff_ms", 1_000),
-]
+OPTIONS = {
+    "grpc.max_receive_message_length": MAX_MESSAGE,
+    "grpc.initial_reconnect_backoff_ms": 200,
+    "grpc.max_reconnect_backoff_ms": 1_000,
+}
 
 
 class Gateway:
@@ -74,7 +75,7 @@ class Gateway:
 @asynccontextmanager
 async def open_gateway(address: str) -> AsyncIterator[Gateway]:
     """The gateway inside the block; it need not be there yet."""
-    async with grpc.aio.insecure_channel(address, options=OPTIONS) as channel:
+    async with open_aio_channel(address, options=OPTIONS) as channel:
         yield Gateway(channel)
 
 

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from runtime.channels import open_aio_channel
 from runtime.settings import Section
 from stack.identity.signing import signing_file
 from stack.issuers import issuers
@@ -34,7 +34,7 @@ NICE = {"immediate": 0, "bulk": 5}
 
 async def serves(socket: Path) -> bool:
     """Whether the gRPC server at `socket` says that it serves."""
-    async with grpc.aio.insecure_channel(f"unix:{socket}") as channel:
+    async with open_aio_channel(f"unix:{socket}") as channel:
         ask: Any = health_pb2_grpc.HealthStub(channel)
         answer = await ask.Check(health_pb2.HealthCheckRequest(), timeout=2)
         return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)

@@ -7,7 +7,8 @@ from pathlib import Path
 import grpc
 from orbital.v1 import enrolment_pb2, enrolment_pb2_grpc
 
-from runtime.rpc import OPTIONS, from_rpc_error
+from runtime.channels import open_aio_channel
+from runtime.rpc import from_rpc_error
 
 SECONDS = 15.0
 
@@ -24,7 +25,7 @@ class GrpcEnroller:
         """See the port."""
         asked = enrolment_pb2.RedeemRequest(region=self._region, token=token, signing_request=request)
         trust = grpc.ssl_channel_credentials(self._ca_file.read_bytes())
-        async with grpc.aio.secure_channel(self._target, trust, options=OPTIONS) as channel:
+        async with open_aio_channel(self._target, trust) as channel:
             stub = enrolment_pb2_grpc.EnrolmentServiceStub(channel)
             try:
                 answer: enrolment_pb2.RedeemResponse = await stub.Redeem(asked, timeout=SECONDS)

@@ -20,8 +20,9 @@ from orbital.v1 import (
 )
 from orbital.v1.signed_pb2 import Signed
 
+from runtime.channels import open_aio_channel
 from runtime.errors import Unavailable
-from runtime.rpc import OPTIONS, from_rpc_error
+from runtime.rpc import from_rpc_error
 
 # A write that the other side does not take in this time means that the stream is stuck.
 WRITE_TIMEOUT = 30.0
@@ -67,8 +68,8 @@ class GrpcGateway:
         self._region = region
 
     def _channel(self) -> grpc.aio.Channel:
-        options = [*OPTIONS, ("grpc.use_local_subchannel_pool", 1), ("grpc.default_authority", "gateway")]
-        return grpc.aio.insecure_channel(self._target, options=options)
+        options = {"grpc.use_local_subchannel_pool": 1, "grpc.default_authority": "gateway"}
+        return open_aio_channel(self._target, options=options)
 
     def _metadata(self, lane: int) -> tuple[tuple[str, str], ...]:
         return (("x-orbital-region", self._region), ("x-orbital-lane", str(lane)))
