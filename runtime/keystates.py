@@ -14,6 +14,9 @@ from orbital.v1 import task_pb2 as pb
 
 from runtime.wellknown import label
 
+# Versions that one key may have.
+MOST_VERSIONS = 1_000
+
 
 @dataclass(frozen=True, slots=True)
 class Allowance:

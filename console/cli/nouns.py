@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from console.cli.failure import Exit, Failure
 from console.cli.render import Column
-from console.cli.suggest import did_you_mean, near
+from console.cli.suggest import did_you_mean, foreign, near
 
 if TYPE_CHECKING:
     from console.cli.connection import Connection
@@ -59,7 +59,7 @@ def find(word: str) -> Noun:
         if wanted in {noun.name, noun.singular}:
             return noun
     names = [noun.name for noun in NOUNS]
-    hint = did_you_mean(word, names) or f" Expected one of {', '.join(names)}."
+    hint = foreign(word) or did_you_mean(word, names) or f" Expected one of {', '.join(names)}."
     raise Failure(f'Unknown noun "{word}".{hint}', Exit.USAGE)
 
 
@@ -70,6 +70,7 @@ def named(noun: Noun, rows: list[Row], name: str) -> list[Row]:
         return found
     close = near(name, dict.fromkeys(str(row[noun.key]) for row in rows))
     hint = f" Close: {', '.join(close)}." if close else ""
+    hint = foreign(name) + hint
     raise Failure(f'No {noun.singular} "{name}".{hint} List: orbital get {noun.name}', Exit.NOT_FOUND)
 
 

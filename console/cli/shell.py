@@ -12,7 +12,7 @@ from importlib import import_module
 import click
 
 from console.cli.failure import Exit, Failure, to_failure
-from console.cli.suggest import did_you_mean
+from console.cli.suggest import did_you_mean, foreign
 from runtime.terminal import Guarded, ReaderGone, Unwritable, give_up_output
 
 LINE = 90
@@ -66,7 +66,9 @@ class Verbs(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """See click.Group; an unknown verb gets the nearest known one."""
         if args and not args[0].startswith("-") and args[0] not in self.list_commands(ctx):
-            hint = did_you_mean(args[0], self.list_commands(ctx)) or f" See: {ctx.command_path} --help"
+            hint = (
+                foreign(args[0]) or did_you_mean(args[0], self.list_commands(ctx)) or f" See: {ctx.command_path} --help"
+            )
             raise Failure(f'Unknown command "{args[0]}".{hint}', Exit.USAGE)
         return super().resolve_command(ctx, args)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from uuid import uuid4
 
@@ -21,6 +22,7 @@ from runtime.errors import Denied, Invalid, NotFound, OrbitalError, Unavailable
 
 LISTED = 100
 FILE = "declaration"
+READERS = asyncio.Semaphore(2)
 
 
 @routes.get("/changes")
@@ -63,7 +65,7 @@ async def declare(request: web.Request) -> web.Response:
     text, seen = str(fields.get("text", "")), str(fields.get("seen", ""))
     apply = fields.get("do") == "apply"
     try:
-        declarations = _read(text)
+        declarations = await _read(text)
         asked = to_request(declarations, str(fields.get("request_id", "")) or uuid4().hex, validate_only=True)
         answer = await console.gateway.call(person, console.gateway.registry.Declare, asked)
         found = [rows.change(one) for one in answer.changes]
@@ -113,9 +115,11 @@ def _mark(changes: list[rows.Row]) -> str:
     return " ".join(f"{one['resource']}@{one['from_generation']}" for one in changes if one["action"] != "none")
 
 
-def _read(text: str) -> list[Declaration]:
+async def _read(text: str) -> list[Declaration]:
+    """Aside, and few at a time: whoever else uses the console does not wait for a long declaration."""
     problems = Problems(FILE)
-    found = read_documents(text.encode(), problems)
+    async with READERS:
+        found = await asyncio.to_thread(read_documents, text.encode(errors="replace"), problems)
     if problems.found:
         raise Refused(problems.found)
     return found

@@ -10,6 +10,7 @@ from orbital.v1.resource_pb2 import LinkState, Resource, Selector, Transport
 from gateway.domain.edge import check_rules
 from runtime.errors import Invalid
 from runtime.fields import check_length, check_name
+from runtime.keystates import MOST_VERSIONS
 
 SPEC_KINDS = {
     "region": ResourceKind.RESOURCE_KIND_REGION,
@@ -38,7 +39,6 @@ SHAPES = {
 # What belongs to no tenant.
 TENANTLESS = {"region", "edge_policy"}
 MAX_LABELS = 32
-MAX_KEY_VERSION = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,8 +182,8 @@ CHECKS = {
 
 
 def _version(version: int, field: str) -> int:
-    if version > MAX_KEY_VERSION:
-        raise Invalid(f"{field} is {version}; expected 1 to {MAX_KEY_VERSION}", reason="INVALID_VERSION", field=field)
+    if version > MOST_VERSIONS:
+        raise Invalid(f"{field} is {version}; expected 1 to {MOST_VERSIONS}", reason="INVALID_VERSION", field=field)
     return version or 1
 
 

@@ -13,6 +13,7 @@ from region.domain import edge
 from region.domain.names import Kind, Name
 from region.domain.work import Held
 from runtime.errors import Invalid
+from runtime.keystates import MOST_VERSIONS
 
 SPECS = {
     Kind.TENANT: "tenant",
@@ -38,7 +39,6 @@ KINDS = {
     Kind.LINK: {pb.TASK_KIND_LINK_KEY, pb.TASK_KIND_UNLINK_KEY, pb.TASK_KIND_SYNC_METADATA},
     Kind.EDGE_POLICY: {pb.TASK_KIND_SYNC_POLICY},
 }
-MOST_VERSIONS = 1000
 
 
 def check(task: pb.Task, name: Name) -> None:

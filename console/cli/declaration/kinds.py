@@ -26,8 +26,8 @@ from orbital.v1.resource_pb2 import (
 )
 
 from console.cli.declaration.section import Section
+from runtime.keystates import MOST_VERSIONS
 
-MAX_VERSION = 100_000
 MAX_KEY = 128
 LEAST_LEASE, MOST_LEASE = 1.0, 366 * 86_400.0
 ENDPOINT = re.compile(r"[A-Za-z0-9_.-]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5}")
@@ -91,8 +91,8 @@ def _tenant(resource: Resource, spec: Section) -> None:
 
 def _system(resource: Resource, spec: Section) -> None:
     system = SystemSpec(
-        key_version=spec.integer("keyVersion", 1, MAX_VERSION, 1),
-        key_compromised_below=spec.integer("compromisedBelow", 1, MAX_VERSION, 0),
+        key_version=spec.integer("keyVersion", 1, MOST_VERSIONS, 1),
+        key_compromised_below=spec.integer("compromisedBelow", 1, MOST_VERSIONS, 0),
     )
     if spec.node("placement") is not None:
         _selector(spec.section("placement", SELECTOR), system.placement)
@@ -102,8 +102,8 @@ def _system(resource: Resource, spec: Section) -> None:
 def _service(resource: Resource, spec: Section) -> None:
     resource.service.CopyFrom(
         ServiceSpec(
-            key_version=spec.integer("keyVersion", 1, MAX_VERSION, 1),
-            key_compromised_below=spec.integer("compromisedBelow", 1, MAX_VERSION, 0),
+            key_version=spec.integer("keyVersion", 1, MOST_VERSIONS, 1),
+            key_compromised_below=spec.integer("compromisedBelow", 1, MOST_VERSIONS, 0),
         )
     )
 

@@ -13,7 +13,7 @@ from console.cli.declaration.kinds import KINDS, METADATA
 from console.cli.declaration.problem import Problem, Problems, Refused
 from console.cli.declaration.section import Section, describe
 from console.cli.declaration.tree import MAX_BYTES, Mapping, Node, Scalar, parse
-from console.cli.suggest import did_you_mean
+from console.cli.suggest import did_you_mean, foreign
 
 VERSION = "orbital/v1"
 TOP = ("apiVersion", "kind", "metadata", "spec")
@@ -72,11 +72,11 @@ def _declaration(node: Node, problems: Problems) -> Declaration | None:
     top = Section(node, "", node.line, problems, TOP)
     version = top.text("apiVersion", required=True, expected=f'"{VERSION}"')
     if version and version != VERSION:
-        top.complain(top.node("apiVersion"), "apiVersion", f'is "{version}"; expected "{VERSION}"')
+        top.complain(top.node("apiVersion"), "apiVersion", f'is "{version}"; expected "{VERSION}".{foreign(version)}')
     word = top.text("kind", required=True, expected=f"one of {', '.join(KINDS)}")
     if not word or word not in KINDS:
         if word:
-            hint = did_you_mean(word, KINDS)
+            hint = foreign(word) or did_you_mean(word, KINDS)
             top.complain(top.node("kind"), "kind", f'unknown kind "{word}"; expected one of {", ".join(KINDS)}.{hint}')
         return None
     kind = KINDS[word]

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from console.cli.declaration.problem import Problems
+from console.cli.declaration.problem import SHOWN, Problems
 from console.cli.declaration.tree import Items, Mapping, Node, Scalar
 from console.cli.moments import parse_duration
-from console.cli.suggest import did_you_mean
+from console.cli.suggest import did_you_mean, foreign
 from runtime.fields import NAME
+from runtime.terminal import one_line
 
 NAME_RULE = "1 to 63 of a-z, 0-9 and '-', beginning and ending with a letter or digit"
 MAX_LABELS = 32
 MAX_LABEL = 63
+MERGE = "<<"
 WORDS = {Mapping: "a mapping", Items: "a list", "str": "text", "int": "a number", "float": "a number"}
 
 
@@ -28,7 +30,7 @@ def describe(node: Node) -> str:
 
 
 def _short(text: str) -> str:
-    flat = text.replace("\n", "\\n")
+    flat = one_line(text)
     return flat if len(flat) <= 60 else f"{flat[:57]}..."
 
 
@@ -52,13 +54,20 @@ class Section:
                 self.complain(key, "", f"has {describe(key)} as a field's name; expected {', '.join(fields)}")
             elif key.text in first:
                 self.complain(key, key.text, f"is there twice; the first is on line {first[key.text]}")
+            elif key.text == MERGE:
+                self.complain(key, key.text, "is no merge here; expected each field by its own name")
             elif key.text not in fields:
-                hint = did_you_mean(key.text, fields) or f" Expected one of {', '.join(fields)}."
-                self.complain(key, key.text, f"unknown field.{hint}".rstrip("."))
+                self.complain(key, _short(key.text), f"unknown field.{self._hint(key.text, fields)}".rstrip("."))
             else:
                 self._nodes[key.text] = value
             if isinstance(key, Scalar):
                 first.setdefault(key.text, key.line)
+
+    def _hint(self, word: str, fields: Sequence[str]) -> str:
+        """What may have been meant; of the mistakes that nobody is told any more it is not worked out."""
+        if len(self._problems.found) >= SHOWN:
+            return ""
+        return foreign(word) or did_you_mean(word, fields) or f" Expected one of {', '.join(fields)}."
 
     def where(self, key: str) -> str:
         """The full path of a field."""
@@ -100,7 +109,7 @@ class Section:
         """A name segment; "" when absent or wrong."""
         text = self.text(key, required=required, expected=f"{what}: {NAME_RULE}", most=10_000)
         if text and not NAME.fullmatch(text):
-            self.complain(self.node(key), key, f'"{_short(text)}" is no name; expected {NAME_RULE}')
+            self.complain(self.node(key), key, f'"{_short(text)}" is no name; expected {NAME_RULE}.{foreign(text)}')
             return ""
         return text
 
@@ -126,7 +135,7 @@ class Section:
         if node is None:
             return default
         if not isinstance(node, Scalar) or node.text not in choices:
-            hint = did_you_mean(node.text, choices) if isinstance(node, Scalar) else ""
+            hint = foreign(node.text) or did_you_mean(node.text, choices) if isinstance(node, Scalar) else ""
             self.complain(node, key, f"is {describe(node)}; expected one of {', '.join(choices)}.{hint}".rstrip("."))
             return default
         return node.text
@@ -155,7 +164,8 @@ class Section:
             if not isinstance(item, Scalar) or item.type != "str":
                 self.complain(item, place, f"is {describe(item)}; expected the name of a {what}")
             elif not NAME.fullmatch(item.text):
-                self.complain(item, place, f'"{_short(item.text)}" is no name; expected {NAME_RULE}')
+                odd = foreign(item.text)
+                self.complain(item, place, f'"{_short(item.text)}" is no name; expected {NAME_RULE}.{odd}')
             elif item.text in found:
                 self.complain(item, place, f'"{item.text}" is there twice; the first is on line {found[item.text]}')
             else:

@@ -18,9 +18,14 @@ from console.cli.declaration.problem import Problems
 MAX_BYTES = 8 * 1024 * 1024
 MAX_ALIASES = 1_000
 MAX_DEPTH = 32
+# Those that hold nothing count too: each is read.
+MAX_DOCUMENTS = 10_000
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 CONTROL = re.compile(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+LINES = re.compile("[\t\n\r\x85]")
+# Where one file was put behind another one, its mark stands at the beginning of a line.
+MARK_WITHIN = re.compile("(?<=\n)\ufeff+")
 PREFIX = "tag:yaml.org,2002:"
 
 
@@ -69,15 +74,19 @@ def _decode(raw: bytes, problems: Problems) -> str:
         problems.add(0, "", f"{len(raw):,} bytes; expected at most {MAX_BYTES:,}")
         raise _Stop
     try:
-        text = raw.decode("utf-8-sig")
+        text = MARK_WITHIN.sub("", raw.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         problems.add(raw.count(b"\n", 0, error.start) + 1, "", "not UTF-8; expected text in UTF-8")
         raise _Stop from error
     if match := CONTROL.search(text):
-        line = text.count("\n", 0, match.start()) + 1
-        problems.add(line, "", f"control character U+{ord(match[0]):04X}; expected printable text")
+        problems.add(text.count("\n", 0, match.start()) + 1, "", _unprintable(match[0]))
         raise _Stop
     return text
+
+
+def _unprintable(character: str) -> str:
+    called = {"\n": " (the end of a line)", "\t": " (a tab)"}.get(character, "")
+    return f"control character U+{ord(character):04X}{called}; expected printable text"
 
 
 class _Composer:
@@ -91,6 +100,7 @@ class _Composer:
     def documents(self, text: str) -> list[Node]:
         """All documents that hold something."""
         found: list[Node] = []
+        documents = 0
         anchors: dict[str, Node] = {}
         stack: list[tuple[Items | Mapping, Node | None]] = []
         try:
@@ -99,6 +109,9 @@ class _Composer:
                 if node is None:
                     if isinstance(event, yaml.DocumentStartEvent):
                         anchors = {}
+                        documents += 1
+                        if documents > MAX_DOCUMENTS:
+                            self._fail(0, f"more than {MAX_DOCUMENTS:,} documents")
                     elif isinstance(event, yaml.CollectionEndEvent):
                         stack.pop()
                     continue
@@ -118,6 +131,9 @@ class _Composer:
             return self._alias(event, line, anchors)
         if isinstance(event, yaml.ScalarEvent):
             node = Scalar(line, event.value, self._type(event))
+            # What a file cannot hold as it is, an escape of YAML can name. Every value is one line of text.
+            if match := CONTROL.search(event.value) or LINES.search(event.value):
+                self._fail(line, _unprintable(match[0]))
         elif isinstance(event, yaml.SequenceStartEvent):
             node = Items(line, [])
         elif isinstance(event, yaml.MappingStartEvent):
