@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -84,12 +84,19 @@ def table(rows: Sequence[Row], columns: Sequence[Column]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    pretty = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for column in columns:
-        pretty.add_column(column.title, overflow="fold", justify="right" if column.form == "number" else "left")
+    from console.cli.fitting import GAP, fit
+
+    shown = console()
+    widths = fit([[column.title for column in columns], *cells], shown.width)
+    pretty = Table(box=None, pad_edge=False, header_style="bold", padding=(0, GAP, 0, 0))
+    for column, width in zip(columns, widths, strict=False):
+        justify: Literal["left", "right"] = "right" if column.form == "number" else "left"
+        pretty.add_column(column.title, overflow="fold", justify=justify, width=width)
     for line in cells:
-        pretty.add_row(*(Text(text, style=MARKS.get(text, "")) for text in line))
-    console().print(pretty)
+        pretty.add_row(*(Text(text, style=MARKS.get(text, "")) for text in line[: len(widths)]))
+    shown.print(pretty)
+    if left := [column.title for column in columns[len(widths) :]]:
+        say(f"No room here for {', '.join(left)}. A wider terminal shows them, and so does -o json.")
 
 
 def _plain(lines: list[list[str]]) -> None:

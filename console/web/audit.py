@@ -112,11 +112,13 @@ async def export(request: web.Request) -> web.StreamResponse:
     response = web.StreamResponse(headers={**HEADERS, **disposition, "Content-Type": "application/jsonl"})
     # What is refused is refused before the file begins.
     pages = _pages(request)
-    first = await anext(pages)
-    await response.prepare(request)
-    await response.write(b"".join(map(write_line, first)))
-    async for page in pages:
-        await response.write(b"".join(map(write_line, page)))
+    streams = request.app[CONSOLE].streams
+    with streams.one(request[WHO].principal):
+        first = await anext(pages)
+        await response.prepare(request)
+        await streams.write(response, b"".join(map(write_line, first)))
+        async for page in pages:
+            await streams.write(response, b"".join(map(write_line, page)))
     return response
 
 

@@ -9,15 +9,17 @@ from aiohttp import web
 
 from console.web.api import Gateway
 from console.web.render import Templates
+from console.web.streams import Streams
 
 
 @dataclass(frozen=True, slots=True)
 class Console:
-    """The gateway, the templates, and the file of authorities (PEM) that signatures of the audit trail lead to."""
+    """The gateway, the templates, what is streamed, and the authorities (PEM) that signatures of the trail lead to."""
 
     gateway: Gateway
     templates: Templates
     authorities: Path
+    streams: Streams
 
 
 CONSOLE = web.AppKey("console", Console)

@@ -28,6 +28,7 @@ from runtime.logs import get_logger
 log = get_logger(__name__)
 
 WHO = web.RequestKey("who", Person)
+SLOW = web.RequestKey("slow", bool)
 CHANGING = {"POST"}
 UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]")
 # Their readers name the line of what is wrong.
@@ -58,8 +59,8 @@ STATUS: dict[type[OrbitalError], int] = {
 }
 
 
-def guard(templates: Templates, forms: Forms, origin: str) -> Middleware:
-    """The middleware round every page."""
+def guard(templates: Templates, forms: Forms, origin: str, form_seconds: float = 10.0) -> Middleware:
+    """The middleware round every page. A form has arrived after `form_seconds`, or is refused."""
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -67,10 +68,14 @@ def guard(templates: Templates, forms: Forms, origin: str) -> Middleware:
             request[WHO] = person_of(request)
             _check_text("page", (*request.match_info.values(), *request.query.keys(), *request.query.values()))
             if request.method in CHANGING:
+                await _arrived(request, form_seconds)
                 await _made_here(request, forms, origin)
             return await handler(request)
 
         response = await _answered(request, answer(), templates)
+        if SLOW in request:
+            # Nothing more is read from whoever sent half of it.
+            response.force_close()
         if not response.prepared:
             for name, value in HEADERS.items():
                 response.headers.setdefault(name, value)
@@ -97,6 +102,16 @@ async def _answered(
     except Exception as error:  # the one place where an unexpected error becomes a page
         log.error("unexpected", error=type(error).__name__, exc_info=error)
         return templates.problem(request, 500, OrbitalError("An internal error; it is in the console's log."))
+
+
+async def _arrived(request: web.Request, seconds: float) -> None:
+    """Read the form, which aiohttp keeps; raises Unavailable when it does not arrive in time."""
+    try:
+        async with asyncio.timeout(seconds):
+            await request.post()
+    except TimeoutError as error:
+        request[SLOW] = True
+        raise Unavailable(f"The form did not arrive within {seconds:.0f} s.", reason="FORM_TOO_SLOW") from error
 
 
 async def _made_here(request: web.Request, forms: Forms, origin: str) -> None:

@@ -10,8 +10,10 @@ from typing import Any
 import orjson
 from aiohttp import web
 
+from console.web.console import CONSOLE
 from console.web.guard import HEADERS
 from console.web.person import Person
+from console.web.streams import Streams
 from runtime.errors import OrbitalError
 from runtime.logs import get_logger
 
@@ -24,6 +26,14 @@ Event = tuple[str, Mapping[str, Any]]
 
 async def send_events(request: web.Request, person: Person, events: AsyncIterator[Event]) -> web.StreamResponse:
     """Answer with `events` until they end, the browser goes away, or the person's token is about to end."""
+    streams = request.app[CONSOLE].streams
+    with streams.one(person.principal):
+        return await _send(request, person, events, streams)
+
+
+async def _send(
+    request: web.Request, person: Person, events: AsyncIterator[Event], streams: Streams
+) -> web.StreamResponse:
     response = web.StreamResponse(headers={**HEADERS, "Content-Type": "text/event-stream"})
     await response.prepare(request)
     last: Event = ("bye", {"why": "over"})
@@ -31,7 +41,7 @@ async def send_events(request: web.Request, person: Person, events: AsyncIterato
         try:
             async with asyncio.timeout(max(0.0, person.seconds_left - SPARE_SECONDS)):
                 async for name, body in events:
-                    await response.write(_event(name, body))
+                    await streams.write(response, _event(name, body))
         except TimeoutError:
             last = ("bye", {"why": "session"})
         except OrbitalError as error:
@@ -41,7 +51,7 @@ async def send_events(request: web.Request, person: Person, events: AsyncIterato
         except Exception as error:  # the answer has begun, so that it cannot become a page
             log.error("unexpected", error=type(error).__name__, exc_info=error)
             last = ("trouble", {"message": "An internal error; it is in the console's log."})
-        await response.write(_event(*last))
+        await streams.write(response, _event(*last))
     return response
 
 

@@ -15,6 +15,7 @@ from console.web.forms import Forms
 from console.web.guard import guard
 from console.web.render import Templates
 from console.web.settings import ConsoleSettings
+from console.web.streams import Streams
 from runtime.lifecycle import run
 from runtime.logs import get_logger, setup_logs
 from runtime.settings import read_secret
@@ -33,11 +34,12 @@ async def main(settings: ConsoleSettings) -> None:
     async with AsyncExitStack() as stack:
         gateway = await stack.enter_async_context(open_gateway(settings.gateway))
         application = web.Application(
-            middlewares=[guard(templates, forms, settings.origin)], client_max_size=LARGEST_FORM
+            middlewares=[guard(templates, forms, settings.origin, settings.form_seconds)], client_max_size=LARGEST_FORM
         )
-        application[CONSOLE] = Console(gateway, templates, settings.ca_file)
+        streams = Streams(settings.streams_each, settings.write_seconds)
+        application[CONSOLE] = Console(gateway, templates, settings.ca_file, streams)
         application.router.add_routes(routes)
-        runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
+        runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0, lingering_time=1.0)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         settings.listen.unlink(missing_ok=True)

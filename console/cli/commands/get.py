@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 POLL = 2.0
 # What tells rows of one noun apart.
 IDENTITY = ("id", "decision_id", "resource", "region", "component", "edge", "engine", "correlation_id", "changed_at")
+# What is measured anew all the time, and says nothing new as long as the rest stays.
+RESTLESS = {"last_contact_at", "heard_at", "next_check", "evidence", "made", "received"}
 # Tables inside of a description, and the noun that they are of.
 INSIDE = {"behind": "placements", "last_tasks": "tasks", "flags": "flags", "edges": "edges"}
 TASKS = 20
@@ -101,14 +103,22 @@ def _show(noun: Noun, rows: list[Row], output: str) -> None:
 
 def _watch(connection: Connection, noun: Noun, wanted: Wanted, name: str | None, output: str, rows: list[Row]) -> None:
     """Follow by reading again: it needs no memory on the server, and a break costs one interval."""
-    seen = {_identity(row): row for row in rows}
+    from console.cli.patience import asked_again
+
+    seen = {_identity(row): _told(row) for row in rows}
     while True:
         time.sleep(POLL)
-        now = [row for row in noun.rows(connection, wanted) if name is None or noun.matches(row, name)]
-        changed = [row for row in now if seen.get(_identity(row)) != row]
-        seen.update((_identity(row), row) for row in changed)
+        found = asked_again(lambda: list(noun.rows(connection, wanted)))
+        now = [row for row in found if name is None or noun.matches(row, name)]
+        changed = [row for row in now if seen.get(_identity(row)) != _told(row)]
+        seen.update((_identity(row), _told(row)) for row in changed)
         if changed:
             _show(noun, changed, output)
+
+
+def _told(row: Row) -> Row:
+    """What is news when it changes."""
+    return {field: value for field, value in row.items() if field not in RESTLESS}
 
 
 def _identity(row: Row) -> tuple[Any, ...]:

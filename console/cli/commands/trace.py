@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -41,20 +42,21 @@ COLUMNS = (
 def trace(correlation_id: str, watch: bool, output: str, target: Target) -> None:
     """Show every hop of a change in order: time, process, region, task, lane, generation, decision and outcome."""
     from console.cli.connection import connect
+    from console.cli.patience import asked_again
 
     with connect(target) as connection:
         answer = read(connection, correlation_id)
         if output != "table":
             while watch and not answer["ended"]:
                 time.sleep(POLL)
-                answer = read(connection, correlation_id)
+                answer = asked_again(partial(read, connection, correlation_id))
             write(answer, output)
             return
         _print(answer, answer["hops"])
         while watch and not answer["ended"]:
             time.sleep(POLL)
             seen = [tuple(map(str, hop.values())) for hop in answer["hops"]]
-            answer = read(connection, correlation_id)
+            answer = asked_again(partial(read, connection, correlation_id))
             fresh = [hop for hop in answer["hops"] if tuple(map(str, hop.values())) not in set(seen)]
             if fresh:
                 _print(answer, fresh)

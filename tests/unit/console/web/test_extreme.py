@@ -24,6 +24,7 @@ from console.web.guard import TOKEN_FIELD, guard
 from console.web.main import PAGES
 from console.web.person import PERSON, PRINCIPAL
 from console.web.render import Templates
+from console.web.streams import Streams
 from tests.extreme import extreme
 
 ORIGIN = "https://localhost:1"
@@ -31,6 +32,9 @@ SERVICES = {
     "registry": (registry_pb2, "RegistryService"), "restore": (restore_pb2, "RestoreService"),
     "trace": (trace_pb2, "TraceService"), "proof": (receipt_pb2, "ProofService"),
     "policy": (policy_pb2, "PolicyService"), "audit": (audit_pb2, "AuditService"),
+}  # fmt: skip
+HEADERS = {
+    PRINCIPAL: f"{PERSON}ada", "Authorization": "Bearer a.e30.c", "Origin": ORIGIN, "Accept-Encoding": "identity",
 }  # fmt: skip
 NAMES = ("eu10", "regions/eu10", "acme", "tenants/acme")
 
@@ -83,12 +87,9 @@ class Site:
         self.app = web.Application(middlewares=[guard(self.templates, self.forms, ORIGIN)])
         self.gateway = OddGateway()
         gateway: Any = self.gateway
-        self.app[CONSOLE] = Console(gateway, self.templates, Path("/nonexistent"))
+        self.app[CONSOLE] = Console(gateway, self.templates, Path("/nonexistent"), Streams(40, 5.0))
         self.app.router.add_routes(routes)
-        self.headers = {
-            PRINCIPAL: f"{PERSON}ada", "Authorization": "Bearer a.e30.c", "Origin": ORIGIN,
-            "Accept-Encoding": "identity",
-        }  # fmt: skip
+        self.headers = dict(HEADERS)
 
     def field(self, path: str) -> str:
         return self.forms.make(f"{PERSON}ada", path)
@@ -100,7 +101,7 @@ POSTS = sorted({route.path for route in routes if route.method == "POST"})
 ODD = ("\0", "\x1b[2J", "\ud7ff", "\x85", "\u202e", "<script>", "a" * 3_000, "", "\U0010ffff", "\r\n", "'--", "{{7*7}}")
 
 
-def _at(path: str) -> str:
+def at(path: str) -> str:
     for name in ("name", "tenant", "id", "link", "digest"):
         path = path.replace(f"{{{name}}}", "eu10" if path.startswith("/regions") else "acme")
     return path
@@ -112,7 +113,7 @@ async def test_every_page_comes(path: str, unexpected: Unexpected) -> None:
     async with TestClient(TestServer(site.app)) as client:
         for seed in range(40):
             site.gateway.chosen = random.Random(seed)
-            async with client.get(_at(path), headers=site.headers, allow_redirects=False) as answer:
+            async with client.get(at(path), headers=site.headers, allow_redirects=False) as answer:
                 text = await answer.text(errors="replace")
             if unexpected.errors:
                 raise unexpected.errors[0]
@@ -134,13 +135,13 @@ def _filled(odd: str) -> list[dict[str, str]]:
 @pytest.mark.parametrize("odd", ODD, ids=ascii)
 @pytest.mark.parametrize("path", POSTS)
 async def test_every_form_takes_odd_text(path: str, odd: str, unexpected: Unexpected) -> None:
-    site, at = Site(), _at(path)
+    site, place = Site(), at(path)
     async with TestClient(TestServer(site.app)) as client:
         for seed, fields in enumerate(_filled(odd)):
             site.gateway.chosen = random.Random(seed)
-            body = urlencode([*fields.items(), (TOKEN_FIELD, site.field(at))])
+            body = urlencode([*fields.items(), (TOKEN_FIELD, site.field(place))])
             headers = {**site.headers, "Content-Type": "application/x-www-form-urlencoded"}
-            async with client.post(at, data=body, headers=headers, allow_redirects=False) as answer:
+            async with client.post(place, data=body, headers=headers, allow_redirects=False) as answer:
                 text = await answer.text(errors="replace")
             if unexpected.errors:
                 raise unexpected.errors[0]
@@ -156,7 +157,7 @@ async def test_every_stream_tells(path: str, unexpected: Unexpected) -> None:
     async with TestClient(TestServer(site.app)) as client:
         for seed in range(20):
             site.gateway.chosen = random.Random(seed)
-            async with client.get(_at(path), headers=site.headers) as answer:
+            async with client.get(at(path), headers=site.headers) as answer:
                 first = await answer.content.readline()
             if unexpected.errors:
                 raise unexpected.errors[0]
