@@ -136,6 +136,15 @@ class Connection:
                 raise self._told(failed, where, tries, time.monotonic() - begun) from error
         raise AssertionError("a call is tried at least once")
 
+    def pages(self, method: Callable[..., Any], request: Any, **how: Any) -> Iterator[Any]:
+        """Every page of a listing; `how` is that of each call."""
+        while True:
+            answer = self.call(method, request, **how)
+            yield answer
+            if not answer.next_page_token:
+                return
+            request.page_token = answer.next_page_token
+
     def stream(self, method: Callable[..., Any], request: Any, seconds: float | None = None) -> Iterator[Any]:
         """The answers of a server stream; ends when it does, raises when it breaks or `seconds` are over."""
         answers = method(request, timeout=seconds)

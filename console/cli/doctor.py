@@ -45,8 +45,8 @@ def fleet(connection: Connection) -> Iterator[Finding]:
     from orbital.v1.registry_pb2 import ListDeadLettersRequest, ListRegionsRequest, ListSecurityEventsRequest
 
     registry = connection.registry
-    for region in connection.call(registry.ListRegions, ListRegionsRequest()).regions:
-        yield _region(region)
+    for page in connection.pages(registry.ListRegions, ListRegionsRequest()):
+        yield from map(_region, page.regions)
     answer = connection.call(connection.policy.ListEngines, ListEnginesRequest())
     for engine in answer.engines:
         if engine.error:

@@ -15,16 +15,28 @@ if TYPE_CHECKING:
     from console.cli.connection import Connection
     from console.cli.rows import Row
 
-PAGE = 5_000
+# The most that a page of the API has; of what is only kept for people to look at it is less.
+PAGE, SHORT = 5_000, 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which rows are asked for; "" means all."""
+    """Which rows are asked for; "" means all, and 0 rows at most as many as there are."""
 
     tenant: str = ""
     region: str = ""
     correlation_id: str = ""
+    limit: int = 0
+
+    @property
+    def page(self) -> int:
+        """How many rows to ask for at once."""
+        return min(self.limit or PAGE, PAGE)
+
+    @property
+    def short_page(self) -> int:
+        """The same of what has shorter pages."""
+        return min(self.page, SHORT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +86,13 @@ def named(noun: Noun, rows: list[Row], name: str) -> list[Row]:
     raise Failure(f'No {noun.singular} "{name}".{hint} List: orbital get {noun.name}', Exit.NOT_FOUND)
 
 
-def _regions(connection: Connection, _: Wanted) -> Iterator[Row]:
+def _regions(connection: Connection, wanted: Wanted) -> Iterator[Row]:
     from orbital.v1.registry_pb2 import ListRegionsRequest
 
     from console.cli import rows
 
-    yield from map(rows.region, connection.call(connection.registry.ListRegions, ListRegionsRequest()).regions)
+    for answer in connection.pages(connection.registry.ListRegions, ListRegionsRequest(page_size=wanted.page)):
+        yield from map(rows.region, answer.regions)
 
 
 def _flags(connection: Connection, wanted: Wanted) -> Iterator[Row]:
@@ -87,8 +100,9 @@ def _flags(connection: Connection, wanted: Wanted) -> Iterator[Row]:
 
     from console.cli import rows
 
-    request = ListFlagsRequest(region=wanted.region, page_size=PAGE)
-    yield from map(rows.flag, connection.call(connection.registry.ListFlags, request).flags)
+    request = ListFlagsRequest(region=wanted.region, page_size=wanted.page)
+    for answer in connection.pages(connection.registry.ListFlags, request):
+        yield from map(rows.flag, answer.flags)
 
 
 def _edges(connection: Connection, wanted: Wanted) -> Iterator[Row]:
@@ -96,8 +110,9 @@ def _edges(connection: Connection, wanted: Wanted) -> Iterator[Row]:
 
     from console.cli import rows
 
-    request = ListEdgesRequest(region=wanted.region, page_size=PAGE)
-    yield from map(rows.edge, connection.call(connection.registry.ListEdges, request).edges)
+    request = ListEdgesRequest(region=wanted.region, page_size=wanted.page)
+    for answer in connection.pages(connection.registry.ListEdges, request):
+        yield from map(rows.edge, answer.edges)
 
 
 def _resources(word: str, connection: Connection, wanted: Wanted) -> Iterator[Row]:
@@ -106,9 +121,9 @@ def _resources(word: str, connection: Connection, wanted: Wanted) -> Iterator[Ro
     from console.cli import rows
 
     request = api.ListResourcesRequest(
-        kind=api.ResourceKind.Value(f"RESOURCE_KIND_{word.upper()}"), tenant=wanted.tenant, page_size=PAGE
+        kind=api.ResourceKind.Value(f"RESOURCE_KIND_{word.upper()}"), tenant=wanted.tenant, page_size=wanted.page
     )
-    for answer in pages(connection, connection.registry.ListResources, request):
+    for answer in connection.pages(connection.registry.ListResources, request):
         yield from map(getattr(rows, word), answer.resources)
 
 
@@ -117,8 +132,8 @@ def _placements(connection: Connection, wanted: Wanted) -> Iterator[Row]:
 
     from console.cli import rows
 
-    request = api.ListPlacementsRequest(filter=placement_filter(wanted), page_size=PAGE)
-    for answer in pages(connection, connection.registry.ListPlacements, request):
+    request = api.ListPlacementsRequest(filter=placement_filter(wanted), page_size=wanted.page)
+    for answer in connection.pages(connection.registry.ListPlacements, request):
         yield from map(rows.placement, answer.placements)
 
 
@@ -135,27 +150,29 @@ def _tasks(connection: Connection, wanted: Wanted) -> Iterator[Row]:
     from console.cli import rows
 
     request = api.ListTasksRequest(
-        tenant=wanted.tenant, region=wanted.region, correlation_id=wanted.correlation_id, page_size=PAGE
+        tenant=wanted.tenant, region=wanted.region, correlation_id=wanted.correlation_id, page_size=wanted.page
     )
-    for answer in pages(connection, connection.registry.ListTasks, request):
+    for answer in connection.pages(connection.registry.ListTasks, request):
         yield from map(rows.task, answer.tasks)
 
 
-def _dead_letters(connection: Connection, _: Wanted) -> Iterator[Row]:
+def _dead_letters(connection: Connection, wanted: Wanted) -> Iterator[Row]:
     from orbital.v1.registry_pb2 import ListDeadLettersRequest
 
     from console.cli import judged
 
-    answer = connection.call(connection.registry.ListDeadLetters, ListDeadLettersRequest(page_size=1_000))
+    answer = connection.call(connection.registry.ListDeadLetters, ListDeadLettersRequest(page_size=wanted.short_page))
     yield from map(judged.dead_letter, answer.dead_letters)
 
 
-def _security_events(connection: Connection, _: Wanted) -> Iterator[Row]:
+def _security_events(connection: Connection, wanted: Wanted) -> Iterator[Row]:
     from orbital.v1.registry_pb2 import ListSecurityEventsRequest
 
     from console.cli import judged
 
-    answer = connection.call(connection.registry.ListSecurityEvents, ListSecurityEventsRequest(page_size=1_000))
+    answer = connection.call(
+        connection.registry.ListSecurityEvents, ListSecurityEventsRequest(page_size=wanted.short_page)
+    )
     yield from map(judged.security_event, answer.events)
 
 
@@ -164,16 +181,16 @@ def _denials(connection: Connection, wanted: Wanted) -> Iterator[Row]:
 
     from console.cli import judged
 
-    request = ListDenialsRequest(page_size=1_000, correlation_id=wanted.correlation_id)
+    request = ListDenialsRequest(page_size=wanted.short_page, correlation_id=wanted.correlation_id)
     yield from map(judged.denial, connection.call(connection.registry.ListDenials, request).denials)
 
 
-def _restorations(connection: Connection, _: Wanted) -> Iterator[Row]:
+def _restorations(connection: Connection, wanted: Wanted) -> Iterator[Row]:
     from orbital.v1.restore_pb2 import ListRestorationsRequest
 
     from console.cli import rows
 
-    answer = connection.call(connection.restore.ListRestorations, ListRestorationsRequest(page_size=1_000))
+    answer = connection.call(connection.restore.ListRestorations, ListRestorationsRequest(page_size=wanted.short_page))
     yield from map(rows.restoration, answer.restorations)
 
 
@@ -184,16 +201,16 @@ def _flag_changes(connection: Connection, wanted: Wanted) -> Iterator[Row]:
 
     if not wanted.region:
         raise Failure("Whose? Say --region REGION.", Exit.USAGE)
-    request = ListFlagChangesRequest(region=wanted.region, page_size=PAGE)
+    request = ListFlagChangesRequest(region=wanted.region, page_size=wanted.page)
     yield from map(rows.flag_change, connection.call(connection.registry.ListFlagChanges, request).changes)
 
 
-def _changes(connection: Connection, _: Wanted) -> Iterator[Row]:
+def _changes(connection: Connection, wanted: Wanted) -> Iterator[Row]:
     from orbital.v1.registry_pb2 import ListJobsRequest
 
     from console.cli import rows
 
-    for answer in pages(connection, connection.registry.ListJobs, ListJobsRequest(page_size=1_000)):
+    for answer in connection.pages(connection.registry.ListJobs, ListJobsRequest(page_size=wanted.short_page)):
         yield from map(rows.job, answer.jobs)
 
 
@@ -214,16 +231,6 @@ def _uses(connection: Connection, wanted: Wanted) -> Iterator[Row]:
     if not wanted.tenant:
         raise Failure("Whose? Say --tenant TENANT.", Exit.USAGE)
     yield from map(rows.use, connection.call(connection.registry.ListUses, ListUsesRequest(tenant=wanted.tenant)).uses)
-
-
-def pages(connection: Connection, method: Callable[..., Any], request: Any) -> Iterator[Any]:
-    """Every page of a listing."""
-    while True:
-        answer = connection.call(method, request)
-        yield answer
-        if not answer.next_page_token:
-            return
-        request.page_token = answer.next_page_token
 
 
 _GENERATION = (

@@ -75,9 +75,9 @@ class World:
     traced: str = ""
     directory: Path = Path()
 
-    def rows(self, noun: str, **wanted: str) -> list[Row]:
+    def rows(self, noun: str, tenant: str = "", region: str = "", correlation_id: str = "") -> list[Row]:
         """Rows of a noun, as `orbital get` has them."""
-        return list(find(noun).rows(self.connection, Wanted(**wanted)))
+        return list(find(noun).rows(self.connection, Wanted(tenant, region, correlation_id)))
 
     def declare(self, resources: Iterable[Resource]) -> DeclareResponse:
         """Declare resources; from here on they count as the estate's."""

@@ -8,7 +8,10 @@ from typing import Any
 from uuid import uuid4
 
 import grpc
+from orbital.v1 import registry_pb2 as registry
 from orbital.v1.audit_pb2_grpc import AuditServiceStub
+from orbital.v1.edge_pb2 import Edge
+from orbital.v1.flag_pb2 import Flag
 from orbital.v1.policy_pb2_grpc import PolicyServiceStub
 from orbital.v1.receipt_pb2_grpc import ProofServiceStub
 from orbital.v1.registry_pb2_grpc import RegistryServiceStub
@@ -70,6 +73,21 @@ class Gateway:
             if not answer.next_page_token:
                 return
             request.page_token = answer.next_page_token
+
+    async def regions(self, person: Person) -> list[registry.Region]:
+        """Every region."""
+        pages = self.pages(person, self.registry.ListRegions, registry.ListRegionsRequest())
+        return [one async for page in pages for one in page.regions]
+
+    async def flags(self, person: Person, region: str = "") -> list[Flag]:
+        """Every flag, of one region or of all."""
+        pages = self.pages(person, self.registry.ListFlags, registry.ListFlagsRequest(region=region))
+        return [one async for page in pages for one in page.flags]
+
+    async def edges(self, person: Person, region: str = "") -> list[Edge]:
+        """Every edge, of one region or of all."""
+        pages = self.pages(person, self.registry.ListEdges, registry.ListEdgesRequest(region=region))
+        return [one async for page in pages for one in page.edges]
 
 
 @asynccontextmanager

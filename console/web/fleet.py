@@ -29,8 +29,7 @@ async def home(_request: web.Request) -> web.Response:
 async def fleet(request: web.Request) -> web.Response:
     """Every region as a cell, the worst ones as a table."""
     console, person = request.app[CONSOLE], request[WHO]
-    answer = await console.gateway.call(person, console.gateway.registry.ListRegions, registry.ListRegionsRequest())
-    regions = [status.told(rows.region(one)) for one in answer.regions]
+    regions = [status.told(rows.region(one)) for one in await console.gateway.regions(person)]
     words, area, kind = (request.query.get(name, "").strip() for name in ("q", "area", "status"))
     chosen = status.matching(regions, words, area, kind)
     troubled = status.worst_first(chosen)

@@ -181,13 +181,13 @@ async def _complete(console: Console, person: Person, radius: Radius, found: Aim
     api, call = console.gateway.registry, console.gateway.call
     asked = registry.ListUsesRequest(tenant=found.tenant, system=radius.system)
     edges, regions, uses = await asyncio.gather(
-        call(person, api.ListEdges, registry.ListEdgesRequest()),
-        call(person, api.ListRegions, registry.ListRegionsRequest()),
+        console.gateway.edges(person),
+        console.gateway.regions(person),
         call(person, api.ListUses, asked),
     )
     reached = set(radius.regions)
-    radius.edges = sum(one.region in reached for one in edges.edges)
-    known = (rows.region(one) for one in regions.regions)
+    radius.edges = sum(one.region in reached for one in edges)
+    known = (rows.region(one) for one in regions)
     radius.uses = [rows.use(one) for one in uses.uses if one.region in reached]
     radius.unreachable = [one for one in known if one["name"] in reached and not one["connected"]]
 

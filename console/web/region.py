@@ -33,17 +33,17 @@ async def region(request: web.Request) -> web.Response:
     history = registry.ListFlagChangesRequest(region=name, page_size=MOST_CHANGES)
     history.since.FromNanoseconds(int((now - SPANS[span]) * 1e9))
     everything, flags, changes, placements, tasks, edges = await asyncio.gather(
-        call(person, api.ListRegions, registry.ListRegionsRequest()),
-        call(person, api.ListFlags, registry.ListFlagsRequest(region=name)),
+        console.gateway.regions(person),
+        console.gateway.flags(person, name),
         call(person, api.ListFlagChanges, history),
         call(person, api.ListPlacements, registry.ListPlacementsRequest(filter=behind, page_size=LISTED)),
         call(person, api.ListTasks, registry.ListTasksRequest(region=name, page_size=50)),
-        call(person, api.ListEdges, registry.ListEdgesRequest(region=name)),
+        console.gateway.edges(person, name),
     )
-    found = next((one for one in everything.regions if one.resource.name == f"regions/{name}"), None)
+    found = next((one for one in everything if one.resource.name == f"regions/{name}"), None)
     if found is None:
         raise NotFound(f"There is no region called {name}.")
-    raised = [rows.flag(one) for one in flags.flags]
+    raised = [rows.flag(one) for one in flags]
     done = [rows.task(one) for one in tasks.tasks]
     return console.templates.page(
         request,
@@ -59,7 +59,7 @@ async def region(request: web.Request) -> web.Response:
         placements=[rows.placement(one) for one in placements.placements],
         more=bool(placements.next_page_token),
         tasks=sorted(done, key=lambda task: (task["updated_at"] or "", task["sequence"]), reverse=True),
-        edges=[rows.edge(one) for one in edges.edges],
+        edges=[rows.edge(one) for one in edges],
     )
 
 
@@ -71,10 +71,10 @@ async def live(request: web.Request) -> web.StreamResponse:
 
 async def _changes(request: web.Request) -> AsyncIterator[Event]:
     console, person, name = request.app[CONSOLE], request[WHO], request.match_info["name"]
-    api, call = console.gateway.registry, console.gateway.call
+    api = console.gateway.registry
     last: list[tuple[str, str, int]] | None = None
     async for answer in console.gateway.stream(person, api.WatchRegions, registry.WatchRegionsRequest(region=name)):
-        flags = _raised((await call(person, api.ListFlags, registry.ListFlagsRequest(region=name))).flags)
+        flags = _raised(await console.gateway.flags(person, name))
         if answer.regions or flags != last:
             last = flags
             yield "region", {}

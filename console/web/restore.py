@@ -6,7 +6,6 @@ import asyncio
 from typing import Any
 
 from aiohttp import web
-from orbital.v1 import registry_pb2 as registry
 from orbital.v1 import restore_pb2 as restore
 
 from console.cli import rows
@@ -137,8 +136,5 @@ async def _page(request: web.Request, *, problem: OrbitalError | None = None, st
 
 async def _unreachable(request: web.Request, reached: set[str]) -> list[Any]:
     console = request.app[CONSOLE]
-    answer = await console.gateway.call(
-        request[WHO], console.gateway.registry.ListRegions, registry.ListRegionsRequest()
-    )
-    known = (rows.region(one) for one in answer.regions)
+    known = map(rows.region, await console.gateway.regions(request[WHO]))
     return [one for one in known if one["name"] in reached and not one["connected"]]

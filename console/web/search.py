@@ -30,12 +30,12 @@ async def search(request: web.Request) -> web.Response:
     if DECISION.fullmatch(bare):
         raise web.HTTPSeeOther(f"/policy/decisions/{bare}")
     api = console.gateway.registry
-    answer, tenants, jobs = await asyncio.gather(
-        console.gateway.call(person, api.ListRegions, registry.ListRegionsRequest()),
+    everything, tenants, jobs = await asyncio.gather(
+        console.gateway.regions(person),
         listed(console, person, "tenant"),
         console.gateway.call(person, api.ListJobs, registry.ListJobsRequest(page_size=500)),
     )
-    regions = [status.told(rows.region(one)) for one in answer.regions]
+    regions = [status.told(rows.region(one)) for one in everything]
     for found, page in ((regions, "regions"), (tenants, "tenants")):
         if any(one["name"] == words for one in found):
             raise web.HTTPSeeOther(f"/{page}/{quote(words, safe='')}")

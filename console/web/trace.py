@@ -170,11 +170,11 @@ async def _known(request: web.Request, decided: list[rows.Row]) -> web.Response:
     console, person, name = request.app[CONSOLE], request[WHO], request.match_info["id"]
     gateway, call = console.gateway, console.gateway.call
     flags, denials, restorations = await asyncio.gather(
-        call(person, gateway.registry.ListFlags, registry.ListFlagsRequest()),
+        gateway.flags(person),
         call(person, gateway.registry.ListDenials, registry.ListDenialsRequest(correlation_id=name)),
         call(person, gateway.restore.ListRestorations, ListRestorationsRequest(id=name, page_size=1)),
     )
-    caused = [rows.flag(one) for one in flags.flags if one.correlation_id == name]
+    caused = [rows.flag(one) for one in flags if one.correlation_id == name]
     refused = [judged.denial(one) for one in denials.denials]
     asked = [rows.restoration(one) for one in restorations.restorations] if name else []
     return console.templates.page(

@@ -16,9 +16,13 @@ UNKNOWN = pb.HEALTH_STATUS_UNKNOWN
 BADNESS = (HEALTHY, pb.HEALTH_STATUS_DEGRADED, UNKNOWN, pb.HEALTH_STATUS_OUT_OF_SYNC)
 
 
+def _badness(status: pb.HealthStatus.ValueType) -> int:
+    return BADNESS.index(status) if status in BADNESS else len(BADNESS)
+
+
 def severity(flag: pb.Flag) -> tuple[int, int, str, str]:
     """The order of flags: the worst first, the oldest first among equals."""
-    return (-BADNESS.index(flag.status), flag.since.seconds, flag.region, flag.component)
+    return (-_badness(flag.status), flag.since.seconds, flag.region, flag.component)
 
 
 def verdict(flags: Iterable[pb.Flag]) -> tuple[pb.HealthStatus.ValueType, str]:

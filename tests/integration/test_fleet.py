@@ -13,8 +13,9 @@ from orbital.v1.resource_pb2 import LinkSpec, RegionSpec, Resource, Selector, Sy
 from gateway.adapters.postgres.database import Database, Pool
 from gateway.adapters.postgres.desired import PostgresDesired
 from gateway.adapters.postgres.flags import PostgresFlags
-from gateway.adapters.postgres.see import PostgresSight, write_token
+from gateway.adapters.postgres.see import PostgresSight
 from gateway.adapters.rpc.fleet import Fleet
+from gateway.domain.page import write_token
 from gateway.flow.desired import Desired
 from gateway.main import new_correlation_id
 from gateway.ports.serving import Caller

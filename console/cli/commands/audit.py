@@ -178,7 +178,8 @@ def _regional(connection: Connection) -> Iterator[Held]:
     from runtime.errors import OrbitalError
     from runtime.trail import Held
 
-    for region in connection.call(connection.registry.ListRegions, ListRegionsRequest()).regions:
+    pages = connection.pages(connection.registry.ListRegions, ListRegionsRequest())
+    for region in (one for page in pages for one in page.regions):
         name = region.resource.name.rpartition("/")[2]
         try:
             stub = connection.verify(endpoint(connection, name))

@@ -19,7 +19,7 @@ def declared(tenant: str, fenced: bool, target: Target) -> None:
 
     from console.cli.connection import connect
     from console.cli.declaration.write import write_documents
-    from console.cli.nouns import PAGE, Wanted, find, named, pages
+    from console.cli.nouns import PAGE, Wanted, find, named
 
     with connect(target) as connection:
         noun = find("tenant")
@@ -28,6 +28,6 @@ def declared(tenant: str, fenced: bool, target: Target) -> None:
         for kind in ("TENANT", *KINDS):
             number = ResourceKind.Value(f"RESOURCE_KIND_{kind}")
             request = ListResourcesRequest(kind=number, tenant=tenant, page_size=PAGE)
-            for answer in pages(connection, connection.registry.ListResources, request):
+            for answer in connection.pages(connection.registry.ListResources, request):
                 found += answer.resources
     click.echo(write_documents(found, fenced=fenced), nl=False)

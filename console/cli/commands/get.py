@@ -55,7 +55,8 @@ def get(
     from console.cli.nouns import Wanted, find
 
     kind = find(noun)
-    wanted = Wanted(**filters)
+    # Who names one row is looked for among all of them.
+    wanted = Wanted(**filters, limit=0 if name or watch else limit or 0)
     _refuse_filters(kind, wanted)
     with connect(target) as connection:
         rows = _rows(connection, kind, wanted, name, limit)

@@ -104,13 +104,15 @@ def _served(connection: Connection, request: KillRequest, reached: set[str]) -> 
     registry = connection.registry
     # A kill does not wait for whoever could only say more about it.
     ask = partial(connection.call, tries=1, seconds=BRIEFLY)
+    listed = partial(connection.pages, tries=1, seconds=BRIEFLY)
     try:
         uses = api.ListUsesRequest(tenant=request.tenant)
         if request.link:
             name = f"tenants/{request.tenant}/links/{request.link}"
             uses.system = ask(registry.GetResource, api.GetResourceRequest(name=name)).link.system
-        edges = ask(registry.ListEdges, api.ListEdgesRequest()).edges
-        regions = [rows.region(one) for one in ask(registry.ListRegions, api.ListRegionsRequest()).regions]
+        edges = [one for page in listed(registry.ListEdges, api.ListEdgesRequest()) for one in page.edges]
+        found = listed(registry.ListRegions, api.ListRegionsRequest())
+        regions = [rows.region(one) for page in found for one in page.regions]
         served = [rows.use(one) for one in ask(registry.ListUses, uses).uses]
     except (OrbitalError, Failure):
         return dict.fromkeys(("edges", "unreachable", "uses"))

@@ -126,18 +126,18 @@ def look(connection: Connection, region: str) -> list[Finding]:
 
     from console.cli.commands.crypto import endpoint
     from console.cli.disagreement import compare
-    from console.cli.nouns import PAGE, pages
+    from console.cli.nouns import PAGE
 
     stub = connection.verify(endpoint(connection, region))
     held = list(connection.stream(stub.ListHeld, ListHeldRequest(), READING))
     wanted = ListPlacementsRequest(filter=PlacementFilter(region=region), page_size=PAGE)
     placements = [
-        one for answer in pages(connection, connection.registry.ListPlacements, wanted) for one in answer.placements
+        one for answer in connection.pages(connection.registry.ListPlacements, wanted) for one in answer.placements
     ]
     resources = []
     for kind in ("TENANT", "SYSTEM", "SERVICE", "LINK", "EDGE_POLICY"):
         number = ResourceKind.Value(f"RESOURCE_KIND_{kind}")
         request = ListResourcesRequest(kind=number, page_size=PAGE, include_retired=True)
-        for answer in pages(connection, connection.registry.ListResources, request):
+        for answer in connection.pages(connection.registry.ListResources, request):
             resources += answer.resources
     return compare(placements, resources, held)

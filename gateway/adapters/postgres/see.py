@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Callable, Sequence
 
 import asyncpg
 from orbital.v1 import registry_pb2 as registry
 from orbital.v1.resource_pb2 import Resource
 
 from gateway.adapters.postgres.database import Database
+from gateway.domain.page import Item, fitting, read_moment, read_token, write_token
 from gateway.ports.serving import JobRecord, TaskRecord
-from runtime.errors import Invalid
 
 CONVERGED = registry.PlacementState.PLACEMENT_STATE_CONVERGED
 CONVERGING = registry.PlacementState.PLACEMENT_STATE_CONVERGING
@@ -21,31 +18,10 @@ DRIFTING = registry.PlacementState.PLACEMENT_STATE_DRIFTING
 LAST_SEQUENCE = 2**62
 
 
-def write_token(*parts: str) -> str:
-    """A page token that says where the next page begins."""
-    return base64.urlsafe_b64encode("\n".join(parts).encode()).decode()
-
-
-def read_token(token: str, parts: int) -> list[str]:
-    """What a page token says; raises Invalid on one that we did not write."""
-    if not token:
-        return [""] * parts
-    try:
-        read = base64.urlsafe_b64decode(token.encode()).decode().split("\n")
-    except (binascii.Error, ValueError) as error:
-        raise Invalid("page_token is not one of ours", field="page_token") from error
-    if len(read) != parts:
-        raise Invalid("page_token is not one of ours", field="page_token")
-    return read
-
-
-def _moment(text: str) -> datetime | None:
-    if not text:
-        return None
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError as error:
-        raise Invalid("page_token is not one of ours", field="page_token") from error
+def _page(rows: Sequence[asyncpg.Record], made: Callable[[asyncpg.Record], Item], size: int) -> tuple[list[Item], bool]:
+    """What a page of at most `size` rows has room for, and whether there may be more."""
+    found = fitting(map(made, rows))
+    return found, len(found) < len(rows) or len(rows) == size
 
 
 def _resource(row: asyncpg.Record) -> Resource:
@@ -110,6 +86,12 @@ def _job(row: asyncpg.Record) -> registry.Job:
     return job
 
 
+def _listed_job(row: asyncpg.Record) -> registry.Job:
+    job = _job(row)
+    job.converged = max(job.converged - row["behind"], 0)
+    return job
+
+
 class PostgresSight:
     """Answers every Get, List and Watch."""
 
@@ -128,9 +110,11 @@ class PostgresSight:
         self, kind: int, tenant: str, size: int, token: str, *, retired: bool
     ) -> registry.ListResourcesResponse:
         """A page of resources of one kind; with `retired`, tombstones too."""
-        rows = await self._fetch("resources", kind, tenant, *read_token(token, 1), size, retired)
-        more = write_token(rows[-1]["name"]) if len(rows) == size else ""
-        return registry.ListResourcesResponse(resources=[_resource(row) for row in rows], next_page_token=more)
+        (after,) = read_token(token, (str,)) if token else ("",)
+        rows = await self._fetch("resources", kind, tenant, after, size, retired)
+        found, more = _page(rows, _resource, size)
+        token = write_token(found[-1].name) if more else ""
+        return registry.ListResourcesResponse(resources=found, next_page_token=token)
 
     async def regions(self) -> registry.ListRegionsResponse:
         """Every region with what is known of it."""
@@ -156,7 +140,7 @@ class PostgresSight:
         self, chosen: registry.PlacementFilter, size: int, token: str
     ) -> registry.ListPlacementsResponse:
         """A page of placements."""
-        after = read_token(token, 2)
+        after = read_token(token, (str, str)) if token else ("", "")
         rows = await self._fetch(
             "placements",
             chosen.tenant,
@@ -167,18 +151,17 @@ class PostgresSight:
             *after,
             size,
         )
-        more = write_token(rows[-1]["name"], rows[-1]["region"]) if len(rows) == size else ""
-        return registry.ListPlacementsResponse(placements=[_placement(row) for row in rows], next_page_token=more)
+        found, more = _page(rows, _placement, size)
+        token = write_token(found[-1].resource, found[-1].region) if more else ""
+        return registry.ListPlacementsResponse(placements=found, next_page_token=token)
 
     async def tasks(self, request: registry.ListTasksRequest, size: int) -> registry.ListTasksResponse:
         """A page of tasks, newest first."""
-        (token,) = read_token(request.page_token, 1)
-        if token and not token.isdecimal():
-            raise Invalid("page_token is not one of ours", field="page_token")
-        before = int(token) if token else LAST_SEQUENCE
+        (before,) = read_token(request.page_token, (int,)) if request.page_token else (LAST_SEQUENCE,)
         rows = await self._fetch("tasks", request.tenant, request.region, request.correlation_id, before, size)
-        more = write_token(str(rows[-1]["sequence"])) if len(rows) == size else ""
-        return registry.ListTasksResponse(tasks=[_task(row) for row in rows], next_page_token=more)
+        found, more = _page(rows, _task, size)
+        token = write_token(found[-1].sequence) if more else ""
+        return registry.ListTasksResponse(tasks=found, next_page_token=token)
 
     async def dead_letters(self, size: int) -> registry.ListDeadLettersResponse:
         """Messages that could not be read, newest first."""
@@ -233,17 +216,15 @@ class PostgresSight:
 
     async def jobs(self, request: registry.ListJobsRequest, size: int) -> registry.ListJobsResponse:
         """A page of changes, newest first."""
-        moment, last = read_token(request.page_token, 2)
-        rows = await self._fetch("jobs", _moment(moment), last, request.action, size)
-        more = ""
-        if len(rows) == size:
-            more = write_token(rows[-1]["created_at"].isoformat(), rows[-1]["correlation_id"])
-        answer = registry.ListJobsResponse(next_page_token=more)
-        for row in rows:
-            job = _job(row)
-            job.converged = max(job.converged - row["behind"], 0)
-            answer.jobs.append(job)
-        return answer
+        moment, last = read_token(request.page_token, (str, str)) if request.page_token else ("", "")
+        since = read_moment(str(moment)) if moment else None
+        rows = await self._fetch("jobs", since, last, request.action, size)
+        found, more = _page(rows, _listed_job, size)
+        token = ""
+        if more:
+            end = rows[len(found) - 1]
+            token = write_token(end["created_at"].isoformat(), end["correlation_id"])
+        return registry.ListJobsResponse(jobs=found, next_page_token=token)
 
     async def trace(self, correlation_id: str) -> tuple[JobRecord | None, Sequence[TaskRecord]]:
         """A job and what is stored of its tasks, in order of sequence."""

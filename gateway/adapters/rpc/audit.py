@@ -8,7 +8,7 @@ import grpc
 from orbital.v1.audit_pb2 import ListAuditRequest, ListAuditResponse
 from orbital.v1.audit_pb2_grpc import AuditServiceServicer
 
-from gateway.adapters.rpc.registry import page_size
+from gateway.domain.page import page_size
 from gateway.ports.serving import AuditReading
 
 MAX_PAGE = 2000

@@ -9,7 +9,7 @@ import grpc
 from orbital.v1 import policy_pb2 as policy
 from orbital.v1.policy_pb2_grpc import PolicyServiceServicer
 
-from gateway.adapters.rpc.registry import page_size
+from gateway.domain.page import page_size
 from gateway.ports.engines import EngineStore
 
 Context = grpc.aio.ServicerContext[Any, Any]

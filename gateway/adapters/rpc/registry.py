@@ -9,6 +9,7 @@ from weakref import WeakValueDictionary
 
 import grpc
 from orbital.v1 import registry_pb2 as registry
+from orbital.v1.edge_pb2 import Edge
 from orbital.v1.flag_pb2 import HEALTH_STATUS_OUT_OF_SYNC
 from orbital.v1.registry_pb2_grpc import RegistryServiceServicer
 from orbital.v1.resource_pb2 import Resource
@@ -16,6 +17,7 @@ from orbital.v1.resource_pb2 import Resource
 from gateway.adapters.rpc.caller import caller
 from gateway.adapters.rpc.fleet import Fleet
 from gateway.domain.health import severity
+from gateway.domain.page import page_after, page_size
 from gateway.domain.resource import parse_name
 from gateway.ports.edges import EdgeStore
 from gateway.ports.flags import FlagStore
@@ -102,11 +104,14 @@ class RegistryRpc(RegistryServiceServicer):
 
     async def ListRegions(  # noqa: N802
         self,
-        request: registry.ListRegionsRequest,  # noqa: ARG002
+        request: registry.ListRegionsRequest,
         context: Context,  # noqa: ARG002
     ) -> registry.ListRegionsResponse:
         """See registry.proto."""
-        return await self._fleet.regions()
+        size = page_size(request.page_size, MAX_PAGE)
+        answer = await self._fleet.regions()
+        found, more = page_after(answer.regions, lambda one: (one.resource.name,), request.page_token, size)
+        return registry.ListRegionsResponse(regions=found, next_page_token=more)
 
     async def ListFlags(  # noqa: N802
         self,
@@ -121,7 +126,8 @@ class RegistryRpc(RegistryServiceServicer):
             # What is held is held because of the worst there is.
             if flag.status == HEALTH_STATUS_OUT_OF_SYNC:
                 flag.effects.extend(f"lane {hold.lane} is held: {hold.reason}" for hold in held.get(flag.region, ()))
-        return registry.ListFlagsResponse(flags=sorted(found, key=severity)[:size])
+        page, more = page_after(sorted(found, key=severity), severity, request.page_token, size)
+        return registry.ListFlagsResponse(flags=page, next_page_token=more)
 
     async def ListFlagChanges(  # noqa: N802
         self,
@@ -142,7 +148,9 @@ class RegistryRpc(RegistryServiceServicer):
     ) -> registry.ListEdgesResponse:
         """See registry.proto."""
         size = page_size(request.page_size, MAX_PAGE)
-        return registry.ListEdgesResponse(edges=(await self._edges.edges(request.region))[:size])
+        found = sorted(await self._edges.edges(request.region), key=_edge)
+        page, more = page_after(found, _edge, request.page_token, size)
+        return registry.ListEdgesResponse(edges=page, next_page_token=more)
 
     async def ListUses(  # noqa: N802
         self,
@@ -253,11 +261,8 @@ class RegistryRpc(RegistryServiceServicer):
             await asyncio.sleep(LOOK_SECONDS)
 
 
-def page_size(wanted: int, most: int) -> int:
-    """The page size to use for the wanted one, where 0 means the most."""
-    if wanted > most:
-        raise Invalid(f"page_size is {wanted}; expected at most {most}", field="page_size")
-    return wanted or most
+def _edge(edge: Edge) -> tuple[str, str]:
+    return edge.region, edge.name
 
 
 async def _wait(end: asyncio.Event) -> None:

@@ -9,7 +9,7 @@ from orbital.v1 import restore_pb2 as restore
 from orbital.v1.restore_pb2_grpc import RestoreServiceServicer
 
 from gateway.adapters.rpc.caller import caller
-from gateway.adapters.rpc.registry import page_size
+from gateway.domain.page import page_size
 from gateway.ports.restore import Restores
 
 Context = grpc.aio.ServicerContext[Any, Any]

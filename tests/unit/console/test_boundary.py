@@ -117,8 +117,9 @@ def test_output_that_nobody_takes(words: list[str], to: str) -> None:
             ("sh", "-c", 'exec "$@" >&-', "sh", *command), cwd=ROOT, stderr=-1, text=True, check=False
         )
     else:
-        out = writer if to == "closed reader" else os.open("/dev/full", os.O_WRONLY)
-        done = subprocess.run(command, cwd=ROOT, stdout=out, stderr=subprocess.PIPE, text=True, check=False)
+        with Path("/dev/full").open("wb") as full:
+            out = writer if to == "closed reader" else full.fileno()
+            done = subprocess.run(command, cwd=ROOT, stdout=out, stderr=subprocess.PIPE, text=True, check=False)
     os.close(writer)
     assert "Traceback" not in done.stderr
     assert "Exception ignored" not in done.stderr

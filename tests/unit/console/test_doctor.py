@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any, cast
 
 import pytest
@@ -26,6 +27,9 @@ class Fleet:
 
     def call(self, method: str, _request: object) -> object:
         return getattr(self, f"_{method}")()
+
+    def pages(self, method: str, request: object) -> Iterator[object]:
+        yield self.call(method, request)
 
     def _regions(self) -> registry.ListRegionsResponse:
         usual = {"connected": True, "status": HealthStatus.HEALTH_STATUS_HEALTHY, "placements": 8, "drifting": 0}

@@ -66,6 +66,9 @@ class OddConnection:
             answer.next_page_token = ""
         return answer
 
+    def pages(self, method: Any, request: Any, **_: Any) -> Iterator[Any]:
+        yield self.call(method, request)
+
     def stream(self, method: Any, request: Any, _seconds: float | None = None) -> Iterator[Any]:
         yield self.call(method, request)
 

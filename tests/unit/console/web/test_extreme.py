@@ -18,6 +18,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from google.protobuf.message_factory import GetMessageClass
 from orbital.v1 import audit_pb2, policy_pb2, receipt_pb2, registry_pb2, restore_pb2, trace_pb2
 
+from console.web.api import Gateway
 from console.web.console import CONSOLE, Console, routes
 from console.web.forms import Forms
 from console.web.guard import TOKEN_FIELD, guard
@@ -39,10 +40,10 @@ HEADERS = {
 NAMES = ("eu10", "regions/eu10", "acme", "tenants/acme")
 
 
-class OddGateway:
+class OddGateway(Gateway):
     """Answers every call with a message of the right kind and of values that nobody means."""
 
-    def __init__(self) -> None:
+    def __init__(self) -> None:  # without a channel
         self.chosen = random.Random(0)
         for name, (module, service) in SERVICES.items():
             methods = module.DESCRIPTOR.services_by_name[service].methods

@@ -1,0 +1,85 @@
+"""Pages of a listing: bounded in number and in bytes, so that whatever may be declared can be listed."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from itertools import islice
+from typing import TypeVar
+
+from google.protobuf.message import Message
+
+from runtime.errors import Invalid
+
+# A client of gRPC takes 4 MiB unless it says otherwise.
+MOST_BYTES = 3 * 1024 * 1024
+LONGEST_TOKEN = 2_048
+LARGEST = 2**63 - 1
+Item = TypeVar("Item", bound=Message)
+Key = tuple[str | int, ...]
+
+
+def page_size(wanted: int, most: int) -> int:
+    """The page size to use for the wanted one, where 0 means the most."""
+    if not 0 <= wanted <= most:
+        raise Invalid(f"page_size is {wanted}; expected 1 to {most}, or 0 for the most", field="page_size")
+    return wanted or most
+
+
+def fitting(items: Iterable[Item]) -> list[Item]:
+    """The first items that one page has room for; one is always taken."""
+    found: list[Item] = []
+    size = 0
+    for item in items:
+        size += item.ByteSize()
+        if found and size > MOST_BYTES:
+            break
+        found.append(item)
+    return found
+
+
+def page_after(items: Sequence[Item], key: Callable[[Item], Key], token: str, size: int) -> tuple[list[Item], str]:
+    """The page of `items` that begins after `token`, and the token of the next one; they are in order of `key`."""
+    begin = read_token(token, tuple(type(part) for part in key(items[0]))) if token and items else ()
+    left = [item for item in items if not begin or key(item) > begin]
+    found = fitting(islice(left, size))
+    return found, write_token(*key(found[-1])) if len(found) < len(left) else ""
+
+
+def write_token(*parts: str | int) -> str:
+    """A page token that says where the next page begins."""
+    return base64.urlsafe_b64encode(json.dumps(parts).encode()).decode()
+
+
+def read_token(token: str, kinds: Sequence[type]) -> Key:
+    """What a page token says, of one part a kind; raises Invalid on one that we did not write."""
+    if len(token) > LONGEST_TOKEN:
+        raise _foreign()
+    try:
+        read = json.loads(base64.b64decode(token, altchars=b"-_", validate=True))
+    except (binascii.Error, ValueError, RecursionError) as error:
+        raise _foreign() from error
+    if not isinstance(read, list) or [type(part) for part in read] != list(kinds):
+        raise _foreign()
+    for part in read:
+        if abs(part) > LARGEST if isinstance(part, int) else "\0" in part or not part.isascii():
+            raise _foreign()
+    return tuple(read)
+
+
+def read_moment(text: str) -> datetime:
+    """A time in a page token; raises Invalid on one that we did not write."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise _foreign() from error
+    if moment.tzinfo is None:
+        raise _foreign()
+    return moment
+
+
+def _foreign() -> Invalid:
+    return Invalid("page_token is not one of ours", field="page_token")
