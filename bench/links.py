@@ -16,6 +16,7 @@ from orbital.v1.registry_pb2_grpc import RegistryServiceStub
 from orbital.v1.resource_pb2 import LinkSpec, Resource, Selector, SystemSpec, TenantSpec
 
 from bench.throughput import Say, converged, open_registry
+from region.adapters.openbao.permits import BaoPermits
 from region.adapters.openbao.store import KvStore
 from region.adapters.openbao.transit import BaoTransit
 from region.ports.world import real
@@ -87,6 +88,7 @@ class Direct:
         self._openbao = openbao
         self._world = real()
         self._store, self._transit = KvStore(openbao, "keys"), BaoTransit(openbao, "l2", self._world)
+        self._permits = BaoPermits(openbao)
         self._mark, self._made = f"bench.{uuid.uuid4().hex[:8]}", 0
 
     async def make(self, count: int) -> float:
@@ -108,10 +110,13 @@ class Direct:
         for written in range(WRITES):
             await self._store.write(f"bench/{self._mark}/{index}", record, written)
         material = bytearray(self._world.entropy(32))
-        await self._transit.import_version(f"{self._mark}.{index}", material, first=True)
+        permit = await self._permits.take()
+        await self._transit.import_version(f"{self._mark}.{index}", material, permit, first=True)
+        self._permits.give_back(permit)
 
     async def clean(self) -> None:
         """Nothing of it may stay: `region verify` would find it."""
+        permit = await self._permits.take()
         for index in range(self._made):
-            await self._transit.destroy(f"{self._mark}.{index}")
+            await self._transit.destroy(f"{self._mark}.{index}", permit)
             await self._openbao.call("DELETE", f"keys/metadata/bench/{self._mark}/{index}")

@@ -27,6 +27,7 @@ from region.adapters.l1.providers import open_providers
 from region.adapters.mqtt.inbound import MqttInbound
 from region.adapters.opa.policy import open_policy
 from region.adapters.openbao.audit import AuditFile
+from region.adapters.openbao.permits import BaoPermits
 from region.adapters.openbao.store import KvStore
 from region.adapters.openbao.tokens import BaoTokens
 from region.adapters.openbao.transit import BaoTransit
@@ -74,7 +75,7 @@ from region.settings import (
 )
 from runtime.lifecycle import Supervisor, run
 from runtime.logs import setup_logs
-from runtime.openbao import Login, open_openbao
+from runtime.openbao import Login, OpenBao, open_openbao
 from runtime.rpc import Server
 from runtime.signatures import PublicKeys, Signer
 from runtime.signers import open_public_keys
@@ -125,6 +126,28 @@ def _hsm(settings: HsmSettings, world: worlds.World) -> AbstractAsyncContextMana
     )
 
 
+async def _parts(
+    stack: AsyncExitStack,
+    settings: RegionSettings,
+    openbao: OpenBao,
+    hsm: HsmProcess,
+    permits: BaoPermits,
+    keyring: Keyring,
+    world: worlds.World,
+) -> Parts:
+    """What the handlers work with."""
+    return Parts(
+        KvStore(openbao, settings.openbao.store),
+        BaoTransit(openbao, settings.openbao.transit, world),
+        hsm,
+        keyring,
+        world,
+        await stack.enter_async_context(open_edge_store(settings.edge.store)),
+        permits,
+        await open_providers(settings.l1, stack),
+    )
+
+
 async def main() -> None:
     """Serve the lanes of the settings until cancelled."""
     settings: RegionSettings = RegionSettings.load()
@@ -139,15 +162,8 @@ async def main() -> None:
         public_keys = await stack.enter_async_context(open_public_keys(settings.opa.url))
         gateway = GrpcGateway(settings.gateway, settings.region)
         keyring = Keyring(world, settings.serve.cache_seconds, settings.serve.cache_size)
-        parts = Parts(
-            KvStore(openbao, settings.openbao.store),
-            BaoTransit(openbao, settings.openbao.transit, world),
-            hsm,
-            keyring,
-            world,
-            await stack.enter_async_context(open_edge_store(settings.edge.store)),
-            await open_providers(settings.l1, stack),
-        )
+        permits = BaoPermits(openbao)
+        parts = await _parts(stack, settings, openbao, hsm, permits, keyring, world)
         signer = BaoSigner(openbao, settings.openbao.signing, RECEIPT_KEY)
         receipts = Receipts(settings.region, journal, signer, AuditFile(settings.openbao.audit_file), world)
         marks = _marks(settings, parts.store, journal, world, keyring)
@@ -179,7 +195,7 @@ async def main() -> None:
         if IMMEDIATE in settings.lanes:
             supervisor.start("owners", owners.run)
         running = {"public-keys": public_keys.run, "lease": beats.run, "keyring": keyring.run, "marks": marks.run}
-        for name, part in {**running, **edges}.items():
+        for name, part in {"permits": permits.run, **running, **edges}.items():
             supervisor.start(name, part)
         supervisor.start("prune", lambda: prune(journal, world, settings.keep_hours))
         _start_identity(supervisor, settings, world)

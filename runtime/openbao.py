@@ -112,14 +112,18 @@ class OpenBao:
         *,
         seconds: float = TIMEOUT,
         headers: Mapping[str, str] = NO_HEADERS,
+        token: str = "",
     ) -> Answer:
-        """One request; the answer is not that OpenBao is away, sealed or busy, or that the token is bad."""
-        answer = await self._send(method, path, body, seconds, headers)
-        if answer.status == 403:
+        """One request; the answer is not that OpenBao is away, sealed or busy, or that the token is bad.
+
+        By a `token` of the caller's own it is asked once, and 403 is an answer like others.
+        """
+        answer = await self._send(method, path, body, seconds, headers, token)
+        if answer.status == 403 and not token:
             # A token may be gone with a restored or restarted server: one new login tells that from a missing right.
             self._renew_at = 0.0
-            answer = await self._send(method, path, body, seconds, headers)
-        if answer.status == 403:
+            answer = await self._send(method, path, body, seconds, headers, token)
+        if answer.status == 403 and not token:
             raise Unavailable(f"OpenBao does not let this region {method} {path}", reason="OPENBAO_DENIED")
         if answer.status == 503:
             raise Unavailable("OpenBao is sealed or not ready", reason="OPENBAO_SEALED")
@@ -128,8 +132,11 @@ class OpenBao:
             raise Unavailable(f"OpenBao answered {answer.status}", reason="OPENBAO_UNAVAILABLE")
         return answer
 
-    async def _send(self, method: str, path: str, body: object, seconds: float, more: Mapping[str, str]) -> Answer:
-        headers = {"X-Vault-Token": await self._live_token(), "X-Vault-Request": "true", **_AUDITED.get(), **more}
+    async def _send(
+        self, method: str, path: str, body: object, seconds: float, more: Mapping[str, str], token: str
+    ) -> Answer:
+        token = token or await self._live_token()
+        headers = {"X-Vault-Token": token, "X-Vault-Request": "true", **_AUDITED.get(), **more}
         content = None if body is None else orjson.dumps(body)
         try:
             async with (

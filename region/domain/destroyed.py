@@ -22,18 +22,22 @@ FORGOTTEN = "not kept by the process that purged it, and expired in every other 
 
 @dataclass(frozen=True, slots=True)
 class Destroyed:
-    """One key, or its versions under `below_version` (0: all of them), that cannot be used any more in one place."""
+    """One key, or its versions under `below_version` (0: all of them), that cannot be used any more in one place.
+
+    `at` is when it was so; 0 where it has been so ever since.
+    """
 
     resource: str
     key: str
     place: str
     verified: str
     below_version: int = 0
+    at: float = 0.0
 
 
-def revoked(system: str) -> tuple[Destroyed, ...]:
-    """The active L2 of a System, and the L3 of its Services in memory."""
-    return Destroyed(system, L2, TRANSIT, ABSENT), Destroyed(system, L3, MEMORY, OVERWRITTEN)
+def revoked(system: str, at: float) -> tuple[Destroyed, ...]:
+    """The active L2 of a System, and the L3 of its Services in memory; a newer Link may bring them back after that."""
+    return Destroyed(system, L2, TRANSIT, ABSENT, at=at), Destroyed(system, L3, MEMORY, OVERWRITTEN, at=at)
 
 
 def purged_system(system: str) -> tuple[Destroyed, ...]:

@@ -54,11 +54,15 @@ class L1:
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """One version's material, wrapped by the region root ("root"), an L1 (its mark) or the System's L2 ("l2")."""
+    """One version's material, wrapped by the region root ("root"), an L1 (its mark) or the System's L2 ("l2").
+
+    `check` of an L2's version is the question by which transit proves that it holds it (`domain.known_answer`).
+    """
 
     version: int
     wrapped_by: str
     text: str
+    check: str = ""
 
     @property
     def l1(self) -> str:
@@ -78,11 +82,12 @@ class Blob:
 
 @dataclass(frozen=True, slots=True)
 class TenantRecord:
-    """A tenant's context; `lease` in seconds, 0 for the default."""
+    """A tenant's context; `lease` in seconds, 0: the default. `restored` is the generation that ended the last kill."""
 
     generation: int
     state: str
     lease: float
+    restored: int = 0
 
     @property
     def killed(self) -> bool:
@@ -110,9 +115,11 @@ class SystemRecord:
     """A System's L2: its wrapped versions in order from 1, and who may use it.
 
     `settled` is false while transit or the Services may lag behind the record. Transit knows no check-and-set, so who
-    changes a key there says so first: `importing_until` and `destroying_until` are the times after which nothing that
-    was begun can still arrive, 0 when nothing is under way. `refused_at` is when the owner of the L1 refused it: then
-    it is UNLINKED though its Link is not, until the owner allows it again.
+    changes a key there says so first: `holder` is the accessor of the permit that it is changed by, and whoever comes
+    next revokes that one before anything else. `importing_until` and `destroying_until` say until when one who can wait
+    leaves it alone, 0 when nothing is under way. `refused_at` is when the owner of the L1 refused it: then it is
+    UNLINKED though its Link is not, until the owner allows it again. `allowed` is the generation of the tenant under
+    which it was linked last: an older kill no longer concerns it.
     """
 
     generation: int
@@ -128,6 +135,8 @@ class SystemRecord:
     compromised_below: int = 0
     provider: str = HSM
     refused_at: float = 0.0
+    holder: str = ""
+    allowed: int = 0
 
     @property
     def l1(self) -> L1:
@@ -147,13 +156,20 @@ class SystemRecord:
     @property
     def untouched(self) -> bool:
         """True while nobody has begun to bring material into transit, ever."""
-        return self.state is State.PRE_ACTIVE and not (self.importing_until or self.destroying_until)
+        return self.state is State.PRE_ACTIVE and not self.changing
+
+    @property
+    def changing(self) -> bool:
+        """True while somebody's change of the key in transit was begun and not ended."""
+        return bool(self.holder or self.importing_until or self.destroying_until)
 
     def busy(self, now: float) -> bool:
         """True while somebody's change of the key in transit may still arrive."""
         return max(self.importing_until, self.destroying_until) > now
 
-    def linking(self, link: str, generation: int, l1: L1, blobs: tuple[Blob, ...], until: float) -> SystemRecord:
+    def linking(
+        self, link: str, generation: int, l1: L1, blobs: tuple[Blob, ...], until: float, allowed: int = 0
+    ) -> SystemRecord:
         """LINK_KEY begins: the fence and the L1-wrapped material in one write. An active key goes on serving."""
         return replace(
             self,
@@ -167,11 +183,16 @@ class SystemRecord:
             settled=False,
             importing_until=until,
             destroying_until=0.0,
+            allowed=max(allowed, self.allowed),
         )
 
     def activated(self) -> SystemRecord:
         """Transit and the Services have caught up."""
-        return replace(self, state=State.ACTIVE, settled=True, importing_until=0.0)
+        return replace(self.ended(), state=State.ACTIVE, settled=True)
+
+    def ended(self) -> SystemRecord:
+        """Nobody changes the key in transit any more."""
+        return replace(self, holder="", importing_until=0.0, destroying_until=0.0)
 
     def unlinked(self, link: str, generation: int, until: float) -> SystemRecord:
         """UNLINK_KEY begins: nothing is served from this write on. Another Link's permission is left alone."""
@@ -185,7 +206,7 @@ class SystemRecord:
 
     def revoked(self, generation: int, until: float) -> SystemRecord:
         """The kill switch begins for this System."""
-        marked = replace(self, killed=generation, refused_at=0.0)
+        marked = replace(self, killed=max(generation, self.killed), refused_at=0.0)
         return replace(marked, state=State.UNLINKED, settled=True, destroying_until=until) if self.open else marked
 
     def refused(self, now: float, until: float) -> SystemRecord:
@@ -249,18 +270,23 @@ def to_fields(record: TenantRecord | LinkRecord | SystemRecord | ServiceRecord) 
     kept = {one.name: getattr(record, one.name) for one in fields(record)}
     if "blobs" in kept:
         kept["blobs"] = [
-            {"version": blob.version, "wrapped_by": blob.wrapped_by, "text": blob.text} for blob in kept["blobs"]
+            {"version": blob.version, "wrapped_by": blob.wrapped_by, "text": blob.text}
+            | ({"check": blob.check} if blob.check else {})
+            for blob in kept["blobs"]
         ]
     return kept
 
 
 def _blobs(stored: Mapping[str, Any]) -> tuple[Blob, ...]:
-    return tuple(Blob(int(blob["version"]), blob["wrapped_by"], blob["text"]) for blob in stored["blobs"])
+    return tuple(
+        Blob(int(blob["version"]), blob["wrapped_by"], blob["text"], blob.get("check", "")) for blob in stored["blobs"]
+    )
 
 
 def tenant_record(stored: Mapping[str, Any]) -> TenantRecord:
     """A tenant's record from the store."""
-    return TenantRecord(int(stored["generation"]), stored["state"], float(stored["lease"]))
+    restored = int(stored.get("restored", 0))
+    return TenantRecord(int(stored["generation"]), stored["state"], float(stored["lease"]), restored)
 
 
 def link_record(stored: Mapping[str, Any]) -> LinkRecord:
@@ -284,6 +310,8 @@ def system_record(stored: Mapping[str, Any]) -> SystemRecord:
         compromised_below=int(stored.get("compromised_below", 0)),
         provider=stored.get("provider", HSM),
         refused_at=float(stored.get("refused_at", 0.0)),
+        holder=stored.get("holder", ""),
+        allowed=int(stored.get("allowed", 0)),
     )
 
 

@@ -23,8 +23,8 @@ from region.flow.outcome import Decided, settled
 from region.flow.receipts import Attempt, Receipts
 from region.flow.signals import Signal
 from region.handlers.link_key import link_key
-from region.handlers.parts import Parts, read_link, read_system, write
-from region.handlers.turn import destroy, ends
+from region.handlers.parts import Parts, read_link, read_system
+from region.handlers.turn import ends, finish, revoke
 from region.ports.journal import Journal
 from region.ports.l1 import REFUSED, UNREACHABLE, Refused
 from runtime.errors import Conflict, OrbitalError, Unavailable
@@ -197,12 +197,15 @@ class Owners:
                 self._parts.cache.drop(system.tenant, system.system)
                 try:
                     if record.open:
-                        await write(self._parts, system, record.refused(now, ends(self._parts)), revision)
+                        refused = record.refused(now, ends(self._parts))
+                        gone_at = await revoke(self._parts, system, record, refused, revision)
+                    else:
+                        gone_at = await finish(self._parts, system)
                 except Conflict:
                     continue
-                # Again: a call may have loaded a key between the first drop and this write.
-                self._parts.cache.drop(system.tenant, system.system)
-                gone = destroyed.revoked(system.resource) if await destroy(self._parts, system) else ()
+                if gone_at is None:
+                    continue
+                gone = destroyed.revoked(system.resource, gone_at)
                 outcome = done(
                     task.resource.generation, "REFUSED", pb.KEY_STATE_DESTROYED, len(record.blobs), destroyed=gone
                 )

@@ -66,7 +66,9 @@ class Receipts:
         known = await self._journal.receipt(entry.task.id)
         if known:
             return known
-        receipt = _receipt(self._region, entry, outcome, decided, self._world.now())
+        # When it was so, not when it is said: a process may stand still in between, and a newer Link come first.
+        gone_at = max((one.at for one in outcome.destroyed or ()), default=0.0) or self._world.now()
+        receipt = _receipt(self._region, entry, outcome, decided, gone_at)
         if attempt.mark is not None:
             found = await self._audit.records(attempt.mark, attempt.name)
             receipt.audit.attempt = attempt.name

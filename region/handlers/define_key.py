@@ -9,8 +9,8 @@ from region.domain.intent import compromised_below, wanted_version
 from region.domain.names import Kind, Name
 from region.domain.result import Result, done, purged, stale, waiting
 from region.handlers.parts import Parts, read_service, read_system, read_tenant, wipe, write
-from region.handlers.settle import fresh_blobs, raise_each, resettle, settle
-from region.handlers.turn import ends, idle
+from region.handlers.settle import fresh_blobs, fresh_l2, raise_each, resettle, settle
+from region.handlers.turn import begin, ends, idle, turn
 from region.ports.vault import VERSION_REFUSED
 from runtime.errors import Conflict, NotFound, Stalled
 
@@ -34,7 +34,7 @@ async def _define_system(parts: Parts, task: pb.Task, name: Name) -> Result:
             return undefined(name.parent_tenant())
         if tenant.retired:
             return purged(name.parent_tenant().resource, 0, generation)
-        blobs = await fresh_blobs(parts, 1, wanted)
+        blobs = await fresh_l2(parts, 1, wanted)
         # Creation is the commit point: material whose record was not written was never anybody's.
         made = keys.SystemRecord(generation, keys.State.PRE_ACTIVE, blobs, compromised_below=below)
         await write(parts, name, made, 0)
@@ -45,16 +45,26 @@ async def _define_system(parts: Parts, task: pb.Task, name: Name) -> Result:
     gone = _compromised(held, generation, below)
     if held.generation < generation or not held.settled:
         l1 = held.l1 if held.open else None
-        blobs = held.blobs + await fresh_blobs(parts, len(held.blobs) + 1, wanted, l1)
-        held = held.raised(generation, blobs, ends(parts), below)
-        revision = await write(parts, name, held, revision)
-        if held.open and not await settle(parts, name, held, revision):
-            held, _ = await read_system(parts, name)
-        elif held.open:
-            held = held.activated()
-    assert held is not None
+        blobs = held.blobs + await fresh_l2(parts, len(held.blobs) + 1, wanted, l1)
+        held = await _raised(parts, name, held, held.raised(generation, blobs, ends(parts), below), revision)
     lines = destroyed.compromised(name.resource, below, active=held.open) if gone else None
     return done(generation, held.state, keys.KEY_STATES[held.state], len(held.blobs), lines)
+
+
+async def _raised(
+    parts: Parts, name: Name, before: keys.SystemRecord, after: keys.SystemRecord, revision: int
+) -> keys.SystemRecord:
+    """Write the newer versions, and bring an open System up to them; its record as it is then."""
+    if not after.open:
+        await write(parts, name, after, revision)
+        return after
+    async with turn(parts) as mine:
+        after, revision = await begin(parts, name, mine, before, after, revision)
+        if await settle(parts, mine, name, after, revision):
+            return after.activated()
+    latest, _ = await read_system(parts, name)
+    assert latest is not None
+    return latest
 
 
 async def _define_service(parts: Parts, task: pb.Task, name: Name) -> Result:

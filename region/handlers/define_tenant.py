@@ -29,7 +29,9 @@ async def define_tenant(parts: Parts, task: pb.Task, name: Name) -> Result:
         return done(generation, held.state)
     kept = held.state if held and spec.state == rpb.TENANT_STATE_UNSPECIFIED else "ACTIVE"
     lease = spec.lease.seconds + spec.lease.nanos / 1e9
-    await write(parts, name, keys.TenantRecord(generation, kept, lease), revision)
-    if held and held.killed and kept == "ACTIVE":
+    revived = held is not None and held.killed and kept == "ACTIVE"
+    restored = generation if revived else held.restored if held else 0
+    await write(parts, name, keys.TenantRecord(generation, kept, lease, restored), revision)
+    if revived:
         await parts.edges.revive(name.tenant, generation)
     return done(generation, kept)

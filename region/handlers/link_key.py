@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 from orbital.v1 import task_pb2 as pb
 
@@ -11,8 +12,8 @@ from region.domain.names import Name
 from region.domain.result import Result, done, failed, purged, stale, waiting
 from region.handlers.define_key import undefined
 from region.handlers.parts import Parts, read_link, read_tenant, recall_system, wipe, write
-from region.handlers.settle import settle, unwrapped, wrapped
-from region.handlers.turn import ends, idle
+from region.handlers.settle import checked, settle, unwrapped, wrapped
+from region.handlers.turn import begin, ends, idle, turn
 from runtime.errors import Conflict
 
 
@@ -32,21 +33,26 @@ async def link_key(parts: Parts, task: pb.Task, name: Name) -> Result:
         return undefined(system)
     if record.purged:
         return purged(system.resource, 0, generation)
-    refusal = await _fenced(parts, task, name, record, new=record.untouched and name.leaf not in record.links)
-    if refusal:
-        return refusal
+    refusal, tenant = await _fenced(parts, task, name, record, new=record.untouched and name.leaf not in record.links)
+    if refusal or tenant is None:
+        return refusal or undefined(name.parent_tenant())
     l1 = keys.L1(task.resource.link.provider or keys.HSM, task.resource.link.key)
-    if record.links.get(name.leaf) != generation or not record.settled or record.state is not keys.State.ACTIVE:
-        blobs, fresh = await _by_l1(parts, record, l1), record.untouched
-        record = record.linking(name.leaf, generation, l1, blobs, ends(parts))
-        revision = await write(parts, system, record, revision)
-        if not await settle(parts, system, record, revision, fresh=fresh):
-            return stale(generation + 1)
+    # What was linked before a kill that was taken back is linked again: that kill's late work then finds it newer.
+    current = record.links.get(name.leaf) == generation and record.allowed >= tenant.restored
+    if not current or not record.settled or record.state is not keys.State.ACTIVE:
+        blobs = await _by_l1(parts, record, l1)
+        async with turn(parts) as mine:
+            after = record.linking(name.leaf, generation, l1, blobs, ends(parts), tenant.generation)
+            after, revision = await begin(parts, system, mine, record, after, revision)
+            if not await settle(parts, mine, system, after, revision, fresh=record.untouched):
+                return stale(generation + 1)
     return done(generation, "LINKED", pb.KEY_STATE_ACTIVE, len(record.blobs))
 
 
-async def _fenced(parts: Parts, task: pb.Task, name: Name, record: keys.SystemRecord, *, new: bool) -> Result | None:
-    """Set the Link's fence to this generation; what forbids it instead, if anything does.
+async def _fenced(
+    parts: Parts, task: pb.Task, name: Name, record: keys.SystemRecord, *, new: bool
+) -> tuple[Result | None, keys.TenantRecord | None]:
+    """Set the Link's fence to this generation; what forbids it instead, if anything does. The tenant as it is.
 
     A `new` Link is not asked for first: that there is one all the same is what the write says then.
     """
@@ -63,7 +69,7 @@ async def _fenced(parts: Parts, task: pb.Task, name: Name, record: keys.SystemRe
             if not new:
                 raise
             return await _fenced(parts, task, name, record, new=False)
-    return refusal
+    return refusal, tenant
 
 
 def _forbidden(
@@ -101,7 +107,8 @@ async def _by_l1(parts: Parts, record: keys.SystemRecord, l1: keys.L1) -> tuple[
             continue
         material = await unwrapped(parts, blob)
         try:
-            blobs.append(await wrapped(parts, blob.version, material, l1))
+            again = await wrapped(parts, blob.version, material, l1)
+            blobs.append(replace(again, check=blob.check) if blob.check else checked(parts, again, material))
         finally:
             wipe(material)
     return tuple(blobs)

@@ -12,7 +12,7 @@ from region.domain.names import Name
 from region.domain.result import Result
 from region.ports.edge import EdgeStore
 from region.ports.l1 import Provider
-from region.ports.vault import Cache, Hsm, Store, Transit
+from region.ports.vault import Cache, Hsm, Permits, Store, Transit
 from region.ports.world import World
 from runtime.errors import Unavailable
 
@@ -29,6 +29,7 @@ class Parts:
     cache: Cache
     world: World
     edges: EdgeStore
+    permits: Permits
     # By the names that Links call them; the HSM is always there.
     providers: Mapping[str, Provider] = field(default_factory=dict)
 

@@ -8,7 +8,7 @@ from region.domain import destroyed, keys
 from region.domain.names import Kind, Name
 from region.domain.result import Result, done, stale, waiting
 from region.handlers.parts import Parts, read_service, read_system, write
-from region.handlers.turn import destroy, ends
+from region.handlers.turn import ends, finish, revoke
 from region.ports.vault import LONGEST_CACHED
 
 
@@ -51,9 +51,9 @@ async def _purge_system(parts: Parts, generation: int, name: Name) -> Result:
         left = await _left(parts, name)
         if left:
             return waiting("SERVICES_LEFT", f"{left} has to be purged first.", left)
-        await write(parts, name, record.destroyed(generation, ends(parts)), revision)
+        await revoke(parts, name, record, record.destroyed(generation, ends(parts)), revision)
     await parts.store.forget_older(name.path)
-    await destroy(parts, name)
+    await finish(parts, name)
     gone = destroyed.purged_system(name.resource)
     return done(generation, keys.State.DESTROYED, pb.KEY_STATE_DESTROYED, destroyed=gone)
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from base64 import b64decode, b64encode
-from contextlib import suppress
 from dataclasses import replace
 
 from region.domain import keys
+from region.domain.known_answer import KNOWN, NONCE, question
 from region.domain.names import Name
 from region.handlers.parts import Parts, read_service, read_system, wipe, write
-from region.handlers.turn import ends, idle, short
-from region.ports.vault import ROOT_KEY, VERSION_REFUSED
+from region.handlers.turn import GRACE, Turn, begin, end, ends, idle, short, turn
+from region.ports.vault import ROOT_KEY, VERSION_REFUSED, Overtaken
 from runtime.errors import Conflict, NotFound, Stalled, Unavailable
 
 # Requests to OpenBao under way at once for one System.
@@ -19,25 +19,29 @@ WIDTH = 16
 ROUNDS = 5
 
 
-async def settle(parts: Parts, system: Name, record: keys.SystemRecord, revision: int, *, fresh: bool = False) -> bool:
-    """Import what transit lacks, raise the Services, then write the record as ACTIVE; the turn to import is ours.
+async def settle(
+    parts: Parts, mine: Turn, system: Name, record: keys.SystemRecord, revision: int, *, fresh: bool = False
+) -> bool:
+    """Import what transit lacks, raise the Services, then write the record as ACTIVE. The turn was begun by us.
 
-    False when the System was unlinked meanwhile; then nothing of this remains in transit. `fresh` is a System that
-    nobody ever linked: transit is not asked for its key first, and says so where there is one all the same.
+    False when the System was unlinked meanwhile. `fresh` is a System that nobody ever linked: transit is not asked for
+    its key first, and says so where there is one all the same.
     """
+    if mine.contested:
+        # What OpenBao had begun on for whoever was overtaken ends first.
+        await parts.world.sleep(GRACE)
     for attempt in range(ROUNDS):
+        trusted = fresh and attempt == 0 and not mine.contested
         try:
-            absent = fresh and attempt == 0
-            record, revision = await _import_missing(parts, system, record, revision, absent=absent)
-            record, revision = await _raise_all(parts, system, record, revision)
-            await write(parts, system, record.activated(), revision)
-        except (Conflict, NotFound):
+            record, revision = await _import_missing(parts, mine, system, record, revision, trusted=trusted)
+            record, revision = await _raise_all(parts, mine, system, record, revision)
+            await end(parts, system, mine, record.activated(), revision)
+        except (Conflict, NotFound) as error:
             latest, revision = await read_system(parts, system)
             if latest is None or not latest.open:
-                await _give_way(parts, system, record.importing_until)
                 return False
-            if latest.importing_until != record.importing_until:
-                raise
+            if isinstance(error, Overtaken) or latest.holder != mine.permit.accessor:
+                raise Overtaken(f"Somebody else changes the L2 of {system.resource} now") from error
             # Something beside the key was changed, such as another Link's fence: the turn is still ours.
             record = latest
         else:
@@ -45,45 +49,61 @@ async def settle(parts: Parts, system: Name, record: keys.SystemRecord, revision
     raise Conflict("The System kept changing while it was linked")
 
 
-async def _give_way(parts: Parts, system: Name, until: float) -> None:
-    """Undo our import, and tell whoever unlinked, and waits for our turn to end, that it has."""
-    if short(parts, until):
-        return
-    await parts.transit.destroy(system.transit)
-    for _ in range(ROUNDS):
-        record, revision = await read_system(parts, system)
-        if record is None or record.importing_until != until:
-            return
-        with suppress(Conflict):
-            await write(parts, system, replace(record, importing_until=0.0), revision)
-            return
-
-
 async def _import_missing(
-    parts: Parts, system: Name, record: keys.SystemRecord, revision: int, *, absent: bool
+    parts: Parts, mine: Turn, system: Name, record: keys.SystemRecord, revision: int, *, trusted: bool
 ) -> tuple[keys.SystemRecord, int]:
-    """Import every version that transit lacks, in order, so that version numbers hold after a relink."""
-    key = None if absent else await parts.transit.key(system.transit)
+    """Import every version that transit lacks, in order, so that version numbers hold after a relink.
+
+    Unless the key is known to be new each version is proved: transit only counts, and a count says nothing about which
+    material stands where.
+    """
+    key = None if trusted else await parts.transit.key(system.transit)
     present = key.versions if key else 0
     if key and (not key.imported or present > len(record.blobs)):
-        await parts.transit.destroy(system.transit)
+        await parts.transit.destroy(system.transit, mine.permit)
         present = 0
     if present < len(record.blobs):
         await parts.transit.prepare_import()
     for blob in record.blobs[present:]:
         material = await unwrapped(parts, blob)
         try:
-            if short(parts, record.importing_until):
-                record = replace(record, importing_until=ends(parts))
-                revision = await write(parts, system, record, revision)
-            await parts.transit.import_version(system.transit, material, first=blob.version == 1)
+            record, revision = await _going_on(parts, mine, system, record, revision)
+            await parts.transit.import_version(system.transit, material, mine.permit, first=blob.version == 1)
         finally:
             wipe(material)
+    if not trusted and not await intact(parts, system, record):
+        await parts.transit.destroy(system.transit, mine.permit)
+        raise Conflict(f"The versions of {system.resource} in transit are not those of its record")
     return record, revision
 
 
+async def intact(parts: Parts, system: Name, record: keys.SystemRecord) -> bool:
+    """Whether transit holds the versions of the record, no more and no fewer, each in its place."""
+    key = await parts.transit.key(system.transit)
+    if key is None or not key.imported or key.versions != len(record.blobs):
+        return False
+    checks = [blob.check for blob in record.blobs if blob.check and blob.version >= key.least]
+    try:
+        answers = await parts.transit.decrypt(system.transit, checks)
+    except NotFound:
+        return False
+    except Stalled:
+        return False
+    return all(bytes(answer) == KNOWN for answer in answers)
+
+
+async def _going_on(
+    parts: Parts, mine: Turn, system: Name, record: keys.SystemRecord, revision: int
+) -> tuple[keys.SystemRecord, int]:
+    """Say that the change goes on, when it is about to look as if it did not."""
+    if not short(parts, record.importing_until):
+        return record, revision
+    record = replace(record, importing_until=ends(parts), holder=mine.permit.accessor)
+    return record, await write(parts, system, record, revision)
+
+
 async def _raise_all(
-    parts: Parts, system: Name, record: keys.SystemRecord, revision: int
+    parts: Parts, mine: Turn, system: Name, record: keys.SystemRecord, revision: int
 ) -> tuple[keys.SystemRecord, int]:
     """Wrap every L3 by the newest L2; only then may transit refuse the compromised versions."""
     try:
@@ -92,13 +112,11 @@ async def _raise_all(
         if error.reason != VERSION_REFUSED:
             raise
         # A Service was defined beside an emergency rotation, by the version that was refused meanwhile.
-        await parts.transit.restrict(system.transit, 1)
+        await parts.transit.restrict(system.transit, 1, mine.permit)
         await raise_services(parts, system, len(record.blobs))
     if record.compromised_below > 1:
-        if short(parts, record.importing_until):
-            record = replace(record, importing_until=ends(parts))
-            revision = await write(parts, system, record, revision)
-        await parts.transit.restrict(system.transit, record.compromised_below)
+        record, revision = await _going_on(parts, mine, system, record, revision)
+        await parts.transit.restrict(system.transit, record.compromised_below, mine.permit)
         key = await parts.transit.key(system.transit)
         if key is None or key.least < record.compromised_below:
             raise Unavailable(f"Old versions of {system.resource} still decrypt", reason="NOT_RESTRICTED")
@@ -109,8 +127,10 @@ async def resettle(parts: Parts, system: Name) -> None:
     """Settle an open System once more, though nothing of it changed."""
     record, revision = await idle(parts, system)
     if record is not None and record.open:
-        record = record.raised(record.generation, record.blobs, ends(parts))
-        await settle(parts, system, record, await write(parts, system, record, revision))
+        async with turn(parts) as mine:
+            again = record.raised(record.generation, record.blobs, ends(parts))
+            again, revision = await begin(parts, system, mine, record, again, revision)
+            await settle(parts, mine, system, again, revision)
 
 
 async def raise_services(parts: Parts, system: Name, l2_version: int) -> None:
@@ -178,6 +198,23 @@ async def wrapped(parts: Parts, version: int, material: bytearray, l1: keys.L1 |
     if l1 is None:
         return keys.Blob(version, keys.ROOT, b64encode(await parts.hsm.wrap(ROOT_KEY, material)).decode())
     return keys.Blob(version, l1.mark, b64encode(await parts.l1(l1.provider).wrap(l1.key, material)).decode())
+
+
+def checked(parts: Parts, blob: keys.Blob, material: bytearray) -> keys.Blob:
+    """The version of an L2 with the question by which transit proves that it holds it."""
+    return replace(blob, check=question(blob.version, material, parts.world.entropy(NONCE)))
+
+
+async def fresh_l2(parts: Parts, first: int, last: int, l1: keys.L1 | None = None) -> tuple[keys.Blob, ...]:
+    """New material for the versions `first` to `last` of an L2, wrapped and forgotten."""
+    blobs = []
+    for version in range(first, last + 1):
+        material = bytearray(parts.world.entropy(32))
+        try:
+            blobs.append(checked(parts, await wrapped(parts, version, material, l1), material))
+        finally:
+            wipe(material)
+    return tuple(blobs)
 
 
 async def fresh_blobs(parts: Parts, first: int, last: int, l1: keys.L1 | None = None) -> tuple[keys.Blob, ...]:

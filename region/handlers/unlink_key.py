@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 from orbital.v1 import task_pb2 as pb
 
@@ -11,7 +12,7 @@ from region.domain.names import Kind, Name
 from region.domain.result import Result, done, purged, stale
 from region.handlers.parts import Parts, read_link, read_system, read_tenant, write
 from region.handlers.settle import ROUNDS, WIDTH
-from region.handlers.turn import destroy, ends
+from region.handlers.turn import ends, finish, revoke
 from runtime.errors import Conflict
 
 Lines = tuple[destroyed.Destroyed, ...]
@@ -27,7 +28,7 @@ async def unlink_key(parts: Parts, task: pb.Task, name: Name) -> Result:
     parts.cache.drop(system.tenant, system.system)
     if held and held.generation > generation:
         # What this revocation had begun before a newer generation came is finished all the same.
-        await destroy(parts, system)
+        await finish(parts, system)
         return stale(held.generation)
     if held is None or held.generation < generation or held.state != "UNLINKED":
         await write(parts, name, keys.LinkRecord(generation, "UNLINKED", system.system, task.correlation_id), revision)
@@ -41,12 +42,16 @@ async def unlink_key(parts: Parts, task: pb.Task, name: Name) -> Result:
         unlinked = record.unlinked(name.leaf, generation, ends(parts))
         gone = await _revoked(parts, system, record, unlinked, at)
         if gone is not None:
+            # Said of the moment at which it was gone: a newer Link may have brought it back since.
             return done(generation, "UNLINKED", pb.KEY_STATE_DESTROYED, len(record.blobs), gone)
     raise Conflict("The System kept changing while it was unlinked")
 
 
 async def kill(parts: Parts, task: pb.Task, name: Name) -> Result:
-    """Mark the tenant killed, then destroy the L2 of each of its Systems, whoever linked them."""
+    """Mark the tenant killed, then destroy the L2 of each of its Systems, whoever linked them.
+
+    A kill that a restoration overtook leaves alone what was linked since, and claims nothing.
+    """
     generation = task.resource.generation
     held, revision = await read_tenant(parts, name)
     parts.cache.drop(name.tenant)
@@ -58,25 +63,29 @@ async def kill(parts: Parts, task: pb.Task, name: Name) -> Result:
     if held is None or held.generation < generation or not held.killed:
         lease = task.resource.tenant.lease
         seconds = lease.seconds + lease.nanos / 1e9
-        await write(parts, name, keys.TenantRecord(generation, "KILLED", seconds), revision)
+        restored = held.restored if held else 0
+        await write(parts, name, keys.TenantRecord(generation, "KILLED", seconds, restored), revision)
+    observed = max(generation, held.generation if held else 0)
     # Before the keys are destroyed: whoever asks an edge is refused as soon as the region refuses.
-    await parts.edges.kill(name.tenant, max(generation, held.generation if held else 0))
+    await parts.edges.kill(name.tenant, observed)
     gate = asyncio.Semaphore(WIDTH)
 
     async def revoke(system: Name) -> Lines:
         async with gate:
-            return await _kill_system(parts, system, generation)
+            return await _kill_system(parts, system, observed)
 
     systems = [name.system_of(system) for system in await parts.store.names(f"systems/{name.tenant}")]
     gone = tuple(line for lines in await asyncio.gather(*map(revoke, systems)) for line in lines)
-    observed = max(generation, held.generation if held else 0)
+    held, _ = await read_tenant(parts, name)
+    if held and held.generation > observed and not held.killed:
+        return stale(held.generation)
     return done(observed, "KILLED", pb.KEY_STATE_DESTROYED, destroyed=gone)
 
 
 async def _kill_system(parts: Parts, system: Name, generation: int) -> Lines:
     for _ in range(ROUNDS):
         record, at = await read_system(parts, system)
-        if record is None:
+        if record is None or record.allowed > generation:
             return ()
         gone = await _revoked(parts, system, record, record.revoked(generation, ends(parts)), at)
         if gone is not None:
@@ -88,14 +97,11 @@ async def _revoked(
     parts: Parts, system: Name, before: keys.SystemRecord, after: keys.SystemRecord, revision: int
 ) -> Lines | None:
     """Write the record, then destroy what it no longer allows, and say what; None when somebody changed it first."""
-    if after != before:
-        try:
-            await write(parts, system, after, revision)
-        except Conflict:
-            return None
+    if after.changing and not after.open:
+        after = replace(after, destroying_until=ends(parts))
+    try:
+        gone_at = await revoke(parts, system, before, after, revision)
+    except Conflict:
+        return None
     # Another Link's permission is left alone, and so is the key.
-    if after.open:
-        return ()
-    # Again: a call may have loaded a key between the first drop and this write.
-    parts.cache.drop(system.tenant, system.system)
-    return destroyed.revoked(system.resource) if await destroy(parts, system) else ()
+    return () if gone_at is None else destroyed.revoked(system.resource, gone_at)

@@ -6,8 +6,10 @@ Every method raises runtime.errors.Unavailable, with a reason that says what is 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
+
+from runtime.errors import Conflict
 
 ROOT_KEY = "orbital-region-root"
 VERSION_REFUSED = "VERSION_REFUSED"
@@ -33,6 +35,39 @@ class TransitKey:
     versions: int
     imported: bool
     least: int = 1
+
+
+class Overtaken(Conflict):
+    """The permit was revoked: somebody else changes the key now, and what this attempt had begun is void."""
+
+    default_reason = "OVERTAKEN"
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """The right of one attempt to change keys in transit, until it is revoked.
+
+    `accessor` names it without granting anything, so a record may hold it; the token is a secret.
+    """
+
+    accessor: str
+    token: str = field(default="", repr=False)
+
+
+class Permits(Protocol):
+    """Permits of this process, made ahead, and the revocation of anybody's in the region."""
+
+    async def take(self) -> Permit:
+        """A permit that nobody else uses now and that outlasts an attempt."""
+
+    def give_back(self, permit: Permit) -> None:
+        """Let another attempt use it. Every call that was made by it must have been answered."""
+
+    def discard(self, permit: Permit) -> None:
+        """Never use it again: a call that was made by it may still be under way."""
+
+    async def revoke(self, accessor: str) -> None:
+        """Make a permit void: whatever is asked by it after this has returned is refused. One that is gone is void."""
 
 
 class Store(Protocol):
@@ -63,7 +98,8 @@ class Store(Protocol):
 class Transit(Protocol):
     """Keys that encrypt and never leave. Where a key is missing, NotFound is raised with the reason KEY_ABSENT.
 
-    What a version under the least one encrypted is refused: Stalled, with the reason VERSION_REFUSED.
+    What a version under the least one encrypted is refused: Stalled, with the reason VERSION_REFUSED. Whatever changes
+    a key is asked by a permit; Overtaken is raised when that was revoked.
     """
 
     async def key(self, name: str) -> TransitKey | None:
@@ -75,13 +111,13 @@ class Transit(Protocol):
     async def prepare_import(self) -> None:
         """Have what every import needs, which can take long the first time; to be called before `import_version`."""
 
-    async def import_version(self, name: str, material: bytearray, *, first: bool) -> None:
+    async def import_version(self, name: str, material: bytearray, permit: Permit, *, first: bool) -> None:
         """Import material as the first or the next version; raises Conflict when the first is already there."""
 
-    async def destroy(self, name: str) -> None:
+    async def destroy(self, name: str, permit: Permit) -> None:
         """Delete the key; nothing happens when it is gone already."""
 
-    async def restrict(self, name: str, least: int) -> None:
+    async def restrict(self, name: str, least: int, permit: Permit) -> None:
         """From now on only this version and newer ones decrypt; a smaller number takes the restriction back."""
 
     async def encrypt(self, name: str, materials: Sequence[bytearray]) -> list[str]:

@@ -55,6 +55,7 @@ def render(grants: Iterable[Grant]) -> str:
 
 
 _TRANSIT = "region.adapters.openbao.transit:BaoTransit"
+_PERMITS = "region.adapters.openbao.permits:BaoPermits"
 _STORE = "region.adapters.openbao.store:KvStore"
 _SIGNER = "runtime.signing:BaoSigner"
 _LOGINS = "gateway.adapters.openbao.logins:BaoLogins"
@@ -80,12 +81,11 @@ def signing_key(name: str) -> tuple[Grant, ...]:
     )
 
 
-# Keys come in by import alone and never go out: no parameter makes one exportable, and no path makes, exports, backs
-# up, restores or copies one. Of a key's configuration only what a revocation and an emergency rotation need changes.
-REGION = (
-    Grant(path="l2/keys", can=(LIST,), code=(f"{_TRANSIT}.names",)),
-    Grant(path="l2/keys/+", can=(READ, DELETE), code=(f"{_TRANSIT}.key", f"{_TRANSIT}._destroy")),
-    Grant(path="l2/wrapping_key", can=(READ,), code=(f"{_TRANSIT}.prepare_import",)),
+# A permit: the token by which one attempt changes keys. Keys come in by import alone and never go out: no parameter
+# makes one exportable, and no path makes, exports, backs up, restores or copies one. Of a key's configuration only what
+# a revocation and an emergency rotation need changes.
+REGION_CHANGE = (
+    Grant(path="l2/keys/+", can=(DELETE,), code=(f"{_TRANSIT}._destroy", f"{_TRANSIT}._change")),
     Grant(
         path="l2/keys/+/import",
         can=WRITE,
@@ -110,6 +110,16 @@ REGION = (
         code=(f"{_TRANSIT}.restrict", f"{_TRANSIT}._destroy"),
         parameters={"min_decryption_version": ANY, "deletion_allowed": ANY},
     ),
+    Grant(path="auth/token/lookup-self", can=(READ,), code=(f"{_TRANSIT}._refuse",)),
+)
+
+# The login of a region's process reads keys and uses them. It changes none but by a permit, and ends anybody's.
+REGION = (
+    Grant(path="l2/keys", can=(LIST,), code=(f"{_TRANSIT}.names",)),
+    Grant(path="l2/keys/+", can=(READ,), code=(f"{_TRANSIT}.key",)),
+    Grant(path="l2/wrapping_key", can=(READ,), code=(f"{_TRANSIT}.prepare_import",)),
+    Grant(path="auth/token/create/region-change", can=WRITE, code=(f"{_PERMITS}._made",), parameters={"ttl": ANY}),
+    Grant(path="auth/token/revoke-accessor", can=WRITE, code=(f"{_PERMITS}.revoke",), parameters={"accessor": ANY}),
     Grant(
         path="l2/config/keys",
         can=(READ, *WRITE),

@@ -9,7 +9,7 @@ from pathlib import Path
 import hvac
 
 from stack.openbao.client import audit_headers, ensure_approle, ensure_mount, while_upgrading
-from stack.openbao.grants import REGION, render
+from stack.openbao.grants import REGION, REGION_CHANGE, render
 from stack.openbao.server import OpenBao
 from stack.parts.softhsm import library, token_label
 from stack.site import Region, Site
@@ -17,6 +17,23 @@ from stack.spawn import environment
 
 WRAPPING_KEY_SECONDS = 60
 POLICY = render(REGION)
+# A permit: the token of one attempt, by which alone keys in transit are changed. Whoever overtakes it revokes it.
+CHANGE = "region-change"
+CHANGE_SECONDS = 900
+
+
+def permit_changes(client: hvac.Client) -> None:
+    """The role of the permits. They outlive the login that made them: a login that ends takes no attempt along."""
+    client.sys.create_or_update_policy(CHANGE, render(REGION_CHANGE))
+    role = {
+        "allowed_policies": [CHANGE],
+        "orphan": True,
+        "renewable": False,
+        "token_explicit_max_ttl": CHANGE_SECONDS,
+        "token_no_default_policy": True,
+        "token_type": "service",
+    }
+    client.write_data(f"auth/token/roles/{CHANGE}", data=role)
 
 
 class RegionBao(OpenBao):
@@ -38,7 +55,7 @@ class RegionBao(OpenBao):
         subprocess.run(command, env=own, check=True, timeout=30)
 
     def set_up(self, client: hvac.Client) -> None:
-        """The two mounts, and the only role that may use them."""
+        """The mounts, and the only roles that may use them."""
         ensure_mount(client, "l2", "transit", {})
         # Nobody's slip makes a key by encrypting under a name that is not there.
         client.write_data("l2/config/keys", data={"disable_upsert": True})
@@ -48,6 +65,7 @@ class RegionBao(OpenBao):
         keys = client.secrets.kv.v2
         while_upgrading(lambda: keys.configure(max_versions=1, cas_required=True, mount_point="keys"))
         client.sys.create_or_update_policy("region", POLICY)
+        permit_changes(client)
         role, secret = self.site.secret(f"{self.name}-role-id"), self.site.secret(f"{self.name}-secret-id")
         ensure_approle(client, "region", ["region"], role, secret)
         # Transit makes its RSA wrapping key when it is first asked for it, which takes seconds: not at the first link.

@@ -9,6 +9,8 @@ from enum import IntEnum
 LENGTH = struct.Struct(">I")
 _REQUEST = struct.Struct(">IBH")
 _ANSWER = struct.Struct(">IB")
+# No HSM needs a longer one, and a frame always holds it.
+MOST_LABEL = 1024
 # Wrapped and plain keys are some tens of bytes; whoever says more than this is broken.
 MOST_BYTES = 64 * 1024
 
@@ -33,6 +35,8 @@ class Outcome(IntEnum):
     LOGIN_REFUSED = 5
     TRIAL_FAILED = 6
     OWNER_REFUSED = 7
+    KEY_UNFIT = 8
+    KEY_AMBIGUOUS = 9
 
 
 @dataclass(frozen=True, slots=True, repr=False)

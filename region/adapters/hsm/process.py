@@ -14,7 +14,7 @@ from pathlib import Path
 
 import orjson
 
-from region.adapters.hsm.frames import LENGTH, MOST_BYTES, Action, Answer, Outcome, Request, answer
+from region.adapters.hsm.frames import LENGTH, MOST_BYTES, MOST_LABEL, Action, Answer, Outcome, Request, answer
 from region.handlers.parts import wipe
 from region.ports.l1 import Refused
 from region.ports.vault import ROOT_KEY
@@ -30,9 +30,12 @@ GRACE = 1.0
 # A worker that answered for this long before it ended starts again at once.
 STEADY = 30.0
 UNREACHABLE = "HSM_UNREACHABLE"
+UNFIT = "L1_KEY_UNFIT"
 ERRORS: dict[Outcome, Callable[[str], OrbitalError]] = {
     Outcome.AWAY: lambda message: Unavailable(message, reason=UNREACHABLE),
     Outcome.KEY_MISSING: lambda message: Unavailable(message, reason="L1_KEY_MISSING"),
+    Outcome.KEY_UNFIT: lambda message: Stalled(message, reason=UNFIT),
+    Outcome.KEY_AMBIGUOUS: lambda message: Stalled(message, reason="L1_KEY_AMBIGUOUS"),
     Outcome.OWNER_REFUSED: Refused,
     Outcome.BLOB_REFUSED: lambda message: Stalled(message, reason="BLOB_REFUSED"),
     Outcome.TOKEN_MISSING: lambda message: Unavailable(message, reason="HSM_TOKEN_MISSING"),
@@ -84,6 +87,8 @@ class HsmProcess:
         await self._call(Action.ASK, label, bytearray())
 
     async def _call(self, action: Action, label: str, payload: bytearray) -> bytearray:
+        if len(label.encode(errors="replace")) > MOST_LABEL:
+            raise Stalled(f"The label of an L1 is at most {MOST_LABEL} bytes long", reason=UNFIT)
         worker = await self._live()
         self._number = (self._number + 1) % 2**32
         number = self._number

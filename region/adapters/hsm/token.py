@@ -13,7 +13,15 @@ from typing import Any, TypeVar
 
 import pkcs11
 from pkcs11 import Attribute, KeyType, Mechanism, ObjectClass
-from pkcs11.exceptions import NoSuchKey, NoSuchToken, PinIncorrect, PinLocked, PKCS11Error, TokenNotPresent
+from pkcs11.exceptions import (
+    MultipleObjectsReturned,
+    NoSuchKey,
+    NoSuchToken,
+    PinIncorrect,
+    PinLocked,
+    PKCS11Error,
+    TokenNotPresent,
+)
 
 from region.adapters.hsm.frames import Outcome
 from region.ports.vault import ROOT_KEY
@@ -40,6 +48,8 @@ WHY: dict[type[Exception], Outcome] = {
     PinIncorrect: Outcome.LOGIN_REFUSED,
     PinLocked: Outcome.LOGIN_REFUSED,
 }
+# How the library fails: by PKCS#11's own errors, and, for a key of a kind that it did not expect, by Python's.
+FAILURES = (PKCS11Error, OSError, RuntimeError, AttributeError, TypeError, ValueError, LookupError)
 
 
 class TokenError(Exception):
@@ -65,34 +75,51 @@ class Token:
 
     def wrap(self, label: str, material: bytearray) -> bytes:
         """Wrap by the key of that label; raises TokenError."""
-        return self._guarded(lambda: self._wrap(label, material))
+        return self._guarded(label, lambda: self._wrap(label, material))
 
     def unwrap(self, label: str, blob: bytes) -> bytearray:
         """Unwrap; raises TokenError."""
-        return self._guarded(lambda: self._unwrap(label, blob))
+        return self._guarded(label, lambda: self._unwrap(label, blob))
 
     def try_out(self, label: str) -> dict[str, str]:
         """Token, login, and what the key of that label wraps unwrapped again; raises TokenError, naming the step."""
-        return self._guarded(lambda: self._try_out(label), WHY)
+        return self._guarded(label, lambda: self._try_out(label), WHY)
 
     def ask(self, label: str) -> None:
         """Whether the key may be used; raises TokenError: its owner took it away, or let it unwrap no more."""
-        self._guarded(lambda: self._ask(label))
+        self._guarded(label, lambda: self._ask(label))
 
-    def _guarded(self, work: Callable[[], T], why: Mapping[type[Exception], Outcome] | None = None) -> T:
+    def _guarded(self, label: str, work: Callable[[], T], why: Mapping[type[Exception], Outcome] | None = None) -> T:
+        """What the work gives; its failure told as what it is: of the key, or of the HSM.
+
+        PKCS#11 has the same errors for both. So while the region's own key wraps, the fault is not the HSM's.
+        """
         try:
-            return self._twice(work)
-        except (PKCS11Error, OSError, RuntimeError) as error:
+            return work()
+        except FAILURES:
+            # The handle may be that of a key that was replaced.
+            self._keys.pop(label, None)
+        if not self._wraps_for_others(label):
+            # A library that failed once goes on failing until it is initialised again, though the HSM be back.
+            self._renew()
+        try:
+            return work()
+        except FAILURES as error:
+            if self._wraps_for_others(label):
+                message = f"The HSM does not let the key {label!r} be used: {type(error).__name__}"
+                raise TokenError(Outcome.KEY_UNFIT, message) from error
             outcome = (why or {}).get(type(error), Outcome.AWAY)
             raise TokenError(outcome, f"The HSM does not answer: {type(error).__name__}") from error
 
-    def _twice(self, work: Callable[[], T]) -> T:
-        """A library that failed once goes on failing until it is initialised again, though the HSM be back."""
+    def _wraps_for_others(self, label: str) -> bool:
+        """Whether the HSM does its work by the region's own key, when it is another one that is asked about."""
+        if label == ROOT_KEY:
+            return False
         try:
-            return work()
-        except (PKCS11Error, OSError, RuntimeError):
-            self._renew()
-            return work()
+            self._wrap(ROOT_KEY, bytearray(SAMPLE_BYTES))
+        except (TokenError, *FAILURES):
+            return False
+        return True
 
     def close(self) -> None:
         """Log out."""
@@ -106,7 +133,7 @@ class Token:
             self.close()
             if self._loaded is not None:
                 self._loaded.reinitialize()
-        except (PKCS11Error, RuntimeError):
+        except FAILURES:
             # It is down; the next call tries once more.
             return
 
@@ -123,6 +150,8 @@ class Token:
         if label not in self._keys:
             try:
                 self._keys[label] = session.get_key(object_class=ObjectClass.SECRET_KEY, label=label)
+            except MultipleObjectsReturned as error:
+                raise TokenError(Outcome.KEY_AMBIGUOUS, f"The HSM has several keys called {label!r}") from error
             except NoSuchKey as error:
                 if not self._generate_missing or label == ROOT_KEY:
                     raise TokenError(Outcome.KEY_MISSING, f"The HSM has no key called {label!r}") from error
@@ -159,6 +188,10 @@ class Token:
 
     def _wrap(self, label: str, material: bytearray) -> bytes:
         key = self._key(label)
+        # The library gives a key only those methods that its attributes allow.
+        if not hasattr(key, "wrap_key"):
+            self._keys.pop(label, None)
+            raise TokenError(Outcome.KEY_UNFIT, f"The HSM lets the key {label!r} wrap nothing")
         secret = self._session.create_object(
             {
                 Attribute.CLASS: ObjectClass.SECRET_KEY,
@@ -175,6 +208,9 @@ class Token:
 
     def _unwrap(self, label: str, blob: bytes) -> bytearray:
         key = self._key(label)
+        if not hasattr(key, "unwrap_key"):
+            self._keys.pop(label, None)
+            raise TokenError(Outcome.OWNER_REFUSED, f"The HSM lets the key {label!r} unwrap nothing")
         try:
             secret = key.unwrap_key(
                 ObjectClass.SECRET_KEY, KeyType.AES, blob, mechanism=Mechanism.AES_KEY_WRAP_PAD, template=MATERIAL

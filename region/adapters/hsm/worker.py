@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from region.adapters.hsm.frames import LENGTH, MOST_BYTES, Action, Answer, Outcome, Request, request
-from region.adapters.hsm.token import Token, TokenError
+from region.adapters.hsm.token import FAILURES, Token, TokenError
 
 PR_SET_PDEATHSIG = 1
 
@@ -58,6 +58,10 @@ def _answer(token: Token, asked: Request) -> Answer:
         return Answer(asked.number, Outcome.DONE, token.unwrap(asked.label, bytes(asked.payload)))
     except TokenError as error:
         return Answer(asked.number, error.outcome, bytearray(error.message.encode()))
+    except FAILURES as error:
+        # One key that breaks the library's binding must not end the process, and with it everybody's calls.
+        message = f"The call by the key {asked.label!r} broke: {type(error).__name__}"
+        return Answer(asked.number, Outcome.KEY_UNFIT, bytearray(message.encode(errors="replace")))
     finally:
         _wipe(asked.payload)
 

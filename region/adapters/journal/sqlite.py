@@ -11,6 +11,7 @@ import orjson
 from orbital.v1 import task_pb2 as pb
 from orbital.v1.resource_pb2 import Transport
 
+from region.adapters.journal.lock import only_writer
 from region.adapters.journal.marks import SqliteMarks, Unmarked, set_mark
 from region.adapters.sqlite import Database, open_database
 from region.domain.mark import Mark
@@ -304,8 +305,8 @@ def _entry(row: int, resource: str, body: bytes, received_at: float, attempts: i
 
 @asynccontextmanager
 async def open_journal(path: Path) -> AsyncIterator[SqliteJournal]:
-    """Open, or make, the journal at `path`, readable by this user alone."""
+    """Open, or make, the journal at `path`, readable by this user alone; no other process writes it meanwhile."""
     # Hot pages are rewritten often: copying them into the database seldom, and from memory, halves the work.
     pragmas = ("wal_autocheckpoint = 8000", "cache_size = -32000")
-    async with open_database(path, SCHEMA, "journal", *pragmas) as database:
+    async with only_writer(path), open_database(path, SCHEMA, "journal", *pragmas) as database:
         yield SqliteJournal(database)

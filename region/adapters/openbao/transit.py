@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.keywrap import aes_key_wrap_with_padding
 
-from region.ports.vault import VERSION_REFUSED, TransitKey
+from region.ports.vault import VERSION_REFUSED, Overtaken, Permit, TransitKey
 from region.ports.world import World
 from runtime.errors import Conflict, NotFound, OrbitalError, Stalled, Unavailable
 from runtime.openbao import Answer, OpenBao
@@ -76,41 +76,54 @@ class BaoTransit:
             assert isinstance(loaded, rsa.RSAPublicKey)
             self._wrapping = loaded
 
-    async def import_version(self, name: str, material: bytearray, *, first: bool) -> None:
+    async def import_version(self, name: str, material: bytearray, permit: Permit, *, first: bool) -> None:
         """See the port."""
         async with _bounded("import", name):
-            await self._import(name, material, first=first)
+            await self._import(name, material, permit, first=first)
 
-    async def _import(self, name: str, material: bytearray, *, first: bool) -> None:
+    async def _import(self, name: str, material: bytearray, permit: Permit, *, first: bool) -> None:
         body: dict[str, Any] = {"ciphertext": self._wrapped(material), "hash_function": "SHA256"}
         if first:
             body |= {"type": KEY_TYPE, "allow_rotation": False, "exportable": False}
         action = "import" if first else "import_version"
-        answer = await self._openbao.call("POST", f"{self._mount}/keys/{name}/{action}", body)
+        answer = await self._change("POST", f"{name}/{action}", permit, body)
         if answer.status >= 400 and first and "existing key" in answer.errors():
             raise Conflict(f"{name} is in transit already", reason="KEY_PRESENT")
         _check(answer, name)
 
-    async def restrict(self, name: str, least: int) -> None:
+    async def restrict(self, name: str, least: int, permit: Permit) -> None:
         """See the port."""
         async with _bounded("restriction", name):
-            path = f"{self._mount}/keys/{name}/config"
-            _check(await self._openbao.call("POST", path, {"min_decryption_version": least}), name)
+            body = {"min_decryption_version": least}
+            _check(await self._change("POST", f"{name}/config", permit, body), name)
 
-    async def destroy(self, name: str) -> None:
+    async def destroy(self, name: str, permit: Permit) -> None:
         """See the port."""
         async with _bounded("deletion", name):
-            await self._destroy(name)
+            await self._destroy(name, permit)
 
-    async def _destroy(self, name: str) -> None:
-        path = f"{self._mount}/keys/{name}"
-        answer = await self._openbao.call("POST", f"{path}/config", {"deletion_allowed": True})
+    async def _destroy(self, name: str, permit: Permit) -> None:
+        answer = await self._change("POST", f"{name}/config", permit, {"deletion_allowed": True})
         if _absent(answer):
             return
         _check(answer, name)
-        answer = await self._openbao.call("DELETE", path)
+        answer = await self._change("DELETE", name, permit)
         if not _absent(answer):
             _check(answer, name)
+
+    async def _change(self, method: str, path: str, permit: Permit, body: object = None) -> Answer:
+        """A request that changes a key: OpenBao itself refuses it once the permit is revoked."""
+        answer = await self._openbao.call(method, f"{self._mount}/keys/{path}", body, token=permit.token)
+        if answer.status == 403:
+            await self._refuse(permit)
+        return answer
+
+    async def _refuse(self, permit: Permit) -> None:
+        """Raise why a request by this permit was forbidden: Overtaken where it is void, Unavailable else."""
+        answer = await self._openbao.call("GET", "auth/token/lookup-self", token=permit.token)
+        if answer.status == 403:
+            raise Overtaken("Somebody else changes the key now")
+        raise Unavailable("OpenBao does not let this region change a key in transit", reason="OPENBAO_DENIED")
 
     async def encrypt(self, name: str, materials: Sequence[bytearray]) -> list[str]:
         """See the port."""

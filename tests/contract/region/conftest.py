@@ -19,13 +19,14 @@ import requests
 
 from region.adapters.edge.store import open_edge_store
 from region.adapters.hsm.process import open_hsm
+from region.adapters.openbao.permits import BaoPermits
 from region.adapters.openbao.store import KvStore
 from region.adapters.openbao.transit import BaoTransit
 from region.handlers.parts import Parts
 from region.ports.world import real
 from runtime.openbao import Login, open_openbao
 from stack.acquire import path as binary
-from stack.openbao.region import POLICY
+from stack.openbao.region import POLICY, permit_changes
 from tests.unit.region.fakes import FakeCache, fake_parts
 
 PIN = "246810"  # of a token that lives as long as the test
@@ -98,6 +99,7 @@ def _set_up(client: hvac.Client, place: Path, ca: str) -> Login:
             assert time.monotonic() < deadline
             time.sleep(0.05)
     client.sys.create_or_update_policy("region", POLICY)
+    permit_changes(client)
     client.sys.enable_auth_method("approle")
     client.auth.approle.create_or_update_approle("region", token_policies=["region"], token_ttl="1h")
     role, secret = place / "role-id", place / "secret-id"
@@ -141,7 +143,8 @@ async def parts(request: pytest.FixtureRequest) -> AsyncIterator[Parts]:
             open_hsm(where.library, "test", where.pin_file, where.conf, world, generate_missing=True)
         )
         edges = await stack.enter_async_context(open_edge_store(where.conf.with_name("edge.db")))
-        yield Parts(KvStore(openbao, "keys"), BaoTransit(openbao, "l2", world), hsm, FakeCache(), world, edges)
+        transit, permits = BaoTransit(openbao, "l2", world), BaoPermits(openbao)
+        yield Parts(KvStore(openbao, "keys"), transit, hsm, FakeCache(), world, edges, permits)
 
 
 @pytest.fixture

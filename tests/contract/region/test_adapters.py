@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from region.adapters.identity.token_file import write_token
+from region.adapters.openbao.permits import BaoPermits
 from region.adapters.openbao.store import KvStore
 from region.adapters.openbao.tokens import BaoTokens
 from region.adapters.openbao.transit import BaoTransit
@@ -101,24 +102,25 @@ async def test_transit_imports_in_order_never_exports_and_never_makes_a_key(
     with pytest.raises(NotFound):
         await transit.encrypt(name, [bytearray(32)])
     assert await transit.key(name) is None
+    permit = await BaoPermits(openbao).take()
     await transit.prepare_import()
-    await transit.import_version(name, bytearray(b"1" * 32), first=True)
+    await transit.import_version(name, bytearray(b"1" * 32), permit, first=True)
     with pytest.raises(Conflict):
-        await transit.import_version(name, bytearray(b"1" * 32), first=True)
+        await transit.import_version(name, bytearray(b"1" * 32), permit, first=True)
     (first,) = await transit.encrypt(name, [bytearray(b"L3")])
-    await transit.import_version(name, bytearray(b"2" * 32), first=False)
+    await transit.import_version(name, bytearray(b"2" * 32), permit, first=False)
     (second,) = await transit.rewrap(name, [first])
     assert (first[:9], second[:9]) == ("vault:v1:", "vault:v2:")
     assert await transit.decrypt(name, [first, second]) == [b"L3", b"L3"]
     with pytest.raises(Stalled):
         await transit.decrypt(name, ["vault:v9:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"])
     assert real_parts.client.secrets.transit.read_key(name, mount_point="l2")["data"]["exportable"] is False
-    await transit.destroy(name)
-    await transit.destroy(name)
+    await transit.destroy(name, permit)
+    await transit.destroy(name, permit)
     with pytest.raises(NotFound):
         await transit.decrypt(name, [first])
     many = [bytearray(b"x")] * 1200
-    await transit.import_version(name, bytearray(b"1" * 32), first=True)
+    await transit.import_version(name, bytearray(b"1" * 32), permit, first=True)
     assert await transit.decrypt(name, await transit.encrypt(name, many)) == many
 
 

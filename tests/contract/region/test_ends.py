@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from orbital.v1 import task_pb2 as pb
 
+from region.adapters.openbao.permits import BaoPermits
 from region.adapters.openbao.store import KvStore
 from region.adapters.openbao.transit import BaoTransit
 from region.domain.names import parse
@@ -107,14 +108,15 @@ async def test_openbao_keeps_no_older_revision_and_refuses_old_versions(real_par
         versions = kept.read_secret_metadata(path, mount_point="keys")["data"]["versions"]
         assert versions["1"]["destroyed"]
         assert not versions["2"]["destroyed"]
+        permit = await BaoPermits(openbao).take()
         await transit.prepare_import()
-        await transit.import_version(tenant, bytearray(b"1" * 32), first=True)
+        await transit.import_version(tenant, bytearray(b"1" * 32), permit, first=True)
         (first,) = await transit.encrypt(tenant, [bytearray(b"L3")])
-        await transit.import_version(tenant, bytearray(b"2" * 32), first=False)
-        await transit.restrict(tenant, 2)
+        await transit.import_version(tenant, bytearray(b"2" * 32), permit, first=False)
+        await transit.restrict(tenant, 2, permit)
         for refused in (transit.decrypt(tenant, [first]), transit.rewrap(tenant, [first])):
             with pytest.raises(Stalled) as error:
                 await refused
             assert error.value.reason == VERSION_REFUSED, error.value.message
-        await transit.restrict(tenant, 1)
+        await transit.restrict(tenant, 1, permit)
         assert await transit.decrypt(tenant, [first]) == [b"L3"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
 import signal
@@ -152,3 +153,58 @@ def test_the_library_and_tls_are_never_in_one_process(module: str, never: set[st
     command = [sys.executable, "-c", f"import {module}, sys; print(*sys.modules)"]
     loaded = set(subprocess.check_output(command, timeout=60, text=True).split())
     assert not loaded & never
+
+
+MADE = """
+import json, sys, pkcs11
+from pkcs11 import Attribute, KeyType
+library, pin_file, told = sys.argv[1:]
+token = pkcs11.lib(library).get_token(token_label="test")
+with token.open(rw=True, user_pin=open(pin_file).read()) as session:
+    for label, kind, size, wraps, unwraps in json.loads(told):
+        template = {Attribute.TOKEN: True, Attribute.WRAP: wraps, Attribute.UNWRAP: unwraps}
+        session.generate_key(getattr(KeyType, kind), size, label=label, store=True, template=template)
+"""
+# (kinds and sizes of the keys of one label, whether they wrap and unwrap, what wrapping says, what unwrapping says)
+ODD = {
+    "wraps nothing": ([("AES", 256, False, True)], "L1_KEY_UNFIT", "L1_KEY_UNFIT"),
+    "unwraps nothing": ([("AES", 256, True, False)], "", "L1_REFUSED"),
+    "does neither": ([("AES", 256, False, False)], "L1_KEY_UNFIT", "L1_REFUSED"),
+    "two of one label": ([("AES", 256, True, True)] * 2, "L1_KEY_AMBIGUOUS", "L1_KEY_AMBIGUOUS"),
+    "one that may and one that may not": (
+        [("AES", 256, True, True), ("AES", 256, False, True)],
+        "L1_KEY_AMBIGUOUS",
+        "L1_KEY_AMBIGUOUS",
+    ),
+    "another algorithm": ([("DES3", None, True, True)], "L1_KEY_UNFIT", "L1_KEY_UNFIT"),
+    "a secret of no algorithm": ([("GENERIC_SECRET", 256, True, True)], "L1_KEY_UNFIT", "L1_KEY_UNFIT"),
+}
+
+
+def _make(real_parts: RealParts, keys: list[tuple[str, str, int | None, bool, bool]]) -> None:
+    """As the HSM's administrator."""
+    environment = {**os.environ, "SOFTHSM2_CONF": str(real_parts.conf)}
+    command = [sys.executable, "-c", MADE, str(real_parts.library), str(real_parts.pin_file), json.dumps(keys)]
+    subprocess.run(command, env=environment, check=True, timeout=60)
+
+
+@pytest.mark.parametrize("odd", list(ODD))
+async def test_an_odd_key_is_told_as_that_and_hurts_nobody_else(
+    opens: Opens, real_parts: RealParts, tenant: str, odd: str
+) -> None:
+    made, wraps, unwraps = ODD[odd]
+    _make(real_parts, [(tenant, *each) for each in made])
+    async with opens(timeout=30.0) as hsm:
+        await _works(hsm)
+        before = _pid(hsm)
+        for call, reason in ((hsm.wrap(tenant, bytearray(32)), wraps), (hsm.unwrap(tenant, bytes(40)), unwraps)):
+            if not reason:
+                await call
+                continue
+            with pytest.raises(Stalled) as refused:
+                await call
+            assert refused.value.reason == reason
+            await _works(hsm)
+        with pytest.raises(Stalled):
+            await hsm.wrap("x" * 70_000, bytearray(32))
+        assert _pid(hsm) == before

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.keywrap import aes_key_unwrap_with_padding, 
 from region.handlers.parts import Parts
 from region.ports.edge import Kept
 from region.ports.l1 import Refused
-from region.ports.vault import VERSION_REFUSED, Stored, TransitKey
+from region.ports.vault import VERSION_REFUSED, Overtaken, Permit, Stored, TransitKey
 from region.ports.world import World
 from runtime.errors import Conflict, NotFound, Stalled, Unavailable
 
@@ -66,12 +66,43 @@ class FakeStore:
         return list(dict.fromkeys(name.split("/")[0] for name in found if "/" in name))
 
 
+class FakePermits:
+    """Permits that OpenBao knows: what is asked by one that is not among `live` is refused."""
+
+    def __init__(self) -> None:
+        self.live: set[str] = set()
+        self.idle: list[Permit] = []
+
+    async def take(self) -> Permit:
+        await asyncio.sleep(0)
+        if self.idle:
+            return self.idle.pop()
+        permit = Permit(secrets.token_hex(4))
+        self.live.add(permit.accessor)
+        return permit
+
+    def give_back(self, permit: Permit) -> None:
+        self.idle.append(permit)
+
+    def discard(self, permit: Permit) -> None:
+        pass
+
+    async def revoke(self, accessor: str) -> None:
+        await asyncio.sleep(0)
+        self.live.discard(accessor)
+
+    def check(self, permit: Permit) -> None:
+        if permit.accessor not in self.live:
+            raise Overtaken("revoked")
+
+
 class FakeTransit:
     """Transit whose keys count every import, so that a test sees material made twice."""
 
-    def __init__(self) -> None:
+    def __init__(self, permits: FakePermits | None = None) -> None:
         self.keys: dict[str, list[bytes]] = {}
         self.least: dict[str, int] = {}
+        self.permits = permits or FakePermits()
 
     def _key(self, name: str) -> list[bytes]:
         if name not in self.keys:
@@ -88,16 +119,18 @@ class FakeTransit:
         await asyncio.sleep(0)
         return list(self.keys)
 
-    async def restrict(self, name: str, least: int) -> None:
+    async def restrict(self, name: str, least: int, permit: Permit) -> None:
         await asyncio.sleep(0)
+        self.permits.check(permit)
         self._key(name)
         self.least[name] = least
 
     async def prepare_import(self) -> None:
         await asyncio.sleep(0)
 
-    async def import_version(self, name: str, material: bytearray, *, first: bool) -> None:
+    async def import_version(self, name: str, material: bytearray, permit: Permit, *, first: bool) -> None:
         await asyncio.sleep(0)
+        self.permits.check(permit)
         if not first:
             self._key(name).append(bytes(material))
         elif name in self.keys:
@@ -105,8 +138,9 @@ class FakeTransit:
         else:
             self.keys[name] = [bytes(material)]
 
-    async def destroy(self, name: str) -> None:
+    async def destroy(self, name: str, permit: Permit) -> None:
         await asyncio.sleep(0)
+        self.permits.check(permit)
         self.keys.pop(name, None)
         self.least.pop(name, None)
 
@@ -131,7 +165,7 @@ class FakeTransit:
             raw = base64.b64decode(sealed)
             try:
                 opened.append(bytearray(AESGCM(versions[int(version[1:]) - 1]).decrypt(raw[:12], raw[12:], None)))
-            except InvalidTag as error:
+            except (InvalidTag, IndexError) as error:
                 raise Stalled("no ciphertext of this key", reason="OPENBAO_REFUSED") from error
         return opened
 
@@ -239,12 +273,15 @@ class FakeWorld:
 
 def fake_parts(world: FakeWorld | None = None) -> Parts:
     """Everything in memory."""
-    return Parts(FakeStore(), FakeTransit(), FakeHsm(), FakeCache(), (world or FakeWorld()).world(), FakeEdges())
+    permits, clock = FakePermits(), (world or FakeWorld()).world()
+    return Parts(FakeStore(), FakeTransit(permits), FakeHsm(), FakeCache(), clock, FakeEdges(), permits)
 
 
 def restarted(parts: Parts) -> Parts:
     """The same parts as the process that comes after sees them: it remembers nothing."""
-    return replace(parts, store=cast("FakeStore", parts.store).of_another_process())
+    permits = FakePermits()
+    permits.live = cast("FakePermits", parts.permits).live
+    return replace(parts, store=cast("FakeStore", parts.store).of_another_process(), permits=permits)
 
 
 class Crash(BaseException):
@@ -254,14 +291,17 @@ class Crash(BaseException):
 class Crashing:
     """Stands before a part and dies at the n-th call of any part, before or after it took effect."""
 
-    def __init__(self, part: Any, steps: Iterator[int], at: int, *, after: bool) -> None:
+    def __init__(self, part: Any, steps: Iterator[int], at: int, *, after: bool, apart: tuple[str, ...] = ()) -> None:
+        self._apart = apart
         self._part = part
         self._steps = steps
         self._at = at
         self._after = after
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        method = getattr(self._part, name)
+        method: Callable[..., Any] = getattr(self._part, name)
+        if name in self._apart:
+            return method
 
         async def call(*args: Any, **kwargs: Any) -> Any:
             step = next(self._steps)
@@ -281,5 +321,6 @@ def crashing(parts: Parts, at: int, *, after: bool) -> tuple[Parts, Iterator[int
     steps = itertools.count()
     store, transit, hsm = (Crashing(part, steps, at, after=after) for part in (parts.store, parts.transit, parts.hsm))
     edges = Crashing(parts.edges, steps, at, after=after)
-    crashed: Any = Parts(store, transit, hsm, parts.cache, parts.world, edges)  # type: ignore[arg-type]
+    permits = Crashing(parts.permits, steps, at, after=after, apart=("give_back", "discard"))
+    crashed: Any = Parts(store, transit, hsm, parts.cache, parts.world, edges, permits)  # type: ignore[arg-type]
     return crashed, steps

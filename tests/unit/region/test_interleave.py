@@ -17,6 +17,7 @@ from orbital.v1 import task_pb2 as pb
 from region.domain import keys
 from region.domain.names import Kind, Name
 from region.handlers.parts import Parts, read_service, read_system
+from region.ports.vault import Permit
 from region.ports.world import World
 from runtime.errors import Unavailable
 from tests.unit.region.fakes import FakeStore, FakeTransit, FakeWorld, fake_parts
@@ -84,6 +85,16 @@ class Gated:
         return call
 
 
+class GatedPermits(Gated):
+    """What is given back needs nobody's answer."""
+
+    def give_back(self, permit: Permit) -> None:
+        self._part.give_back(permit)
+
+    def discard(self, permit: Permit) -> None:
+        self._part.discard(permit)
+
+
 def gated(parts: Parts, turns: Turns) -> Parts:
     actor = turns.actors
     turns.actors += 1
@@ -98,7 +109,8 @@ def gated(parts: Parts, turns: Turns) -> Parts:
     known = cast("FakeStore", parts.store)
     seen = known.of_another_process() if actor % 2 else known
     store, transit, hsm = (Gated(part, turns, actor) for part in (seen, parts.transit, parts.hsm))
-    return Parts(store, transit, hsm, parts.cache, world, parts.edges)  # type: ignore[arg-type]
+    permits = GatedPermits(parts.permits, turns, actor)
+    return Parts(store, transit, hsm, parts.cache, world, parts.edges, permits)  # type: ignore[arg-type]
 
 
 async def _until_settled(parts: Parts, tasks: list[pb.Task]) -> None:
@@ -172,9 +184,9 @@ async def test_nothing_comes_back_after_a_revocation_was_reported(seed: int) -> 
         assert transit.keys == {}
         original = transit.import_version
 
-        async def late(name: str, material: bytearray, *, first: bool) -> None:
+        async def late(name: str, material: bytearray, permit: Permit, *, first: bool) -> None:
+            await original(name, material, permit, first=first)
             imported_late.append(name)
-            await original(name, material, first=first)
 
         transit.import_version = late  # type: ignore[method-assign]
 

@@ -11,9 +11,9 @@ from orbital.v1 import task_pb2 as pb
 
 from region.domain.names import Kind, Name
 from region.handlers.parts import Parts, read_system, write
-from region.handlers.turn import NOT_DESTROYED, destroy
-from region.ports.vault import TransitKey
-from tests.unit.region.fakes import FakeHsm, FakeTransit, fake_parts, restarted
+from region.handlers.turn import NOT_DESTROYED, finish
+from region.ports.vault import Permit, TransitKey
+from tests.unit.region.fakes import FakeHsm, FakePermits, FakeTransit, fake_parts, restarted
 from tests.unit.region.make import Estate, work, work_all
 
 ESTATE = Estate()
@@ -24,13 +24,13 @@ class Deaf(FakeTransit):
 
     deaf = True
 
-    async def destroy(self, name: str) -> None:
+    async def destroy(self, name: str, permit: Permit) -> None:
         if not self.deaf:
-            await super().destroy(name)
+            await super().destroy(name, permit)
 
-    async def restrict(self, name: str, least: int) -> None:
+    async def restrict(self, name: str, least: int, permit: Permit) -> None:
         if not self.deaf:
-            await super().restrict(name, least)
+            await super().restrict(name, least, permit)
 
 
 class Lying(Deaf):
@@ -51,6 +51,7 @@ async def _linked(transit: FakeTransit) -> Parts:
     parts = fake_parts()
     await work_all(parts, *ESTATE.foundation(), ESTATE.link())
     transit.keys, transit.least = (known := cast("FakeTransit", parts.transit)).keys, known.least
+    transit.permits = cast("FakePermits", parts.permits)
     return replace(parts, transit=transit)
 
 
@@ -99,7 +100,7 @@ async def test_what_another_process_took_away_is_not_reported_from_memory() -> N
     # As when the owner of the L1 refuses it: no fence is raised.
     now = parts.world.now()
     await write(other, system, record.refused(now, now), revision)
-    assert await destroy(other, system)
+    assert await finish(other, system)
     cast("FakeHsm", parts.hsm).refused.add("l1-acme")
     assert (await work(parts, ESTATE.link())).outcome != pb.OUTCOME_DONE
     assert cast("FakeTransit", parts.transit).keys == {}

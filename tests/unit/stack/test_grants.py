@@ -15,6 +15,7 @@ TOP = Path(__file__).parents[3]
 DOMAIN = "orbital"
 TABLES = {
     "region": grants.REGION,
+    "region-change": grants.REGION_CHANGE,
     "region-token": grants.REGION_TOKEN,
     "customer": grants.CUSTOMER,
     "person": grants.PERSON,
