@@ -10,7 +10,32 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
+from runtime.errors import Invalid, Unavailable
+
 T = TypeVar("T")
+
+# What is wrong with a value; anything else is the database's own matter.
+VALUES = (
+    sqlite3.IntegrityError,
+    sqlite3.DataError,
+    sqlite3.InterfaceError,
+    sqlite3.ProgrammingError,
+    OverflowError,
+    UnicodeError,
+)
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn what SQLite and its driver raise into Invalid, for a value that cannot be kept, or Unavailable."""
+    try:
+        yield
+    except VALUES as error:
+        raise Invalid(f"The database cannot keep a value ({type(error).__name__})", reason="NOT_STORABLE") from error
+    except sqlite3.Error as error:
+        raise Unavailable(
+            f"The database of this process does not answer ({error})", reason="JOURNAL_UNAVAILABLE"
+        ) from error
 
 
 class Database:
@@ -21,8 +46,13 @@ class Database:
         self._thread = thread
 
     async def call(self, work: Callable[[], T]) -> T:
-        """What `work` gives, done in the database's thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        """What `work` gives, done in the database's thread; raises Invalid or Unavailable, and nothing of SQLite's."""
+
+        def translating() -> T:
+            with translated():
+                return work()
+
+        return await asyncio.get_running_loop().run_in_executor(self._thread, translating)
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -31,7 +61,9 @@ class Database:
         try:
             yield self.sql
         except BaseException:
-            self.sql.execute("ROLLBACK")
+            # Some failures have undone it already.
+            if self.sql.in_transaction:
+                self.sql.execute("ROLLBACK")
             raise
         self.sql.execute("COMMIT")
 

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from google.protobuf.message import DecodeError
 from orbital.v1 import task_pb2 as pb
 
 from region.domain import intent, result, retry, work
@@ -140,15 +141,15 @@ class Executor:
             try:
                 name = parse(entry.resource)
                 intent.check(entry.task, name)
-            except Invalid as error:
-                outcomes.append((entry, result.failed(error.reason, error.message)))
+                kind = intent.needed(entry.task, name, entry.held)
+                scope = work.scope(entry.task, name)
+            except (Invalid, DecodeError, ValueError) as error:
+                outcomes.append((entry, _unworkable(error)))
                 continue
             fenced = _fenced(entry)
             if fenced:
                 outcomes.append((entry, fenced))
                 continue
-            kind = intent.needed(entry.task, name, entry.held)
-            scope = work.scope(entry.task, name)
             # Behind a key operation of its scope metadata keeps its place in the sequence.
             if kind == pb.TASK_KIND_SYNC_METADATA and scope not in scopes:
                 metadata.append(entry)
@@ -239,11 +240,23 @@ class Executor:
         await commits.keep(rows)
 
     async def _commit(self, rows: list[Settled]) -> None:
-        await self._journal.settle(self._lane, rows, self._world.now())
+        await self._keep(rows)
         self._signals[self._lane].reports.give()
         # What waited for one of these may be on any lane.
         for signals in self._signals.values():
             signals.work.give()
+
+    async def _keep(self, rows: list[Settled]) -> None:
+        """Make outcomes durable; one that the journal cannot keep is set aside, and all the others are kept."""
+        try:
+            await self._journal.settle(self._lane, rows, self._world.now())
+        except Invalid as error:
+            if len(rows) == 1:
+                await self._journal.abandon([rows[0].entry.row], error.reason, self._world.now())
+                return
+            middle = len(rows) // 2
+            await self._keep(rows[:middle])
+            await self._keep(rows[middle:])
 
 
 async def _until_it_holds(run: Callable[[], Awaitable[Result]]) -> Result:
@@ -268,6 +281,13 @@ def _sift(entries: list[Entry], decisions: Decisions) -> tuple[list[tuple[Entry,
         held = reason in HELD
         refused.append((entry, result.waiting(reason, message) if held else result.denied(reason, message)))
     return refused, allowed
+
+
+def _unworkable(error: Exception) -> Result:
+    """Nothing can be made of a task, or of what is held of its resource."""
+    if isinstance(error, Invalid):
+        return result.failed(error.reason, error.message)
+    return result.failed("UNREADABLE", f"The task or what is held of its resource cannot be read: {error}"[:500])
 
 
 def _superseded(entry: Entry, newest: int) -> Result:

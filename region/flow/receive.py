@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 
 from google.protobuf.message import DecodeError
 from orbital.v1 import dispatch_pb2
@@ -11,6 +12,7 @@ from orbital.v1 import task_pb2 as pb
 from orbital.v1.resource_pb2 import Transport
 from orbital.v1.signed_pb2 import Signed
 
+from region.domain.storable import check_storable
 from region.flow.signals import Signal
 from region.ports.journal import Journal
 from region.ports.signing import Verifies
@@ -21,7 +23,39 @@ from runtime.signatures import GATEWAY, TASKS, WRONG_LANE, WRONG_REGION
 
 log = get_logger(__name__)
 
+# Of what was refused, this much is told.
+MOST_KEPT = 65_536
+
 Send = Callable[[dispatch_pb2.SubscribeRequest], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Sifted:
+    """The tasks of a message that can be kept, and those that cannot, each with its error."""
+
+    good: list[pb.Task]
+    bad: list[tuple[pb.Task, Invalid]]
+
+
+def sift(tasks: Sequence[pb.Task]) -> Sifted:
+    """Tell what can be kept from what cannot."""
+    sifted = Sifted([], [])
+    for task in tasks:
+        try:
+            check_storable(task)
+        except Invalid as error:
+            sifted.bad.append((task, error))
+        else:
+            sifted.good.append(task)
+    return sifted
+
+
+def refusal(bad: Sequence[tuple[pb.Task, Invalid]]) -> dispatch_pb2.SubscribeRequest:
+    """What is told of tasks that were refused out of a message whose other tasks were kept."""
+    first = bad[0][1]
+    reason = f"{first.reason}: {first.message}" + (f" (and {len(bad) - 1} more)" if len(bad) > 1 else "")
+    body = pb.TaskBatch(tasks=[task for task, _ in bad]).SerializeToString()[:MOST_KEPT]
+    return dispatch_pb2.SubscribeRequest(refusal=dispatch_pb2.Refusal(reason=reason, body=body))
 
 
 async def read_batch(body: bytes, region: str, lane: int, keys: Verifies) -> list[pb.Task]:
@@ -89,21 +123,40 @@ class Receiver:
 
     async def _keep(self, deliveries: list[dispatch_pb2.Delivery], send: Send) -> None:
         tasks: list[pb.Task] = []
+        bad: list[tuple[pb.Task, Invalid]] = []
         rejects: list[dispatch_pb2.Reject] = []
         for delivery in deliveries:
             try:
-                tasks.extend(await read_batch(delivery.batch, self._region, self._lane, self._keys))
+                sifted = sift(await read_batch(delivery.batch, self._region, self._lane, self._keys))
+                if not sifted.good:
+                    raise sifted.bad[0][1]
+                tasks.extend(sifted.good)
+                bad.extend(sifted.bad)
             except (Invalid, Denied) as error:
                 log.warning("delivery_rejected", lane=self._lane, reason=error.reason, error=error.message)
                 reason = f"{error.reason}: {error.message}"
                 rejects.append(dispatch_pb2.Reject(delivery_id=delivery.delivery_id, reason=reason))
         if tasks:
-            await self._journal.receive(self._lane, tasks, self._world.now(), self._path)
+            bad.extend(await self._receive(tasks))
             self._work.give()
             self._reports.give()
+        if bad:
+            log.warning("tasks_rejected", lane=self._lane, count=len(bad), error=bad[0][1].message)
+            await send(refusal(bad))
         # Acknowledgements are cumulative: a rejection must precede the one that would cover it.
         for reject in rejects:
             await send(dispatch_pb2.SubscribeRequest(reject=reject))
         if len(rejects) < len(deliveries):
             newest = dispatch_pb2.Acknowledge(delivery_id=deliveries[-1].delivery_id)
             await send(dispatch_pb2.SubscribeRequest(acknowledge=newest))
+
+    async def _receive(self, tasks: Sequence[pb.Task]) -> list[tuple[pb.Task, Invalid]]:
+        """Journal them; those that the journal cannot keep are given back, and all the others are kept."""
+        try:
+            await self._journal.receive(self._lane, tasks, self._world.now(), self._path)
+        except Invalid as error:
+            if len(tasks) == 1:
+                return [(tasks[0], error)]
+            middle = len(tasks) // 2
+            return await self._receive(tasks[:middle]) + await self._receive(tasks[middle:])
+        return []

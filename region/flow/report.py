@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from google.protobuf.message import DecodeError
 from orbital.v1 import dispatch_pb2, task_pb2
 from orbital.v1.signed_pb2 import Signed
 
@@ -14,6 +16,7 @@ from region.flow.signals import LaneSignals
 from region.ports.gateway import Gateway, packed_reports
 from region.ports.journal import Journal
 from region.ports.signing import Signs
+from runtime.errors import Invalid
 from runtime.logs import get_logger
 from runtime.signatures import REPORTS
 
@@ -22,6 +25,9 @@ log = get_logger(__name__)
 IMMEDIATE = 0
 # The contract's limit of a batch.
 BATCH = 500
+# A batch is kept below what a stream takes at once.
+MOST_BYTES = 4 * 2**20
+LONGEST_REASON = 500
 # Batches that may be under way without an answer.
 WINDOW = 8
 # Looked for even without a signal, should one be lost.
@@ -64,7 +70,8 @@ class Reporter:
         cursor, batch_id = 0, 0
         while True:
             await self._window.acquire()
-            reports = await self._journal.unsent(self._lane, cursor, BATCH)
+            found = await self._journal.unsent(self._lane, cursor, BATCH)
+            reports = await sendable(self._lane, self._journal, found)
             if reports:
                 batch_id += 1
                 cursor = reports[-1][0]
@@ -74,7 +81,7 @@ class Reporter:
                 await send(dispatch_pb2.SubscribeRequest(reports=batch))
             else:
                 self._window.release()
-            if len(reports) < BATCH:
+            if len(found) < BATCH and len(reports) == len(found):
                 await self._gather()
 
     async def _gather(self) -> None:
@@ -98,12 +105,53 @@ class Reporter:
 
 async def report_apart(region: str, lane: int, journal: Journal, signer: Signs, gateway: Gateway) -> int:
     """Report what is waiting by a call of its own, for when the lane's stream is down; gives how many."""
-    reports = await journal.unsent(lane, 0, BATCH)
+    reports = await sendable(lane, journal, await journal.unsent(lane, 0, BATCH))
     if reports:
-        signed = await signed_reports(region, lane, journal, reports, signer)
-        log_refused(lane, await gateway.report(lane, signed))
-        await journal.accepted(lane, reports[0][0], reports[-1][0])
+        await _call(region, lane, journal, signer, gateway, reports)
     return len(reports)
+
+
+async def _call(
+    region: str, lane: int, journal: Journal, signer: Signs, gateway: Gateway, reports: Sequence[tuple[int, bytes]]
+) -> None:
+    """Send them; one that the gateway cannot take is set aside, and all the others are sent."""
+    signed = await signed_reports(region, lane, journal, reports, signer)
+    try:
+        refused = await gateway.report(lane, signed)
+    except Invalid as error:
+        # Of the call itself it is an error like any other.
+        if not error.field.startswith("reports["):
+            raise
+        if len(reports) == 1:
+            await journal.set_aside([reports[0][0]], f"{error.reason}: {error.message}"[:LONGEST_REASON], time.time())
+            return
+        middle = len(reports) // 2
+        await _call(region, lane, journal, signer, gateway, reports[:middle])
+        await _call(region, lane, journal, signer, gateway, reports[middle:])
+        return
+    log_refused(lane, refused)
+    await journal.accepted(lane, reports[0][0], reports[-1][0])
+
+
+async def sendable(lane: int, journal: Journal, reports: Sequence[tuple[int, bytes]]) -> Sequence[tuple[int, bytes]]:
+    """The first of them that one message takes; what cannot be read is set aside."""
+    size = 0
+    taken: list[tuple[int, bytes]] = []
+    broken: list[int] = []
+    for number, body in reports:
+        size += len(body)
+        if taken and size > MOST_BYTES:
+            break
+        try:
+            task_pb2.Report.FromString(body)
+        except DecodeError:
+            broken.append(number)
+        else:
+            taken.append((number, body))
+    if broken:
+        log.error("reports_unreadable", lane=lane, count=len(broken))
+        await journal.set_aside(broken, "UNREADABLE", time.time())
+    return taken
 
 
 async def signed_reports(

@@ -9,10 +9,11 @@ from orbital.v1 import dispatch_pb2
 from orbital.v1.resource_pb2 import Transport
 
 from region.flow.receive import Receiver
-from region.ports.inbound import Inbound, Inlet
+from region.ports.inbound import QUEUE_GONE, Inbound, Inlet
 from region.ports.journal import Journal
 from region.ports.world import World
 from runtime.errors import OrbitalError
+from runtime.groups import leaves
 from runtime.lifecycle import Backoff, task_group
 from runtime.logs import get_logger
 from runtime.wellknown import label
@@ -154,6 +155,9 @@ class Inflow:
             except* OrbitalError as group:
                 transport, error = label(Transport, self._transport), str(group.exceptions[0])
                 log.warning("inlet_lost", lane=self._lane, transport=transport, error=error)
+                if any(getattr(each, "reason", "") == QUEUE_GONE for each in leaves(group)):
+                    # The gateway makes the queue again, and drives what was in it.
+                    self._news.lost()
                 await asyncio.sleep(self._backoff.next())
 
     def _wanted(self) -> bool:
@@ -191,6 +195,9 @@ class _Intake:
 
     async def send(self, request: dispatch_pb2.SubscribeRequest) -> None:
         """What the receiver says of messages, told to whom they came from."""
+        if request.WhichOneof("message") == "refusal":
+            self._news.refused(request.refusal.reason, request.refusal.body)
+            return
         if request.WhichOneof("message") == "reject":
             tag = request.reject.delivery_id
             self._news.refused(request.reject.reason, self._bodies.pop(tag, b""))

@@ -7,6 +7,9 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+# The reason of an Unavailable when the queue that is read is not there.
+QUEUE_GONE = "QUEUE_GONE"
+
 
 @dataclass(frozen=True, slots=True)
 class Arrival:

@@ -41,6 +41,12 @@ class Journal(Protocol):
     async def due(self, lane: int, now: float, limit: int, taken: Collection[int] = ()) -> list[Entry]:
         """The first `limit` pending tasks of a lane that are due, in sequence, without those of the rows `taken`."""
 
+    async def abandon(self, rows: Sequence[int], reason: str, now: float) -> None:
+        """Set tasks aside that cannot be worked on, whole and with their reason: what is behind them goes on."""
+
+    async def set_aside(self, reports: Sequence[int], reason: str, now: float) -> None:
+        """Set reports aside that cannot be sent, by their numbers, whole and with their reason."""
+
     async def next_due(self, lane: int, now: float) -> float | None:
         """When the next pending task of the lane will be due after `now`; None when none will."""
 

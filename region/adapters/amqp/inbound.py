@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import aiormq
 from aiormq.abc import AbstractChannel, DeliveredMessage
-from aiormq.exceptions import AMQPError
+from aiormq.exceptions import AMQPError, ChannelNotFoundEntity
 
 from region.adapters.broker import Broker, tls
-from region.ports.inbound import Arrival
+from region.ports.inbound import QUEUE_GONE, Arrival
 from runtime.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -30,7 +30,8 @@ def queue_name(region: str, lane: int) -> str:
 
 
 def _unavailable(error: BaseException) -> Unavailable:
-    return Unavailable(f"The message broker does not serve this region ({type(error).__name__})", reason="BROKER_LOST")
+    reason = QUEUE_GONE if isinstance(error, ChannelNotFoundEntity) else "BROKER_LOST"
+    return Unavailable(f"The message broker does not serve this region ({type(error).__name__})", reason=reason)
 
 
 class AmqpInlet:
@@ -40,7 +41,7 @@ class AmqpInlet:
 
     def __init__(self, channel: AbstractChannel) -> None:
         self._channel = channel
-        self._arrived: asyncio.Queue[Arrival | None] = asyncio.Queue()
+        self._arrived: asyncio.Queue[Arrival | Unavailable] = asyncio.Queue()
 
     async def take(self, message: DeliveredMessage) -> None:
         """A message came."""
@@ -49,13 +50,17 @@ class AmqpInlet:
 
     def lost(self) -> None:
         """The channel has ended."""
-        self._arrived.put_nowait(None)
+        self._arrived.put_nowait(Unavailable("The message broker ended the connection", reason="BROKER_LOST"))
+
+    def cancelled(self) -> None:
+        """The broker took the queue from its reader."""
+        self._arrived.put_nowait(Unavailable("The queue that was read is gone", reason=QUEUE_GONE))
 
     async def arrivals(self) -> AsyncIterator[Arrival]:
         """See the port."""
-        while (arrival := await self._arrived.get()) is not None:
+        while isinstance(arrival := await self._arrived.get(), Arrival):
             yield arrival
-        raise Unavailable("The message broker ended the connection", reason="BROKER_LOST")
+        raise arrival
 
     async def acknowledge(self, tag: int) -> None:
         """See the port."""
@@ -103,6 +108,7 @@ class AmqpInbound:
                     inlet = AmqpInlet(channel)
                     connection.closing.add_done_callback(lambda _: inlet.lost())
                     channel.closing.add_done_callback(lambda _: inlet.lost())
+                    channel.on_consumer_cancel_callbacks.add(lambda _: inlet.cancelled())
                     await channel.basic_qos(prefetch_count=credit)
                     await channel.basic_consume(queue_name(self._region, lane), inlet.take)
             except LOST as error:

@@ -68,3 +68,13 @@ CREATE TABLE IF NOT EXISTS marks (
     epoch    TEXT    NOT NULL,
     sequence INTEGER NOT NULL
 ) WITHOUT ROWID;
+
+-- What could not be read or sent, with its reason: it stops nothing behind it. The newest thousand are kept.
+CREATE TABLE IF NOT EXISTS aside (
+    id     INTEGER PRIMARY KEY AUTOINCREMENT,
+    lane   INTEGER NOT NULL,
+    kind   TEXT    NOT NULL,
+    body   BLOB    NOT NULL,
+    reason TEXT    NOT NULL,
+    at     REAL    NOT NULL
+);

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+from google.protobuf.message import DecodeError
 from orbital.v1 import task_pb2 as pb
 from orbital.v1.resource_pb2 import Transport
 
@@ -18,6 +19,9 @@ from region.domain.mark import Mark
 from region.domain.work import Entry, Held, Settled
 from region.ports.inspecting import Census, Stuck
 from region.ports.marks import Marker
+from runtime.logs import get_logger
+
+log = get_logger(__name__)
 
 SCHEMA = Path(__file__).with_name("schema.sql")
 LAST_BEAT = "last_beat"
@@ -58,6 +62,15 @@ SETTLE = "UPDATE tasks SET settled = 1, body = ?, outcome = ?, settled_at = ?, a
 WAIT = "UPDATE tasks SET due_at = ?, attempts = attempts + 1, reason = ?, awaits = ? WHERE row = ?"
 RELEASE = """
 UPDATE tasks SET due_at = 0, awaits = '' WHERE awaits <> '' AND awaits IN (SELECT value FROM json_each(?))"""
+
+ABANDON = """
+UPDATE tasks SET settled = 1, outcome = ?, settled_at = ?, reason = ?, awaits = '' WHERE row = ?"""
+KEEP_TASK = "INSERT INTO aside (lane, kind, body, reason, at) SELECT lane, 'task', body, ?, ? FROM tasks WHERE row = ?"
+KEEP_REPORT = """
+INSERT INTO aside (lane, kind, body, reason, at) SELECT lane, 'report', report, ?, ? FROM reports WHERE id = ?"""
+FORGET_ASIDE = "DELETE FROM aside WHERE id <= (SELECT max(id) FROM aside) - ?"
+ASIDE_KEPT = 1000
+UNREADABLE = "UNREADABLE"
 
 PENDING = "SELECT count(*) FROM tasks WHERE lane = ? AND settled = 0"
 OLDEST = "SELECT received_at FROM tasks WHERE lane = ? AND settled = 0 ORDER BY sequence LIMIT 1"
@@ -120,7 +133,41 @@ class SqliteJournal(SqliteMarks):
     async def due(self, lane: int, now: float, limit: int, taken: Collection[int] = ()) -> list[Entry]:
         """See the port."""
         rows = await self._database.call(lambda: self._database.sql.execute(DUE, (lane, now, limit)).fetchall())
-        return [_entry(*row) for row in rows if row[0] not in taken]
+        found, broken = [], []
+        for row in rows:
+            if row[0] in taken:
+                continue
+            try:
+                found.append(_entry(*row))
+            except DecodeError:
+                broken.append(row[0])
+        if broken:
+            await self.abandon(broken, UNREADABLE, now)
+        return found
+
+    async def abandon(self, rows: Sequence[int], reason: str, now: float) -> None:
+        """See the port."""
+        log.error("tasks_set_aside", rows=list(rows)[:10], count=len(rows), reason=reason)
+
+        def work() -> None:
+            with self._database.transaction() as sql:
+                sql.executemany(KEEP_TASK, [(reason, now, row) for row in rows])
+                sql.executemany(ABANDON, [(pb.OUTCOME_FAILED, now, reason, row) for row in rows])
+                sql.execute(FORGET_ASIDE, (ASIDE_KEPT,))
+
+        await self._database.call(work)
+
+    async def set_aside(self, reports: Sequence[int], reason: str, now: float) -> None:
+        """See the port."""
+        log.error("reports_set_aside", reports=list(reports)[:10], count=len(reports), reason=reason)
+
+        def work() -> None:
+            with self._database.transaction() as sql:
+                sql.executemany(KEEP_REPORT, [(reason, now, each) for each in reports])
+                sql.executemany("DELETE FROM reports WHERE id = ?", [(each,) for each in reports])
+                sql.execute(FORGET_ASIDE, (ASIDE_KEPT,))
+
+        await self._database.call(work)
 
     async def next_due(self, lane: int, now: float) -> float | None:
         """See the port."""
@@ -293,7 +340,10 @@ def _json(names: Iterable[str]) -> str:
 
 
 def _stuck(body: bytes, attempts: int, reason: str) -> Stuck:
-    task = pb.Task.FromString(body)
+    try:
+        task = pb.Task.FromString(body)
+    except DecodeError:
+        return Stuck("", "", UNREADABLE, attempts, "")
     return Stuck(task.id, task.resource.name, reason, attempts, task.correlation_id)
 
 
