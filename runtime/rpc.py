@@ -14,6 +14,7 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from runtime.content import check_content
 from runtime.errors import ERRORS, STATUS, Invalid, OrbitalError
 from runtime.fields import check_known
 from runtime.logs import get_logger
@@ -141,7 +142,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
             )
         # A stream both ways is a coroutine that writes by itself: it has exactly one writer.
         return grpc.stream_stream_rpc_method_handler(
-            self._both_ways(handler.stream_stream), handler.request_deserializer, handler.response_serializer
+            self._both_ways(handler.stream_stream, _checked), reader, handler.response_serializer
         )
 
     def _unchecked(self, handler: Any) -> grpc.RpcMethodHandler[Any, Any] | None:
@@ -186,10 +187,12 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
     def _counted(self, call: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
         return self._stream(call) if inspect.isasyncgenfunction(call) else self._both_ways(call)
 
-    def _both_ways(self, call: Callable[[Any, Any], Awaitable[Any]]) -> Callable[[Any, Any], Awaitable[Any]]:
+    def _both_ways(
+        self, call: Callable[[Any, Any], Awaitable[Any]], read: Callable[[Any], Any] = lambda requests: requests
+    ) -> Callable[[Any, Any], Awaitable[Any]]:
         async def answer(requests: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
             async with self._answering(context), self._streams.opened(_metadata(context)):
-                return await call(requests, context)
+                return await call(read(requests), context)
 
         return answer
 
@@ -207,11 +210,18 @@ def _metadata(context: grpc.aio.ServicerContext[Any, Any]) -> Metadata:
     return dict(context.invocation_metadata() or ())
 
 
-def _check(request: Message | _Malformed | AsyncIterator[Message]) -> None:
+def _check(request: Message | _Malformed) -> None:
     if isinstance(request, _Malformed):
         raise Invalid("The request's bytes are not the message of this method", reason="MALFORMED", field="request")
     if isinstance(request, Message):
         check_known(request)
+        check_content(request)
+
+
+async def _checked(requests: AsyncIterator[Message | _Malformed]) -> AsyncIterator[Message | _Malformed]:
+    async for request in requests:
+        _check(request)
+        yield request
 
 
 class Server:

@@ -15,6 +15,7 @@ from gateway.domain.report import REDRIVE, Regional, last_by_placement, last_by_
 from gateway.domain.task import KIND_WORDS
 from gateway.ports.policy import Policy
 from gateway.ports.store import Denial, ReportStore, TaskStore
+from runtime.content import check_content
 from runtime.errors import Invalid, OrbitalError
 from runtime.fields import check_length
 from runtime.group_commit import GroupCommit
@@ -94,6 +95,7 @@ class ReportFlow:
 def unfitness(region: str, report: Report) -> Invalid | None:
     """Why a report cannot be kept; None when it can."""
     try:
+        check_content(report, "report")
         check_report(report, "report")
         check_receipt(region, report, "report")
     except Invalid as error:

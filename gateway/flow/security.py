@@ -17,6 +17,7 @@ from gateway.ports.store import TaskStore
 from runtime.errors import Denied, Invalid
 from runtime.fields import check_length
 from runtime.logs import get_logger
+from runtime.printable import printable
 from runtime.signatures import FLAGS, REPORTS, SECURITY, WRONG_REGION, region_identity
 
 log = get_logger(__name__)
@@ -75,7 +76,9 @@ class SignedReports:
             _, first = answer.unfit[0]
             await self._security.alarm(SecurityEvent(region, "reports", first.reason, first.message, principal))
         unfit = [
-            RefusedReport(task_id=report.task_id, reason=error.reason, message=error.message)
+            RefusedReport(
+                task_id=printable(report.task_id, 64), reason=error.reason, message=printable(error.message, 500)
+            )
             for report, error in answer.unfit
         ]
         return [*answer.refused, *unfit]
@@ -92,13 +95,9 @@ class SignedSignals:
     async def submit(self, principal: str, region: str, signed: Signed) -> None:
         """See the port."""
         try:
-            signal = read_signal(await self._keys.verify(signed, FLAGS, region_identity(region)), region)
-        except Denied as error:
-            await self._security.alarm(SecurityEvent(region, "flags", error.reason, error.message, principal))
-            raise
-        try:
-            await self._signals.submit(signal)
-        except Invalid as error:
+            content = await self._keys.verify(signed, FLAGS, region_identity(region))
+            await self._signals.submit(read_signal(content, region))
+        except (Denied, Invalid) as error:
             await self._security.alarm(SecurityEvent(region, "flags", error.reason, error.message, principal))
             raise
 

@@ -9,6 +9,7 @@ from orbital.v1.flag_pb2 import Flag, FlagSeverity, HealthStatus, SignalRequest
 
 from gateway.flow.effects import Effects
 from gateway.ports.flags import FlagStore, Signal
+from runtime.content import check_content
 from runtime.errors import Denied, Invalid
 from runtime.fields import check_known, check_length, check_name
 from runtime.group_commit import GroupCommit
@@ -56,6 +57,7 @@ def read_signal(content: bytes, region: str) -> Signal:
     except DecodeError as error:
         raise Invalid("What is signed is no SignalRequest", reason="MALFORMED", field="signed.content") from error
     check_known(said)
+    check_content(said)
     if said.region != region:
         raise Denied(f"The flags are of region {said.region[:64]!r}, and this is {region}", reason=WRONG_REGION)
     sent_at = seconds(said.send_time)

@@ -10,7 +10,10 @@ from aiohttp import web
 
 from gateway.ports.serving import Doorkeeper
 from gateway.settings import BrokerAccessSettings
-from runtime.errors import Unavailable
+from runtime.errors import OrbitalError, Unavailable
+from runtime.logs import get_logger
+
+log = get_logger(__name__)
 
 MAX_BODY = 64 * 1024
 QUESTIONS = ("user", "vhost", "resource", "topic")
@@ -35,6 +38,9 @@ class AccessServer:
             allowed = await self._doorkeeper.allows(request.match_info["about"], asked, password=password)
         except Unavailable as error:
             return web.Response(status=503, text=error.message)
+        except OrbitalError as error:
+            log.warning("broker_access_unfit", reason=error.reason, error=error.message)
+            allowed = False
         return web.Response(text="allow" if allowed else "deny")
 
 

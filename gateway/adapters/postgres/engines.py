@@ -11,10 +11,13 @@ from gateway.adapters.postgres.database import Database
 from gateway.ports.engines import Decided, EngineStatus
 from runtime.errors import Unavailable
 from runtime.logs import get_logger
+from runtime.printable import printable
 
 log = get_logger(__name__)
 
 PRUNE_SECONDS = 600.0
+# Bytes of a text in a decision: whoever called has chosen it.
+LONGEST = 1000
 
 
 class PostgresEngines:
@@ -37,14 +40,14 @@ class PostgresEngines:
         """Keep them in one transaction, and count those that are new."""
         rows = [
             (
-                item.decision_id,
-                item.policy,
-                item.principal,
-                item.action,
+                printable(item.decision_id, LONGEST),
+                printable(item.policy, LONGEST),
+                printable(item.principal, LONGEST),
+                printable(item.action, LONGEST),
                 item.allowed,
                 item.denied,
-                item.reason,
-                item.revision,
+                printable(item.reason, LONGEST),
+                printable(item.revision, LONGEST),
                 " ".join(item.correlation_ids),
                 item.at,
             )

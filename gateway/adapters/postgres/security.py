@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gateway.adapters.postgres.database import Database
 from gateway.ports.security import SecurityEvent
+from runtime.printable import printable
 
 
 class PostgresSecurity:
@@ -19,6 +20,6 @@ class PostgresSecurity:
             event.region,
             event.subject,
             event.reason,
-            event.message[:500],
+            printable(event.message, 500),
             event.principal,
         )

@@ -15,9 +15,14 @@ from gateway.domain.task import KIND_WORDS, task_id
 from gateway.ports.lanes import Trouble
 from gateway.ports.store import Claimed, Denial, Drift
 from runtime.policy import Refusal
+from runtime.printable import printable
 
 if TYPE_CHECKING:
     from gateway.ports.store import ClaimBatch, DriftBatch
+
+
+# Bytes of a text that somebody who was refused has chosen.
+LONGEST = 1000
 
 
 async def _keep_denials(session: Session | Database, denials: Sequence[Denial]) -> None:
@@ -25,11 +30,11 @@ async def _keep_denials(session: Session | Database, denials: Sequence[Denial]) 
         (
             item.decision_id,
             item.policy,
-            item.principal,
-            item.action,
-            item.refusal.reason,
-            item.refusal.message,
-            item.correlation_id,
+            printable(item.principal, LONGEST),
+            printable(item.action, LONGEST),
+            printable(item.refusal.reason, LONGEST),
+            printable(item.refusal.message, LONGEST),
+            printable(item.correlation_id, LONGEST),
             item.engine,
         )
         for item in denials
@@ -223,7 +228,7 @@ class PostgresTasks:
 
     async def keep_dead_letter(self, region: str, lane: int, reason: str, payload: bytes) -> None:
         """Keep a message that could not be read."""
-        await self._database.execute("insert_dead_letter", region, lane, reason[:500], payload)
+        await self._database.execute("insert_dead_letter", region, lane, printable(reason, 500), payload)
 
     async def keep_denials(self, denials: Sequence[Denial]) -> None:
         """Keep refusals; one that is kept already is not kept twice."""
