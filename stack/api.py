@@ -43,6 +43,7 @@ def up(
     what is not ready and why; the supervisor then goes on trying until `down`.
     """
     layout = Layout.of(place)
+    layout.check()
     wanted = _wanted(layout, only)
     acquire(_to_acquire(wanted), progress)
     running = supervised(layout)

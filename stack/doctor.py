@@ -41,7 +41,9 @@ def examine(place: Path) -> Iterator[Finding]:
 
 def _machine(place: Path) -> Iterator[Finding]:
     version = ".".join(map(str, sys.version_info[:3]))
-    yield Finding("python", version, "" if sys.version_info >= (3, 11) else "Install Python 3.11 or newer.")
+    yield Finding(
+        "python", version, "" if sys.version_info[:2] == (3, 11) else "Python 3.11 is what is tested; install it."
+    )
     processors = len(os.sched_getaffinity(0))
     slow = f"A stack wants {PROCESSORS} processors; with fewer, parts start late and probes time out."
     yield Finding("processors", str(processors), slow if processors < PROCESSORS else "")

@@ -10,9 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runtime.errors import Precondition
+from runtime.terminal import one_line
 
 _LONGEST_SOCKET_PATH = 100
 _LONGEST_NAME = 36
+# What every part's configuration takes as it is, beside letters and digits: INI, YAML, HCL, Erlang terms, shell.
+PLAIN = " /._-+@="
+LONGEST_TOLD = 200
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,18 @@ class Layout:
     def of(cls, place: Path | str) -> Layout:
         """The layout of the stack kept at `place`."""
         return cls(Path(place).expanduser().resolve())
+
+    def check(self) -> None:
+        """Raise Precondition on a place that the configuration files of some part could not name."""
+        name = os.fsencode(self.root).decode(errors="surrogateescape")
+        odd = odd_character(name)
+        if odd:
+            called = repr(odd) if odd.isprintable() else f"U+{ord(odd):04X}"
+            raise Precondition(
+                f"The data directory {one_line(name[:LONGEST_TOLD])} has {called} in its path, which the configuration"
+                f" of a part cannot name. Name another with --data: letters, digits, blanks and {PLAIN.strip()}",
+                reason="ODD_DIRECTORY",
+            )
 
     @property
     def state(self) -> Path:
@@ -51,7 +67,8 @@ class Layout:
         """Sockets, in a short private directory: a Unix socket's path holds 107 bytes."""
         digest = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:10]
         place = Path(tempfile.gettempdir())
-        if len(str(place)) + len("/orbital-") + len(digest) + 1 + _LONGEST_NAME > _LONGEST_SOCKET_PATH:
+        length = len(str(place)) + len("/orbital-") + len(digest) + 1 + _LONGEST_NAME
+        if odd_character(str(place)) or length > _LONGEST_SOCKET_PATH:
             place = Path("/tmp")  # noqa: S108 - made private and checked below
         return place / f"orbital-{digest}"
 
@@ -87,6 +104,11 @@ class Layout:
         for place in (self.logs, self.secrets, self.root / "identity"):
             place.mkdir(exist_ok=True, mode=0o700)
         make_private(self.run)
+
+
+def odd_character(name: str) -> str:
+    """The first character that the configuration of some part could not name as it is; empty without any."""
+    return next((each for each in name if not (each.isalnum() or each in PLAIN)), "")
 
 
 def make_private(place: Path) -> None:

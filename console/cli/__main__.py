@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import click
@@ -161,10 +162,29 @@ class LocalStack:
         api.allow_l1(self._directory, allowed=allowed)
 
 
+def _version(context: click.Context, _option: click.Parameter, wanted: bool) -> None:
+    if not wanted or context.resilient_parsing:
+        return
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        number = version("orbital")
+    except PackageNotFoundError:
+        import tomllib
+
+        # A checkout is not installed.
+        text = (Path(__file__).resolve().parents[2] / "pyproject.toml").read_text()
+        number = str(tomllib.loads(text)["project"]["version"])
+    click.echo(f"orbital {number}, Python {'.'.join(map(str, sys.version_info[:3]))}")
+    context.exit()
+
+
 def main(args: Sequence[str] | None = None) -> int:
     """Run one command line; returns its exit status."""
     text = "Orbital carries governance intent to autonomous key-management regions, and proves what each did."
     group = Verbs("orbital", VERBS, stack_commands, STACK, help=text)
+    told = partial(click.Option, ["--version"], is_flag=True, is_eager=True, expose_value=False, callback=_version)
+    group.params.append(told(help="Show the version."))
     group.add_command(demo)
     group.add_command(doctor)
     return run(group, args)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 from statistics import median
 
-import grpc
 from orbital.v1 import registry_pb2 as registry
+from orbital.v1.audit_pb2 import ListAuditRequest
+from orbital.v1.audit_pb2_grpc import AuditServiceStub
 from orbital.v1.flag_pb2 import HEALTH_STATUS_OUT_OF_SYNC, Flag
 from orbital.v1.registry_pb2_grpc import RegistryServiceStub
 from orbital.v1.resource_pb2 import RegionSpec, Resource
@@ -19,7 +21,7 @@ from gateway.adapters.postgres.flags import PostgresFlags
 from gateway.adapters.postgres.pool import open_database
 from gateway.ports.flags import Signal
 from gateway.settings import PostgresSettings
-from runtime.rpc import OPTIONS
+from runtime.channels import open_channel
 from tests.system.console.person import Pages
 from tests.system.flags import Record
 from tests.system.world import World, eventually, retried
@@ -45,7 +47,7 @@ def regions() -> list[Resource]:
 
 def seeded(pages: Pages) -> None:
     world = World(pages.place)
-    with grpc.secure_channel(world.state.gateway.mtls, world.credentials(), options=OPTIONS) as channel:
+    with open_channel(world.state.gateway.mtls, world.credentials()) as channel:
         request = registry.DeclareRequest(resources=regions())
         retried(lambda: RegistryServiceStub(channel).Declare(request, timeout=60))
 
@@ -131,6 +133,7 @@ def hostile(pages: Pages, page: Page) -> None:
     flag.correlation_id = SCRIPT
     page.goto("/fleet?q=af0000")
     expect(page.locator("#live")).to_contain_text("live ·")
+    before = trail_end(pages)
     signalled(pages, [flag], "af0000")
     expect(page.locator("#troubled tbody td").nth(1)).to_have_text(SCRIPT)
     page.locator("#grid a.cell").first.hover()
@@ -139,8 +142,30 @@ def hostile(pages: Pages, page: Page) -> None:
     expect(page.locator("article.flag p")).to_have_text(SCRIPT)
     expect(page.locator("article.flag tbody td").first).to_have_text(SCRIPT)
     expect(page.locator("table.parts tbody th", has_text=SCRIPT)).to_be_visible()
-    page.goto("/audit")
+    # 5,000 flags flipped a moment ago: the newest page of the trail is theirs as likely as not.
+    sequence = eventually(lambda: recorded(pages, before), 30, "it is in the trail")
+    page.goto(f"/audit?before={sequence}")
     expect(page.locator("td.what", has_text=SCRIPT).first).to_be_visible()
+
+
+def recorded(pages: Pages, after: int) -> int | None:
+    """Where the trail has a record with SCRIPT in it, after that one; None while it has none."""
+    world = World(pages.place)
+    with open_channel(world.state.gateway.mtls, world.credentials("auditor")) as channel:
+        ask = AuditServiceStub(channel).ListAudit
+        while records := ask(ListAuditRequest(after=after, page_size=2_000), timeout=30).records:
+            for record in records:
+                if SCRIPT in json.loads(record.body).values():
+                    return int(record.sequence)
+            after = records[-1].sequence
+    return None
+
+
+def trail_end(pages: Pages) -> int:
+    """The last record of the trail."""
+    world = World(pages.place)
+    with open_channel(world.state.gateway.mtls, world.credentials("auditor")) as channel:
+        return int(AuditServiceStub(channel).ListAudit(ListAuditRequest(page_size=1), timeout=30).end)
 
 
 def walk(page: Page) -> None:

@@ -106,7 +106,7 @@ def test_odd_arguments_of_every_command(
             assert not {"\x1b", "\u202e"} & set(said.err + said.out)
 
 
-@pytest.mark.parametrize("words", [["--help"], ["get", "--help"], ["get", "xyz"], ["nonsense"]])
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["get", "--help"], ["get", "xyz"], ["nonsense"]])
 @pytest.mark.parametrize("to", ["closed reader", "full disk", "closed"])
 def test_output_that_nobody_takes(words: list[str], to: str) -> None:
     reader, writer = os.pipe()
@@ -123,7 +123,7 @@ def test_output_that_nobody_takes(words: list[str], to: str) -> None:
     os.close(writer)
     assert "Traceback" not in done.stderr
     assert "Exception ignored" not in done.stderr
-    if words[-1] == "--help":
+    if words[-1] in {"--help", "--version"}:
         assert done.returncode == (1 if to == "full disk" else 0)
 
 
