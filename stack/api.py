@@ -17,6 +17,7 @@ from stack import estate, order, process, state
 from stack.acquire import PARTS, acquire
 from stack.layout import Layout
 from stack.openbao import customer
+from stack.openbao.workload import issue_workload
 from stack.parts.relay import command
 from stack.settings import load_settings
 from stack.site import Site
@@ -252,3 +253,8 @@ def _units(found: State | None) -> Iterator[tuple[str, PartState]]:
 def allow_l1(place: Path, *, allowed: bool) -> None:
     """As the customer of the stack at `place`: let the regions use the L1 keys in its own KMS, or no longer."""
     customer.allow(place, allowed=allowed)
+
+
+def workload(place: Path, service: str) -> tuple[bytes, bytes]:
+    """The key and the certificates (PEM) of a workload, TENANT/SYSTEM/SERVICE, of the stack at `place`."""
+    return issue_workload(place, service)

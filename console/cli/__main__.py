@@ -161,6 +161,12 @@ class LocalStack:
 
         api.allow_l1(self._directory, allowed=allowed)
 
+    def workload(self, service: str) -> tuple[bytes, bytes]:
+        """The key and the certificates (PEM) of a workload, TENANT/SYSTEM/SERVICE."""
+        from stack import api
+
+        return api.workload(self._directory, service)
+
 
 def _version(context: click.Context, _option: click.Parameter, wanted: bool) -> None:
     if not wanted or context.resilient_parsing:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -103,6 +104,16 @@ class Connection:
     def crypto(self, address: str) -> CryptoServiceStub:
         """The CryptoService of a region."""
         return CryptoServiceStub(self._regional(address))
+
+    def crypto_as(self, address: str, key: bytes, chain: bytes) -> CryptoServiceStub:
+        """The CryptoService at an edge, for whoever has this key and these certificates (PEM)."""
+        own = f"{address} {hashlib.sha256(chain).hexdigest()}"
+        if own not in self.channels:
+            credentials = grpc.ssl_channel_credentials(self.authority, key, chain)
+            # Whoever else calls at this address has connections of their own.
+            options = [("grpc.use_local_subchannel_pool", 1)]
+            self.channels[own] = grpc.secure_channel(address, credentials, options=options)
+        return CryptoServiceStub(self.channels[own])
 
     def verify(self, address: str) -> VerifyServiceStub:
         """The VerifyService of a region."""

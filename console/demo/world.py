@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from uuid import uuid4
 
 from orbital.v1.crypto_pb2 import UnwrapRequest, WrapRequest
+from orbital.v1.crypto_pb2_grpc import CryptoServiceStub
 from orbital.v1.registry_pb2 import DeclareRequest, DeclareResponse, Job, JobState
 from orbital.v1.resource_pb2 import Resource
 
@@ -57,6 +58,9 @@ class Stack(Protocol):
     def allow_l1(self, allowed: bool) -> None:
         """As the customer: let the regions use the L1 in its own KMS, or no longer."""
 
+    def workload(self, service: str) -> tuple[bytes, bytes]:
+        """The key and the certificates (PEM) of a workload, TENANT/SYSTEM/SERVICE, as its platform gives them."""
+
 
 @dataclass(slots=True)
 class World:
@@ -74,6 +78,7 @@ class World:
     missed: list[str] = field(default_factory=list)
     traced: str = ""
     directory: Path = Path()
+    edges: dict[tuple[str, str], CryptoServiceStub] = field(default_factory=dict)
 
     def rows(self, noun: str, tenant: str = "", region: str = "", correlation_id: str = "") -> list[Row]:
         """Rows of a noun, as `orbital get` has them."""
@@ -123,10 +128,12 @@ class World:
         return version
 
     def unwrap_at_edge(self, service: str, region: str) -> None:
-        """Unwrap the ciphertext that was kept, through the region's edge."""
+        """Unwrap the ciphertext that was kept through the region's edge, as the workload of that service."""
         request = UnwrapRequest(**_names(service), ciphertext=self.ciphertexts[service, region])
-        address = str(self.connection.state["regions"][region]["edge"])
-        stub = self.connection.crypto(address)
+        if (service, region) not in self.edges:
+            address = str(self.connection.state["regions"][region]["edge"])
+            self.edges[service, region] = self.connection.crypto_as(address, *self.stack.workload(service))
+        stub = self.edges[service, region]
         answer = self.connection.call(stub.Unwrap, request, where=f"The edge of {region} unreachable")
         expect(answer.plaintext == KEY, f"{region}'s edge gave something else")
 

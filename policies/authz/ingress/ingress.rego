@@ -128,7 +128,8 @@ principal := certificate if {
 	on_behalf_of == ""
 }
 
-# An edge of this region says whom it calls for, and may do what that caller may.
+# An edge of this region says for which workload it calls, and may do what that workload may. Its word makes it nobody
+# else: no person, region, checker or other edge, whose rights reach further than the keys of one service.
 principal := on_behalf_of if on_behalf_of != ""
 
 default on_behalf_of := ""
@@ -136,8 +137,11 @@ default on_behalf_of := ""
 on_behalf_of := headers["x-orbital-on-behalf-of"] if {
 	own_edge != ""
 	startswith(path, "/orbital.v1.CryptoService/")
-	startswith(headers["x-orbital-on-behalf-of"], "spiffe://orbital/")
+	regex.match(workload_pattern, headers["x-orbital-on-behalf-of"])
 }
+
+# Names of tenants, Systems and Services, so that nothing else passes for one.
+workload_pattern := `^spiffe://orbital/workload/[a-z0-9][a-z0-9-]{0,62}/[a-z0-9][a-z0-9-]{0,62}/[a-z0-9][a-z0-9-]{0,62}$`
 
 default own_edge := ""
 
@@ -199,7 +203,7 @@ region := substring(principal, count("spiffe://orbital/region/"), -1) if {
 
 default workload := false
 
-workload if regex.match(`^spiffe://orbital/workload/[^/\s]+/[^/\s]+/[^/\s]+$`, principal)
+workload if regex.match(workload_pattern, principal)
 
 roles contains "anyone" if identified
 

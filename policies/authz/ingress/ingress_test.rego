@@ -276,21 +276,36 @@ on_behalf_of(who) := object.union(
 	{"parsed_body": billing},
 )
 
-test_edge_may_do_what_its_caller_may if {
-	every who in [workload, operator] {
-		decided := at_region(on_behalf_of(who))
-		decided.allowed == true
-		decided.headers == {"x-orbital-principal": who, "x-orbital-identity-end": "33000000000"}
-	}
-	refused(at_region(on_behalf_of(auditor)), 403, "ROLE_MISSING")
+test_edge_may_do_what_its_workload_may if {
+	decided := at_region(on_behalf_of(workload))
+	decided.allowed == true
+	decided.headers == {"x-orbital-principal": workload, "x-orbital-identity-end": "33000000000"}
 	refused(at_region(on_behalf_of("spiffe://orbital/workload/acme/core/other")), 403, "WORKLOAD_MISMATCH")
-	refused(at_region(on_behalf_of("https://orbital/person/operator")), 403, "ROLE_MISSING")
-	refused(at_region(object.union(grpc(edge, wrap), {"parsed_body": billing})), 403, "ROLE_MISSING")
+}
+
+# Whoever has rights of another kind, and whatever only looks like a workload.
+others := array.concat(
+	[who | some who, _ in data.orbital.roles],
+	[
+		operator, auditor, eu10, edge, "", "x", "spiffe://orbital/gateway", "spiffe://orbital/region/us20",
+		"spiffe://orbital/edge/eu10/edge-2", "https://orbital/person/operator", "spiffe://other/workload/acme/core/billing",
+		"spiffe://orbital/workload", "spiffe://orbital/workload/acme/core", "spiffe://orbital/workload/acme/core/billing/x",
+		"spiffe://orbital/workload//core/billing", "spiffe://orbital/workload/../person/operator",
+		"spiffe://orbital/workload/acme/core/billing ", "spiffe://orbital/workload/acme/core/billing\nx",
+		"spiffe://orbital/workload/acme/core/billing,spiffe://orbital/person/operator",
+	],
+)
+
+test_edge_is_nobody_but_a_workload if {
+	every who in others {
+		refused(at_region(on_behalf_of(who)), 403, "NOT_A_WORKLOAD")
+	}
+	refused(at_region(object.union(grpc(edge, wrap), {"parsed_body": billing})), 403, "NOT_A_WORKLOAD")
 }
 
 test_nobody_else_calls_for_another if {
 	every who in [auditor, "spiffe://orbital/edge/us20/edge-1", "spiffe://orbital/edge/eu10/a/b"] {
-		asked := object.union(on_behalf_of(operator), {"attributes": {"source": {"principal": who}}})
+		asked := object.union(on_behalf_of(workload), {"attributes": {"source": {"principal": who}}})
 		refused(at_region(asked), 403, "ROLE_MISSING")
 	}
 	elsewhere := object.union(grpc(edge, declare), with_header("x-orbital-on-behalf-of", operator))

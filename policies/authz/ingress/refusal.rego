@@ -99,6 +99,15 @@ refusal := {
 	input.truncated_body == true
 } else := {
 	"status": 403,
+	"reason": "NOT_A_WORKLOAD",
+	"message": "An edge calls for workloads alone: whoever is none calls the region itself.",
+} if {
+	own_edge != ""
+	component == "region"
+	startswith(path, "/orbital.v1.CryptoService/")
+	on_behalf_of == ""
+} else := {
+	"status": 403,
 	"reason": "ROLE_MISSING",
 	"message": sprintf("%s may not call %s; these may: %s.", [principal, path, wanted_roles]),
 } if {

@@ -41,8 +41,14 @@ def running(site: Site) -> Iterator[Running]:
         yield found
 
 
-def wrap(site: Site, name: str | None = "operator", *headers: tuple[str, str], **where: str) -> None:
-    with site.channel(NAME, name, "" if name else WORKLOAD) as channel:
+def workload(**where: str) -> str:
+    """The workload whose keys these are."""
+    return "spiffe://orbital/workload/{tenant}/{system}/{service}".format(**SCOPE | where)
+
+
+def wrap(site: Site, name: str | None = None, *headers: tuple[str, str], by: str = "", **where: str) -> None:
+    """Wrap through the edge: as the identity `name`, else as the one `by`, else as the workload whose keys they are."""
+    with site.channel(NAME, name, "" if name else by or workload(**where)) as channel:
         stub = crypto_pb2_grpc.CryptoServiceStub(channel)
         stub.Wrap(crypto_pb2.WrapRequest(plaintext=b"KEY", **SCOPE | where), timeout=TIMEOUT, metadata=headers)
 
@@ -76,17 +82,41 @@ def test_without_a_policy_nothing_passes(site: Site, running: Running) -> None:
 
 def test_what_is_allowed_passes_in_the_callers_name(site: Site, running: Running) -> None:
     serve(running, running[2].pack(content()))
-    wrap(site, None)
+    wrap(site)
     assert site.echoes["region-eu10-immediate"].seen[-1].metadata["x-orbital-principal"] == WORKLOAD
-    wrap(site, "operator", ("x-orbital-on-behalf-of", WORKLOAD), ("x-orbital-principal", WORKLOAD))
+    globex = workload(tenant="globex")
+    wrap(site, None, ("x-orbital-on-behalf-of", WORKLOAD), ("x-orbital-principal", WORKLOAD), tenant="globex")
     seen = site.echoes["region-eu10-immediate"].seen[-1].metadata
-    assert seen["x-orbital-principal"] == "spiffe://orbital/person/operator"
+    assert seen["x-orbital-principal"] == globex
 
 
 def test_the_region_decides_about_the_caller_once_more(site: Site, running: Running) -> None:
     serve(running, running[2].pack(content()))
-    assert outcome(refusal(lambda: wrap(site, None, service="other"))) == (DENIED, "WORKLOAD_MISMATCH")
-    assert outcome(refusal(lambda: wrap(site, "auditor"))) == (DENIED, "ROLE_MISSING")
+    mismatch = refusal(lambda: wrap(site, by=WORKLOAD, service="other"))
+    assert outcome(mismatch) == (DENIED, "WORKLOAD_MISMATCH")
+
+
+@pytest.mark.parametrize("name", ["operator", "auditor", "officer"])
+def test_the_region_takes_an_edges_word_for_workloads_alone(site: Site, running: Running, name: str) -> None:
+    serve(running, running[2].pack(content()))
+    assert outcome(refusal(lambda: wrap(site, by=f"spiffe://orbital/person/{name}"))) == (DENIED, "NOT_A_WORKLOAD")
+
+
+FORGED = ["person/operator", "person/officer", "region/eu10", "region/us20", "edge/eu10/edge-2", "gateway",
+          "workload/acme/core", "workload/acme/core/billing/x", "workload//core/billing"]  # fmt: skip
+
+
+@pytest.mark.parametrize("who", FORGED)
+def test_an_edge_that_was_taken_over_is_nobody_else(site: Site, who: str) -> None:
+    """It speaks to the region itself, in whatever name it likes."""
+    headers = (("x-orbital-on-behalf-of", f"spiffe://orbital/{who}"), ("x-orbital-principal", WORKLOAD))
+
+    def forge() -> None:
+        with site.channel("eu10-crypto", None, "spiffe://orbital/edge/eu10/edge-1") as channel:
+            stub = crypto_pb2_grpc.CryptoServiceStub(channel)
+            stub.Wrap(crypto_pb2.WrapRequest(plaintext=b"KEY", **SCOPE), timeout=TIMEOUT, metadata=headers)
+
+    assert outcome(refusal(forge)) == (DENIED, "NOT_A_WORKLOAD")
 
 
 def test_a_rule_is_enforced_and_the_next_policy_takes_its_place(site: Site, running: Running) -> None:
