@@ -128,13 +128,13 @@ async def main(settings: GatewaySettings) -> None:
         sight, tasks = PostgresSight(database), PostgresTasks(database, settings.name)
         engines, standing = PostgresEngines(database, settings.flow.decision_days), Standing(PostgresStanding(database))
         await until_done("standing", standing.load, backoff())
-        served = await open_bundles(settings, stack, tasks, engines, standing)
+        security = Security(PostgresSecurity(database), tasks)
+        served = await open_bundles(settings, stack, tasks, engines, standing, security)
         publishing = Broker(settings.rabbitmq, f"{settings.name} publish", backoff())
         consuming = Broker(settings.rabbitmq, f"{settings.name} consume", backoff())
         reports = ReportFlow(PostgresReports(database), tasks, policy, settings.name, settings.flow.report_batch)
         public_keys = await stack.enter_async_context(open_public_keys(settings.opa.url, settings.opa.seconds))
         await open_access(settings, stack, policy, tasks, standing)
-        security = Security(PostgresSecurity(database), tasks)
         intake = SignedReports(reports, public_keys, security)
         contacts, news = Contacts(tasks), JobNews()
         flags, edges = PostgresFlags(database), PostgresEdges(database)
@@ -225,11 +225,12 @@ async def open_bundles(
     tasks: PostgresTasks,
     engines: PostgresEngines,
     standing: Standing,
+    security: Security,
 ) -> Callable[[], str]:
     """Serve the policy engines, where this process does; gives what tells the revision that is served."""
     if settings.http is None or settings.bundle is None:
         return str
-    serving = serve_bundles(settings.http, settings.bundle, tasks, engines, admission(standing))
+    serving = serve_bundles(settings.http, settings.bundle, tasks, engines, admission(standing), security.alarm)
     return (await stack.enter_async_context(serving)).revision
 
 

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import secrets
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from runtime import private_files
+
+if TYPE_CHECKING:
+    from stack.site import Site
 
 
 def write_private(path: Path, content: str | bytes) -> None:
@@ -17,12 +21,29 @@ def write_private(path: Path, content: str | bytes) -> None:
 def kept_secret(path: Path, characters: int = 32) -> str:
     """The secret in `path`, made at the first call."""
     if not path.exists():
-        write_private(path, secrets.token_urlsafe(characters)[:characters])
+        _put_first(path, secrets.token_urlsafe(characters)[:characters])
     return path.read_text()
+
+
+def engine_token(site: Site, engine: str) -> str:
+    """By what a policy engine proves to the sidecar beside it that a log or a status is its own."""
+    return kept_secret(site.secret(f"{engine}-token"), 43)
 
 
 def kept_bytes(path: Path, size: int = 32) -> bytes:
     """The random bytes in `path`, made at the first call."""
     if not path.exists():
-        write_private(path, secrets.token_bytes(size))
+        _put_first(path, secrets.token_bytes(size))
     return path.read_bytes()
+
+
+def _put_first(path: Path, content: str | bytes) -> None:
+    # Two parts that share a secret may be prepared at once: whoever links first has made it.
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    write_private(beside, content)
+    try:
+        path.hardlink_to(beside)
+    except FileExistsError:
+        pass
+    finally:
+        beside.unlink()

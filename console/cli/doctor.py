@@ -55,8 +55,9 @@ def fleet(connection: Connection) -> Iterator[Finding]:
             yield Seen(engine.name, f"has the policy {engine.revision or 'of nobody'} still", POLICIES)
         elif engine.lost:
             yield Seen(engine.name, f"{count(engine.lost, 'decision')} did not arrive", POLICIES)
-    letters = connection.call(registry.ListDeadLetters, ListDeadLettersRequest(page_size=1)).total
-    yield Seen("dead letters", str(letters), "See: orbital get deadletters" if letters else "")
+    letters = connection.call(registry.ListDeadLetters, ListDeadLettersRequest(page_size=1))
+    dropped = f", and {letters.dropped} older ones were dropped" if letters.dropped else ""
+    yield Seen("dead letters", f"{letters.total}{dropped}", "See: orbital get deadletters" if letters.total else "")
     events = connection.call(registry.ListSecurityEvents, ListSecurityEventsRequest(page_size=1)).events
     yield Seen("security events", "some" if events else "none", "See: orbital get securityevents" if events else "")
 

@@ -47,7 +47,9 @@ def denial(one: registry.Denial) -> Row:
         "message": one.message,
         "correlation_id": one.correlation_id,
         "engine": one.engine,
+        "count": one.count or 1,
         "created_at": iso(one.create_time),
+        "last_at": iso(one.last_time if one.HasField("last_time") else one.create_time),
     }
 
 

@@ -345,7 +345,8 @@ NOUNS = (
     Noun("denials", "denial", "decision_id", (
         Column("DECISION", "decision_id", form="short"), Column("POLICY", "policy"), Column("PRINCIPAL", "principal"),
         Column("ACTION", "action"), Column("REASON", "reason"), Column("MESSAGE", "message"),
-        Column("AGE", "created_at", form="age"), Column("ENGINE", "engine", wide=True),
+        Column("COUNT", "count", form="number"), Column("LAST", "last_at", form="age"),
+        Column("FIRST", "created_at", wide=True, form="age"), Column("ENGINE", "engine", wide=True),
         Column("CORRELATION ID", "correlation_id", wide=True),
     ), _denials, ("correlation_id",)),
 )  # fmt: skip

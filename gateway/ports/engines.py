@@ -43,8 +43,8 @@ class EngineStore(Protocol):
     async def keep_decisions(self, engine: str, instance: str, decisions: Sequence[Decided]) -> None:
         """Keep them in one transaction, and count those that are new."""
 
-    async def keep_engine(self, status: EngineStatus) -> None:
-        """Keep what it said last."""
+    async def keep_engine(self, status: EngineStatus) -> int:
+        """Keep what it said last; returns how many of its decisions are newly known to be lost."""
 
     async def engines(self) -> list[Engine]:
         """All of them, by name."""

@@ -12,6 +12,7 @@ from runtime import templates
 from runtime.bundle import ensure_keys
 from stack.parts.envoy import Envoy
 from stack.parts.opa import DESCRIPTORS, GUARD, POLICIES
+from stack.secret_files import engine_token
 from stack.site import EDGE, Region, Site
 from stack.unit import Launch, Server, Step
 
@@ -72,6 +73,7 @@ class EdgeEnvoy(Envoy):
             "EDGE_PORT": ports[f"edge-{region}-crypto"],
             "BUNDLES_PORT": ports[f"edge-{region}-bundles"],
             "CRYPTO_PORT": ports[f"region-{region}-crypto"],
+            "ENGINE_TOKEN": engine_token(self.site, f"opa-edge-{region}"),
         }
 
 
@@ -119,6 +121,7 @@ class EdgeOpa(Server):
             "PERSISTENCE": str(place / "persistence"),
             "RUN": str(site.layout.run),
             "DESCRIPTORS": str(DESCRIPTORS),
+            "TOKEN": engine_token(site, self.name),
         }
         configuration = place / "opa.yaml"
         templates.write(templates.render(POLICIES / "edge.yaml", parameters), configuration)

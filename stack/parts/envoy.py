@@ -14,7 +14,7 @@ from runtime.issuers import PERSON, REGION, providers
 from stack.acquire.cache import root as cache
 from stack.issuers import issuers
 from stack.openbao import people
-from stack.secret_files import kept_secret
+from stack.secret_files import engine_token, kept_secret
 from stack.site import JWT, ROOT, Region, Site
 from stack.unit import Launch, Server
 
@@ -97,6 +97,8 @@ class GatewayEnvoy(Envoy):
             "MTLS_PORT": self.site.ports["gateway-mtls"],
             "JWT_PORT": self.site.ports["gateway-jwt"],
             "BUNDLES_PORT": self.site.ports["gateway-bundles"],
+            "IMMEDIATE_TOKEN": engine_token(self.site, "opa-gateway-immediate"),
+            "BULK_TOKEN": engine_token(self.site, "opa-gateway-bulk"),
             "OIDC_PORT": self.site.ports["openbao-global"],
             "CONSOLE_PORT": self.site.ports["console"],
             "CONSOLE_CLIENT": self.site.secret("console-client-id").read_text(),
@@ -133,6 +135,8 @@ class RegionEnvoy(Envoy):
             "CRYPTO_PORT": self.site.ports[f"region-{name}-crypto"],
             "GATEWAY_PORT": self.site.ports[f"paths-{name}-gateway"],
             "BUNDLES_PORT": self.site.ports[f"region-{name}-bundles"],
+            "IMMEDIATE_TOKEN": engine_token(self.site, f"opa-{name}-immediate"),
+            "BULK_TOKEN": engine_token(self.site, f"opa-{name}-bulk"),
             "OPENBAO_PORT": self.site.ports[f"openbao-{name}"],
             "OPA_IMMEDIATE_PORT": self.site.ports[f"opa-{name}-immediate"],
             "OPA_BULK_PORT": self.site.ports[f"opa-{name}-bulk"],

@@ -14,6 +14,7 @@ from runtime.bundle import build_bundle
 from runtime.issuers import claims
 from stack.identity.signing import LOOK_EVERY, signers
 from stack.issuers import issuers
+from stack.secret_files import engine_token
 from stack.site import ROOT, Site
 from stack.unit import Launch, Server, Step
 
@@ -97,6 +98,7 @@ class Opa(Server):
             "PERSISTENCE": str(place / "persistence"),
             "RUN": str(self.site.layout.run),
             "DESCRIPTORS": str(DESCRIPTORS),
+            "TOKEN": engine_token(self.site, self.name),
         }
         configuration = place / "opa.yaml"
         templates.write(templates.render(POLICIES / "opa.yaml", parameters), configuration)

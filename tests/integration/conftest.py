@@ -38,7 +38,7 @@ async def pool(postgres_settings: PostgresSettings) -> AsyncIterator[Pool]:
     """A pool on empty tables."""
     async with open_database(postgres_settings) as opened:
         await opened.pool.execute(
-            "TRUNCATE resource, job, placement, task, contact, dead_letter, security_event, denial, receipt,"
-            " certificate, restoration CASCADE"
+            "TRUNCATE resource, job, placement, task, contact, dead_letter, dead_letter_count, security_event, denial,"
+            " receipt, certificate, restoration CASCADE"
         )
         yield opened.pool

@@ -140,19 +140,20 @@ def every_way_in_is_shut(world: World, region: str) -> None:
         assert told(lambda: first_on_stream(channel, region, 1)) == REVOKED
     base = f"http://127.0.0.1:{world.state.ports[f'region-{region}-bundles']}"
     engine = f"opa-{region}-bulk"
+    token = (world.place / "secrets" / f"{engine}-token").read_text()
     for method, path in (
         ("GET", "/bundles/orbital.tar.gz"),
         ("POST", f"/logs/{engine}"),
         ("POST", f"/status/{engine}"),
     ):
-        answer = eventually(lambda method=method, path=path: asked(method, base + path), 20, path)  # type: ignore[misc]
+        answer = eventually(lambda method=method, path=path: asked(method, base + path, token), 20, path)  # type: ignore[misc]
         assert (answer.status_code, answer.headers["x-orbital-reason"]) == (403, REVOKED), path
     # The broker remembers for a second whom it let in; whoever comes in by that is put out again.
     eventually(lambda: None if asyncio.run(enters(world, region)) else True, MOST_SECONDS, "the broker is shut")
 
 
-def asked(method: str, url: str) -> requests.Response | None:
-    answer = requests.request(method, url, json=[], timeout=SECONDS)
+def asked(method: str, url: str, token: str) -> requests.Response | None:
+    answer = requests.request(method, url, json=[], headers={"x-orbital-engine-token": token}, timeout=SECONDS)
     return None if answer.status_code == 503 else answer
 
 

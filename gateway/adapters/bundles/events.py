@@ -27,7 +27,8 @@ def decided(event: dict[str, Any]) -> Decided:
     return Decided(
         decision_id=str(event.get("decision_id", "")),
         policy=policy.group(1) if policy else str(event.get("path", "")),
-        principal=str(given.get("principal") or result.get("principal") or principal_of(given)),
+        # Who was asked about is what the policy went by, and nobody else's to work out again.
+        principal=str(result.get("principal") or given.get("principal") or ""),
         action=str(result.get("action", "")) or ("batch" if batch else ""),
         allowed=allowed,
         denied=denied,
@@ -45,9 +46,10 @@ def _object(event: dict[str, Any], name: str) -> dict[str, Any]:
 
 def _counts(result: dict[str, Any], *, batch: bool) -> tuple[int, int]:
     if batch:
-        # The mask has put the number of those that were allowed in their place.
+        # The mask has put the number of those that were allowed in their place, and tells the first of the others.
         allowed = result.get("allowed", 0)
-        return allowed if isinstance(allowed, int) else len(allowed), len(result["denied"])
+        total = result.get("denied_total", len(result["denied"]))
+        return allowed if isinstance(allowed, int) else len(allowed), int(total)
     return (1, 0) if result.get("allowed") is True else (0, 1)
 
 
@@ -92,29 +94,17 @@ def denials_of(event: dict[str, Any], engine: str) -> list[Denial]:
     result = event.get("result")
     if not isinstance(result, dict) or result.get("allowed") is not False:
         return []
-    given = event.get("input") or {}
-    request = given.get("attributes", {}).get("request", {}).get("http", {})
-    headers = request.get("headers") or {}
-    answered = result.get("headers") or {}
+    answered = _object(result, "headers")
     return [
         Denial(
             decision_id=str(event.get("decision_id", "")),
             policy="ingress",
-            principal=principal_of(given),
-            action=str(request.get("path", "")),
-            refusal=Refusal(str(answered.get("x-orbital-reason", "DENIED")), str(result.get("body", ""))),
-            correlation_id=str(headers.get("x-orbital-correlation-id", "")),
+            principal=str(result.get("principal", "")),
+            action=str(result.get("action", "")),
+            refusal=Refusal(
+                str(result.get("reason") or answered.get("x-orbital-reason") or "DENIED"), str(result.get("body", ""))
+            ),
+            correlation_id=next(_correlations({}, result), ""),
             engine=engine,
         )
     ]
-
-
-def principal_of(given: dict[str, Any]) -> str:
-    """The identity in an ext_authz input: the certificate's, or the region of the token."""
-    attributes = given.get("attributes", {})
-    certificate = str(attributes.get("source", {}).get("principal", ""))
-    if certificate:
-        return certificate
-    filters = attributes.get("metadataContext", {}).get("filterMetadata", {})
-    token = filters.get("envoy.filters.http.jwt_authn", {}).get("jwt_payload", {})
-    return f"spiffe://orbital/region/{token['region']}" if token.get("region") else ""

@@ -18,6 +18,7 @@ from aiohttp import web
 
 from gateway.adapters.bundles.events import decided, denials_of, engine_status
 from gateway.ports.engines import EngineStore
+from gateway.ports.security import SecurityEvent
 from gateway.ports.store import TaskStore
 from runtime.errors import Denied, Unavailable
 from runtime.group_commit import store_each
@@ -26,9 +27,12 @@ from runtime.logs import get_logger
 log = get_logger(__name__)
 
 MEDIA = "application/vnd.openpolicyagent.bundles"
+# What the gateway's own engines are called.
+OWN = "opa-gateway-"
 MAX_BODY = 8 * 1024 * 1024
 LONGEST_POLL = 60
 LOOK_SECONDS = 0.5
+Alarm = Callable[[SecurityEvent], Awaitable[None]]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _WAIT = re.compile(r"wait=(\d+)")
 
@@ -37,12 +41,18 @@ class BundleServer:
     """Serves one bundle file; a new file is noticed by its time and size."""
 
     def __init__(
-        self, bundle: Path, store: TaskStore, engines: EngineStore, admit: Callable[[Mapping[str, str]], None]
+        self,
+        bundle: Path,
+        store: TaskStore,
+        engines: EngineStore,
+        admit: Callable[[Mapping[str, str]], None],
+        alarm: Alarm,
     ) -> None:
         self._bundle = bundle
         self._store = store
         self._engines = engines
         self._admit = admit
+        self._alarm = alarm
         self._revision = ""
         self._stamp: tuple[int, int] | None = None
         self._content = b""
@@ -115,16 +125,16 @@ class BundleServer:
 
     async def status(self, request: web.Request) -> web.Response:
         """Keep what an engine says of itself; where a bundle does not load, the old policy stays in force."""
-        report = orjson.loads(await request.read())
+        report, engine = orjson.loads(await request.read()), request.match_info["engine"]
         try:
-            await self._engines.keep_engine(engine_status(request.match_info["engine"], report))
+            lost = await self._engines.keep_engine(engine_status(engine, report))
+            if lost:
+                await self._alarm(_lost(engine, lost))
         except Unavailable as error:
             return web.Response(status=503, text=error.message)
         for name, bundle in (report.get("bundles") or {}).items():
             if bundle.get("code"):
-                log.warning(
-                    "bundle refused", engine=request.match_info["engine"], bundle=name, reason=bundle.get("message", "")
-                )
+                log.warning("bundle refused", engine=engine, bundle=name, reason=bundle.get("message", ""))
         return web.Response(status=200)
 
 
@@ -134,6 +144,12 @@ def _revision(packed: bytes) -> str:
         return str(orjson.loads(manifest.read()).get("revision", "")) if manifest else ""
 
 
+def _lost(engine: str, number: int) -> SecurityEvent:
+    """Decisions that never arrived: somebody may have been refused, or let in, without a trace."""
+    region = "" if engine.startswith(OWN) else engine.removeprefix("opa-").rpartition("-")[0]
+    return SecurityEvent(region, "decisions", "DECISIONS_LOST", f"{number} decisions of {engine} did not arrive")
+
+
 def instance_of(events: list[dict[str, Any]]) -> str:
     """The running engine that sent a log: all of its events are of one."""
     return str((events[0].get("labels") or {}).get("id", "")) if events else ""
@@ -141,10 +157,15 @@ def instance_of(events: list[dict[str, Any]]) -> str:
 
 @asynccontextmanager
 async def serve_bundles(
-    socket: Path, bundle: Path, store: TaskStore, engines: EngineStore, admit: Callable[[Mapping[str, str]], None]
+    socket: Path,
+    bundle: Path,
+    store: TaskStore,
+    engines: EngineStore,
+    admit: Callable[[Mapping[str, str]], None],
+    alarm: Alarm,
 ) -> AsyncIterator[BundleServer]:
     """Serve on a Unix socket inside the block."""
-    server = BundleServer(bundle, store, engines, admit)
+    server = BundleServer(bundle, store, engines, admit, alarm)
     application = web.Application(client_max_size=MAX_BODY, middlewares=[server.refuse])
     application.router.add_get("/bundles/orbital.tar.gz", server.bundle)
     application.router.add_post("/logs/{engine}", server.logs)

@@ -56,11 +56,12 @@ class PostgresEngines:
         if rows:
             await self._database.execute("keep_decisions", engine, instance, *zip(*rows, strict=True))
 
-    async def keep_engine(self, status: EngineStatus) -> None:
-        """Keep what it said last."""
-        await self._database.execute(
+    async def keep_engine(self, status: EngineStatus) -> int:
+        """Keep what it said last; returns how many of its decisions are newly known to be lost."""
+        rows = await self._database.fetch(
             "keep_engine", status.name, status.instance, status.revision, status.error, status.made
         )
+        return int(rows[0]["newly_lost"])
 
     async def engines(self) -> list[Engine]:
         """All of them, by name."""

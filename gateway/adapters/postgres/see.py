@@ -171,7 +171,7 @@ class PostgresSight:
                 **{name: row[name] for name in ("id", "region", "lane", "reason", "size_bytes")}
             )
             letter.create_time.FromDatetime(row["created_at"])
-            answer.total = row["total"]
+            answer.total, answer.dropped = row["total"], row["dropped"]
         return answer
 
     async def security_events(self, size: int) -> registry.ListSecurityEventsResponse:
@@ -187,10 +187,21 @@ class PostgresSight:
     async def denials(self, correlation_id: str, size: int) -> registry.ListDenialsResponse:
         """Refusals that were kept, newest first."""
         answer = registry.ListDenialsResponse()
-        names = ("decision_id", "policy", "principal", "action", "reason", "message", "correlation_id", "engine")
+        names = (
+            "decision_id",
+            "policy",
+            "principal",
+            "action",
+            "reason",
+            "message",
+            "correlation_id",
+            "engine",
+            "count",
+        )
         for row in await self._fetch("denials", correlation_id, size):
             denial = answer.denials.add(**{name: row[name] for name in names})
             denial.create_time.FromDatetime(row["created_at"])
+            denial.last_time.FromDatetime(row["last_at"])
         return answer
 
     async def job(self, correlation_id: str) -> registry.Job | None:

@@ -20,7 +20,11 @@ from runtime.printable import printable
 if TYPE_CHECKING:
     from gateway.ports.store import ClaimBatch, DriftBatch
 
-
+# Different refusals of one caller in an hour; what comes beyond is kept as one, with a count.
+MOST_DENIALS = 500
+# Dead letters that are kept of one region, the newest, and their bytes: enough to see what is wrong.
+MOST_LETTERS = 200
+MOST_LETTER_BYTES = 4 * 1024 * 1024
 # Bytes of a text that somebody who was refused has chosen.
 LONGEST = 1000
 
@@ -40,7 +44,7 @@ async def _keep_denials(session: Session | Database, denials: Sequence[Denial]) 
         for item in denials
     ]
     if rows:
-        await session.execute("insert_denials", *zip(*rows, strict=True))
+        await session.execute("insert_denials", *zip(*rows, strict=True), MOST_DENIALS)
 
 
 async def keep_lane_faults(session: Session | Database, faults: Mapping[str, Trouble], lane: int) -> None:
@@ -227,8 +231,10 @@ class PostgresTasks:
         await self._database.execute("give_grace", region, lane, seconds)
 
     async def keep_dead_letter(self, region: str, lane: int, reason: str, payload: bytes) -> None:
-        """Keep a message that could not be read."""
-        await self._database.execute("insert_dead_letter", region, lane, printable(reason, 500), payload)
+        """Keep a message that could not be read; older ones make room for it."""
+        await self._database.execute(
+            "insert_dead_letter", region, lane, printable(reason, 500), payload, MOST_LETTERS, MOST_LETTER_BYTES
+        )
 
     async def keep_denials(self, denials: Sequence[Denial]) -> None:
         """Keep refusals; one that is kept already is not kept twice."""

@@ -91,9 +91,8 @@ allow if {
 }
 
 allow if {
-	engine_name
 	region != ""
-	startswith(engine_name, concat("", ["opa-", region, "-"]))
+	engine_name in {sprintf("opa-%s-immediate", [region]), sprintf("opa-%s-bulk", [region])}
 }
 
 allow if {

@@ -1,7 +1,8 @@
 # METADATA
 # title: The decision log
 # description: |
-#   Every decision leaves the engine, and nothing that is secret leaves with it. Input: the event that OPA is about to send.
+#   Every decision leaves the engine, nothing that is secret leaves with it, and none is so large that it would be left
+#   behind: what is sent is named here, and bounded. Input: the event that OPA is about to send.
 # scope: package
 package system.log
 
@@ -14,37 +15,94 @@ default drop := false
 drop if input.path == "orbital/signers"
 
 # METADATA
-# title: What is taken out of an event
-# description: Bodies hold plaintext keys, headers hold tokens; of a batch, only what was denied is told item by item.
+# title: What is put in the place of an event's input and result
+# description: |
+#   Bodies hold plaintext keys, headers hold tokens, and whoever calls chooses their size. Of a batch, only what was denied
+#   is told item by item.
 # entrypoint: true
-mask contains "/input/parsed_body"
+mask contains {"op": "upsert", "path": "/input", "value": call} if is_call
 
-mask contains "/input/attributes/request/http/body"
+mask contains {"op": "upsert", "path": "/input", "value": question} if {
+	not is_call
 
-mask contains "/input/attributes/request/http/rawBody"
-
-mask contains concat("", ["/input/attributes/request/http/headers/", name]) if {
-	some name in {"authorization", "cookie", "x-forwarded-client-cert"}
-	input.input.attributes.request.http.headers[name]
+	# OPA 1.15 dies of an upsert into an event that has no input.
+	is_object(input.input)
 }
 
 mask contains {"op": "upsert", "path": "/result/allowed", "value": count(input.result.allowed)} if {
 	is_array(input.result.denied)
 }
 
-# The common case, in which no item has to be looked at.
-mask contains {"op": "upsert", "path": concat("/", ["", "input", items]), "value": []} if {
-	input.result.denied == []
-	some items in {"tasks", "reports", "probes"}
-	is_array(input.input[items])
+mask contains {"op": "upsert", "path": "/result/denied", "value": told} if count(input.result.denied) > 0
+
+mask contains {"op": "upsert", "path": "/result/denied_total", "value": count(input.result.denied)} if {
+	is_array(input.result.denied)
 }
 
-mask contains {"op": "upsert", "path": concat("/", ["", "input", items]), "value": refused} if {
-	count(input.result.denied) > 0
-	some items in {"tasks", "reports", "probes"}
+most_items := 50
 
-	# OPA 1.15 dies of an upsert into an event that has no input.
-	is_array(input.input[items])
-	denied := {refusal.id | some refusal in input.result.denied}
-	refused := [item | count(denied) > 0; some item in input.input[items]; item.id in denied]
+most_characters := 256
+
+# What others may choose freely, as far as it is told.
+short(text) := substring(text, 0, most_characters) if is_string(text)
+
+else := text if {
+	is_scalar(text)
+} else := ""
+
+is_scalar(value) if is_number(value)
+
+is_scalar(value) if is_boolean(value)
+
+default is_call := false
+
+is_call if is_object(input.input.attributes)
+
+# A call --------------------------------------------------------------------------------------------------------------
+
+http := object.get(input.input.attributes, ["request", "http"], {})
+
+told_headers := {
+	"content-type", "user-agent", "x-orbital-certificate-end", "x-orbital-correlation-id", "x-orbital-lane",
+	"x-orbital-on-behalf-of", "x-orbital-region",
 }
+
+call := {
+	"attributes": {
+		"source": {"principal": short(object.get(input.input.attributes, ["source", "principal"], ""))},
+		"request": {"http": {
+			"method": short(object.get(http, "method", "")),
+			"path": short(object.get(http, "path", "")),
+			"headers": {name: short(value) | some name in told_headers; value := http.headers[name]},
+		}},
+	},
+	"truncated_body": object.get(input.input, "truncated_body", false) == true,
+}
+
+# A batch -------------------------------------------------------------------------------------------------------------
+
+question := object.union(scalars, object.union(lists, items))
+
+scalars := {name: short(value) | some name, value in input.input; not is_array(value); not is_object(value)}
+
+lists := {"correlations": array.slice([short(each) | some each in said], 0, 1000) |
+	said := input.input.correlations
+	is_array(said)
+}
+
+items := {name: refused(value) |
+	some name in {"lanes", "probes", "reports", "requests", "restorations", "tasks"}
+	value := input.input[name]
+	is_array(value)
+}
+
+denied := {object.get(refusal, "id", "") | some refusal in told}
+
+# The common case is that none is denied, and then no item has to be looked at.
+refused(_) := [] if count(denied) == 0
+
+refused(listed) := array.slice([{name: short(value) | some name, value in item} | some item in listed; item.id in denied], 0, most_items) if {
+	count(denied) > 0
+}
+
+told := [{name: short(value) | some name, value in refusal} | some refusal in array.slice(input.result.denied, 0, most_items)]

@@ -49,6 +49,16 @@ def free_port() -> int:
         return port
 
 
+def token_of(engine: str) -> str:
+    """By what an engine proves who it is."""
+    return f"token-of-{engine}"
+
+
+def tokens(place: str) -> dict[str, Parameter]:
+    """What the sidecar of the gateway's or a region's engines knows them by."""
+    return {f"{role.upper()}_TOKEN": token_of(f"opa-{place}-{role}") for role in ("immediate", "bulk")}
+
+
 class Process:
     """One real part, started and ended by us alone."""
 
@@ -97,6 +107,7 @@ class Engine(Process):
             "PERSISTENCE": str(site.place / name),
             "RUN": str(site.run),
             "DESCRIPTORS": str(ROOT / "build" / "orbital.pb"),
+            "TOKEN": token_of(name),
         }
         write(render(ROOT / "policies" / "opa.yaml", parameters), configuration)
         guard = str(ROOT / "policies" / "system" / "authz" / "authz.rego")
@@ -198,6 +209,7 @@ class Site:
             MTLS_PORT=self.ports["mtls"],
             JWT_PORT=self.ports["jwt"],
             BUNDLES_PORT=self.ports["bundles"],
+            **tokens("gateway"),
             **providers(TEMPLATES / "issuers" / "provider.yaml", self.issuers, REGION),
         )
 
@@ -251,6 +263,7 @@ def _region(site: Site, name: str, gateway: str) -> None:
         REGION=name,
         CRYPTO_PORT=site.ports[f"{name}-crypto"],
         BUNDLES_PORT=site.ports[f"{name}-bundles"],
+        **tokens(name),
         GATEWAY_PORT=site.ports[gateway],
     )
 

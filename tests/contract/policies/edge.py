@@ -23,7 +23,7 @@ from region.ports.world import real
 from runtime.bundle import ensure_keys
 from runtime.templates import render, write
 from stack.acquire import path as binary
-from tests.contract.policies.conftest import ROOT, Process, Site, free_port, until
+from tests.contract.policies.conftest import ROOT, Process, Site, free_port, token_of, until
 
 REGO = ROOT / "policies" / "authz" / "edge" / "edge.rego"
 NAME = "edge-eu10"
@@ -123,6 +123,7 @@ class EdgeEngine(Process):
             "PERSISTENCE": str(site.place / f"opa-{NAME}"),
             "RUN": str(site.run),
             "DESCRIPTORS": str(ROOT / "build" / "orbital.pb"),
+            "TOKEN": token_of(NAME),
         }
         configuration = site.place / f"opa-{NAME}.yaml"
         write(render(ROOT / "policies" / "edge.yaml", parameters), configuration)
@@ -171,6 +172,7 @@ def edge(site: Site) -> Iterator[tuple[RegionSide, EdgeEngine, Packer]]:
                 EDGE_PORT=site.ports[NAME],
                 BUNDLES_PORT=site.ports[f"{NAME}-bundles"],
                 CRYPTO_PORT=site.ports["eu10-crypto"],
+                ENGINE_TOKEN=token_of(NAME),
             )
             yield region, engine, packer(keys)
         finally:

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import json
+import random
 import socket
 import ssl
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
-from orbital.v1 import dispatch_pb2, dispatch_pb2_grpc, enrolment_pb2, enrolment_pb2_grpc
+from orbital.v1 import (
+    dispatch_pb2,
+    dispatch_pb2_grpc,
+    enrolment_pb2,
+    enrolment_pb2_grpc,
+    registry_pb2,
+    registry_pb2_grpc,
+)
 
 from tests.contract.policies.calls import TIMEOUT, outcome, refusal
 from tests.contract.policies.conftest import Site, until
@@ -188,3 +198,32 @@ def active(admin: Path, listener: str) -> int:
         for line in said.splitlines()
         if line.startswith(f"http.{listener}.downstream_rq_active")
     )
+
+
+LARGE = ("x-orbital-region", "x-orbital-correlation-id", "x-orbital-lane", "user-agent", "authorization", "x-whatever")
+
+
+@pytest.mark.parametrize("header", LARGE)
+def test_a_refusal_leaves_a_trace_with_a_name_whatever_was_sent(site: Site, header: str) -> None:
+    """An event that is larger than the engine uploads at once is dropped by it."""
+    noise = random.Random(header).randbytes(33_000).hex()[:45_000]
+    with site.channel("mtls", "auditor") as channel:
+        stub = registry_pb2_grpc.RegistryServiceStub(channel)
+        metadata = (("x-mark", f"mark-{header}"), (header, noise))
+        error = refusal(lambda: stub.Kill(registry_pb2.KillRequest(tenant="acme"), timeout=TIMEOUT, metadata=metadata))
+        refused = time.time()
+    assert outcome(error) == (grpc.StatusCode.PERMISSION_DENIED, "ROLE_MISSING")
+
+    def kept() -> bool:
+        whole, _, _ = (site.place / "posted").read_text().rpartition("\n")
+        lines = [json.loads(line) for line in whole.splitlines()]
+        events = [event for line in lines if line["path"] == "/logs/opa-gateway-immediate" for event in line["body"]]
+        return any(
+            event["result"].get("principal") == "spiffe://orbital/person/auditor"
+            and event["result"].get("reason") == "ROLE_MISSING"
+            and abs(datetime.fromisoformat(event["timestamp"]).timestamp() - refused) < 0.5
+            for event in events
+            if isinstance(event.get("result"), dict)
+        )
+
+    until(kept, "the refusal is kept", 10)

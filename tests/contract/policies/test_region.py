@@ -20,7 +20,7 @@ from orbital.v1 import (
 )
 
 from tests.contract.policies.calls import TIMEOUT, outcome, raw, refusal
-from tests.contract.policies.conftest import until
+from tests.contract.policies.conftest import token_of, until
 
 DENIED = grpc.StatusCode.PERMISSION_DENIED
 WORKLOAD = "spiffe://orbital/workload/acme/core/billing"
@@ -160,18 +160,34 @@ def test_every_decision_is_kept_and_nothing_secret_with_it(site):
     assert "PLAINTEXT" not in kept
 
 
+OWN, OTHER = token_of("opa-eu10-immediate"), token_of("opa-eu10-bulk")
+
+
 @pytest.mark.parametrize(
-    ("method", "path", "status"),
+    ("method", "path", "token", "status"),
     [
-        ("GET", "/bundles/orbital.tar.gz", 200),
-        ("GET", "/bundles/../logs/opa-eu10-bulk", 403),
-        ("POST", "/logs/opa-us20-immediate", 404),
-        ("GET", "/logs/opa-eu10-immediate", 403),
-        ("POST", "/orbital.v1.RegistryService/Kill", 404),
+        ("GET", "/bundles/orbital.tar.gz", "", 200),
+        ("POST", "/logs/opa-eu10-immediate", OWN, 200),
+        ("POST", "/status/opa-eu10-immediate", OWN, 200),
+        # Any account of the machine reaches this port.
+        *(
+            ("POST", f"/{kind}/{engine}", token, 404)
+            for kind in ("logs", "status")
+            for engine, token in (
+                *(("opa-eu10-immediate", token) for token in ("", "x", OTHER)),
+                *((f"opa-eu10-{name}", OWN) for name in ("ANYTHING", "immediate2", "bulk", "", "immediate/..")),
+                ("opa-us20-immediate", OWN),
+                ("opa-gateway-immediate", OWN),
+            )
+        ),
+        ("GET", "/bundles/../logs/opa-eu10-bulk", OWN, 404),
+        ("GET", "/logs/opa-eu10-immediate", OWN, 403),
+        ("POST", "/orbital.v1.RegistryService/Kill", OWN, 404),
     ],
 )
-def test_engines_of_a_region_reach_only_what_is_theirs(site, method, path, status):
+def test_engines_of_a_region_reach_only_what_is_theirs(site, method, path, token, status):
     connection = http.client.HTTPConnection("127.0.0.1", site.ports["eu10-bundles"], timeout=TIMEOUT)
-    connection.request(method, path, b"[]" if method == "POST" else None)
+    headers = {"x-orbital-engine-token": token} if token else {}
+    connection.request(method, path, b"[]" if method == "POST" else None, headers)
     assert connection.getresponse().status == status
     connection.close()

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from gateway.adapters.bundles.events import decided, engine_status
+from gateway.adapters.bundles.events import decided, denials_of, engine_status
 
 CHANGE = "01a20a2e83b17cecb1ad73c1a8f60dd1"
 BATCH = {
@@ -29,12 +29,37 @@ def test_a_call_is_one() -> None:
     found = decided(
         {
             "path": "orbital/authz/ingress/decision",
-            "input": {"attributes": {"source": {"principal": "spiffe://orbital/person/operator"}}},
-            "result": {"allowed": True, "action": "/orbital.v1.X/Y", "correlation_id": CHANGE},
+            "input": {"attributes": {"source": {"principal": "spiffe://orbital/somebody/else"}}},
+            "result": {
+                "allowed": True,
+                "principal": "spiffe://orbital/person/operator",
+                "action": "/orbital.v1.X/Y",
+                "correlation_id": CHANGE,
+            },
         }
     )
     assert (found.allowed, found.denied, found.action) == (1, 0, "/orbital.v1.X/Y")
     assert (found.principal, found.correlation_ids) == ("spiffe://orbital/person/operator", [CHANGE])
+
+
+@pytest.mark.parametrize("who", ["person/auditor", "region/eu10", "workload/a/b/c", "edge/eu10/one"])
+def test_whoever_was_refused_is_kept_by_the_name_that_the_policy_went_by(who: str) -> None:
+    result = {
+        "allowed": False,
+        "principal": f"spiffe://orbital/{who}",
+        "action": "/orbital.v1.X/Y",
+        "correlation_id": CHANGE,
+        "reason": "ROLE_MISSING",
+        "body": "No.",
+    }
+    (one,) = denials_of({"decision_id": "d1", "input": {"attributes": {}}, "result": result}, "opa-x")
+    assert (one.principal, one.action, one.correlation_id) == (f"spiffe://orbital/{who}", "/orbital.v1.X/Y", CHANGE)
+    assert (one.refusal.reason, one.refusal.message) == ("ROLE_MISSING", "No.")
+
+
+def test_a_batch_with_many_denials_says_how_many() -> None:
+    result = {"allowed": 1, "denied": [{"id": "b", "reason": "FROZEN"}], "denied_total": 700}
+    assert decided({**BATCH, "result": result}).denied == 700
 
 
 @pytest.mark.parametrize("event", [{}, {"input": None, "result": None}, {"result": {"denied": []}}, {"input": "x"}])

@@ -44,12 +44,49 @@ FROM denied AS d
 WHERE p.resource_id = d.resource_id AND p.region = d.region AND p.desired_generation = d.generation;
 
 -- name: insert_denials
-INSERT INTO denial (decision_id, policy, principal, action, reason, message, correlation_id, engine)
-SELECT * FROM unnest(
-    $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[])
-ON CONFLICT DO NOTHING;
+-- Refusals of an hour that are alike are one. Of a caller that has too many different ones, the rest is one as well.
+WITH given AS (
+    SELECT decision_id, left(policy, 64) AS policy, left(principal, 512) AS principal, left(action, 256) AS action,
+           left(reason, 64) AS reason, left(message, 1024) AS message, left(correlation_id, 64) AS correlation_id,
+           left(engine, 128) AS engine
+    FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[])
+        AS u (decision_id, policy, principal, action, reason, message, correlation_id, engine)
+), caller AS (
+    SELECT g.principal, count(d.id) >= $9::bigint AS full
+    FROM (SELECT DISTINCT principal FROM given) AS g
+    LEFT JOIN denial AS d ON d.principal = g.principal AND d.hour = date_trunc('hour', now())
+    GROUP BY g.principal
+), told AS (
+    SELECT g.decision_id, g.policy, g.principal, g.reason, g.message, g.engine,
+           CASE WHEN c.full THEN '' ELSE g.action END AS action,
+           CASE WHEN c.full THEN '' ELSE g.correlation_id END AS correlation_id
+    FROM given AS g INNER JOIN caller AS c ON c.principal = g.principal
+)
+INSERT INTO denial (decision_id, policy, principal, action, reason, message, correlation_id, engine, count)
+SELECT max(decision_id), policy, principal, action, reason, max(message), correlation_id, engine, count(*)
+FROM told GROUP BY policy, principal, action, reason, correlation_id, engine
+ON CONFLICT (hour, principal, policy, action, reason, correlation_id, engine) DO UPDATE SET
+    -- A decision log may be delivered twice.
+    count = denial.count + CASE WHEN denial.decision_id = excluded.decision_id THEN 0 ELSE excluded.count END,
+    decision_id = excluded.decision_id, message = excluded.message, last_at = now();
 
 -- name: insert_dead_letter
+-- The newest of a region are kept, up to a number and a size; what went for it is counted.
+WITH placed AS (
+    SELECT id, row_number() OVER newest AS place, sum(octet_length(payload)) OVER newest AS bytes
+    FROM dead_letter WHERE region = $1
+    WINDOW newest AS (ORDER BY id DESC)
+), gone AS (
+    DELETE FROM dead_letter AS d USING placed AS p
+    WHERE d.id = p.id AND (p.place >= $5::bigint OR p.bytes + octet_length($4::bytea) > $6::bigint)
+    RETURNING d.id
+), counted AS (
+    INSERT INTO dead_letter_count AS c (region, hour, received, dropped)
+    SELECT $1, date_trunc('hour', now()), 1, count(*) FROM gone
+    ON CONFLICT (region) DO UPDATE SET
+        received = CASE WHEN c.hour = excluded.hour THEN c.received + 1 ELSE 1 END, hour = excluded.hour,
+        dropped = c.dropped + excluded.dropped
+)
 INSERT INTO dead_letter (region, lane, reason, payload) VALUES ($1, $2::smallint, $3, $4);
 
 -- name: contacts

@@ -20,6 +20,7 @@ ON CONFLICT (name) DO UPDATE SET
     instance = excluded.instance;
 
 -- name: keep_engine
+WITH before AS (SELECT lost FROM engine WHERE name = $1)
 INSERT INTO engine (name, instance, revision, error, made) VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT (name) DO UPDATE SET
     revision_at = CASE WHEN engine.revision = excluded.revision THEN engine.revision_at ELSE now() END,
@@ -30,7 +31,9 @@ ON CONFLICT (name) DO UPDATE SET
         ELSE engine.lost END,
     received = CASE WHEN engine.instance = excluded.instance THEN engine.received ELSE 0 END,
     revision = excluded.revision, error = excluded.error, made = excluded.made, instance = excluded.instance,
-    heard_at = now();
+    heard_at = now()
+-- How many more did not arrive than were known of.
+RETURNING greatest(lost - coalesce((SELECT b.lost FROM before AS b), 0), 0) AS newly_lost;
 
 -- name: engines
 SELECT name, revision, revision_at, heard_at, error, made, received, lost FROM engine ORDER BY name;

@@ -61,12 +61,13 @@ WHERE ($1 = '' OR t.tenant = $1) AND ($2 = '' OR t.region = $2) AND ($3 = '' OR 
 ORDER BY t.sequence DESC LIMIT $5;
 
 -- name: dead_letters
-SELECT id, region, lane, reason, octet_length(payload) AS size_bytes, created_at, count(*) OVER () AS total
+SELECT id, region, lane, reason, octet_length(payload) AS size_bytes, created_at, count(*) OVER () AS total,
+       (SELECT coalesce(sum(dropped), 0)::bigint FROM dead_letter_count) AS dropped
 FROM dead_letter ORDER BY id DESC LIMIT $1;
 
 -- name: denials
-SELECT decision_id, policy, principal, action, reason, message, correlation_id, engine, created_at
-FROM denial WHERE ($1 = '' OR correlation_id = $1) ORDER BY id DESC LIMIT $2;
+SELECT decision_id, policy, principal, action, reason, message, correlation_id, engine, created_at, last_at, count
+FROM denial WHERE ($1 = '' OR correlation_id = $1) ORDER BY last_at DESC, id DESC LIMIT $2;
 
 -- name: job
 SELECT correlation_id, actor, action, detail, decision_id, process, total, created_at, converged_at, ended_at, superseded,
