@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from orbital.v1.registry_pb2 import Job, JobRegion, JobState, WatchJobRequest
 
 from console.cli.failure import Exit, Failure
-from console.cli.moments import age, between, elapsed, iso
+from console.cli.moments import between, elapsed, iso, silence
 from console.cli.render import console, say
 from runtime.errors import Unavailable
 
@@ -74,8 +74,8 @@ def _timed_out(job: Job, timeout: float) -> str:
     now = time.time()
     waiting = []
     for part in filter(_behind, job.regions):
-        heard = age(iso(part.last_contact_at), now)
-        why = part.reason if part.connected else f"unreachable {heard}"
+        heard = silence(iso(part.last_contact_at), now)
+        why = part.reason if part.connected else f"unreachable, {heard}"
         waiting.append(f"{part.region} ({why})" if why else part.region)
     blocked = f" Waiting: {', '.join(waiting)}." if waiting else ""
     counted = f"{job.converged} of {job.total} converged." if job.total else "no answer about the job."

@@ -57,6 +57,11 @@ def age(text: str | None, now: float) -> str:
     return f"{int(seconds) // 86_400}d"
 
 
+def silence(text: str | None, now: float) -> str:
+    """How long nothing was heard: `not heard for 3m12s`; `never heard` for None."""
+    return "never heard" if text is None else f"not heard for {age(text, now)}"
+
+
 def moment_of(text: str | None) -> float:
     """Seconds since the epoch of an RFC 3339 time; 0 for a time that was never set."""
     return (datetime.fromisoformat(text) - EPOCH).total_seconds() if text else 0.0

@@ -12,7 +12,7 @@ import click
 
 from console.cli.asking import checked_reason, typed_again
 from console.cli.failure import Exit, Failure
-from console.cli.moments import age
+from console.cli.moments import silence
 from console.cli.options import Target, connection_options, output_option, timeout_option
 from console.cli.render import count, say, write
 from console.cli.session import tell_old
@@ -142,7 +142,7 @@ def told(radius: dict[str, Any]) -> list[str]:
 
 
 def _out_of_reach(away: list[Row]) -> list[str]:
-    names = ", ".join(f"{one['region']} (heard {age(one['last_contact_at'], time.time())})" for one in away)
+    names = ", ".join(f"{one['region']} ({silence(one['last_contact_at'], time.time())})" for one in away)
     return [f"Out of reach now, dark when it is back or when its lease ends: {names}."] if away else []
 
 

@@ -98,7 +98,7 @@ def test_apply_time_out_names_what_blocks(gateway: FakeGateway, orbital: Orbital
     gateway.jobs = [api.Job(correlation_id=ID, total=12, converged=9, regions=[away, slow])]
     ended = orbital("apply", "-f", file, "--wait", "--timeout", "0.3")
     assert ended.status == 7
-    assert "9 of 12 converged. Waiting: ap20 (unreachable " in ended.err
+    assert "9 of 12 converged. Waiting: ap20 (unreachable, not heard for " in ended.err
     assert f"us20 (HSM_UNREACHABLE). Follow: orbital trace {ID} --watch" in ended.err
 
 
@@ -263,7 +263,7 @@ def test_what_would_go_dark_is_told_without_killing(gateway: FakeGateway, orbita
     assert [one["region"] for one in answer["unreachable"]] == ["us21"]
     assert [(one["region"], one["wraps"]) for one in answer["uses"]] == [("eu10", 1_200), ("us21", 1_200)]
     told = orbital("kill", "acme", "--reason", "leak", "--dry-run").out
-    assert "Out of reach now, dark when it is back or when its lease ends: us21 (heard " in told
+    assert "Out of reach now, dark when it is back or when its lease ends: us21 (not heard for " in told
     assert [one.validate_only for one in kills(gateway)] == [True, True]
 
 
