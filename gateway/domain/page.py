@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import TypeVar
@@ -39,6 +39,15 @@ def fitting(items: Iterable[Item]) -> list[Item]:
             break
         found.append(item)
     return found
+
+
+def split(items: Sequence[Item]) -> Iterator[list[Item]]:
+    """All of the items, in pieces that have room in a message each; without any, one piece that is empty."""
+    begin = 0
+    while begin < len(items) or not begin:
+        piece = fitting(items[begin:])
+        yield piece
+        begin += max(1, len(piece))
 
 
 def page_after(items: Sequence[Item], key: Callable[[Item], Key], token: str, size: int) -> tuple[list[Item], str]:

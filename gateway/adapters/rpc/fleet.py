@@ -10,6 +10,7 @@ from orbital.v1 import registry_pb2 as registry
 from orbital.v1.flag_pb2 import HEALTH_STATUS_OUT_OF_SYNC, HEALTH_STATUS_UNKNOWN
 
 from gateway.domain.health import verdict
+from gateway.domain.page import split
 from gateway.domain.standing import REVOKED, Mark
 from gateway.ports.flags import FlagStore
 from gateway.ports.serving import Sight
@@ -72,7 +73,8 @@ class Fleet:
             if changed or not known or now - told_at >= BEAT_SECONDS:
                 known = {name: mark for name, (mark, _region) in seen.items()}
                 told_at = now
-                yield registry.WatchRegionsResponse(regions=changed)
+                for piece in split(changed):
+                    yield registry.WatchRegionsResponse(regions=piece)
             # From the last look's beginning: what it misses waits for one period, and not for the look as well.
             await asyncio.sleep(max(LEAST_PAUSE, self._seen_at + LOOK_SECONDS - self._steady()))
 

@@ -11,7 +11,7 @@ from orbital.v1 import registry_pb2
 from orbital.v1.edge_pb2 import Edge
 from orbital.v1.resource_pb2 import Resource
 
-from gateway.domain.page import MOST_BYTES, fitting, page_after, page_size, read_moment, read_token, write_token
+from gateway.domain.page import MOST_BYTES, fitting, page_after, page_size, read_moment, read_token, split, write_token
 from runtime.errors import Invalid
 
 WIDEST = {f"{number:063d}": "x" * 63 for number in range(32)}
@@ -46,6 +46,15 @@ def test_pages_are_bounded_in_bytes(count: int) -> None:
         if not token:
             break
     assert [one.name for one in found] == [one.name for one in items]
+
+
+@given(st.lists(st.integers(0, 2_000_000), max_size=8))
+def test_a_watch_is_split_into_messages_that_fit(sizes: list[int]) -> None:
+    items = [Resource(name="x" * size) for size in sizes]
+    pieces = list(split(items))
+    assert [one for piece in pieces for one in piece] == items
+    assert len(pieces) >= 1
+    assert all(sum(one.ByteSize() for one in piece) <= MOST_BYTES or len(piece) == 1 for piece in pieces)
 
 
 def test_one_item_is_always_taken() -> None:
