@@ -52,6 +52,7 @@ from region.flow.marks import StateMarks
 from region.flow.owners import Owners
 from region.flow.prune import prune
 from region.flow.receipts import Receipts
+from region.flow.reconcile import Pace, Reconciler
 from region.flow.report import Linger
 from region.flow.serve import Serve
 from region.flow.signals import Contact, LaneSignals, Signal
@@ -174,9 +175,11 @@ async def main() -> None:
         signals = {lane: LaneSignals() for lane in settings.lanes}
         owners = Owners(settings.region, journal, parts, receipts, signals[min(signals)].reports, settings.l1_seconds)
         providers: dict[str, Provider] = {"hsm": hsm, **{name: Asked(name, owners) for name in settings.l1}}
-        inspect = InspectRpc(Inspect(_version(), journal, signals, providers, world, marks))
+        reconciler = Reconciler(parts, Pace(settings.reconcile.rate, settings.reconcile.rest), lambda: marks.recovering)
+        inspect = InspectRpc(Inspect(_version(), journal, signals, providers, world, marks, reconciler.found))
         if listen := settings.listen or settings.health:
-            crypto = _crypto(settings, Serve(parts, keyring, beats, owners.seen, usage, proof=marks))
+            serve = Serve(parts, keyring, beats, owners.seen, usage, proof=marks, suspect=reconciler.suspect)
+            crypto = _crypto(settings, serve)
             verify = VerifyRpc(Verify(parts, [journal, *map(OtherJournal, settings.journals)]), journal)
             await stack.enter_async_context(_serving(listen, inspect, crypto, verify, settings.serve.streams))
         edges = await _serve_edges(stack, settings.edge.serve, parts, gateway, usage) if settings.edge.serve else {}
@@ -194,6 +197,7 @@ async def main() -> None:
             supervisor.start("certify", lambda: certify(gateway, signer, settings.region, world))
         if IMMEDIATE in settings.lanes:
             supervisor.start("owners", owners.run)
+            supervisor.start("reconcile", reconciler.run)
         running = {"public-keys": public_keys.run, "lease": beats.run, "keyring": keyring.run, "marks": marks.run}
         for name, part in {"permits": permits.run, **running, **edges}.items():
             supervisor.start(name, part)

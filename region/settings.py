@@ -130,6 +130,13 @@ class ServeSettings(Section):
     streams: int = Field(64, ge=1, description="Streams of one caller at once: a workload needs one, to see the health")
 
 
+class ReconcileSettings(Section):
+    """The comparison of keys in transit with their records, by the process that serves."""
+
+    rate: float = Field(10.0, gt=0, le=1000, description="Systems looked at a second; each costs OpenBao three calls")
+    rest: float = Field(60.0, ge=0, description="Seconds between two rounds over all Systems")
+
+
 class EdgeServeSettings(Section):
     """What is served to the region's edges, by the one process that does."""
 
@@ -182,3 +189,4 @@ class RegionSettings(Settings):
     stream: StreamSettings = StreamSettings()
     execute: ExecuteSettings = ExecuteSettings()
     serve: ServeSettings = ServeSettings()
+    reconcile: ReconcileSettings = ReconcileSettings()

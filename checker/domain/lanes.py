@@ -44,6 +44,27 @@ class Limits:
     attempts: int
 
 
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key that is not, or was not a moment ago, as its record says."""
+
+    resource: str
+    reason: str
+    message: str
+    mended: bool
+
+
+def disagreeing(keys: Sequence[Key], found: Finding) -> Finding:
+    """What the keys say, before what was found of the lanes; one that was mended says so."""
+    if not keys:
+        return found
+    one = next((key for key in keys if not key.mended), keys[0])
+    after = " It was mended from the record." if one.mended else ""
+    values = (("keys", str(len(keys))), ("resource", one.resource), ("disagreement", one.reason), *found.values)
+    text = f"The key of {one.resource} was not as its record says: {one.message}{after}"
+    return Finding(Status.DEGRADED, "KEYS_DISAGREE", text, values, found.version)
+
+
 def read(lanes: Sequence[Lane], now: float, first: float, limits: Limits, version: str) -> Finding:
     """What the lanes say at `now`; `first` is since when the process is known, from which an unheard hop counts."""
     values = tuple(value for lane in lanes for value in _values(lane, now))

@@ -19,6 +19,16 @@ class InTransit:
     versions: int
     imported: bool
     least: int
+    # False where some version did not give its known answer.
+    proved: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """One disagreement: a stable reason, and a sentence."""
+
+    reason: str
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +91,9 @@ def _against_journal(record: Record, journal: int) -> Iterator[tuple[str, str]]:
 
 
 def _against_transit(name: Name, record: Record, found: Inventory, now: float) -> Iterator[tuple[str, str]]:
-    if isinstance(record, keys.SystemRecord):
+    if isinstance(record, keys.LinkRecord):
+        yield from _link(name, record, found, now)
+    elif isinstance(record, keys.SystemRecord):
         yield from _system(record, found.transit.get(name.transit), now)
     elif isinstance(record, keys.ServiceRecord) and not record.purged:
         parent = found.records.get(name.system_of())
@@ -89,6 +101,18 @@ def _against_transit(name: Name, record: Record, found: Inventory, now: float) -
             yield "SYSTEM_MISSING", "There is no record of its System."
         elif parent.state is keys.State.ACTIVE and parent.settled and record.behind(len(parent.blobs)):
             yield "SERVICE_BEHIND", "A version of its L3 is not wrapped by the newest L2."
+
+
+def _link(name: Name, record: keys.LinkRecord, found: Inventory, now: float) -> Iterator[tuple[str, str]]:
+    """A Link that holds, of a tenant that lives, and its System has no key in use."""
+    parent = found.records.get(Name(Kind.SYSTEM, name.tenant, record.system))
+    tenant = found.records.get(name.parent_tenant())
+    if record.state != "LINKED" or not isinstance(parent, keys.SystemRecord) or parent.busy(now):
+        return
+    if isinstance(tenant, keys.TenantRecord) and (tenant.killed or tenant.retired):
+        return
+    if not parent.open and not parent.refused_at and not parent.purged and parent.link in {"", name.leaf}:
+        yield "KEY_NOT_ACTIVE", f"It is LINKED; the L2 of its System is {parent.state}."
 
 
 def _system(record: keys.SystemRecord, key: InTransit | None, now: float) -> Iterator[tuple[str, str]]:
@@ -103,6 +127,8 @@ def _system(record: keys.SystemRecord, key: InTransit | None, now: float) -> Ite
         yield "UNSETTLED", "Its Link or its rotation broke off."
     elif key is None:
         yield "KEY_MISSING", "It is ACTIVE, and transit does not have its L2."
+    elif key.versions == len(record.blobs) and not key.proved:
+        yield "KEY_VERSIONS_WRONG", "A version of its L2 in transit is not the one that the record has in its place."
     elif not key.imported or key.versions != len(record.blobs):
         yield (
             "KEY_VERSIONS_WRONG",

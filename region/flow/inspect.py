@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from region.flow.marks import StateMarks
 from region.flow.owners import Owners
 from region.flow.signals import LaneSignals
-from region.ports.inspecting import LaneView, Provider, WentBack
+from region.ports.inspecting import Disagreement, LaneView, Provider, WentBack
 from region.ports.journal import Journal
 from region.ports.world import World
 from runtime.errors import NotFound
@@ -24,9 +24,11 @@ class Inspect:
         providers: Mapping[str, Provider],
         world: World,
         marks: StateMarks,
+        found: Callable[[], Sequence[Disagreement]] = list,
     ) -> None:
         self._marks = marks
         self.version = version
+        self._found = found
         self._journal = journal
         self._signals = signals
         self._providers = providers
@@ -48,6 +50,10 @@ class Inspect:
         """See the port."""
         places, since = self._marks.seen()
         return WentBack(places, since, self._marks.recovering)
+
+    def disagreements(self) -> Sequence[Disagreement]:
+        """See the port."""
+        return self._found()
 
     async def try_provider(self, name: str) -> Mapping[str, str]:
         """See the port."""

@@ -18,7 +18,7 @@ from region.handlers.parts import Parts, read_service, read_system, read_tenant
 from region.ports.l1 import REFUSED
 from region.ports.marks import Proof, Proven
 from region.ports.serving import Item
-from runtime.errors import Invalid, NotFound, OrbitalError, Precondition
+from runtime.errors import Invalid, NotFound, OrbitalError, Precondition, Stalled
 from runtime.keystates import STATES, state_of
 
 T = TypeVar("T")
@@ -106,6 +106,10 @@ def _unseen(_name: Name, _record: keys.SystemRecord) -> None:
     """Nobody is told."""
 
 
+def _unsuspected(_name: Name) -> None:
+    """Nobody is told."""
+
+
 class Serve:
     """See region.ports.serving.Serving. What was served is counted in `usage`."""
 
@@ -118,9 +122,11 @@ class Serve:
         usage: Usage | None = None,
         *,
         proof: Proof | None = None,
+        suspect: Callable[[Name], None] = _unsuspected,
     ) -> None:
         self._parts = parts
         self._seen = seen
+        self._suspect = suspect
         self._usage = usage or Usage(parts.world.now())
         self._keyring = keyring
         self._beats = beats
@@ -223,6 +229,7 @@ class Serve:
         if system.refused_at:
             raise Precondition(f"The owner of the L1 of {system_name.resource} refused it", reason=REFUSED)
         if system.state is keys.State.UNLINKED:
+            self._suspect(system_name)
             raise Precondition(f"{system_name.resource} was unlinked", reason="KEY_REVOKED")
         if system.state is not keys.State.ACTIVE or any(blob.wrapped_by != keys.L2 for blob in record.blobs):
             raise Precondition(f"{system_name.resource} is not linked yet", reason="KEY_PRE_ACTIVE")
@@ -231,10 +238,18 @@ class Serve:
             for blob in record.blobs
             if STATES[state_of(blob.version, len(record.blobs), record.compromised_below, linked=True)].unwraps
         ]
-        try:
-            materials = await self._parts.transit.decrypt(system_name.transit, [blob.text for blob in usable])
-        except NotFound as error:
-            raise Precondition(f"{system_name.resource} was unlinked", reason="KEY_REVOKED") from error
+        materials = await self._opened(system_name, [blob.text for blob in usable])
         self._seen(system_name, system)
         versions = {blob.version: material for blob, material in zip(usable, materials, strict=True)}
         return ServiceKeys(versions, tenant.lease, record.compromised_below)
+
+    async def _opened(self, system: Name, texts: list[str]) -> list[bytearray]:
+        """The L3 versions; whoever mends keys is told where the L2 does not open them."""
+        try:
+            return await self._parts.transit.decrypt(system.transit, texts)
+        except NotFound as error:
+            self._suspect(system)
+            raise Precondition(f"{system.resource} was unlinked", reason="KEY_REVOKED") from error
+        except Stalled:
+            self._suspect(system)
+            raise

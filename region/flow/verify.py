@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
+from region.domain import keys as keys_of
 from region.domain.names import Kind, Name
 from region.domain.verify import Holding, InTransit, Inventory, Record, holdings
 from region.handlers.parts import Parts, read_link, read_service, read_system, read_tenant
+from region.handlers.settle import proves
 from region.ports.journal import Ledger
 
 T = TypeVar("T")
@@ -33,7 +35,10 @@ class Verify:
                     journal[resource] = max(generation, journal.get(resource, 0))
             records = await self._records()
             names = await self._parts.transit.names()
-            keys = dict(zip(names, await self._each([self._key(name) for name in names]), strict=True))
+            systems = {
+                name.transit: record for name, record in records.items() if isinstance(record, keys_of.SystemRecord)
+            }
+            keys = dict(zip(names, await self._each([self._key(each, systems) for each in names]), strict=True))
             present = {name: key for name, key in keys.items() if key is not None}
             return list(holdings(Inventory(records, present, journal), self._parts.world.now()))
 
@@ -46,9 +51,14 @@ class Verify:
 
         return await asyncio.gather(*map(bounded, asked))
 
-    async def _key(self, name: str) -> InTransit | None:
+    async def _key(self, name: str, systems: Mapping[str, keys_of.SystemRecord]) -> InTransit | None:
         key = await self._parts.transit.key(name)
-        return InTransit(key.versions, key.imported, key.least) if key else None
+        if key is None:
+            return None
+        record = systems.get(name)
+        whole = record is not None and record.open and key.versions == len(record.blobs)
+        proved = record is None or not whole or await proves(self._parts, name, record, key.least)
+        return InTransit(key.versions, key.imported, key.least, proved)
 
     async def _records(self) -> dict[Name, Record]:
         names = [Name(Kind.TENANT, tenant) for tenant in await self._parts.store.names("tenants")]

@@ -7,7 +7,7 @@ from base64 import b64decode, b64encode
 from dataclasses import replace
 
 from region.domain import keys
-from region.domain.known_answer import KNOWN, NONCE, question
+from region.domain.known_answer import KNOWN, NONCE, opened, question
 from region.domain.names import Name
 from region.handlers.parts import Parts, read_service, read_system, wipe, write
 from region.handlers.turn import GRACE, Turn, begin, end, ends, idle, short, turn
@@ -82,12 +82,15 @@ async def intact(parts: Parts, system: Name, record: keys.SystemRecord) -> bool:
     key = await parts.transit.key(system.transit)
     if key is None or not key.imported or key.versions != len(record.blobs):
         return False
-    checks = [blob.check for blob in record.blobs if blob.check and blob.version >= key.least]
+    return await proves(parts, system.transit, record, key.least)
+
+
+async def proves(parts: Parts, name: str, record: keys.SystemRecord, least: int) -> bool:
+    """Whether a key in transit gives the known answer of each version that it still decrypts by."""
+    checks = [blob.check for blob in record.blobs if blob.check and blob.version >= least]
     try:
-        answers = await parts.transit.decrypt(system.transit, checks)
-    except NotFound:
-        return False
-    except Stalled:
+        answers = await parts.transit.decrypt(name, checks)
+    except (NotFound, Stalled):
         return False
     return all(bytes(answer) == KNOWN for answer in answers)
 
@@ -168,13 +171,49 @@ async def raise_each(parts: Parts, system: Name, names: list[str], l2_version: i
     return all(await asyncio.gather(*(save(*each) for each in behind)))
 
 
+async def mend_services(parts: Parts, system: Name) -> None:
+    """Wrap anew each L3 of the System that the L2 in transit does not open, by whichever of its versions wrapped it.
+
+    So an L3 that was wrapped while the versions in transit were wrong is not lost. One that none of them opens stays.
+    """
+    record, _ = await read_system(parts, system)
+    if record is None or not record.open:
+        return
+    for each in await parts.store.names(system.services):
+        name = system.service_of(each)
+        service, at = await read_service(parts, name)
+        if service is None or not service.blobs:
+            continue
+        blobs = [await _readable(parts, system, record, blob) for blob in service.blobs]
+        if tuple(blobs) != service.blobs:
+            await write(parts, name, replace(service, blobs=tuple(blobs)), at)
+
+
+async def _readable(parts: Parts, system: Name, record: keys.SystemRecord, blob: keys.Blob) -> keys.Blob:
+    """The same L3 as the L2 in transit opens it."""
+    if blob.wrapped_by != keys.L2:
+        return blob
+    try:
+        for material in await parts.transit.decrypt(system.transit, [blob.text]):
+            wipe(material)
+    except Stalled:
+        for version in record.blobs:
+            l2 = await unwrapped(parts, version)
+            found = opened(blob.text, l2)
+            wipe(l2)
+            if found is not None:
+                (text,) = await parts.transit.encrypt(system.transit, [found])
+                wipe(found)
+                return replace(blob, text=text)
+    return blob
+
+
 async def _rewrapped(parts: Parts, system: Name, blobs: list[keys.Blob]) -> dict[keys.Blob, str]:
     """Every blob wrapped by the newest L2, in one rewrap and one encryption at most."""
     texts: dict[keys.Blob, str] = {}
     wrapped = [blob for blob in blobs if blob.wrapped_by == keys.L2]
     if wrapped:
-        renewed = await parts.transit.rewrap(system.transit, [blob.text for blob in wrapped])
-        texts.update(zip(wrapped, renewed, strict=True))
+        texts.update(zip(wrapped, await _renewed(parts, system, wrapped), strict=True))
     fresh = [blob for blob in blobs if blob.wrapped_by != keys.L2]
     if fresh:
         materials = [await unwrapped(parts, blob) for blob in fresh]
@@ -184,6 +223,24 @@ async def _rewrapped(parts: Parts, system: Name, blobs: list[keys.Blob]) -> dict
             for material in materials:
                 wipe(material)
     return texts
+
+
+async def _renewed(parts: Parts, system: Name, blobs: list[keys.Blob]) -> list[str]:
+    """Each L3 wrapped by the newest L2. One that cannot be opened at all stays as it is, and holds up no other."""
+    try:
+        return await parts.transit.rewrap(system.transit, [blob.text for blob in blobs])
+    except Stalled as error:
+        record, _ = await read_system(parts, system)
+        if error.reason == VERSION_REFUSED or record is None:
+            raise
+    renewed = []
+    for blob in blobs:
+        readable = await _readable(parts, system, record, blob)
+        try:
+            renewed += await parts.transit.rewrap(system.transit, [readable.text])
+        except Stalled:
+            renewed.append(blob.text)
+    return renewed
 
 
 async def unwrapped(parts: Parts, blob: keys.Blob) -> bytearray:

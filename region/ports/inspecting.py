@@ -47,6 +47,17 @@ class WentBack:
     recovering: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Disagreement:
+    """A resource whose key is not, or was not at that time, as its record says; `mended` once it is again."""
+
+    resource: str
+    reason: str
+    message: str
+    at: float
+    mended: bool = False
+
+
 class Provider(Protocol):
     """An L1 provider that can be tried."""
 
@@ -70,6 +81,9 @@ class Inspecting(Protocol):
 
     def went_back(self) -> WentBack:
         """What of the region's state went back, now or not long ago."""
+
+    def disagreements(self) -> Sequence[Disagreement]:
+        """Keys that are not as their records say, or were not a moment ago."""
 
     async def try_provider(self, name: str) -> Mapping[str, str]:
         """Try one; raises NotFound, or Unavailable with the provider's reason."""

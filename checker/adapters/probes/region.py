@@ -12,7 +12,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from orbital.v1 import inspect_pb2, inspect_pb2_grpc
 
 from checker.adapters.envoy.door import Door
-from checker.domain.lanes import Lane, Limits, Stuck, read
+from checker.domain.lanes import Key, Lane, Limits, Stuck, disagreeing, read
 from checker.domain.sample import Finding, Status
 from checker.ports.probe import About, Look
 from runtime.wellknown import label, seconds
@@ -45,7 +45,8 @@ class RegionProbe(Look):
         # By the process's own clock, like the times that it tells: the two need not agree.
         now = _seconds(said.time) or 0.0
         self._first = self._first or now
-        return read(list(_lanes(said)), now, self._first, self._limits, said.version)
+        keys = [Key(one.resource, one.reason, one.message, one.mended) for one in said.keys]
+        return disagreeing(keys, read(list(_lanes(said)), now, self._first, self._limits, said.version))
 
 
 def _went_back(said: inspect_pb2.InspectResponse) -> Finding:

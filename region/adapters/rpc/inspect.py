@@ -10,7 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from orbital.v1 import inspect_pb2 as pb
 from orbital.v1 import inspect_pb2_grpc
 
-from region.ports.inspecting import Inspecting, LaneView, Stuck
+from region.ports.inspecting import Disagreement, Inspecting, LaneView, Stuck
 from runtime.fields import check_name
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -34,12 +34,19 @@ class InspectRpc(inspect_pb2_grpc.InspectServiceServicer):
             went_back=back.places,
             went_back_time=_stamp(back.since),
             recovering=back.recovering,
+            keys=[_key(one) for one in seen.disagreements()],
         )
 
     async def TryProvider(self, request: pb.TryProviderRequest, context: Context) -> pb.TryProviderResponse:  # noqa: N802, ARG002
         """See the proto."""
         said = dict(await self._inspecting.try_provider(check_name(request.provider, "provider")))
         return pb.TryProviderResponse(version=said.pop("version", ""), values=said)
+
+
+def _key(one: Disagreement) -> pb.KeyDisagreement:
+    return pb.KeyDisagreement(
+        resource=one.resource, reason=one.reason, message=one.message, time=_stamp(one.at), mended=one.mended
+    )
 
 
 def _lane(view: LaneView) -> pb.LaneState:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from checker.domain.lanes import Lane, Limits, Stuck
+from checker.domain.lanes import Key, Lane, Limits, Stuck, disagreeing
 from checker.domain.lanes import read as read_lanes
 from checker.domain.queues import Queue
 from checker.domain.queues import read as read_queues
@@ -67,3 +67,18 @@ def test_queues(queues, unread, reason):
     found = read_queues([Queue(*queue) for queue in queues], unread, 2000, "3.10.8")
     assert found.reason == reason
     assert ("connection", "open") in found.values
+
+
+@pytest.mark.parametrize("changed", [{}, {"heard": 985.0}])
+def test_a_key_that_disagrees_is_told_before_anything_of_the_lanes(changed):
+    lanes = judged(**changed)
+    assert disagreeing([], lanes) == lanes
+    mended = Key("tenants/acme/systems/core", "KEY_MISSING", "It is gone.", mended=True)
+    found = disagreeing([mended], lanes)
+    assert (found.status, found.reason) == (Status.DEGRADED, "KEYS_DISAGREE")
+    assert "mended" in found.message
+    open_ = Key("tenants/acme/systems/two", "KEY_VERSIONS_WRONG", "They are not the same.", mended=False)
+    found = disagreeing([mended, open_], lanes)
+    assert "systems/two" in found.message
+    assert "mended" not in found.message
+    assert {("keys", "2"), ("disagreement", "KEY_VERSIONS_WRONG")} <= set(found.values)
