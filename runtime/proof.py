@@ -101,7 +101,10 @@ def page(proof: Opened) -> dict[str, Any]:
     """What a proof says, as plain values: regions proven, since when, what is missing, and each receipt."""
     statement = proof.statement
     regions = sorted({entry.region for entry in statement.entries})
-    missing = {entry.region: entry.missing for entry in reversed(statement.entries) if not entry.receipt_sha256}
+    missing = {entry.region: entry for entry in reversed(statement.entries) if not entry.receipt_sha256}
+    # A damaged proof may name more or fewer receipts than it has; that is found when it is verified.
+    named = [entry for entry in statement.entries if entry.receipt_sha256]
+    named += [ProofEntry()] * (len(proof.receipts) - len(named))
     last = max((receipt.done_at for receipt in proof.receipts), key=lambda one: (one.seconds, one.nanos), default=None)
     return {
         "correlation_id": statement.correlation_id,
@@ -112,13 +115,22 @@ def page(proof: Opened) -> dict[str, Any]:
         "regions": len(regions),
         "proven": len(regions) - len(missing),
         "proven_at": _moment(last) if last and not missing else "",
-        "missing": [{"region": region, "why": missing[region]} for region in sorted(missing)],
-        "receipts": [_told(receipt) for receipt in proof.receipts],
+        "missing": [_missing(missing[region]) for region in sorted(missing)],
+        "receipts": [_told(entry, receipt) for entry, receipt in zip(named, proof.receipts, strict=False)],
     }
 
 
-def _told(receipt: Receipt) -> dict[str, Any]:
-    return {
+def _missing(entry: ProofEntry) -> dict[str, Any]:
+    """Times are there only where the statement has them: the form of older files stays as it is."""
+    times = {"since": entry.missing_since, "stops_by": entry.stops_by}
+    told = {name: _moment(stamp) for name, stamp in times.items() if stamp.seconds}
+    return {"region": entry.region, "why": entry.missing, **told}
+
+
+def _told(entry: ProofEntry, receipt: Receipt) -> dict[str, Any]:
+    # Of a later change, where that did what this one had to.
+    later = {"of_change": receipt.correlation_id, "for_generation": entry.generation} if entry.receipt_task_id else {}
+    return later | {
         "region": receipt.region,
         "resource": receipt.resource,
         "generation": receipt.generation,
@@ -165,6 +177,8 @@ def verify(proof: Proof, authority: bytes) -> Opened:
         raise unverified("The certificates are not those of the statement.")
     signers = Signers(roots, proof.certificates, _time(statement.make_time))
     signers.check(GATEWAY_SIGNER, statement.key_id, proof.signature, proof.statement, statement.make_time)
+    if not statement.entries:
+        raise unverified("The statement names no region: it proves nothing.")
     wanted = [entry for entry in statement.entries if entry.receipt_sha256]
     if len(wanted) != len(proof.receipts):
         raise unverified(f"The statement names {len(wanted)} receipts; there are {len(proof.receipts)}.")
@@ -177,11 +191,21 @@ def verify(proof: Proof, authority: bytes) -> Opened:
 
 
 def _same(statement: ProofStatement, entry: ProofEntry, receipt: Receipt) -> None:
+    if entry.receipt_task_id:
+        _later(entry, receipt)
+        return
     said = (receipt.region, receipt.resource, receipt.generation, receipt.task_id, receipt.kind)
     if said != (entry.region, entry.resource, entry.generation, entry.task_id, entry.kind):
         raise unverified(f"The receipt of {entry.region} is about something else than the statement says.")
     if receipt.correlation_id != statement.correlation_id:
         raise unverified(f"The receipt of {entry.region} belongs to another change.")
+
+
+def _later(entry: ProofEntry, receipt: Receipt) -> None:
+    """A later task of the same resource in the same region may do what an earlier one had to, and no other."""
+    said = (receipt.region, receipt.resource, receipt.task_id)
+    if said != (entry.region, entry.resource, entry.receipt_task_id) or receipt.generation < entry.generation:
+        raise unverified(f"The receipt of {entry.region} is about something else than the statement says.")
 
 
 class Signers:

@@ -38,6 +38,8 @@ TOO_LATE = grpc.StatusCode.DEADLINE_EXCEEDED
 TRIES = 3
 PAUSE = 2.0
 CALL_SECONDS = 30.0
+# What gRPC and the proxies between can express; whoever waits for longer asks again.
+LONGEST_CALL = 86_400.0
 REASON = "x-orbital-reason"
 # The reason of policies/authz/ingress.
 LOGIN_TOO_OLD = "LOGIN_TOO_OLD"
@@ -158,7 +160,7 @@ class Connection:
 
     def stream(self, method: Callable[..., Any], request: Any, seconds: float | None = None) -> Iterator[Any]:
         """The answers of a server stream; ends when it does, raises when it breaks or `seconds` are over."""
-        answers = method(request, timeout=seconds)
+        answers = method(request, timeout=None if seconds is None else min(seconds, LONGEST_CALL))
         try:
             yield from answers
         except grpc.RpcError as error:

@@ -69,6 +69,10 @@ def timeout_option(default: str) -> Callable[[Command], Command]:
     )
 
 
+# Ten years: more is a slip of the finger, and no clock of a call takes it.
+LONGEST_SECONDS = 3650 * 86_400
+
+
 class _Duration(click.ParamType[float]):
     """Seconds, written as 90s, 5m or plain seconds."""
 
@@ -83,6 +87,8 @@ class _Duration(click.ParamType[float]):
         seconds = parse_duration(f"{value}s" if value.replace(".", "", 1).isdigit() else value)
         if seconds is None:
             self.fail(f'"{value}" is no duration; expected for instance 90s or 5m', param, ctx)
+        if seconds > LONGEST_SECONDS:
+            self.fail(f'"{value}" is too long; expected at most {LONGEST_SECONDS // 86_400}d', param, ctx)
         return seconds
 
 

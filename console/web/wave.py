@@ -11,6 +11,8 @@ from console.cli import rows
 from console.cli.moments import at, between, elapsed, moment_of
 from console.web.console import Console
 from console.web.person import Person
+from runtime.lease import lasts
+from runtime.wellknown import seconds
 
 DONE = ("done", "superseded")
 
@@ -95,13 +97,13 @@ async def _tasks(console: Console, person: Person, correlation_id: str) -> list[
 
 
 async def _lease(console: Console, person: Person, api: Any, tasks: list[rows.Row]) -> float | None:
-    """The tenant's Strict Sovereign TTL in seconds, where it has one of its own."""
+    """The tenant's Strict Sovereign TTL in seconds; None where no tenant is concerned."""
     tenant = next((task["tenant"] for task in tasks if task["tenant"]), "")
     if not tenant:
         return None
     asked = registry.GetResourceRequest(name=f"tenants/{tenant}")
     resource = await console.gateway.call(person, api.GetResource, asked)
-    return float(resource.tenant.lease.seconds) or None
+    return lasts(seconds(resource.tenant.lease))
 
 
 def _part(region: str, tasks: list[rows.Row], behind: rows.Row | None, job: rows.Row, lease: float | None) -> Part:

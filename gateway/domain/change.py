@@ -188,7 +188,10 @@ def _check_links(declared: Sequence[Resource], estate: Mapping[str, Resource]) -
 def _regions(resource: Resource, index: int, atlas: Atlas) -> frozenset[str]:
     if resource.WhichOneof("spec") == "region":
         return frozenset()
-    return atlas.regions_of(resource, f"resources[{index}]")
+    found = atlas.regions_of(resource, f"resources[{index}]")
+    if not found:
+        raise atlas.nowhere(resource, f"resources[{index}]")
+    return found
 
 
 def _compare(after: Resource, before: Stored | None, regions: int) -> tuple[Change, Wanted | None]:
@@ -199,6 +202,9 @@ def _compare(after: Resource, before: Stored | None, regions: int) -> tuple[Chan
         name=after.name, from_generation=before.generation, to_generation=before.generation, regions=regions
     )
     change.fields.extend(field_changes(before.resource, after))
+    if not change.fields and before.resource != after:
+        # Whatever differs is a difference, even where nothing above has words for it.
+        change.fields.add(path=str(after.WhichOneof("spec")), before="stored", after="declared")
     if not change.fields:
         change.action = ChangeAction.CHANGE_ACTION_NONE
         return change, None
@@ -231,7 +237,8 @@ def _flat(resource: Resource) -> dict[str, str]:
         elif field_descriptor.enum_type is not None:
             flat[path] = field_descriptor.enum_type.values_by_number[value].name.rpartition("_")[2].lower()
         elif field_descriptor.name == "lease":
-            flat[path] = f"{value.seconds}s"
+            part = f".{value.nanos:09d}".rstrip("0") if value.nanos else ""
+            flat[path] = f"{value.seconds}{part}s"
         else:
             flat[path] = str(value)
     return flat

@@ -10,6 +10,9 @@ from gateway.domain.resource import parent_of, tenant_of
 from runtime.errors import Invalid, NotFound, Precondition
 
 Labels = Mapping[str, str]
+NO_REGION = "NO_REGION_MATCHES"
+# What has a selector of its own.
+PLACED = ("tenant", "system", "edge_policy")
 
 
 def select(selector: Selector, regions: Mapping[str, Labels], field: str) -> frozenset[str]:
@@ -69,6 +72,27 @@ class Atlas:
                 field=f"{where}.regions",
             )
         return own & within
+
+    def nowhere(self, resource: Resource, field: str) -> Invalid:
+        """The refusal of a resource that belongs in no region: most likely its selector is mistyped."""
+        spec = str(resource.WhichOneof("spec"))
+        where = f"{field}.{spec}.placement" if spec in PLACED else f"{field}.name"
+        selector = getattr(resource, spec).placement if spec in PLACED else Selector()
+        wanted = ", ".join(f'{key}: "{value}"' for key, value in sorted(selector.match_labels.items()))
+        if not wanted:
+            said = (
+                "is in no region: its placement names none"
+                if spec in PLACED
+                else "is in no region: its parent is in none"
+            )
+            return Invalid(f"{where}: {resource.name} {said}", reason=NO_REGION, field=where)
+        values = {
+            key: sorted({labels[key] for labels in self._regions.values() if key in labels})[:10]
+            for key in sorted(selector.match_labels)
+        }
+        known = "; ".join(f"{key} is {', '.join(found) or 'on no region'}" for key, found in values.items())
+        message = f"{where}.match_labels: no region matches {wanted} for {resource.name}; among the regions, {known}"
+        return Invalid(message, reason=NO_REGION, field=f"{where}.match_labels")
 
     def _require(self, name: str, field: str) -> Resource:
         found = self._resources.get(name)

@@ -49,6 +49,11 @@ class Share:
     state: int
     why: str
     receipt: bytes
+    # Where the receipt is of a later task, that one.
+    receipt_task_id: str = ""
+    since: datetime | None = None
+    # When the region stops serving by itself, if it stays cut off.
+    stops_by: datetime | None = None
 
     @property
     def signed(self) -> SignedReceipt:
@@ -93,16 +98,27 @@ def collect(shares: Iterable[Share], known: Mapping[bytes, Sequence[Certified]],
         found.entries.append(entry)
         if not share.receipt:
             entry.missing = share.why or WHY.get(share.state, "Nothing is known of it.")  # type: ignore[call-overload]
+            _date(entry, share)
             continue
         signed = share.signed
         certified = fitting(known.get(signed.key_id, ()), done_at(signed))
         if certified is None:
             entry.missing = UNCERTIFIED
+            _date(entry, share)
             continue
+        entry.receipt_task_id = share.receipt_task_id
         entry.receipt_sha256 = sha256(signed.SerializeToString(deterministic=True)).digest()
         found.receipts.append(signed)
         _add(found.certificates, certified)
     return found
+
+
+def _date(entry: ProofEntry, share: Share) -> None:
+    """Since when the receipt is missing, and until when the region may serve."""
+    if share.since is not None:
+        entry.missing_since.FromDatetime(share.since)
+    if share.stops_by is not None:
+        entry.stops_by.FromDatetime(share.stops_by)
 
 
 def fitting(certificates: Sequence[Certified], at: datetime) -> Certified | None:

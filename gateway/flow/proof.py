@@ -14,7 +14,7 @@ from gateway.flow.wake import work
 from gateway.ports.audit import Signature
 from gateway.ports.proof import Authority, ProofStore, Signer
 from gateway.ports.serving import Sight
-from runtime.errors import NotFound, Stalled, Unavailable
+from runtime.errors import NotFound, Precondition, Stalled, Unavailable
 from runtime.lifecycle import Backoff
 from runtime.proof import GATEWAY_SIGNER, region_signer
 from runtime.signing import key_id
@@ -53,7 +53,7 @@ class Proofs:
         return certified
 
     async def proof(self, correlation_id: str) -> Proof:
-        """The proof of a change as it stands now; raises NotFound when there is no such change."""
+        """The proof of a change as it stands now; raises NotFound or, if it revokes nothing, Precondition."""
         job, _ = await self._sight.trace(correlation_id)
         if job is None:
             raise NotFound(
@@ -61,8 +61,14 @@ class Proofs:
                 reason="UNKNOWN_CORRELATION_ID",
                 field="correlation_id",
             )
-        signer, certified = await self._own()
         shares = await self._store.shares(correlation_id)
+        if not shares:
+            raise Precondition(
+                "This change revokes nothing in any region, so there is nothing to prove",
+                reason="NOTHING_TO_PROVE",
+                field="correlation_id",
+            )
+        signer, certified = await self._own()
         known = await self._store.certificates([*{one.signed.key_id for one in shares if one.receipt}])
         found = collect(shares, known, certified)
         statement = ProofStatement(

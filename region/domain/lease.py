@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-DEFAULT_SECONDS = 24 * 3600.0
-
-
-def lasts(lease: float) -> float:
-    """The tenant's lease in seconds, or the default when it has none."""
-    return lease if lease > 0 else DEFAULT_SECONDS
+from runtime.lease import lasts
 
 
 def expired(last_beat: float, lease: float, now: float) -> bool:

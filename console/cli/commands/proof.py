@@ -128,9 +128,16 @@ def _print(page: dict[str, Any], output: str) -> None:
     click.echo(f"{page['correlation_id']}  {page['action']} {page['detail']}  by {page['actor']}")
     click.echo(headline(page))
     for one in page["missing"]:
-        click.echo(f"  {one['region']}: {one['why']}")
+        click.echo(f"  {_absent(one)}")
     click.echo("")
     table([{**one, "gone": _gone(one["destroyed"])} for one in page["receipts"]], COLUMNS)
+
+
+def _absent(one: dict[str, Any]) -> str:
+    """`us20: Sent; the region has not answered. Missing since TIME. Cut off: it stops serving by TIME.`."""
+    since = f" Missing since {one['since']}." if one.get("since") else ""
+    stops = f" Cut off: it stops serving by {one['stops_by']}." if one.get("stops_by") else ""
+    return f"{one['region']}: {one['why']}{since}{stops}"
 
 
 def _gone(lines: list[dict[str, Any]]) -> str:

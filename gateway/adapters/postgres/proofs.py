@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 import asyncpg
+from orbital.v1.registry_pb2 import TaskState
+from orbital.v1.resource_pb2 import Resource
 
 from gateway.adapters.postgres.database import Database
 from gateway.domain.proof import Certified, Share
 from gateway.domain.task import REVOKING, task_id
+from runtime.lease import lasts
+from runtime.wellknown import from_seconds, seconds
+
+# The state of a target, as `job_target` keeps it.
+SUPERSEDED = 3
 
 
 class PostgresProofs:
@@ -26,6 +34,9 @@ class PostgresProofs:
             identity = task_id(row["name"], row["region"], row["generation"])
             # Detected, but no task was made yet.
             found.setdefault(identity, _share({**row, "id": identity}))
+        for row in await self._database.fetch("proof_targets", correlation_id, list(REVOKING)):
+            identity = task_id(row["name"], row["region"], row["generation"])
+            found[identity] = _target(row, found.get(identity), identity.hex)
         return list(found.values())
 
     async def keep_certificate(self, certified: Certified) -> None:
@@ -47,6 +58,36 @@ class PostgresProofs:
         for row in rows:
             found.setdefault(row["key_id"], []).append(Certified(**dict(row)))
         return found
+
+
+def _target(row: asyncpg.Record, task: Share | None, identity: str) -> Share:
+    """What a region has to prove, whatever became of its own task."""
+    own = task.receipt if task else b""
+    why = task.why if task and task.state != TaskState.TASK_STATE_SUPERSEDED else ""
+    if row["target"] == SUPERSEDED:
+        why = f"Change {row['superseded_by']} gave back what this one took; it was not carried out here."
+    receipt_task = row["receipt_task"].hex if row["receipt"] and not own else ""
+    return Share(
+        task_id=identity,
+        region=row["region"],
+        resource=row["name"],
+        generation=row["generation"],
+        kind=row["kind"],
+        state=task.state if task else TaskState.TASK_STATE_PENDING,
+        why=why or row["message"],
+        receipt=own or row["receipt"] or b"",
+        receipt_task_id="" if receipt_task == identity else receipt_task,
+        since=row["since"],
+        stops_by=_stops_by(row),
+    )
+
+
+def _stops_by(row: asyncpg.Record) -> datetime | None:
+    """When the region's lease of the tenant ends; None while it is connected, since that renews it."""
+    if row["connected"] or row["contacted_at"] is None or row["target"] == SUPERSEDED or row["tenant"] is None:
+        return None
+    lease = seconds(Resource.FromString(row["tenant"]).tenant.lease)
+    return from_seconds(row["contacted_at"].timestamp() + lasts(lease))
 
 
 def _share(row: Mapping[str, object] | asyncpg.Record) -> Share:

@@ -12,6 +12,7 @@ from region.domain import envelope, intent, keys, lease, retry, work
 from region.domain.names import Kind, Name, parse
 from region.domain.work import Entry, Held
 from runtime.errors import Invalid
+from runtime.lease import DEFAULT_SECONDS
 from tests.unit.region.make import Estate, task
 
 ESTATE = Estate()
@@ -145,7 +146,7 @@ def test_a_task_that_contradicts_itself_is_refused() -> None:
 def test_the_lease_ends_after_its_time_and_not_before() -> None:
     assert not lease.expired(100.0, 60.0, 160.0)
     assert lease.expired(100.0, 60.0, 160.1)
-    assert not lease.expired(0.0, 0.0, lease.DEFAULT_SECONDS)
+    assert not lease.expired(0.0, 0.0, DEFAULT_SECONDS)
     assert not lease.expired(100.0, 60.0, 0.0)
 
 

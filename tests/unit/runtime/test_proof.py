@@ -278,3 +278,50 @@ def test_a_file_of_another_form_is_no_proof() -> None:
     for content in (b"", b"{}", b"[]", b"null", json.dumps(fields).encode(), made()[2] + b"\n"):
         with pytest.raises(Invalid):
             read_file(content)
+
+
+def later(platform: Platform, **fields: object) -> Proof:
+    """A proof in which a later task did what the one of the statement had to."""
+    changed = {"generation": 3, "task_id": "ef" * 16, "correlation_id": "12" * 16, **fields}
+    receipt = platform.receipt(str(changed.pop("region", "eu10")), **changed)
+    proof = platform.proof([receipt])
+    statement = ProofStatement.FromString(proof.statement)
+    statement.entries[0].region, statement.entries[0].receipt_task_id = "eu10", "ef" * 16
+    proof.statement = statement.SerializeToString(deterministic=True)
+    proof.signature = platform.sign("gateway", proof.statement)
+    return proof
+
+
+def test_the_receipt_of_a_later_task_of_the_resource_counts() -> None:
+    platform = Platform()
+    proof = later(platform)
+    told = page(verify(read_file(write_file(proof)), platform.authority))
+    assert (told["proven"], told["regions"], told["missing"]) == (1, 1, [])
+    assert (told["receipts"][0]["of_change"], told["receipts"][0]["for_generation"]) == ("12" * 16, 2)
+
+
+@pytest.mark.parametrize(
+    "fields", [{"generation": 1}, {"task_id": "00" * 16}, {"resource": "tenants/other"}, {"region": "us20"}], ids=str
+)
+def test_no_other_receipt_counts(fields: dict[str, object]) -> None:
+    platform = Platform()
+    with pytest.raises(Invalid):
+        verify(later(platform, **fields), platform.authority)
+
+
+def test_a_statement_that_names_no_region_proves_nothing() -> None:
+    platform = Platform()
+    with pytest.raises(Invalid, match="names no region"):
+        verify(platform.proof([]), platform.authority)
+
+
+def test_what_is_missing_says_since_when_and_until_when_it_serves() -> None:
+    platform = Platform()
+    proof = platform.proof([platform.receipt("eu10")], missing="us20")
+    statement = ProofStatement.FromString(proof.statement)
+    statement.entries[1].missing_since.FromDatetime(NOW)
+    statement.entries[1].stops_by.FromDatetime(NOW + DAY)
+    proof.statement = statement.SerializeToString(deterministic=True)
+    proof.signature = platform.sign("gateway", proof.statement)
+    (missing,) = page(verify(read_file(write_file(proof)), platform.authority))["missing"]
+    assert (missing["since"], missing["stops_by"]) == ("2026-01-01T12:00:00Z", "2026-01-02T12:00:00Z")

@@ -12,6 +12,22 @@ INNER JOIN resource AS r ON r.id = t.resource_id
 LEFT JOIN receipt AS e ON e.task_id = t.id
 WHERE t.correlation_id = $1 AND (t.kind = ANY($2::smallint[]) OR e.body IS NOT NULL);
 
+-- name: proof_targets
+-- What each region has to prove, by which receipt it did, and what is known of it where it did not.
+SELECT t.region, r.name, t.generation, t.task_kind AS kind, t.state AS target, t.superseded_by, t.created_at AS since,
+       coalesce(nullif(p.message, ''), p.reason, '') AS message, e.task_id AS receipt_task, e.body AS receipt,
+       w.body AS tenant, c.contacted_at,
+       coalesce(c.open AND c.contacted_at > now() - interval '10 seconds', false) AS connected
+FROM job_target AS t
+INNER JOIN resource AS r ON r.id = t.resource_id
+LEFT JOIN placement AS p ON p.resource_id = t.resource_id AND p.region = t.region
+LEFT JOIN receipt AS e ON e.task_id = t.fulfilled_by
+LEFT JOIN resource AS w ON w.kind = 2 AND w.tenant = r.tenant AND r.tenant <> ''
+LEFT JOIN (
+    SELECT region, max(contacted_at) AS contacted_at, bool_or(open) AS open FROM contact GROUP BY region
+) AS c ON c.region = t.region
+WHERE t.correlation_id = $1 AND t.task_kind = ANY($2::smallint[]);
+
 -- name: proof_more
 -- What no task brought about: the owner of an L1 refused it.
 SELECT e.task_id AS id, e.region, e.resource AS name, e.generation, e.kind, 3 AS state, '' AS message, e.body AS receipt
