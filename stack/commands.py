@@ -94,8 +94,13 @@ def status(place: Path, output: str) -> None:
         click.echo(orjson.dumps(found.model_dump(by_alias=True), option=orjson.OPT_INDENT_2).decode())
     else:
         Console(file=trusted(sys.stdout)).print(_table(found))
-    ready = found.supervisor is not None and all(part.status == "ready" for part in found.parts.values())
-    click.get_current_context().exit(0 if ready else 6)
+    click.get_current_context().exit(0 if is_ready(found) else 6)
+
+
+def is_ready(found: State) -> bool:
+    """Whether the supervisor and every part are; a stack without a part is not."""
+    parts = found.parts.values()
+    return found.supervisor is not None and bool(parts) and all(part.status == "ready" for part in parts)
 
 
 @click.command()

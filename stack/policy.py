@@ -118,21 +118,30 @@ def push(policies: Path, seconds: float, place: Path) -> None:
     revision = policy_files.install(site_at(place), policies)
     click.echo(f"Revision {revision} is being served")
     with _service(place) as service:
-        while behind := _behind(_engines(service), revision):
+        while not in_force(found := _engines(service), revision):
             if time.monotonic() - began > seconds:
-                told = "; ".join(f"{each.name} runs {each.revision or 'none'} {each.error}".strip() for each in behind)
-                raise Stalled(f"Not everywhere after {seconds:.0f} s: {told}", reason="NOT_EVERYWHERE")
+                raise Stalled(
+                    f"Not everywhere after {seconds:.0f} s: {_told(found, revision)}", reason="NOT_EVERYWHERE"
+                )
             time.sleep(LOOK_EVERY)
-        count = len(_engines(service).engines)
+        count = len(_here(found))
     click.echo(f"In force in all {count} engines after {time.monotonic() - began:.1f} s")
 
 
-def _behind(found: ListEnginesResponse, revision: str) -> list[Engine]:
-    return [
-        each
-        for each in found.engines
-        if each.revision != revision and time.time() - each.heard_time.seconds < GONE_SECONDS
-    ]
+def in_force(found: ListEnginesResponse, revision: str) -> bool:
+    """Whether every engine that is there has the revision; where none is, nothing is in force."""
+    here = _here(found)
+    return bool(here) and all(each.revision == revision for each in here)
+
+
+def _here(found: ListEnginesResponse) -> list[Engine]:
+    return [each for each in found.engines if time.time() - each.heard_time.seconds < GONE_SECONDS]
+
+
+def _told(found: ListEnginesResponse, revision: str) -> str:
+    behind = [each for each in _here(found) if each.revision != revision]
+    said = "; ".join(f"{each.name} runs {each.revision or 'none'} {each.error}".strip() for each in behind)
+    return said or "no engine has been heard of"
 
 
 @policy.command()
@@ -160,7 +169,7 @@ def status(place: Path, output: str) -> None:
         click.echo(json.dumps({"served_revision": found.served_revision, "engines": rows}, indent=2))
     else:
         _show(rows)
-    sys.exit(0 if all(row["current"] for row in rows) else 8)
+    sys.exit(0 if rows and all(row["current"] for row in rows) else 8)
 
 
 def _show(rows: list[dict[str, Any]]) -> None:

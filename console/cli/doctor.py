@@ -45,9 +45,13 @@ def fleet(connection: Connection) -> Iterator[Finding]:
     from orbital.v1.registry_pb2 import ListDeadLettersRequest, ListRegionsRequest, ListSecurityEventsRequest
 
     registry = connection.registry
-    for page in connection.pages(registry.ListRegions, ListRegionsRequest()):
-        yield from map(_region, page.regions)
+    declared = [one for page in connection.pages(registry.ListRegions, ListRegionsRequest()) for one in page.regions]
+    yield from map(_region, declared)
+    if not declared:
+        yield Seen("regions", "none is declared", "Declare some: orbital apply -f examples/estate.yaml")
     answer = connection.call(connection.policy.ListEngines, ListEnginesRequest())
+    if not answer.engines:
+        yield Seen("policy engines", "none has been heard of", POLICIES)
     for engine in answer.engines:
         if engine.error:
             yield Seen(engine.name, f"refuses the newest bundle: {engine.error}", POLICIES)

@@ -43,6 +43,7 @@ def all_at_once(world: World) -> str:
     correlation_id = world.connection.call(world.connection.registry.Kill, request).correlation_id
     world.converge(correlation_id)
     regions = world.regions_of(SERVICE)
+    expect(bool(regions), "the tenant is in no region")
 
     def arrived() -> dict[str, list[tuple[str, str]]]:
         found: dict[str, list[tuple[str, str]]] = {region: [] for region in regions}

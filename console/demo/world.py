@@ -92,9 +92,13 @@ class World:
         self.estate = [changed.get(one.name, one) for one in self.estate]
         return response
 
+    def ended(self, correlation_id: str) -> Job:
+        """The job once nothing of it is left to do, converged or superseded."""
+        return follow(self.connection, correlation_id, CONVERGE)
+
     def converge(self, correlation_id: str) -> Job:
         """The job once it has converged everywhere; raises Failure when later changes took it over."""
-        job = follow(self.connection, correlation_id, CONVERGE)
+        job = self.ended(correlation_id)
         if job.state != JobState.JOB_STATE_CONVERGED:
             raise Failure(superseded(job), Exit.SUPERSEDED)
         return job

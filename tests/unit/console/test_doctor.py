@@ -56,6 +56,14 @@ class Fleet:
         return registry.ListSecurityEventsResponse(events=[registry.SecurityEvent()] * self.changes.get("events", 0))
 
 
+@pytest.mark.parametrize("empty", ["_regions", "_engines"])
+def test_what_is_not_there_at_all_is_not_in_order(empty: str) -> None:
+    fleet_of = Fleet()
+    answer = {"_regions": registry.ListRegionsResponse(), "_engines": policy.ListEnginesResponse()}[empty]
+    setattr(fleet_of, empty, lambda: answer)
+    assert not tell(fleet(cast("Connection", fleet_of)), "table")
+
+
 def wrong(**changes: Any) -> list[tuple[str, str]]:
     findings = fleet(cast("Connection", Fleet(**changes)))
     return [(one.subject, one.said) for one in findings if one.advice]
