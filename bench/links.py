@@ -58,8 +58,9 @@ def _tasks(state: dict[str, Any], region: str) -> float:
     tenant = f"tenants/bench-links-{uuid.uuid4().hex[:8]}"
     systems = [Resource(name=f"{tenant}/systems/s{index}", system=SystemSpec()) for index in range(LINKS + 1)]
     placed = Resource(name=tenant, tenant=TenantSpec(placement=Selector(regions=[region])))
+    key = tenant.rpartition("/")[2]
     links = [
-        Resource(name=f"{tenant}/links/s{index}", link=LinkSpec(system=f"s{index}", provider="hsm", key="bench-links"))
+        Resource(name=f"{tenant}/links/s{index}", link=LinkSpec(system=f"s{index}", provider="hsm", key=key))
         for index in range(LINKS + 1)
     ]
     with open_registry(state) as stub:

@@ -21,6 +21,7 @@ from gateway.adapters.mqtt.publisher import MqttPublisher
 from gateway.adapters.openbao.authority import BaoAuthority
 from gateway.adapters.openbao.logins import BaoLogins, BaoWrapping
 from gateway.adapters.postgres.audit import PostgresAudit
+from gateway.adapters.postgres.backfill import open_store
 from gateway.adapters.postgres.database import Database
 from gateway.adapters.postgres.desired import PostgresDesired
 from gateway.adapters.postgres.edges import PostgresEdges
@@ -29,7 +30,6 @@ from gateway.adapters.postgres.faults import PostgresFaults
 from gateway.adapters.postgres.flags import PostgresFlags
 from gateway.adapters.postgres.invitations import PostgresInvitations
 from gateway.adapters.postgres.notifications import listen
-from gateway.adapters.postgres.pool import open_database
 from gateway.adapters.postgres.proofs import PostgresProofs
 from gateway.adapters.postgres.reports import PostgresReports
 from gateway.adapters.postgres.restore import PostgresRestore
@@ -123,7 +123,7 @@ def backoff() -> Backoff:
 async def main(settings: GatewaySettings) -> None:
     """Serve until cancelled. The end: stop serving, drain, stop the stages, close the pools."""
     async with AsyncExitStack() as stack:
-        database = await stack.enter_async_context(open_database(settings.postgres))
+        database = await stack.enter_async_context(open_store(settings.postgres))
         policy = await stack.enter_async_context(policy_engine(settings.opa.url, settings.opa.seconds))
         sight, tasks = PostgresSight(database), PostgresTasks(database, settings.name)
         engines, standing = PostgresEngines(database, settings.flow.decision_days), Standing(PostgresStanding(database))

@@ -268,6 +268,7 @@ NOUNS = (
     Noun("links", "link", "name", (
         _TENANT, Column("NAME", "name"), Column("SYSTEM", "system"), Column("STATE", "state"),
         Column("PROVIDER", "provider"), Column("KEY", "key"), *_GENERATION,
+        Column("SHARED WITH", "shared_with", wide=True),
     ), partial(_resources, "link"), ("tenant",)),
     Noun("edgepolicies", "edgepolicy", "name", (
         Column("NAME", "name"), Column("RULES", "rule_count", form="number"), *_GENERATION,

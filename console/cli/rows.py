@@ -181,7 +181,13 @@ def link(one: resources.Resource) -> Row:
     spec = one.link
     state = word(resources.LinkState, spec.state, "LINK_STATE")
     return _stored(
-        one, tenant=segment(one.name, 1), system=spec.system, provider=spec.provider, key=spec.key, state=state
+        one,
+        tenant=segment(one.name, 1),
+        system=spec.system,
+        provider=spec.provider,
+        key=spec.key,
+        state=state,
+        shared_with=list(spec.shared_with),
     )
 
 

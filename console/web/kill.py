@@ -43,6 +43,8 @@ class Radius:
     # Of a Link; "" stands for all.
     system: str = ""
     unknown: str = ""
+    # Links of other tenants that share its L1 key, by full name.
+    shared: list[str] = field(default_factory=list)
 
     @property
     def wraps(self) -> int:
@@ -62,7 +64,7 @@ class Radius:
     @property
     def mark(self) -> str:
         """What a person has seen of it, to be compared with how it is when they confirm."""
-        return "unknown" if self.unknown else f"{len(self.regions)}/{self.services}/{self.links}"
+        return "unknown" if self.unknown else f"{len(self.regions)}/{self.services}/{self.links}/{len(self.shared)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +170,13 @@ async def _reach(console: Console, person: Person, found: Aim) -> Radius:
         tenant=found.tenant, link=found.link, reason="Only asked what it would reach", validate_only=True
     )
     answer = await call(person, api.Kill, asked)
-    radius = Radius(list(answer.regions), answer.services, answer.links, already=answer.already_killed)
+    radius = Radius(
+        list(answer.regions),
+        answer.services,
+        answer.links,
+        already=answer.already_killed,
+        shared=list(answer.shared_links),
+    )
     if found.link:
         name = f"tenants/{found.tenant}/links/{found.link}"
         link = await call(person, api.GetResource, registry.GetResourceRequest(name=name))

@@ -2,39 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from orbital.v1.registry_pb2 import Change, ChangeAction, FieldChange
-from orbital.v1.resource_pb2 import LinkState, Resource, ServiceSpec, SystemSpec, TenantState
+from orbital.v1.resource_pb2 import Resource, ServiceSpec, SystemSpec
 
+from gateway.domain import links
 from gateway.domain.edge import written
 from gateway.domain.placement import Atlas
-from gateway.domain.resource import normalize, parent_of, parse_name, tenant_of
-from runtime.errors import Conflict, Invalid, OrbitalError, Precondition
+from gateway.domain.resource import normalize, parse_name, tenant_of
+from gateway.domain.stored import Stored, Wanted, tombstone
+from runtime.errors import Invalid, OrbitalError, Precondition
 from runtime.keystates import follows, state_name, state_of
 
 # Changes of these have an effect on key material or on the permission to use it; others are metadata.
 EFFECTS = (".key_version", "link.state", "link.provider", "link.key")
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """A resource as it is stored."""
-
-    identity: int
-    resource: Resource
-    generation: int
-    effect_generation: int
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """A resource as it is to be stored."""
-
-    resource: Resource
-    generation: int
-    effect_generation: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +33,9 @@ class Plan:
 def plan(declared: Sequence[Resource], stored: Mapping[str, Stored], labels: Mapping[str, Mapping[str, str]]) -> Plan:
     """What declaring these resources would change.
 
-    `stored` holds every stored resource of the tenants touched (all of them when a region is declared) and all
-    regions, by full name; `labels` those of the stored regions. Raises Invalid, NotFound, Precondition or Conflict
-    naming `resources[N].…`.
+    `stored` holds every stored resource of the tenants touched (all of them when a region is declared), every Link that
+    names an L1 key of the declared ones, and all regions, by full name; `labels` those of the stored regions. Raises
+    Invalid, NotFound, Precondition or Conflict naming `resources[N].…`.
     """
     result = Plan()
     estate = {name: item.resource for name, item in stored.items()}
@@ -64,8 +47,15 @@ def plan(declared: Sequence[Resource], stored: Mapping[str, Stored], labels: Map
         estate[resource.name] = plain[-1]
         if plain[-1].WhichOneof("spec") == "region":
             fresh[parse_name(resource.name).last] = dict(plain[-1].labels)
-    _check_links(plain, estate)
+    gone = links.replaced(plain, stored)
+    for item in gone:
+        estate[item.resource.name] = tombstone(item).resource
+    links.check_state(plain, estate)
+    links.check_keys(plain, stored, estate)
     atlas = Atlas(estate, fresh)
+    # First, so that the store sees a System without a Link before it sees the next one.
+    for item in gone:
+        retire_one(result, item, _regions(item.resource, len(plain), atlas))
     for index, resource in enumerate(plain):
         regions = _regions(resource, index, atlas)
         change, wanted = _compare(resource, stored.get(resource.name), len(regions))
@@ -73,8 +63,24 @@ def plan(declared: Sequence[Resource], stored: Mapping[str, Stored], labels: Map
         if wanted is not None:
             result.wanted.append(wanted)
         result.regions[resource.name] = regions
-    _spread(result, seen, estate, atlas)
+    _spread(result, {*seen, *(item.resource.name for item in gone)}, estate, atlas)
     return result
+
+
+def retire_one(result: Plan, item: Stored, regions: frozenset[str]) -> None:
+    """Add to the plan that a resource becomes a tombstone, in these regions."""
+    wanted = tombstone(item)
+    change = Change(
+        name=wanted.resource.name,
+        action=ChangeAction.CHANGE_ACTION_UPDATE,
+        from_generation=item.generation,
+        to_generation=wanted.generation,
+        fields=[FieldChange(path="retired", after="true")],
+        regions=len(regions),
+    )
+    result.changes.append(change)
+    result.wanted.append(wanted)
+    result.regions[wanted.resource.name] = regions
 
 
 def _admit(resource: Resource, index: int, seen: dict[str, int], stored: Mapping[str, Stored]) -> Resource:
@@ -158,33 +164,6 @@ def _check_link(before: Resource, after: Resource, where: str) -> None:
         )
 
 
-def _check_links(declared: Sequence[Resource], estate: Mapping[str, Resource]) -> None:
-    links: dict[str, list[str]] = {}
-    for name, item in estate.items():
-        if item.WhichOneof("spec") == "link":
-            links.setdefault(parent_of(item), []).append(name)
-    for index, resource in enumerate(declared):
-        if resource.WhichOneof("spec") != "link":
-            continue
-        where = f"resources[{index}].link"
-        others = [name for name in links[parent_of(resource)] if name != resource.name]
-        if others:
-            raise Conflict(
-                f"{where}.system: {parent_of(resource)} already has the link {others[0]}; a system has at most one",
-                reason="SYSTEM_ALREADY_LINKED",
-                field=f"{where}.system",
-            )
-        tenant = estate.get(tenant_of(resource.name), Resource()).tenant
-        linked = resource.link.state == LinkState.LINK_STATE_LINKED
-        if linked and tenant.state == TenantState.TENANT_STATE_KILLED:
-            raise Precondition(
-                f"{where}.state: {tenant_of(resource.name)} was killed; its links stay unlinked until one person asks "
-                f"to restore it (orbital restore) and another one approves (orbital approve)",
-                reason="TENANT_KILLED",
-                field=f"{where}.state",
-            )
-
-
 def _regions(resource: Resource, index: int, atlas: Atlas) -> frozenset[str]:
     if resource.WhichOneof("spec") == "region":
         return frozenset()
@@ -232,6 +211,8 @@ def _flat(resource: Resource) -> dict[str, str]:
         if field_descriptor.name == "placement":
             flat |= {f"{path}.regions[{name}]": name for name in value.regions}
             flat |= {f"{path}.match_labels[{key}]": text for key, text in value.match_labels.items()}
+        elif field_descriptor.name == "shared_with":
+            flat |= {f"{path}[{name}]": name for name in value}
         elif field_descriptor.name == "rules":
             flat |= {f"{path}[{name}]": text for name, text in written(value).items()}
         elif field_descriptor.enum_type is not None:
@@ -244,7 +225,7 @@ def _flat(resource: Resource) -> dict[str, str]:
     return flat
 
 
-def _spread(result: Plan, seen: Mapping[str, int], estate: Mapping[str, Resource], atlas: Atlas) -> None:
+def _spread(result: Plan, seen: Collection[str], estate: Mapping[str, Resource], atlas: Atlas) -> None:
     """Find where undeclared resources belong now: a changed selector or region moves those below it."""
     moved = {
         tenant_of(item.resource.name)

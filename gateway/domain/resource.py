@@ -11,6 +11,7 @@ from gateway.domain.edge import check_rules
 from runtime.errors import Invalid
 from runtime.fields import check_length, check_name
 from runtime.keystates import MOST_VERSIONS
+from runtime.l1 import MAX_NAME, NAME_INVALID, RESERVED, RESERVED_PREFIX, name_problem, reserved
 
 SPEC_KINDS = {
     "region": ResourceKind.RESOURCE_KIND_REGION,
@@ -39,6 +40,8 @@ SHAPES = {
 # What belongs to no tenant.
 TENANTLESS = {"region", "edge_policy"}
 MAX_LABELS = 32
+# Tenants that one Link's L1 key may be shared with.
+MAX_SHARED = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,9 +164,32 @@ def _service(resource: Resource, field: str) -> None:
 def _link(resource: Resource, field: str) -> None:
     check_name(resource.link.system, f"{field}.system")
     check_name(resource.link.provider, f"{field}.provider")
-    check_length(len(resource.link.key), 1, 128, f"{field}.key")
+    _check_key(resource.link.provider, resource.link.key, f"{field}.key")
+    _shared_with(resource, f"{field}.shared_with")
     if resource.link.state == LinkState.LINK_STATE_UNSPECIFIED:
         resource.link.state = LinkState.LINK_STATE_LINKED
+
+
+def _check_key(provider: str, key: str, field: str) -> None:
+    if reserved(key):
+        raise Invalid(
+            f"{field} is {key[:MAX_NAME]!r}; names that begin with {RESERVED_PREFIX!r} belong to the platform, and no "
+            "Link may use such a key",
+            reason=RESERVED,
+            field=field,
+        )
+    problem = name_problem(provider, key)
+    if problem:
+        raise Invalid(f"{field}, {key[:MAX_NAME]!r}, {problem}", reason=NAME_INVALID, field=field)
+
+
+def _shared_with(resource: Resource, field: str) -> None:
+    check_length(len(resource.link.shared_with), 0, MAX_SHARED, field, "tenants")
+    for index, tenant in enumerate(resource.link.shared_with):
+        check_name(tenant, f"{field}[{index}]")
+    tenants = sorted(set(resource.link.shared_with) - {parse_name(resource.name).tenant})
+    del resource.link.shared_with[:]
+    resource.link.shared_with.extend(tenants)
 
 
 def _edge_policy(resource: Resource, field: str) -> None:

@@ -6,21 +6,26 @@ from collections.abc import Collection, Mapping
 
 from orbital.v1.resource_pb2 import LinkState, Resource, TenantState
 
-from gateway.domain.change import Stored, Wanted
-from gateway.domain.resource import parse_name
+from gateway.domain.resource import parse_name, tenant_of
+from gateway.domain.stored import Stored, Wanted
 
 LINKED, UNLINKED = LinkState.LINK_STATE_LINKED, LinkState.LINK_STATE_UNLINKED
 
 
 def killed(stored: Mapping[str, Stored]) -> dict[int, Wanted]:
-    """The tenant and its Links, or Links alone, by identity: killed, remembering which were linked; and unlinked."""
+    """The tenant and its Links, or Links alone, by identity: killed, remembering which were linked; and unlinked.
+
+    Links of other tenants that lose their key with it are among them; the tenant does not remember those.
+    """
     result: dict[int, Wanted] = {}
     for item in stored.values():
         after = _copy(item)
         if after.HasField("tenant"):
             after.tenant.state = TenantState.TENANT_STATE_KILLED
             after.tenant.unlinked_by_kill[:] = sorted(
-                parse_name(name).last for name, other in stored.items() if other.resource.link.state == LINKED
+                parse_name(name).last
+                for name, other in stored.items()
+                if other.resource.link.state == LINKED and tenant_of(name) == after.name
             )
         else:
             after.link.state = UNLINKED

@@ -14,13 +14,15 @@ from orbital.v1.registry_pb2 import (
 )
 from orbital.v1.resource_pb2 import LinkState, Resource, TenantState
 
-from gateway.domain.change import Plan, Stored, plan
+from gateway.domain import links
+from gateway.domain.change import Plan, plan
 from gateway.domain.resource import parse_name
 from gateway.domain.restore import killed
 from gateway.domain.retire import retire
+from gateway.domain.stored import Stored
 from gateway.flow.contended import whole
 from gateway.ports.serving import Caller
-from gateway.ports.store import Action, DesiredStore, Estate
+from gateway.ports.store import Action, DesiredStore, Estate, Tenancy
 from runtime.errors import NotFound, Precondition
 from runtime.fields import check_length, check_name
 
@@ -67,7 +69,8 @@ class Desired:
             if known is not None:
                 return RetireResponse.FromString(known)
             stored = await estate.resources(sorted(tenants))
-            changes = retire(request.names, stored, await estate.placed(stored))
+            named = links.keys_of(item.resource for item in stored.values())
+            changes = retire(request.names, {**stored, **await estate.holders(named)}, await estate.placed(stored))
             answer = RetireResponse(changes=changes.changes)
             if request.validate_only or not changes.wanted:
                 return answer
@@ -90,17 +93,19 @@ class Desired:
             known = await tenancy.answered(caller.principal, request.request_id, what)
             if known is not None:
                 return KillResponse.FromString(known)
-            aimed = _aimed(await tenancy.locked(request.tenant), request)
-            links = [item.resource.link for item in aimed.values() if item.resource.HasField("link")]
-            system = f"tenants/{request.tenant}/systems/{links[0].system}" if request.link else ""
+            held = await tenancy.locked(request.tenant)
+            aimed = _aimed(held, request)
+            own = [item.resource for item in aimed.values() if item.resource.HasField("link")]
+            also = await _revoked_with(tenancy, own, held)
+            system = f"tenants/{request.tenant}/systems/{own[0].link.system}" if request.link else ""
             services, regions = await tenancy.reach(request.tenant, system)
-            answer = KillResponse(services=services, regions=regions, links=len(links))
+            answer = KillResponse(services=services, regions=regions, links=len(own), shared_links=sorted(also))
             answer.already_killed = _is_killed(aimed[_target(request)].resource)
             if request.validate_only or answer.already_killed:
                 return answer
             answer.correlation_id = caller.correlation_id or self._new_correlation_id()
             action = _action(answer, caller, what, request.reason.strip(), request.request_id)
-            await tenancy.drive(action, killed(aimed), answer)
+            await tenancy.drive(action, killed({**aimed, **also}), answer)
             return answer
 
 
@@ -121,6 +126,18 @@ def _aimed(stored: Mapping[str, Stored], request: KillRequest) -> Mapping[str, S
     return {_target(request): link}
 
 
+async def _revoked_with(
+    tenancy: Tenancy, aimed: Sequence[Resource], held: Mapping[str, Stored]
+) -> Mapping[str, Stored]:
+    """The Links of other tenants that lose their key with these, locked, by full name."""
+    shared = sorted({tenant for link in aimed for tenant in link.link.shared_with})
+    if not shared:
+        return {}
+    others = await tenancy.links_of(shared)
+    lives = [item.resource for item in held.values() if item.resource.HasField("link")]
+    return {name: others[name] for name in links.revoked_with(aimed, lives, [one.resource for one in others.values()])}
+
+
 def _target(request: KillRequest) -> str:
     return f"tenants/{request.tenant}" + (f"/links/{request.link}" if request.link else "")
 
@@ -136,7 +153,11 @@ async def _plan(estate: Estate, declared: Sequence[Resource]) -> tuple[Mapping[s
     regions = await estate.regions()
     everything = any(name.spec == "region" for name in names)
     tenants = None if everything else sorted({name.tenant for name in names})
+    named = links.keys_of(declared)
     stored = {**regions, **await estate.resources(tenants)}
+    # What a Link is changed from matters as much as what it is changed to.
+    named |= links.keys_of(stored[one.name].resource for one in declared if one.name in stored)
+    stored |= await estate.holders(named)
     labels = {name.rpartition("/")[2]: dict(item.resource.labels) for name, item in regions.items()}
     return stored, plan(declared, stored, labels)
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from orbital.v1.resource_pb2 import TenantState
 from orbital.v1.restore_pb2 import ApproveRestorationResponse, Restoration, RestorationState
 
-from gateway.domain.change import Stored
+from gateway.domain.links import keys_of, unowned
+from gateway.domain.resource import parse_name
 from gateway.domain.restore import restored
+from gateway.domain.stored import Stored
 from gateway.ports.policy import Policy
-from gateway.ports.restore import RestoreStore
+from gateway.ports.restore import RestoreStore, Restoring
 from gateway.ports.serving import Caller
 from gateway.ports.store import Action, Denial, TaskStore
 from runtime.errors import Conflict, Denied, NotFound, Precondition
@@ -90,7 +92,8 @@ class Restore:
                 raise _closed(found)
             detail = f"{found.reason} (asked by {found.asked_by})"
             action = Action(identity, caller.principal, f"restore {found.tenant}", detail, decision_id, "")
-            await change.drive(action, restored(stored, found.links), ApproveRestorationResponse())
+            links = set(found.links) - await _unowned(change, stored, found.links)
+            await change.drive(action, restored(stored, links), ApproveRestorationResponse())
         return await self._one(identity)
 
     async def decline(self, identity: str, reason: str, caller: Caller) -> Restoration:
@@ -133,6 +136,17 @@ class Restore:
             [Denial(decisions.decision_id, POLICY, caller.principal, action, refusal, found.id, self._process)]
         )
         raise Denied(refusal.message, reason=refusal.reason)
+
+
+async def _unowned(change: Restoring, stored: Mapping[str, Stored], links: Collection[str]) -> set[str]:
+    """Those of these Links whose L1 key another tenant owns, and does not share at present: they stay unlinked."""
+    wanted = [
+        item.resource
+        for name, item in stored.items()
+        if item.resource.HasField("link") and parse_name(name).last in links and not item.resource.retired
+    ]
+    held = await change.holders(keys_of(wanted))
+    return {parse_name(name).last for name in unowned(wanted, [item.resource for item in held.values()])}
 
 
 def _killed(stored: Mapping[str, Stored], tenant: str) -> Stored:

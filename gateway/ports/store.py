@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,9 +13,11 @@ from google.protobuf.message import Message
 from orbital.v1.registry_pb2 import DeclareResponse, RetireResponse
 from orbital.v1.resource_pb2 import Transport
 
-from gateway.domain.change import Plan, Stored, Wanted
+from gateway.domain.change import Plan
+from gateway.domain.links import Key
 from gateway.domain.report import Regional
 from gateway.ports.lanes import Trouble
+from gateway.domain.stored import Stored, Wanted
 from runtime.policy import Refusal
 
 # The reason of an Unavailable that undid a transaction for the sake of another: the same again may succeed at once.
@@ -98,6 +100,9 @@ class Estate(Protocol):
     async def resources(self, tenants: Sequence[str] | None) -> Mapping[str, Stored]:
         """The resources of these tenants (of all, for None), by full name, regions left out."""
 
+    async def holders(self, named: Collection[Key]) -> Mapping[str, Stored]:
+        """Every Link, of whatever tenant, that names one of these L1 keys and is not retired, the oldest first."""
+
     async def placed(self, stored: Mapping[str, Stored]) -> Mapping[str, frozenset[str]]:
         """The regions in which each of these resources is placed, by full name."""
 
@@ -115,6 +120,12 @@ class Tenancy(Protocol):
 
     async def locked(self, tenant: str) -> Mapping[str, Stored]:
         """The tenant and its links, by full name."""
+
+    async def links_of(self, tenants: Sequence[str]) -> Mapping[str, Stored]:
+        """The links of these other tenants, locked, by full name."""
+
+    async def holders(self, named: Collection[Key]) -> Mapping[str, Stored]:
+        """See `Estate`."""
 
     async def reach(self, tenant: str, system: str = "") -> tuple[int, Sequence[str]]:
         """How many services the tenant has, and the regions it is in; or so of the Link of this System (full name)."""

@@ -15,6 +15,7 @@ from region.handlers.parts import Parts, read_link, read_tenant, recall_system, 
 from region.handlers.settle import checked, settle, unwrapped, wrapped
 from region.handlers.turn import begin, ends, idle, turn
 from runtime.errors import Conflict
+from runtime.l1 import NAME_INVALID, RESERVED, name_problem, reserved
 
 
 async def link_key(parts: Parts, task: pb.Task, name: Name) -> Result:
@@ -25,6 +26,9 @@ async def link_key(parts: Parts, task: pb.Task, name: Name) -> Result:
     need not be read at all.
     """
     generation = task.resource.generation
+    unusable = _unusable(task)
+    if unusable:
+        return unusable
     system = name.system_of(task.resource.link.system)
     record, revision = await recall_system(parts, system)
     if record is None or not record.untouched:
@@ -47,6 +51,15 @@ async def link_key(parts: Parts, task: pb.Task, name: Name) -> Result:
             if not await settle(parts, mine, system, after, revision, fresh=record.untouched):
                 return stale(generation + 1)
     return done(generation, "LINKED", pb.KEY_STATE_ACTIVE, len(record.blobs))
+
+
+def _unusable(task: pb.Task) -> Result | None:
+    """Why no Link may use the L1 that this one names, whoever signed the task."""
+    provider, key = task.resource.link.provider or keys.HSM, task.resource.link.key
+    if reserved(key):
+        return failed(RESERVED, f"The L1 key {key!r} belongs to the platform; no Link may use it.")
+    problem = name_problem(provider, key)
+    return failed(NAME_INVALID, f"The L1 key {key!r} {problem}.") if problem else None
 
 
 async def _fenced(

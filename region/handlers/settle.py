@@ -11,8 +11,9 @@ from region.domain.known_answer import KNOWN, NONCE, opened, question
 from region.domain.names import Name
 from region.handlers.parts import Parts, read_service, read_system, wipe, write
 from region.handlers.turn import GRACE, Turn, begin, end, ends, idle, short, turn
-from region.ports.vault import ROOT_KEY, VERSION_REFUSED, Overtaken
+from region.ports.vault import VERSION_REFUSED, Overtaken
 from runtime.errors import Conflict, NotFound, Stalled, Unavailable
+from runtime.l1 import ROOT_KEY
 
 # Requests to OpenBao under way at once for one System.
 WIDTH = 16

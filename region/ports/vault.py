@@ -11,7 +11,6 @@ from typing import Any, Protocol
 
 from runtime.errors import Conflict
 
-ROOT_KEY = "orbital-region-root"
 VERSION_REFUSED = "VERSION_REFUSED"
 # No process keeps an L3 in memory for longer than this.
 LONGEST_CACHED = 10.0

@@ -27,7 +27,7 @@ BRIEFLY = 5.0
 
 
 @click.command()
-@click.argument("tenant")
+@click.argument("tenant", metavar="TENANT")
 @click.option("--link", default="", metavar="LINK", help="Only this link of it; the tenant and its others go on.")
 @click.option("--reason", required=True, metavar="TEXT", help="Why; it is kept in the trace.")
 @click.option("--dry-run", is_flag=True, help="Only say what would go dark.")
@@ -49,6 +49,8 @@ def kill(
 ) -> None:
     """Revoke every link of a tenant, or one, everywhere, now.
 
+    TENANT is a name or a whole name: acme, tenants/acme, or tenants/acme/links/core for that link alone.
+
     Shows the blast radius first. On a terminal the name has to be typed again, unless --yes is given; elsewhere
     nothing is asked.
     """
@@ -56,6 +58,7 @@ def kill(
 
     from console.cli.connection import connect
 
+    tenant, link = aimed_at(tenant, link)
     request = KillRequest(tenant=tenant, link=link, reason=checked_reason(reason), request_id=uuid4().hex)
     with connect(target) as connection:
         radius = _radius(connection, request)
@@ -74,6 +77,24 @@ def kill(
             from console.cli.job import finish
 
             say(finish(connection, response.correlation_id, timeout))
+
+
+def aimed_at(name: str, link: str) -> tuple[str, str]:
+    """The tenant and the Link that a person means by a name as `get` prints it; raises Failure on what is neither."""
+    parts = name.split("/")
+    match parts:
+        case ["tenants", tenant]:
+            return tenant, link
+        case ["tenants", tenant, "links", last] if link in {"", last}:
+            return tenant, last
+        case [tenant]:
+            return tenant, link
+        case _:
+            raise Failure(
+                f'"{name}" is neither a tenant nor a link; expected TENANT, tenants/TENANT or '
+                "tenants/TENANT/links/LINK. A System or a Service is taken away by: orbital retire NAME",
+                Exit.USAGE,
+            )
 
 
 def _radius(connection: Connection, request: KillRequest) -> dict[str, Any]:
@@ -138,6 +159,10 @@ def told(radius: dict[str, Any]) -> list[str]:
     else:
         reached.append(count(radius["edges"], "edge"))
         lines = [*_out_of_reach(radius["unreachable"]), *_used(radius["uses"], len(regions))]
+    if radius["shared_links"]:
+        lines.append(
+            f"Links of other tenants that share its L1 key go dark with it: {', '.join(radius['shared_links'])}."
+        )
     return [f"Blast radius of {aim}: {', '.join(reached)}. Regions: {', '.join(regions) or 'none'}.", *lines]
 
 
@@ -193,6 +218,7 @@ def _model(request: KillRequest, response: KillResponse | None) -> dict[str, Any
         "regions": list(response.regions) if response else [],
         "links": response.links if response else None,
         "services": response.services if response else None,
+        "shared_links": list(response.shared_links) if response else [],
     }
 
 

@@ -14,8 +14,11 @@ from console.cli.options import Target, connection_options, output_option, timeo
 from console.cli.render import count, say, write
 from console.cli.session import tell_old
 
-EDGE_POLICIES = "edge-policies"
 WORDS = ("tenants", "systems", "services")
+LINKS = "links"
+# What a full name begins with.
+FULL = (WORDS[0], "edge-policies", "regions")
+SHAPES = "TENANT, TENANT/SYSTEM, TENANT/SYSTEM/SERVICE, TENANT/links/LINK or a full name as `orbital get` prints it"
 
 
 @click.command()
@@ -37,10 +40,11 @@ def retire(
     output: str,
     target: Target,
 ) -> None:
-    """Retire Tenants, Systems or Services with everything beneath them: their keys are purged everywhere.
+    """Retire Tenants, Systems or Services with everything beneath them, Links, or edge policies.
 
-    NAME is TENANT, TENANT/SYSTEM or TENANT/SYSTEM/SERVICE, or a full name such as edge-policies/POLICY. Nothing brings
-    back what a purged key encrypted, and the name is not used again. On a terminal it asks, unless --yes is given.
+    NAME is TENANT, TENANT/SYSTEM, TENANT/SYSTEM/SERVICE or TENANT/links/LINK, or a full name such as
+    tenants/TENANT/links/LINK or edge-policies/POLICY. Keys are purged everywhere, and nothing brings back what they
+    encrypted; a Link is unlinked. The name is not used again. On a terminal it asks, unless --yes is given.
     """  # fmt: skip
     from orbital.v1.registry_pb2 import RetireRequest
 
@@ -68,12 +72,12 @@ def retire(
 def full_name(name: str) -> str:
     """The full resource name that a person means."""
     parts = name.split("/")
-    if parts[0] == EDGE_POLICIES and len(parts) == 2:
+    if parts[0] in FULL and len(parts) > 1:
         return name
-    if parts[0] == WORDS[0] and len(parts) > 1:
-        return name
+    if len(parts) == 3 and parts[1] == LINKS and all(parts):
+        return f"{WORDS[0]}/{name}"
     if len(parts) > len(WORDS) or not all(parts):
-        raise Failure(f'"{name}" is no name; expected TENANT, TENANT/SYSTEM or TENANT/SYSTEM/SERVICE.', Exit.USAGE)
+        raise Failure(f'"{name}" is no name; expected {SHAPES}.', Exit.USAGE)
     return "/".join(f"{word}/{part}" for word, part in zip(WORDS, parts, strict=False))
 
 

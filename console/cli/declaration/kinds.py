@@ -115,6 +115,7 @@ def _link(resource: Resource, spec: Section) -> None:
             provider=spec.name("provider", what="an L1 provider's name") or "hsm",
             key=spec.text("key", required=True, expected="the label of the L1 key at its provider", most=MAX_KEY),
             state=LINK_STATES[spec.choice("state", tuple(LINK_STATES), "linked")],
+            shared_with=spec.names("sharedWith", what="tenant"),
         )
     )
 
@@ -176,7 +177,11 @@ KINDS = {
     ),
     "Service": Kind(("system", "keyVersion", "compromisedBelow"), True, True, _service_name, _service),
     "Link": Kind(
-        ("system", "provider", "key", "state"), True, True, lambda m, _: f"{_tenanted(m)}/links/{_named(m)}", _link
+        ("system", "provider", "key", "state", "sharedWith"),
+        True,
+        True,
+        lambda m, _: f"{_tenanted(m)}/links/{_named(m)}",
+        _link,
     ),
     "EdgePolicy": Kind(("placement", "rules"), True, False, lambda m, _: f"edge-policies/{_named(m)}", _edge_policy),
 }

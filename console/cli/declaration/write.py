@@ -82,7 +82,13 @@ def _service(resource: Resource) -> dict[str, Any]:
 def _link(resource: Resource) -> dict[str, Any]:
     spec = resource.link
     state = "unlinked" if spec.state == LINK_STATE_UNLINKED else "linked"
-    return {"system": spec.system, "provider": spec.provider, "key": spec.key, "state": state}
+    return {
+        "system": spec.system,
+        "provider": spec.provider,
+        "key": spec.key,
+        "state": state,
+        "sharedWith": list(spec.shared_with),
+    }
 
 
 def _edge_policy(resource: Resource) -> dict[str, Any]:

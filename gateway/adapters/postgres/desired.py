@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -14,8 +14,10 @@ from orbital.v1.resource_pb2 import Resource
 from gateway.adapters.postgres.database import Database, Session
 from gateway.adapters.postgres.locks import AdvisoryLock
 from gateway.adapters.postgres.targets import Move, converge, record, take_over
-from gateway.domain.change import Plan, Stored, Wanted, check_shrink
+from gateway.domain.change import Plan, check_shrink
+from gateway.domain.links import Key, key_of
 from gateway.domain.resource import kind_of, parent_of, parse_name
+from gateway.domain.stored import Stored, Wanted
 from gateway.domain.task import LANES, drive_kind, effect_kind, takes_back
 from gateway.ports.store import Action
 from runtime.errors import Conflict
@@ -29,6 +31,20 @@ OVERTAKEN = "Another change came first; read again and declare again"
 
 def _stored(row: asyncpg.Record) -> Stored:
     return Stored(row["id"], Resource.FromString(row["body"]), row["generation"], row["effect_generation"])
+
+
+def _l1(resource: Resource) -> str:
+    return key_of(resource).text if resource.HasField("link") else ""
+
+
+async def _holders(session: Session, named: Collection[Key]) -> Mapping[str, Stored]:
+    keys = sorted(key.text for key in named)
+    tenants = [row["tenant"] for row in await session.fetch("holding_tenants", keys)] if keys else []
+    if not tenants:
+        return {}
+    # Before the Links are read: a kill that came first is seen, a later one waits.
+    await session.execute("hold_tenants", tenants)
+    return {row["name"]: _stored(row) for row in await session.fetch("holders", keys)}
 
 
 async def _wake(session: Session, lanes: set[int]) -> None:
@@ -76,6 +92,7 @@ async def _upsert(session: Session, wanted: Sequence[Wanted], correlation_id: st
             [item.generation for item in wanted],
             [item.effect_generation for item in wanted],
             [item.resource.retired for item in wanted],
+            [_l1(item.resource) for item in wanted],
             correlation_id,
         )
     except Conflict as error:
@@ -104,6 +121,9 @@ class _Estate:
         else:
             rows = await self._session.fetch("estate_of", list(tenants))
         return {row["name"]: _stored(row) for row in rows}
+
+    async def holders(self, named: Collection[Key]) -> Mapping[str, Stored]:
+        return await _holders(self._session, named)
 
     async def placed(self, stored: Mapping[str, Stored]) -> Mapping[str, frozenset[str]]:
         names = {item.identity: name for name, item in stored.items()}
@@ -170,6 +190,16 @@ class LockedTenancy:
         await self._session.execute("claim_tenant", tenant)
         rows = await self._session.fetch("lock_tenant", tenant)
         return {row["name"]: _stored(row) for row in rows}
+
+    async def links_of(self, tenants: Sequence[str]) -> Mapping[str, Stored]:
+        """The links of these other tenants, locked."""
+        await self._session.execute("claim_tenants", list(tenants))
+        rows = await self._session.fetch("lock_links", list(tenants))
+        return {row["name"]: _stored(row) for row in rows}
+
+    async def holders(self, named: Collection[Key]) -> Mapping[str, Stored]:
+        """Every Link that names one of these keys; see `Estate`."""
+        return await _holders(self._session, named)
 
     async def reach(self, tenant: str, system: str = "") -> tuple[int, Sequence[str]]:
         """Its services and regions, or those of the Link of one System."""

@@ -17,9 +17,9 @@ import orjson
 from region.adapters.hsm.frames import LENGTH, MOST_BYTES, MOST_LABEL, Action, Answer, Outcome, Request, answer
 from region.handlers.parts import wipe
 from region.ports.l1 import Refused
-from region.ports.vault import ROOT_KEY
 from region.ports.world import World
 from runtime.errors import OrbitalError, Stalled, Unavailable
+from runtime.l1 import ROOT_KEY
 from runtime.lifecycle import Backoff
 from runtime.logs import get_logger
 

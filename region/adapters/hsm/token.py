@@ -24,7 +24,7 @@ from pkcs11.exceptions import (
 )
 
 from region.adapters.hsm.frames import Outcome
-from region.ports.vault import ROOT_KEY
+from runtime.l1 import ROOT_KEY
 
 T = TypeVar("T")
 # What wraps must never leave the HSM, nor encrypt anything by itself.

@@ -22,6 +22,7 @@ from yarl import URL
 
 from region.ports.l1 import UNREACHABLE, Refused
 from runtime.errors import Invalid, Stalled, Unavailable
+from runtime.l1 import NAME_INVALID, transit_problem
 from runtime.settings import Section, read_secret
 from runtime.trust import Trust
 
@@ -78,6 +79,9 @@ class TransitProvider:
         await self.unwrap(label, canary)
 
     async def _call(self, action: str, label: str, body: dict[str, str]) -> dict[str, Any]:
+        problem = transit_problem(label)
+        if problem:
+            raise Invalid(f"The L1 key {label!r} {problem}", reason=NAME_INVALID, field="key")
         where = URL(f"{self._base}/{action}/{quote(label, safe='')}", encoded=True)
         try:
             headers = {"X-Vault-Token": read_secret(self._config.token_file).get_secret_value()}

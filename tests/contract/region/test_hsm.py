@@ -16,9 +16,9 @@ import pytest
 
 from region.adapters.hsm.process import HsmProcess, open_hsm
 from region.ports.l1 import Refused
-from region.ports.vault import ROOT_KEY
 from region.ports.world import real
 from runtime.errors import Stalled, Unavailable
+from runtime.l1 import ROOT_KEY
 from tests.contract.region.conftest import RealParts
 
 Opens = Callable[..., AbstractAsyncContextManager[HsmProcess]]

@@ -378,4 +378,4 @@ def test_help_names_every_noun(orbital: Orbital) -> None:
 
 
 def test_link_spec_is_what_the_contract_says() -> None:
-    assert set(LinkSpec.DESCRIPTOR.fields_by_name) == {"system", "provider", "key", "state"}
+    assert set(LinkSpec.DESCRIPTOR.fields_by_name) == {"system", "provider", "key", "state", "shared_with"}

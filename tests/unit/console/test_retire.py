@@ -45,6 +45,8 @@ def test_retire_wants_a_reason(gateway: FakeGateway, orbital: Orbital) -> None:
 def test_names_are_short_or_full() -> None:
     assert full_name("acme/core/pay") == "tenants/acme/systems/core/services/pay"
     assert full_name("tenants/acme/systems/core") == "tenants/acme/systems/core"
+    assert full_name("acme/links/core") == full_name("tenants/acme/links/core") == "tenants/acme/links/core"
+    assert full_name("regions/eu10") == "regions/eu10"
     for wrong in ("a/b/c/d", "acme//pay", ""):
         with pytest.raises(Failure):
             full_name(wrong)

@@ -13,7 +13,8 @@ from orbital.v1.resource_pb2 import (
 )
 from orbital.v1.task_pb2 import TaskKind
 
-from gateway.domain.change import Plan, Stored, check_shrink, plan
+from gateway.domain.change import Plan, check_shrink, plan
+from gateway.domain.stored import Stored
 from gateway.domain.task import LANES, drive_kind, effect_kind, task_id
 from runtime.errors import Conflict, Invalid, NotFound, OrbitalError, Precondition
 
@@ -133,8 +134,7 @@ def stale() -> Resource:
         ([tenant(), link()], [], NotFound, "resources[1].link.system"),
         ([tenant("acme", "eu10"), system("core", 1, "us20")], [], Invalid, "resources[1].system.placement.regions"),
         ([service(version=1)], [tenant(), system(), service(version=2)], Invalid, "resources[0].service.key_version"),
-        ([*ESTATE[:2], *two_links()], [], Conflict, "resources[2].link.system"),
-        ([link("other")], ESTATE, Conflict, "resources[0].link.system"),
+        ([*ESTATE[:2], *two_links()], [], Conflict, "resources[3].link.system"),
         ([stale()], ESTATE, Precondition, "resources[0].generation"),
     ],
 )  # fmt: skip
@@ -155,6 +155,16 @@ def test_a_killed_tenant_stays_unlinked(declared: Resource) -> None:
     with pytest.raises(Precondition) as raised:
         declare(declared, before=before)
     assert raised.value.reason == "TENANT_KILLED"
+
+
+def test_a_new_link_of_a_system_takes_the_place_of_the_old_one() -> None:
+    result = declare(link("core-v2"), before=stored(*ESTATE))
+    old, new = result.wanted
+    assert (old.resource.name, old.resource.retired) == ("tenants/acme/links/core", True)
+    assert (new.resource.name, new.resource.retired) == ("tenants/acme/links/core-v2", False)
+    assert effect_kind(old.resource, new=False) == TaskKind.TASK_KIND_UNLINK_KEY
+    assert result.regions[old.resource.name] == result.regions[new.resource.name] == frozenset(REGIONS)
+    assert [change.fields[0].path for change in result.changes if change.fields] == ["retired"]
 
 
 def test_a_link_keeps_its_system_and_may_change_its_l1() -> None:

@@ -8,9 +8,10 @@ from orbital.v1 import resource_pb2 as rpb
 from orbital.v1.registry_pb2 import ChangeAction
 from orbital.v1.task_pb2 import TaskKind
 
-from gateway.domain.change import Stored, plan
+from gateway.domain.change import plan
 from gateway.domain.edge import check_observed, unheard
 from gateway.domain.retire import retire
+from gateway.domain.stored import Stored
 from gateway.domain.task import LANES, drive_kind
 from runtime.errors import Invalid, NotFound, Precondition
 

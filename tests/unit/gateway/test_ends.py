@@ -4,8 +4,9 @@ import pytest
 from orbital.v1.resource_pb2 import LinkState, Resource, ServiceSpec, SystemSpec
 from orbital.v1.task_pb2 import TaskKind
 
-from gateway.domain.change import Plan, Stored, plan
+from gateway.domain.change import Plan, plan
 from gateway.domain.retire import retire
+from gateway.domain.stored import Stored
 from gateway.domain.task import LANES, drive_kind
 from runtime.errors import Invalid, NotFound, OrbitalError, Precondition
 from tests.unit.gateway.test_change import ESTATE, REGIONS, link, service, stored, system, tenant
@@ -94,7 +95,7 @@ def test_what_is_retired_is_not_retired_again() -> None:
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [("tenants/acme/links/core", Invalid), ("regions/eu10", Invalid), ("tenants/nobody", NotFound), ("x", Invalid)],
+    [("tenants/acme/links/none", NotFound), ("regions/eu10", Invalid), ("tenants/nobody", NotFound), ("x", Invalid)],
 )
 def test_a_mistake_names_its_place(name: str, kind: type[OrbitalError]) -> None:
     with pytest.raises(kind) as refused:

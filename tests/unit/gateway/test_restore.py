@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -11,8 +11,9 @@ from orbital.v1.resource_pb2 import LinkSpec, LinkState, Resource, Selector, Ten
 from orbital.v1.restore_pb2 import Restoration, RestorationState
 from orbital.v1.task_pb2 import TaskKind
 
-from gateway.domain.change import Stored, Wanted
+from gateway.domain.links import Key
 from gateway.domain.restore import killed, restored
+from gateway.domain.stored import Stored, Wanted
 from gateway.domain.task import effect_kind
 from gateway.flow.restore import Restore
 from gateway.ports.serving import Caller
@@ -81,6 +82,9 @@ class FakeStore:
 
     async def reach(self, tenant: str, system: str = "") -> tuple[int, Sequence[str]]:
         return 3, ["eu10"]
+
+    async def holders(self, named: Collection[Key]) -> Mapping[str, Stored]:
+        return {}
 
     async def open(self, tenant: str) -> str:
         return next((one.id for one in self.kept.values() if one.state == RestorationState.RESTORATION_STATE_OPEN), "")

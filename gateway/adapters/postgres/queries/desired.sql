@@ -18,6 +18,20 @@ SELECT id, name, kind, tenant, parent, body, generation, effect_generation FROM 
 SELECT id, name, kind, tenant, parent, body, generation, effect_generation
 FROM resource WHERE tenant = ANY($1::text[]) AND kind <> 1;
 
+-- name: holding_tenants
+-- Which tenants' Links name one of these L1 keys.
+SELECT DISTINCT tenant FROM resource WHERE kind = 5 AND NOT retired AND l1 = ANY($1::text[]);
+
+-- name: holders
+SELECT id, name, body, generation, effect_generation
+FROM resource WHERE kind = 5 AND NOT retired AND l1 = ANY($1::text[]) ORDER BY id;
+
+-- name: links_without_l1
+SELECT id, body FROM resource WHERE kind = 5 AND l1 IS NULL;
+
+-- name: fill_l1
+UPDATE resource AS r SET l1 = u.l1 FROM unnest($1::bigint[], $2::text[]) AS u (id, l1) WHERE r.id = u.id;
+
 -- name: placements_of
 SELECT resource_id, region, observed_generation, desired_generation
 FROM placement WHERE resource_id = ANY($1::bigint[]);
@@ -26,15 +40,17 @@ FROM placement WHERE resource_id = ANY($1::bigint[]);
 SELECT resource_id, region FROM placement WHERE resource_id = ANY($1::bigint[]);
 
 -- name: upsert_resources
-INSERT INTO resource (name, kind, tenant, parent, body, generation, effect_generation, retired, correlation_id)
-SELECT *, $9::text
+INSERT INTO resource (name, kind, tenant, parent, body, generation, effect_generation, retired, l1, correlation_id)
+SELECT *, $10::text
 FROM unnest(
-    $1::text[], $2::smallint[], $3::text[], $4::text[], $5::bytea[], $6::bigint[], $7::bigint[], $8::boolean[])
+    $1::text[], $2::smallint[], $3::text[], $4::text[], $5::bytea[], $6::bigint[], $7::bigint[], $8::boolean[],
+    $9::text[])
 ON CONFLICT (name) DO UPDATE SET
     body = excluded.body,
     generation = excluded.generation,
     effect_generation = excluded.effect_generation,
     retired = excluded.retired,
+    l1 = excluded.l1,
     correlation_id = excluded.correlation_id,
     updated_at = now()
 WHERE resource.generation = excluded.generation - 1
@@ -59,6 +75,13 @@ VALUES (
 -- name: claim_tenant
 -- In a statement of its own: what the next one reads then includes what a declaration has just added.
 SELECT id FROM resource WHERE kind = 2 AND tenant = $1 FOR UPDATE;
+
+-- name: claim_tenants
+SELECT id FROM resource WHERE kind = 2 AND tenant = ANY($1::text[]) ORDER BY name FOR UPDATE;
+
+-- name: lock_links
+SELECT id, name, body, generation, effect_generation
+FROM resource WHERE tenant = ANY($1::text[]) AND kind = 5 AND NOT retired ORDER BY name FOR UPDATE;
 
 -- name: lock_tenant
 SELECT id, name, kind, tenant, parent, body, generation, effect_generation
