@@ -10,7 +10,9 @@ from orbital.v1.resource_pb2 import LINK_STATE_UNLINKED, TENANT_STATE_KILLED, Re
 from orbital.v1.verify_pb2 import HeldResource
 
 # The states of a record that go with each wish; a tenant that was killed and one that never was are told apart.
-TOMBSTONES = {"DESTROYED", "RETIRED"}
+TOMBSTONES = {"DESTROYED", "RETIRED", "DEPARTED"}
+# What may be held of a resource that left the region: nothing that grants or opens anything.
+LEFT = TOMBSTONES | {"UNLINKED"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,8 @@ def compare(
         found += _placed(placement, wanted.get(name), holds.get(name))
     for name, one in holds.items():
         # The placements of a tombstone that is everywhere are no longer listed.
-        if name not in placed and not (name in wanted and wanted[name].retired) and not one.disagreements:
+        known = name in wanted and (wanted[name].retired or one.record_state in LEFT)
+        if name not in placed and not known and not one.disagreements:
             found.append(Finding(name, "NOT_DECLARED", "The region holds it; it is not declared here."))
     return sorted(found, key=lambda one: (one.resource, one.reason))
 
@@ -55,7 +58,7 @@ def _placed(placement: Placement, resource: Resource | None, one: HeldResource |
     if one.record_generation > placement.desired_generation:
         said = f"The record is of generation {one.record_generation}, {placement.desired_generation} is declared."
         yield Finding(name, "GENERATION_WRONG", said)
-    if resource is not None and one.record_generation:
+    if resource is not None and one.record_generation and not placement.leaving:
         for said in _against(resource, one):
             yield Finding(name, "STATE_WRONG", said)
 

@@ -286,7 +286,7 @@ NOUNS = (
         Column("STATE", "state"), Column("REASON", "reason"), Column("UPDATED", "updated_at", form="age"),
         Column("KEY STATE", "key_state", wide=True), Column("KEY VERSION", "key_version", wide=True, form="number"),
         Column("MESSAGE", "message", wide=True), Column("CORRELATION ID", "correlation_id", wide=True),
-    ), _placements, ("tenant", "region", "correlation_id"), ("message", "key_state", "key_version", "name")),
+    ), _placements, ("tenant", "region", "correlation_id"), ("message", "key_state", "key_version", "name", "leaving")),
     Noun("tasks", "task", "id", (
         Column("ID", "id", form="short"), Column("KIND", "kind"), Column("LANE", "lane", form="number"),
         Column("REGION", "region"), Column("RESOURCE", "resource"), Column("GENERATION", "generation", form="number"),

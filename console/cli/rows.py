@@ -242,6 +242,7 @@ def placement(one: registry.Placement) -> Row:
         "key_state": word(tasks.KeyState, one.key_state, "KEY_STATE"),
         "key_version": one.key_version,
         "name": f"{one.region}/{one.resource}",
+        "leaving": one.leaving,
     }
 
 

@@ -23,6 +23,7 @@ from runtime.errors import Denied, Invalid, NotFound, OrbitalError, Unavailable
 LISTED = 100
 FILE = "declaration"
 READERS = asyncio.Semaphore(2)
+MOST_DIGITS = 10
 
 
 @routes.get("/changes")
@@ -70,7 +71,7 @@ async def declare(request: web.Request) -> web.Response:
         answer = await console.gateway.call(person, console.gateway.registry.Declare, asked)
         found = [rows.change(one) for one in answer.changes]
         if apply and seen == _mark(found):
-            asked.validate_only = False
+            asked.validate_only, asked.accept_departures = False, _accepted(fields.get("accept_departures"))
             answer = await console.gateway.call(person, console.gateway.registry.Declare, asked)
             raise web.HTTPSeeOther(f"/jobs/{answer.correlation_id}" if answer.correlation_id else "/changes")
     except Refused as refused:
@@ -81,7 +82,13 @@ async def declare(request: web.Request) -> web.Response:
         told = in_file(error, declarations)
         problems = [str(one) for one in told.problems] if isinstance(told, Refused) else [error.message]
         return _page(request, text, problems=problems, status=400)
-    return _page(request, text, diff=found, moved=apply, request_id=asked.request_id)
+    return _page(request, text, diff=found, moved=apply, request_id=asked.request_id, departures=answer.departures)
+
+
+def _accepted(said: object) -> int:
+    """How many departures were seen and accepted; what is no number accepts none."""
+    text = str(said or "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < MOST_DIGITS else 0
 
 
 def _page(
@@ -92,6 +99,7 @@ def _page(
     diff: list[rows.Row] | None = None,
     moved: bool = False,
     request_id: str = "",
+    departures: int = 0,
     status: int = 200,
 ) -> web.Response:
     changed = [one for one in diff or [] if one["action"] != "none"]
@@ -107,6 +115,7 @@ def _page(
         seen=_mark(diff or []),
         moved=moved,
         request_id=request_id,
+        departures=departures,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from orbital.v1.registry_pb2 import Change, ChangeAction, FieldChange
@@ -28,6 +28,8 @@ class Plan:
     wanted: list[Wanted] = field(default_factory=list)
     # Full name → regions, for every resource whose placements may change.
     regions: dict[str, frozenset[str]] = field(default_factory=dict)
+    # Full name → regions that it leaves; see gateway.domain.departure.
+    leaves: dict[str, frozenset[str]] = field(default_factory=dict)
 
 
 def plan(declared: Sequence[Resource], stored: Mapping[str, Stored], labels: Mapping[str, Mapping[str, str]]) -> Plan:
@@ -250,14 +252,3 @@ def _still(name: str, resource: Resource, atlas: Atlas) -> frozenset[str]:
             reason="BREAKS_DECLARED",
             field="resources",
         ) from error
-
-
-def check_shrink(name: str, before: Iterable[str], after: frozenset[str]) -> None:
-    """Raise Precondition when a resource would leave a region: leaving is a retirement, not an absence."""
-    lost = sorted(set(before) - after)
-    if lost:
-        raise Precondition(
-            f"{name} is in {', '.join(lost[:5])}, which the declaration leaves out; absence never deletes",
-            reason="PLACEMENT_SHRINKS",
-            field="resources",
-        )

@@ -22,6 +22,8 @@ REVOKING = (
     TaskKind.TASK_KIND_PURGE_KEY,
     TaskKind.TASK_KIND_RETIRE_TENANT,
 )
+# What a resource that leaves a region is purged by.
+DEPARTING = (TaskKind.TASK_KIND_PURGE_KEY, TaskKind.TASK_KIND_RETIRE_TENANT)
 # By these a later change says that a revocation is wanted no more; nothing else does.
 _LINKING = {TaskKind.TASK_KIND_LINK_KEY, TaskKind.TASK_KIND_DEFINE_TENANT}
 

@@ -16,6 +16,7 @@ from orbital.v1.resource_pb2 import LinkState, Resource, TenantState
 
 from gateway.domain import links
 from gateway.domain.change import Plan, plan
+from gateway.domain.departure import check_fuse, move
 from gateway.domain.resource import parse_name
 from gateway.domain.restore import killed
 from gateway.domain.retire import retire
@@ -48,12 +49,17 @@ class Desired:
             if known is not None:
                 return DeclareResponse.FromString(known)
             stored, changes = await _plan(estate, request.resources)
-            answer = DeclareResponse(changes=changes.changes)
+            places = await estate.places(changes.regions, stored)
+            departures = move(changes, stored, places)
+            answer = DeclareResponse(changes=changes.changes, departures=departures)
             if request.validate_only or not changes.wanted:
                 return answer
+            check_fuse(changes, places, request.accept_departures)
             answer.correlation_id = caller.correlation_id or self._new_correlation_id()
             detail = f"{len(changes.wanted)} of {len(request.resources)} resources changed"
-            await estate.save(_action(answer, caller, "declare", detail, request.request_id), changes, stored, answer)
+            await estate.save(
+                _action(answer, caller, "declare", detail, request.request_id), changes, stored, answer, places
+            )
             return answer
 
     @whole
@@ -76,7 +82,8 @@ class Desired:
                 return answer
             answer.correlation_id = caller.correlation_id or self._new_correlation_id()
             action = _action(answer, caller, "retire", request.reason.strip(), request.request_id)
-            await estate.save(action, changes, stored, answer)
+            places = await estate.places(changes.regions, stored)
+            await estate.save(action, changes, stored, answer, places)
             return answer
 
     @whole

@@ -6,8 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from google.protobuf.message import DecodeError
-from orbital.v1.task_pb2 import Task, TaskBatch
+from orbital.v1.resource_pb2 import LinkState
+from orbital.v1.task_pb2 import Task, TaskBatch, TaskKind
 
+from gateway.domain.task import DEPARTING
 from gateway.ports.lanes import Parcel
 from gateway.ports.security import Signs
 from gateway.ports.store import Claimed
@@ -88,6 +90,15 @@ def _headers(tasks: Sequence[Claimed], key_id: str) -> dict[str, str]:
     }
 
 
+def _depart(task: Task, claimed: Claimed) -> None:
+    """Say that the resource is to go: from everywhere, or from this region alone."""
+    task.departure = not task.resource.retired
+    if claimed.kind in (*DEPARTING, TaskKind.TASK_KIND_SYNC_POLICY):
+        task.resource.retired = True
+    if task.resource.HasField("link"):
+        task.resource.link.state = LinkState.LINK_STATE_UNLINKED
+
+
 def build(claimed: Claimed) -> Task:
     """The task as it travels, the whole desired state in it."""
     task = Task(
@@ -101,7 +112,9 @@ def build(claimed: Claimed) -> Task:
     )
     task.create_time.FromDatetime(claimed.created_at)
     task.resource.ParseFromString(claimed.body)
-    if claimed.generation < claimed.current_generation:
+    if claimed.kind in DEPARTING or claimed.leaving:
+        _depart(task, claimed)
+    elif claimed.generation < claimed.current_generation:
         # A revocation that retirement overtook; the retirement is a task of its own.
         task.resource.retired = False
     task.resource.generation = claimed.generation

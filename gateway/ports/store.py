@@ -14,10 +14,11 @@ from orbital.v1.registry_pb2 import DeclareResponse, RetireResponse
 from orbital.v1.resource_pb2 import Transport
 
 from gateway.domain.change import Plan
+from gateway.domain.departure import Places
 from gateway.domain.links import Key
 from gateway.domain.report import Regional
-from gateway.ports.lanes import Trouble
 from gateway.domain.stored import Stored, Wanted
+from gateway.ports.lanes import Trouble
 from runtime.policy import Refusal
 
 # The reason of an Unavailable that undid a transaction for the sake of another: the same again may succeed at once.
@@ -73,6 +74,8 @@ class Claimed:
     body: bytes
     # Whether it is carried out although a newer generation is desired.
     owed: bool = False
+    # Whether the resource is about to leave the region.
+    leaving: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +106,19 @@ class Estate(Protocol):
     async def holders(self, named: Collection[Key]) -> Mapping[str, Stored]:
         """Every Link, of whatever tenant, that names one of these L1 keys and is not retired, the oldest first."""
 
+    async def places(self, names: Collection[str], stored: Mapping[str, Stored]) -> Places:
+        """Where these resources are, or were before they left, by full name."""
+
     async def placed(self, stored: Mapping[str, Stored]) -> Mapping[str, frozenset[str]]:
         """The regions in which each of these resources is placed, by full name."""
 
     async def save(
-        self, action: Action, plan: Plan, stored: Mapping[str, Stored], answer: DeclareResponse | RetireResponse
+        self,
+        action: Action,
+        plan: Plan,
+        stored: Mapping[str, Stored],
+        answer: DeclareResponse | RetireResponse,
+        places: Places,
     ) -> None:
         """Store the plan, its placements and the job, and wake the lanes that have work."""
 

@@ -10,6 +10,7 @@ from orbital.v1 import resource_pb2 as rpb
 from orbital.v1 import task_pb2 as pb
 
 from region.domain import edge
+from region.domain.keys import DEPARTED, State
 from region.domain.names import Kind, Name
 from region.domain.work import Held
 from runtime.errors import Invalid
@@ -39,6 +40,8 @@ KINDS = {
     Kind.LINK: {pb.TASK_KIND_LINK_KEY, pb.TASK_KIND_UNLINK_KEY, pb.TASK_KIND_SYNC_METADATA},
     Kind.EDGE_POLICY: {pb.TASK_KIND_SYNC_POLICY},
 }
+# What a region held of a key before it left, or was purged.
+TOMBSTONE = str(State.DESTROYED)
 
 
 def check(task: pb.Task, name: Name) -> None:
@@ -83,7 +86,7 @@ def needed(task: pb.Task, name: Name, held: Held | None) -> pb.TaskKind.ValueTyp
             linked = task.resource.link.state == rpb.LINK_STATE_LINKED
             return pb.TASK_KIND_LINK_KEY if linked else pb.TASK_KIND_UNLINK_KEY
         case _:
-            if held is None:
+            if held is None or held.state == TOMBSTONE:
                 return pb.TASK_KIND_DEFINE_KEY
             if held.version < wanted_version(task.resource):
                 return pb.TASK_KIND_ROTATE_KEY
@@ -94,7 +97,11 @@ def _tenant(resource: rpb.Resource, held: Held | None) -> pb.TaskKind.ValueType:
     if resource.tenant.state == rpb.TENANT_STATE_KILLED:
         killed = held is not None and held.state == "KILLED"
         return pb.TASK_KIND_SYNC_METADATA if killed else pb.TASK_KIND_UNLINK_KEY
-    if held is None or rpb.Resource.FromString(held.body).tenant.lease != resource.tenant.lease:
+    if (
+        held is None
+        or held.state == DEPARTED
+        or rpb.Resource.FromString(held.body).tenant.lease != resource.tenant.lease
+    ):
         return pb.TASK_KIND_DEFINE_TENANT
     return pb.TASK_KIND_SYNC_METADATA
 

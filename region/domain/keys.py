@@ -18,6 +18,8 @@ ROOT = "root"
 L2 = "l2"
 # The provider that every region has: its own HSM.
 HSM = "hsm"
+# The state of a tenant that left this region alone; its keys are purged as those of a retired one.
+DEPARTED = "DEPARTED"
 
 
 class State(StrEnum):
@@ -97,7 +99,12 @@ class TenantRecord:
     @property
     def retired(self) -> bool:
         """True for the tombstone."""
-        return self.state == "RETIRED"
+        return self.state in {"RETIRED", DEPARTED}
+
+    @property
+    def departed(self) -> bool:
+        """True for the tombstone of a tenant that left this region, and may come back."""
+        return self.state == DEPARTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +144,8 @@ class SystemRecord:
     refused_at: float = 0.0
     holder: str = ""
     allowed: int = 0
+    # Of a tombstone: the System left this region alone, so that a newer generation may make it anew.
+    departed: bool = False
 
     @property
     def l1(self) -> L1:
@@ -213,7 +222,7 @@ class SystemRecord:
         """The owner of the L1 refused it: as good as unlinked, but it comes back when the owner allows it again."""
         return replace(self, state=State.UNLINKED, settled=True, destroying_until=until, refused_at=now)
 
-    def destroyed(self, generation: int, until: float) -> SystemRecord:
+    def destroyed(self, generation: int, until: float, *, departed: bool = False) -> SystemRecord:
         """PURGE_KEY begins: no wrapped version remains; the fences do."""
         return replace(
             self,
@@ -225,6 +234,18 @@ class SystemRecord:
             refused_at=0.0,
             settled=True,
             destroying_until=until,
+            departed=departed,
+        )
+
+    def returned(self, generation: int, blobs: tuple[Blob, ...], below: int) -> SystemRecord:
+        """Made anew in a region that it had left: other material, and the fences that it had."""
+        return SystemRecord(
+            generation,
+            State.PRE_ACTIVE,
+            blobs,
+            links=self.links,
+            killed=self.killed,
+            compromised_below=below,
         )
 
     def raised(self, generation: int, blobs: tuple[Blob, ...], until: float, below: int = 0) -> SystemRecord:
@@ -253,6 +274,7 @@ class ServiceRecord:
     blobs: tuple[Blob, ...]
     compromised_below: int = 0
     purged_at: float = 0.0
+    departed: bool = False
 
     @property
     def purged(self) -> bool:
@@ -312,6 +334,7 @@ def system_record(stored: Mapping[str, Any]) -> SystemRecord:
         refused_at=float(stored.get("refused_at", 0.0)),
         holder=stored.get("holder", ""),
         allowed=int(stored.get("allowed", 0)),
+        departed=bool(stored.get("departed", False)),
     )
 
 
@@ -322,4 +345,5 @@ def service_record(stored: Mapping[str, Any]) -> ServiceRecord:
         _blobs(stored),
         int(stored.get("compromised_below", 0)),
         float(stored.get("purged_at", 0.0)),
+        bool(stored.get("departed", False)),
     )

@@ -26,18 +26,19 @@ async def _define_system(parts: Parts, task: pb.Task, name: Name) -> Result:
     generation, wanted = task.resource.generation, wanted_version(task.resource)
     below = compromised_below(task.resource)
     held, revision = await idle(parts, name)
-    if held and held.purged:
+    back = held is not None and held.departed and held.generation < generation
+    if held and held.purged and not back:
         return purged(name.resource, held.generation, generation)
-    if held is None:
+    if held is None or back:
         tenant, _ = await read_tenant(parts, name)
-        if tenant is None:
+        if tenant is None or tenant.departed:
             return undefined(name.parent_tenant())
         if tenant.retired:
             return purged(name.parent_tenant().resource, 0, generation)
         blobs = await fresh_l2(parts, 1, wanted)
         # Creation is the commit point: material whose record was not written was never anybody's.
         made = keys.SystemRecord(generation, keys.State.PRE_ACTIVE, blobs, compromised_below=below)
-        await write(parts, name, made, 0)
+        await write(parts, name, held.returned(generation, blobs, below) if held else made, revision)
         lines = destroyed.compromised(name.resource, below, active=False) if below > 1 else None
         return done(generation, keys.State.PRE_ACTIVE, pb.KEY_STATE_PRE_ACTIVE, len(blobs), lines)
     if held.generation > generation:
@@ -71,9 +72,12 @@ async def _define_service(parts: Parts, task: pb.Task, name: Name) -> Result:
     generation, wanted = task.resource.generation, wanted_version(task.resource)
     system = name.system_of()
     parent, _ = await read_system(parts, system)
-    if parent is None:
+    if parent is None or parent.departed:
         return undefined(system)
     held, revision = await read_service(parts, name)
+    if held and held.departed and held.generation < generation:
+        # It comes back to a region that it had left: other material, in the place of the tombstone.
+        held = None
     if held and held.purged:
         return purged(name.resource, held.generation, generation)
     if parent.purged:

@@ -18,6 +18,10 @@ async def define_tenant(parts: Parts, task: pb.Task, name: Name) -> Result:
     if spec.state == rpb.TENANT_STATE_KILLED:
         return await kill(parts, task, name)
     held, revision = await read_tenant(parts, name)
+    back = held is not None and held.departed and held.generation < generation
+    if back:
+        # It comes back to a region that it had left, perhaps as a killed one.
+        held = None
     if held and held.retired:
         return purged(name.resource, held.generation, generation)
     if held and held.generation > generation:
@@ -29,7 +33,7 @@ async def define_tenant(parts: Parts, task: pb.Task, name: Name) -> Result:
         return done(generation, held.state)
     kept = held.state if held and spec.state == rpb.TENANT_STATE_UNSPECIFIED else "ACTIVE"
     lease = spec.lease.seconds + spec.lease.nanos / 1e9
-    revived = held is not None and held.killed and kept == "ACTIVE"
+    revived = back or (held is not None and held.killed and kept == "ACTIVE")
     restored = generation if revived else held.restored if held else 0
     await write(parts, name, keys.TenantRecord(generation, kept, lease, restored), revision)
     if revived:

@@ -33,7 +33,7 @@ async def link_key(parts: Parts, task: pb.Task, name: Name) -> Result:
     record, revision = await recall_system(parts, system)
     if record is None or not record.untouched:
         record, revision = await idle(parts, system)
-    if record is None:
+    if record is None or record.departed:
         return undefined(system)
     if record.purged:
         return purged(system.resource, 0, generation)
@@ -92,7 +92,7 @@ def _forbidden(
     tenant: keys.TenantRecord | None,
     held: keys.LinkRecord | None,
 ) -> Result | None:
-    if tenant is None:
+    if tenant is None or tenant.departed:
         return undefined(name.parent_tenant())
     if tenant.killed:
         return failed("TENANT_KILLED", f"{name.parent_tenant().resource} was killed; nothing of it is linked again.")

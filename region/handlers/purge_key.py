@@ -16,17 +16,18 @@ async def purge_key(parts: Parts, task: pb.Task, name: Name) -> Result:
     """Destroy an L3, or an L2 that no Link uses and under which no L3 is left; children come first."""
     parts.cache.drop(name.tenant, name.system)
     if name.kind is Kind.SERVICE:
-        return await _purge_service(parts, task.resource.generation, name)
-    return await _purge_system(parts, task.resource.generation, name)
+        return await _purge_service(parts, task, name)
+    return await _purge_system(parts, task, name)
 
 
-async def _purge_service(parts: Parts, generation: int, name: Name) -> Result:
+async def _purge_service(parts: Parts, task: pb.Task, name: Name) -> Result:
+    generation = task.resource.generation
     held, revision = await read_service(parts, name)
     if held and held.generation > generation:
         return stale(held.generation)
-    if held is None or not held.purged:
+    if held is None or not held.purged or (held.departed and not task.departure):
         # One write destroys the material and sets the fence; without a record the fence alone.
-        held = keys.ServiceRecord(generation, (), purged_at=parts.world.now())
+        held = keys.ServiceRecord(generation, (), purged_at=parts.world.now(), departed=task.departure)
         await write(parts, name, held, revision)
         parts.cache.drop(name.tenant, name.system)
     await parts.store.forget_older(name.path)
@@ -38,12 +39,16 @@ async def _purge_service(parts: Parts, generation: int, name: Name) -> Result:
     return done(generation, keys.State.DESTROYED, pb.KEY_STATE_DESTROYED, destroyed=gone)
 
 
-async def _purge_system(parts: Parts, generation: int, name: Name) -> Result:
+async def _purge_system(parts: Parts, task: pb.Task, name: Name) -> Result:
+    generation, departed = task.resource.generation, task.departure
     record, revision = await read_system(parts, name)
     if record and record.generation > generation:
         return stale(record.generation)
     if record is None:
-        await write(parts, name, keys.SystemRecord(generation, keys.State.DESTROYED, ()), 0)
+        await write(parts, name, keys.SystemRecord(generation, keys.State.DESTROYED, (), departed=departed), 0)
+    elif record.departed and not departed:
+        # Now it is for good.
+        await revoke(parts, name, record, record.destroyed(generation, ends(parts)), revision)
     elif not record.purged:
         if record.open:
             link = Name(Kind.LINK, name.tenant, leaf=record.link).resource
@@ -51,7 +56,7 @@ async def _purge_system(parts: Parts, generation: int, name: Name) -> Result:
         left = await _left(parts, name)
         if left:
             return waiting("SERVICES_LEFT", f"{left} has to be purged first.", left)
-        await revoke(parts, name, record, record.destroyed(generation, ends(parts)), revision)
+        await revoke(parts, name, record, record.destroyed(generation, ends(parts), departed=departed), revision)
     await parts.store.forget_older(name.path)
     await finish(parts, name)
     gone = destroyed.purged_system(name.resource)

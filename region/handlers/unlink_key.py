@@ -55,6 +55,9 @@ async def kill(parts: Parts, task: pb.Task, name: Name) -> Result:
     generation = task.resource.generation
     held, revision = await read_tenant(parts, name)
     parts.cache.drop(name.tenant)
+    if held and held.departed and held.generation < generation:
+        # Its Systems were purged when it left: there is nothing left to revoke.
+        return done(generation, held.state, pb.KEY_STATE_DESTROYED, destroyed=())
     if held and held.retired:
         # Its Systems were purged before it: there is nothing left to revoke.
         return purged(name.resource, held.generation, generation)

@@ -23,21 +23,38 @@ _files = click.option(
 @click.command()
 @_files
 @click.option("--dry-run", is_flag=True, help="Only print what would change.")
+@click.option(
+    "--accept-departures",
+    type=click.IntRange(min=1),
+    default=0,
+    metavar="NUMBER",
+    help="How many placements may leave their regions, as --dry-run says it.",
+)
 @click.option("--wait", is_flag=True, help="Wait until every region has converged.")
 @timeout_option("5m")
 @output_option("table", "json", "yaml")
 @connection_options
-def apply(files: tuple[str, ...], dry_run: bool, wait: bool, timeout: float, output: str, target: Target) -> None:
+def apply(
+    files: tuple[str, ...],
+    dry_run: bool,
+    accept_departures: int,
+    wait: bool,
+    timeout: float,
+    output: str,
+    target: Target,
+) -> None:
     """Declare tenants, systems, services, links and regions from files.
 
     Prints what changes and the correlation ID. A file with any mistake is refused whole. Applying the same file
-    again changes nothing; leaving something out of the file never deletes it.
+    again changes nothing; leaving a document out never deletes it. A region that is left out of a placement is left:
+    what the tenant had there is unlinked and purged. When that is more than a tenth of the placements, and at least
+    five, --accept-departures has to say how many.
     """
     from console.cli.connection import connect
 
     declarations = _load(files)
     with connect(target) as connection:
-        answer = declare(connection, declarations, dry_run=dry_run)
+        answer = declare(connection, declarations, dry_run=dry_run, accept_departures=accept_departures)
         _print(answer, output, dry_run=dry_run)
         if not (wait and answer["correlation_id"]):
             return
@@ -72,7 +89,9 @@ def _load(files: tuple[str, ...]) -> list[Declaration]:
         raise Failure(str(refused)) from refused
 
 
-def declare(connection: Connection, declarations: list[Declaration], *, dry_run: bool) -> dict[str, Any]:
+def declare(
+    connection: Connection, declarations: list[Declaration], *, dry_run: bool, accept_departures: int = 0
+) -> dict[str, Any]:
     """Send one Declare; returns its correlation ID, the counts and the changes."""
     from console.cli import rows
     from console.cli.declaration.problem import Refused
@@ -80,7 +99,7 @@ def declare(connection: Connection, declarations: list[Declaration], *, dry_run:
     from runtime.errors import OrbitalError
 
     try:
-        request = to_request(declarations, uuid4().hex, validate_only=dry_run)
+        request = to_request(declarations, uuid4().hex, validate_only=dry_run, accept_departures=accept_departures)
         response = connection.call(connection.registry.Declare, request)
     except Refused as refused:
         raise Failure(str(refused)) from refused
@@ -96,7 +115,8 @@ def declare(connection: Connection, declarations: list[Declaration], *, dry_run:
         "dry_run": dry_run,
         "created": count["create"],
         "updated": count["update"],
-        "unchanged": len(declarations) - count["create"] - count["update"],
+        "unchanged": max(len(declarations) - count["create"] - count["update"], 0),
+        "departures": response.departures,
         "changes": [one for one in changes if one["action"] != "none"],
     }
 
@@ -117,6 +137,9 @@ def _print(answer: dict[str, Any], output: str, *, dry_run: bool) -> None:
         return
     would = "Would be " if dry_run else ""
     click.echo(f"{would}{created} created, {updated} updated, {unchanged} unchanged.")
+    if answer["departures"]:
+        verb = "would leave" if dry_run else "leave"
+        click.echo(f"{answer['departures']} placements {verb} their regions; what they have there is purged.")
     if answer["correlation_id"]:
         click.echo(f"Correlation ID: {answer['correlation_id']}")
 

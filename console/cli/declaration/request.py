@@ -19,10 +19,15 @@ IN_FILE = (Invalid, NotFound, Precondition, Conflict)
 FIELD = re.compile(r"resources\[(\d+)\]\.?(.*)", re.DOTALL)
 
 
-def to_request(declarations: Sequence[Declaration], request_id: str, *, validate_only: bool) -> DeclareRequest:
+def to_request(
+    declarations: Sequence[Declaration], request_id: str, *, validate_only: bool, accept_departures: int = 0
+) -> DeclareRequest:
     """The request for one Declare; raises Refused when it is more than one can carry."""
     request = DeclareRequest(
-        resources=[one.resource for one in declarations], request_id=request_id, validate_only=validate_only
+        resources=[one.resource for one in declarations],
+        request_id=request_id,
+        validate_only=validate_only,
+        accept_departures=accept_departures,
     )
     files = ", ".join(dict.fromkeys(one.file for one in declarations))
     size = request.ByteSize()

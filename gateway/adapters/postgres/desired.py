@@ -14,11 +14,12 @@ from orbital.v1.resource_pb2 import Resource
 from gateway.adapters.postgres.database import Database, Session
 from gateway.adapters.postgres.locks import AdvisoryLock
 from gateway.adapters.postgres.targets import Move, converge, record, take_over
-from gateway.domain.change import Plan, check_shrink
+from gateway.domain.change import Plan
+from gateway.domain.departure import Place, Places, Step, steps
 from gateway.domain.links import Key, key_of
 from gateway.domain.resource import kind_of, parent_of, parse_name
 from gateway.domain.stored import Stored, Wanted
-from gateway.domain.task import LANES, drive_kind, effect_kind, takes_back
+from gateway.domain.task import LANES, REVOKING, effect_kind
 from gateway.ports.store import Action
 from runtime.errors import Conflict
 
@@ -45,6 +46,12 @@ async def _holders(session: Session, named: Collection[Key]) -> Mapping[str, Sto
     # Before the Links are read: a kill that came first is seen, a later one waits.
     await session.execute("hold_tenants", tenants)
     return {row["name"]: _stored(row) for row in await session.fetch("holders", keys)}
+
+
+def _move(step: Step, identities: Mapping[str, int]) -> Move:
+    lane = LANES[step.kind]
+    identity = identities[step.name]
+    return Move(identity, step.region, step.kind, lane, step.generation, leaving=step.leaving, returns=step.returns)
 
 
 async def _wake(session: Session, lanes: set[int]) -> None:
@@ -132,46 +139,38 @@ class _Estate:
             found.setdefault(names[row["resource_id"]], set()).add(row["region"])
         return {name: frozenset(regions) for name, regions in found.items()}
 
+    async def places(self, names: Collection[str], stored: Mapping[str, Stored]) -> Places:
+        known = {stored[name].identity: name for name in names if name in stored}
+        found: dict[str, dict[str, Place]] = {}
+        for row in await self._session.fetch("placements_of", list(known)) if known else ():
+            place = Place(row["observed_generation"], row["desired_generation"], row["leaving"], row["gone"])
+            found.setdefault(known[row["resource_id"]], {})[row["region"]] = place
+        return found
+
     async def save(
-        self, action: Action, plan: Plan, stored: Mapping[str, Stored], answer: DeclareResponse | RetireResponse
+        self,
+        action: Action,
+        plan: Plan,
+        stored: Mapping[str, Stored],
+        answer: DeclareResponse | RetireResponse,
+        places: Places,
     ) -> None:
         identities = {name: item.identity for name, item in stored.items()}
         identities |= await _upsert(self._session, plan.wanted, action.correlation_id)
-        moves, owing = await self._moves(plan, stored, identities)
-        displaced = await take_over(self._session, owing, action.correlation_id)
+        made = [(step, _move(step, identities)) for step in steps(plan, stored, places)]
+        moves = [each for _, each in made]
+        displaced = await take_over(self._session, [each for step, each in made if step.owes], action.correlation_id)
         if moves:
-            rows = [(one.resource_id, one.region, one.kind, one.lane, one.generation) for one in moves]
+            rows = [(one.resource_id, one.region, one.kind, one.lane, one.generation, one.leaving) for one in moves]
             await self._session.execute("upsert_placements", *zip(*rows, strict=True), action.correlation_id)
+        leaving = [(one.resource_id, one.region, one.generation) for one in moves if one.leaving]
+        if leaving:
+            await self._session.execute("keep_departures", *zip(*leaving, strict=True))
         await record(self._session, moves, action.correlation_id)
         await converge(self._session, displaced)
         packed = answer.SerializeToString()
         await _insert_job(self._session, self._process, action, packed, len(moves))
-        await _wake(self._session, {move.lane for move in moves})
-
-    async def _moves(
-        self, plan: Plan, stored: Mapping[str, Stored], identities: Mapping[str, int]
-    ) -> tuple[list[Move], list[Move]]:
-        """(Placements that are new or have a new generation, those of them that may owe earlier changes something)."""
-        rows = await self._session.fetch("placements_of", [identities[name] for name in plan.regions])
-        before: dict[int, dict[str, tuple[int, int]]] = {}
-        for row in rows:
-            generations = row["observed_generation"], row["desired_generation"]
-            before.setdefault(row["resource_id"], {})[row["region"]] = generations
-        wanted = {item.resource.name: item for item in plan.wanted}
-        moves: list[Move] = []
-        owing: list[Move] = []
-        # In the order in which reports take them.
-        for name, regions in sorted(plan.regions.items()):
-            here = before.get(identities[name], {})
-            check_shrink(name, here, regions)
-            target = wanted.get(name) or stored[name]
-            for region in sorted(regions if name in wanted else regions - here.keys()):
-                observed, desired = here.get(region, (None, 0))
-                kind = drive_kind(target.resource, target.effect_generation, observed)
-                moves.append(Move(identities[name], region, kind, LANES[kind], target.generation))
-                if observed is not None and (desired > observed or takes_back(kind)):
-                    owing.append(moves[-1])
-        return moves, owing
+        await _wake(self._session, {one.lane for one in moves})
 
 
 class LockedTenancy:
@@ -215,6 +214,8 @@ class LockedTenancy:
             Move(identity, row["region"], kinds[identity], LANES[kinds[identity]], wanted[identity].generation)
             for row in await self._session.fetch("placed", list(wanted))
             for identity in [row["resource_id"]]
+            # What leaves a region is revoked there too, and never linked again.
+            if kinds[identity] in REVOKING or not row["leaving"]
         ]
         displaced = await take_over(self._session, moves, action.correlation_id)
         lanes = [LANES[kind] for kind in kinds.values()]
@@ -225,6 +226,7 @@ class LockedTenancy:
             list(kinds.values()),
             lanes,
             action.correlation_id,
+            list(REVOKING),
         )
         await record(self._session, moves, action.correlation_id)
         await converge(self._session, displaced)

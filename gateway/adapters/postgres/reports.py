@@ -101,3 +101,4 @@ class PostgresReports:
         async with self._database.transaction("converge") as session:
             found = await session.fetch("unended")
             await converge(session, [row["correlation_id"] for row in found])
+            await session.execute("remove_left")

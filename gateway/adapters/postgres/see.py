@@ -48,6 +48,7 @@ def _placement(row: asyncpg.Record) -> registry.Placement:
         correlation_id=row["correlation_id"],
         key_state=row["key_state"],
         key_version=row["key_version"],
+        leaving=row["leaving"],
     )
     placement.updated_at.FromDatetime(row["updated_at"])
     return placement

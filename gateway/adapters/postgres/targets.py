@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
+from orbital.v1.task_pb2 import TaskKind
+
 from gateway.adapters.postgres.database import Session
-from gateway.domain.task import REVOKING, takes_back
+from gateway.domain.task import DEPARTING, REVOKING, takes_back
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +20,14 @@ class Move:
     kind: int
     lane: int
     generation: int
+    # It leaves its region by this, or comes back to it.
+    leaving: bool = False
+    returns: bool = False
+
+    @property
+    def takes_back(self) -> tuple[TaskKind.ValueType, ...]:
+        """The kinds of revocation that it takes back; a return also the departure that came before it."""
+        return takes_back(self.kind) + (DEPARTING if self.returns else ())
 
 
 async def take_over(session: Session, moves: Sequence[Move], correlation_id: str) -> set[str]:
@@ -30,7 +40,7 @@ async def take_over(session: Session, moves: Sequence[Move], correlation_id: str
     places = [move.resource_id for move in moves], [move.region for move in moves]
     displaced = await session.fetch("displace", *places, correlation_id, list(REVOKING))
     ended = {row["correlation_id"] for row in displaced}
-    back = [(move, takes_back(move.kind)) for move in moves]
+    back = [(move, move.takes_back) for move in moves]
     for kinds in {kinds for _, kinds in back if kinds}:
         here = [move for move, of in back if of == kinds]
         rows = await session.fetch(

@@ -216,6 +216,7 @@ class PostgresTasks:
                     row["name"],
                     row["body"],
                     row["owed"],
+                    row["leaving"],
                 )
                 for row in rows
             ]

@@ -13,7 +13,7 @@ from orbital.v1.resource_pb2 import (
 )
 from orbital.v1.task_pb2 import TaskKind
 
-from gateway.domain.change import Plan, check_shrink, plan
+from gateway.domain.change import Plan, plan
 from gateway.domain.stored import Stored
 from gateway.domain.task import LANES, drive_kind, effect_kind, task_id
 from runtime.errors import Conflict, Invalid, NotFound, OrbitalError, Precondition
@@ -178,12 +178,6 @@ def test_a_link_keeps_its_system_and_may_change_its_l1() -> None:
         (wanted,) = declare(rotated, before=stored(*ESTATE)).wanted
         assert (wanted.generation, wanted.effect_generation) == (2, 2)
         assert effect_kind(wanted.resource, new=False) == TaskKind.TASK_KIND_LINK_KEY
-
-
-def test_absence_never_deletes() -> None:
-    with pytest.raises(Precondition) as raised:
-        check_shrink("tenants/acme", ["eu10", "us20"], frozenset({"eu10"}))
-    assert raised.value.reason == "PLACEMENT_SHRINKS"
 
 
 def test_a_task_id_is_the_same_wherever_it_is_made_and_differs_with_every_part() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import product
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from orbital.v1.resource_pb2 import LinkSpec, LinkState, Resource, Selector, SystemSpec, TenantSpec
 
@@ -159,6 +159,7 @@ CHOICES = [
 ]
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(CHOICES), max_size=12))
 def test_whatever_is_declared_no_link_lives_under_a_root_that_its_owner_did_not_give(
     history: list[tuple[str, Resource]],

@@ -14,8 +14,8 @@ from region.adapters.hsm import worker
 from region.adapters.hsm.frames import LENGTH, Action, Outcome, Request, answer
 from region.adapters.hsm.process import ERRORS
 from region.adapters.hsm.token import Token
-from region.ports.vault import ROOT_KEY
 from runtime.errors import Unavailable
+from runtime.l1 import ROOT_KEY
 
 ODD = "odd"
 CODES = [

@@ -33,11 +33,17 @@ SELECT id, body FROM resource WHERE kind = 5 AND l1 IS NULL;
 UPDATE resource AS r SET l1 = u.l1 FROM unnest($1::bigint[], $2::text[]) AS u (id, l1) WHERE r.id = u.id;
 
 -- name: placements_of
-SELECT resource_id, region, observed_generation, desired_generation
-FROM placement WHERE resource_id = ANY($1::bigint[]);
+-- Where resources are, and where they were before they left.
+SELECT resource_id, region, observed_generation, desired_generation, leaving, false AS gone
+FROM placement WHERE resource_id = ANY($1::bigint[])
+UNION ALL
+SELECT d.resource_id, d.region, d.generation, d.generation, true, true
+FROM departure AS d
+WHERE d.resource_id = ANY($1::bigint[]) AND NOT EXISTS (
+    SELECT FROM placement AS p WHERE p.resource_id = d.resource_id AND p.region = d.region);
 
 -- name: placed
-SELECT resource_id, region FROM placement WHERE resource_id = ANY($1::bigint[]);
+SELECT resource_id, region, leaving FROM placement WHERE resource_id = ANY($1::bigint[]);
 
 -- name: upsert_resources
 INSERT INTO resource (name, kind, tenant, parent, body, generation, effect_generation, retired, l1, correlation_id)
@@ -57,15 +63,29 @@ WHERE resource.generation = excluded.generation - 1
 RETURNING id, name;
 
 -- name: upsert_placements
-INSERT INTO placement (resource_id, region, task_kind, lane, desired_generation, correlation_id)
-SELECT *, $6::text
-FROM unnest($1::bigint[], $2::text[], $3::smallint[], $4::smallint[], $5::bigint[])
+INSERT INTO placement (resource_id, region, task_kind, lane, desired_generation, leaving, correlation_id)
+SELECT *, $7::text
+FROM unnest($1::bigint[], $2::text[], $3::smallint[], $4::smallint[], $5::bigint[], $6::boolean[])
 ON CONFLICT (resource_id, region) DO UPDATE SET
+    -- What comes back begins anew.
+    observed_generation = CASE WHEN placement.leaving AND NOT excluded.leaving THEN 0 ELSE placement.observed_generation END,
+    leaving = excluded.leaving,
     task_kind = excluded.task_kind,
     lane = excluded.lane,
     desired_generation = excluded.desired_generation,
     correlation_id = excluded.correlation_id,
     reason = '', message = '', withdrawn = false, attempt = 0, due_at = now(), updated_at = now();
+
+-- name: keep_departures
+INSERT INTO departure (resource_id, region, generation)
+SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[])
+ON CONFLICT (resource_id, region) DO UPDATE SET generation = excluded.generation, left_at = now();
+
+-- name: remove_left
+-- A placement goes once it is proven that nothing of it is left there, whatever else was asked of it meanwhile.
+DELETE FROM placement AS p
+WHERE p.leaving AND p.desired_generation <= p.observed_generation AND NOT EXISTS (
+    SELECT FROM job_target AS t WHERE t.resource_id = p.resource_id AND t.region = p.region AND t.state = 1);
 
 -- name: insert_job
 INSERT INTO job (correlation_id, actor, action, detail, decision_id, process, request_id, response, total, converged_at, ended_at)
@@ -101,7 +121,7 @@ UPDATE placement AS p SET
     task_kind = u.task_kind, lane = u.lane, desired_generation = u.generation, correlation_id = $5,
     reason = '', message = '', withdrawn = false, attempt = 0, due_at = now(), updated_at = now()
 FROM unnest($1::bigint[], $2::bigint[], $3::smallint[], $4::smallint[]) AS u (resource_id, generation, task_kind, lane)
-WHERE p.resource_id = u.resource_id;
+WHERE p.resource_id = u.resource_id AND (NOT p.leaving OR u.task_kind = ANY($6::smallint[]));
 
 -- name: wake
 SELECT pg_notify('orbital_lane', unnest($1::text[]));

@@ -8,7 +8,10 @@ SELECT t.id, t.sequence, t.kind, t.region, t.tenant, t.generation, t.correlation
        CASE WHEN t.generation < r.generation THEN EXISTS (
            SELECT FROM job_target AS g
            WHERE g.resource_id = t.resource_id AND g.region = t.region AND g.generation = t.generation AND g.state = 1)
-       ELSE false END AS owed
+       ELSE false END AS owed,
+       EXISTS (
+           SELECT FROM placement AS p
+           WHERE p.resource_id = t.resource_id AND p.region = t.region AND p.leaving) AS leaving
 FROM (
     SELECT * FROM task AS w
     WHERE w.pending AND w.lane = $1::smallint

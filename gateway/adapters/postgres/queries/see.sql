@@ -42,7 +42,7 @@ ORDER BY r.name;
 
 -- name: placements
 SELECT r.tenant, r.name, r.kind, p.region, p.desired_generation, p.observed_generation, p.reason, p.message,
-       p.correlation_id, p.updated_at, p.key_state, p.key_version, p.withdrawn
+       p.correlation_id, p.updated_at, p.key_state, p.key_version, p.withdrawn, p.leaving
 FROM placement AS p INNER JOIN resource AS r ON r.id = p.resource_id
 WHERE ($1 = '' OR r.tenant = $1) AND ($2 = '' OR p.region = $2) AND ($3 = '' OR r.name = $3)
     AND ($4 = '' OR p.correlation_id = $4) AND (NOT $5 OR p.desired_generation > p.observed_generation OR p.withdrawn)
