@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runtime.errors import OrbitalError
+from stack.acquire import cache
 from stack.acquire.brokers import rabbitmq, softhsm
 from stack.acquire.chromium import chromium
 from stack.acquire.commands import AcquireError
@@ -103,6 +104,15 @@ def acquire(names: Iterable[str] = (), progress: Progress = lambda _name, _what,
         futures = {name: pool.submit(one, name) for name in wanted}
     failures = [error for future in futures.values() if (error := future.exception())]
     if failures:
-        messages = [error.message if isinstance(error, OrbitalError) else repr(error) for error in failures]
-        raise AcquireError("\n".join(messages))
+        raise AcquireError("\n".join(dict.fromkeys(map(_told, failures))))
     return {name: future.result() for name, future in futures.items()}
+
+
+def _told(error: BaseException) -> str:
+    """Why a part could not be had, as a sentence."""
+    if isinstance(error, OrbitalError):
+        return error.message
+    if isinstance(error, OSError):
+        place = error.filename or cache.root()
+        return f"{place}: {error.strerror or error}. Parts are kept below XDG_CACHE_HOME, or else HOME; name another."
+    return f"{type(error).__name__}: {error}"

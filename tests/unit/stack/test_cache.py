@@ -59,3 +59,15 @@ def test_ones_own_binary_is_taken(tmp_path):
 def test_ones_own_binary_must_exist(tmp_path):
     with pytest.raises(AcquireError, match="ORBITAL_STACK__ENVOY"):
         catalog.path("envoy", Stack(envoy=tmp_path / "nowhere"))
+
+
+def test_a_cache_that_cannot_be_written_is_told_in_a_sentence(monkeypatch):
+    def refused(self, *_, **__):
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setenv("XDG_CACHE_HOME", "/nonexistent/home")
+    monkeypatch.setattr("pathlib.Path.mkdir", refused)
+    with pytest.raises(AcquireError) as told:
+        catalog.acquire(["opa", "openbao"])
+    assert "XDG_CACHE_HOME" in told.value.message
+    assert "Error(" not in told.value.message
