@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
+from pydantic import BaseModel
+
+from checker.settings import CheckerSettings
+from console.web.settings import ConsoleSettings
+from gateway.settings import GatewaySettings
+from region.settings import RegionSettings
 from runtime.limits import LIMITS
+from runtime.settings import describe
 
+ROOT = Path(__file__).resolve().parents[1]
 HEAD = """# Limits
 
 Made from the code by `docs/make_limits.py`; a test keeps it so. Whatever a party sends, what it takes of what others
@@ -23,7 +34,30 @@ and of newcomers lead over connections of their own.
 | limit | default | reason |
 |---|---|---|
 """
+SETTINGS = """
+## Settings
+
+The numbers that a process is given; [settings](../reference/settings.md) has all of the others too.
+"""
+FIXED = """
+## In the code
+
+What no setting changes, because a peer relies on it or nobody has a reason to.
+
+| limit | value | reason |
+|---|---|---|
+"""
+PROCESSES = (
+    ("A gateway process", GatewaySettings),
+    ("A region's process", RegionSettings),
+    ("A region's checker", CheckerSettings),
+    ("The console", ConsoleSettings),
+)
+PACKAGES = ("runtime", "gateway", "region", "checker")
+NUMBERS = {"int", "float", "int or None", "float or None", "int | None", "float | None"}
+LEFT_OUT = {"process", "overload_manager", "typed_config", "resource_monitors", "actions", "triggers"}
 _LINE = re.compile(r"^(?P<indent> *)(?P<dash>- )?(?P<key>[\w@'-]+): ?(?P<value>.*?)(?:  # (?P<reason>.+))?$")
+_NAME = re.compile(r"(MOST|MAX|LONGEST|LARGEST|WAITING)(_[A-Z0-9_]+)?")
 
 
 def sidecars() -> Iterator[str]:
@@ -44,12 +78,58 @@ def sidecars() -> Iterator[str]:
             yield f"| `{name}` | `{found['value']}` | {found['reason'] or ''} |\n"
 
 
-LEFT_OUT = {"process", "overload_manager", "typed_config", "resource_monitors", "actions", "triggers"}
+def settings(title: str, model: type[BaseModel]) -> Iterator[str]:
+    """A section with one row for each number."""
+    yield f"\n### {title}\n\n| variable | default | what it bounds, and why |\n|---|---|---|\n"
+    for name, kind, default, meaning in describe(model):
+        if kind in NUMBERS and not name.endswith("PORT"):
+            yield f"| `{name}` | {default} | {meaning.replace('|', 'or')} |\n"
+
+
+def fixed() -> Iterator[str]:
+    """One row for each number of the code that is called MOST, MAX, LONGEST, LARGEST or WAITING."""
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            text = path.read_text()
+            for node in ast.parse(text).body:
+                if isinstance(node, ast.Assign):
+                    yield from _constants(path, node, text.splitlines())
+
+
+def _constants(path: Path, node: ast.Assign, lines: list[str]) -> Iterator[str]:
+    targets = [each for target in node.targets for each in getattr(target, "elts", [target])]
+    module = path.relative_to(ROOT).with_suffix("").as_posix()
+    for target, value in zip(targets, _numbers(node.value), strict=False):
+        if isinstance(target, ast.Name) and _NAME.fullmatch(target.id):
+            yield f"| `{module}` {target.id} | {value} | {_reason(node, lines)} |\n"
+
+
+def _numbers(value: ast.expr) -> list[Any]:
+    try:
+        found = eval(compile(ast.Expression(value), "", "eval"), {"__builtins__": {}})  # noqa: S307 - our own source
+    except NameError:
+        return []
+    return list(found) if isinstance(found, tuple) else [found]
+
+
+def _reason(node: ast.Assign, lines: list[str]) -> str:
+    """The comment of a constant: at its end, or above it and those beside it."""
+    at = node.lineno - 1
+    _, _, said = lines[at].partition("  # ")
+    while not said and at > 0 and (_NAME.match(lines[at - 1]) or lines[at - 1].startswith("# ")):
+        at -= 1
+        if lines[at].startswith("# "):
+            start = at
+            while lines[start - 1].startswith("# "):
+                start -= 1
+            said = " ".join(line.removeprefix("# ") for line in lines[start : at + 1])
+    return said.replace("|", "or")
 
 
 def page() -> str:
     """The whole page."""
-    return "".join([HEAD, SIDECARS, *sidecars()])
+    numbers = [row for title, model in PROCESSES for row in settings(title, model)]
+    return "".join([HEAD, SIDECARS, *sidecars(), SETTINGS, *numbers, FIXED, *fixed()])
 
 
 if __name__ == "__main__":

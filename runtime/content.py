@@ -21,7 +21,7 @@ LONGEST_TEXT = 16_384
 MOST_64, MOST_32 = 2**63 - 1, 2**31 - 1
 # The years 1 to 9999, which a calendar has; and what a protobuf Duration may be.
 FIRST_SECOND, LAST_SECOND = -62_135_596_800, 253_402_300_799
-LONGEST_SECONDS = 315_576_000_000
+LONGEST_SECONDS = 315_576_000_000  # ten thousand years: what a calendar has
 NANOS = 1_000_000_000
 # NUL, which PostgreSQL refuses, and all that steers a terminal; a tab and a new line are text.
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")

@@ -26,7 +26,7 @@ log = get_logger(__name__)
 DOMAIN = "orbital"
 # The name by which health is asked for whether a part of the process fails and is started again.
 PARTS = "orbital.parts"
-MAX_MESSAGE = 16 * 1024 * 1024
+MAX_MESSAGE = 16 * 1024 * 1024  # an answer with the largest page; requests are bounded by the sidecar
 OPTIONS: list[tuple[str, Any]] = [
     ("grpc.max_receive_message_length", MAX_MESSAGE),
     ("grpc.max_send_message_length", MAX_MESSAGE),

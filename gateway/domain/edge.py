@@ -12,11 +12,11 @@ from runtime.errors import Invalid
 from runtime.fields import check_length, check_name
 from runtime.wellknown import label
 
-MAX_RULES = 200
-MAX_LISTED = 100
-MAX_CALLER = 200
-MAX_EDGES = 1000
-MAX_USES = 1000
+MAX_RULES = 200  # an edge compares each call with those of its tenant
+MAX_LISTED = 100  # names in one rule, for the same reason
+MAX_CALLER = 200  # characters of a SPIFFE ID
+MAX_EDGES = 1000  # edges of one region in one observation
+MAX_USES = 1000  # Systems in one observation: the busiest
 # A region speaks of its edges every five seconds.
 SILENT_SECONDS = 20.0
 # What stands before "/*" is a whole segment, so that acme does not stand for acme-two.

@@ -11,7 +11,7 @@ from orbital.v1 import flag_pb2 as pb
 BROKER = "broker"
 # In place of a region, in the flags of the control plane itself.
 CONTROL_PLANE = ""
-LONGEST_MESSAGE = 500
+LONGEST_MESSAGE = 500  # characters, for a person to read
 
 
 @dataclass(frozen=True, slots=True)

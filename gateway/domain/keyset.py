@@ -10,7 +10,7 @@ from runtime.errors import Invalid
 # Asymmetric ones alone: a shared secret in a public set would let anybody sign.
 KINDS = frozenset({"RSA", "EC", "OKP"})
 PRIVATE = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
-MOST_KEYS = 100
+MOST_KEYS = 100  # an issuer has a handful
 
 
 def verifying(document: Any) -> dict[str, Any]:

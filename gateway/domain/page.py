@@ -16,8 +16,8 @@ from runtime.errors import Invalid
 
 # A client of gRPC takes 4 MiB unless it says otherwise.
 MOST_BYTES = 3 * 1024 * 1024
-LONGEST_TOKEN = 2_048
-LARGEST = 2**63 - 1
+LONGEST_TOKEN = 2_048  # characters of a page token, which is ours
+LARGEST = 2**63 - 1  # PostgreSQL's bigint
 Item = TypeVar("Item", bound=Message)
 Key = tuple[str | int, ...]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 # Seconds: lane 0 is impatient; queues are durable, so that the others rarely need it.
 FIRST = (5.0, 30.0, 30.0)
-MOST = 600.0
+MOST = 600.0  # seconds between tries; what is longer looks like nothing
 
 
 def redrive_after(lane: int, attempt: int) -> float:

@@ -16,8 +16,8 @@ log = get_logger(__name__)
 COMPONENT = "broker"
 # Two tries fit into the three seconds within which a flag has to say it.
 PROBE_SECONDS = 1.0
-MOST_CHECKED = 100
-LEAST_PAUSE, LONGEST_PAUSE = 0.2, 2.0
+MOST_CHECKED = 100  # lanes that are looked at in one round
+LEAST_PAUSE, LONGEST_PAUSE = 0.2, 2.0  # seconds between looks at lanes that had a fault
 
 
 class Probe(Protocol):

@@ -39,7 +39,7 @@ from runtime.signatures import region_identity
 
 log = get_logger(__name__)
 
-MAX_CREDIT = 256
+MAX_CREDIT = 256  # messages that a region may have without an answer
 IMMEDIATE = 0
 
 

@@ -27,9 +27,9 @@ from gateway.ports.store import Action, DesiredStore, Estate, Tenancy
 from runtime.errors import NotFound, Precondition
 from runtime.fields import check_length, check_name
 
-MAX_RESOURCES = 5000
-MAX_REQUEST_ID = 128
-MAX_RETIRED = 1000
+MAX_RESOURCES = 5000  # of one declaration, which is one transaction
+MAX_REQUEST_ID = 128  # characters of what a client makes up
+MAX_RETIRED = 1000  # of one retirement, which is one transaction
 
 
 class Desired:

@@ -20,7 +20,7 @@ from runtime.signatures import region_identity
 log = get_logger(__name__)
 
 ROLE = "region"
-MAX_TOKEN = 512
+MAX_TOKEN = 512  # characters; a token has 30
 
 
 class Enrolment:

@@ -9,7 +9,7 @@ from gateway.ports.edges import EdgeStore, Observation
 from runtime.errors import Invalid
 from runtime.group_commit import GroupCommit
 
-MOST_OBSERVATIONS = 500
+MOST_OBSERVATIONS = 500  # kept in one statement
 # A region sends one at a time: this is more than there are regions.
 WAITING_OBSERVATIONS = 20_000
 

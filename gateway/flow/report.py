@@ -22,7 +22,7 @@ from runtime.group_commit import GroupCommit
 from runtime.policy import Decisions, Refusal
 from runtime.wellknown import label
 
-MAX_RECEIPT = 2 * 1024 * 1024
+MAX_RECEIPT = 2 * 1024 * 1024  # bytes; it is kept for good
 # A batch is at most 500, and a stream has at most 8 under way.
 WAITING_REPORTS = 200_000
 _TASK_ID = re.compile(r"[0-9a-f]{32}")

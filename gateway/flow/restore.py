@@ -23,7 +23,7 @@ OPEN = RestorationState.RESTORATION_STATE_OPEN
 APPROVED = RestorationState.RESTORATION_STATE_APPROVED
 DECLINED = RestorationState.RESTORATION_STATE_DECLINED
 POLICY = "restore"
-MAX_REASON = 500
+MAX_REASON = 500  # characters, for a person to read
 
 
 class Restore:

@@ -16,11 +16,11 @@ from runtime.group_commit import GroupCommit
 from runtime.signatures import WRONG_REGION
 from runtime.wellknown import seconds
 
-MOST_FLAGS = 64
-MOST_SIGNALS = 500
+MOST_FLAGS = 64  # a region has some twenty parts
+MOST_SIGNALS = 500  # kept in one statement
 # A checker sends one at a time: this is more than there are regions.
 WAITING_SIGNALS = 20_000
-LONGEST_PERIOD = 60.0
+LONGEST_PERIOD = 60.0  # seconds between signals; a region that speaks less often is not looked after
 # Of a checker that does not say.
 USUAL_PERIOD = 2.0
 

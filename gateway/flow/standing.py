@@ -23,7 +23,7 @@ log = get_logger(__name__)
 REGION = region_identity("")
 LOOK_SECONDS = 1.0
 EXPEL_SECONDS, SIFT_SECONDS = 0.5, 5.0
-MAX_REASON = 500
+MAX_REASON = 500  # characters, for a person to read
 
 
 class Standing:

@@ -43,7 +43,7 @@ MOST_DIRECT = 64
 # Refusals and lost sessions that are kept at once, and a second after that: each is work for the database.
 REFUSALS_AT_ONCE, REFUSALS_A_SECOND = 50, 10.0
 REHYDRATE_SECONDS = 2.0
-LONGEST_REASON = 500
+LONGEST_REASON = 500  # characters of a region's refusal
 
 
 @dataclass(frozen=True, slots=True)

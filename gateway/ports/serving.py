@@ -16,7 +16,7 @@ from orbital.v1.signed_pb2 import Signed
 
 from gateway.domain.proof import Certified
 
-MAX_REPORTS = 500
+MAX_REPORTS = 500  # of one call, which is one transaction
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 FIRST = 0.5
-MOST = 30.0
+MOST = 30.0  # seconds between tries; what is longer looks like nothing
 
 
 def delay(attempts: int, random: float) -> float:

@@ -15,8 +15,8 @@ INVALID_TASK = "INVALID_TASK"
 # SQLite keeps signed 64-bit integers; the end of the year 9999 is the last time that a calendar has.
 MOST_INTEGER = 2**63 - 1
 LAST_SECOND = 253_402_300_799
-MOST_NANOS = 999_999_999
-LONGEST_TEXT = 65_536
+MOST_NANOS = 999_999_999  # a second has no more
+LONGEST_TEXT = 65_536  # bytes; no text of the contract comes near it
 DEEPEST = 32
 TIMES = {"google.protobuf.Timestamp", "google.protobuf.Duration"}
 _CONTROL = frozenset(map(chr, [*range(32), 127])) - frozenset("\t\n\r")

@@ -21,7 +21,7 @@ from runtime.wellknown import label
 log = get_logger(__name__)
 
 IMMEDIATE = 0
-MOST_KEPT = 65_536
+MOST_KEPT = 65_536  # bytes of what was refused are told
 # What waits for the stream; what is beyond is in the region's log alone.
 MOST_NEWS = 100
 RECONNECT_MOST = 2.0

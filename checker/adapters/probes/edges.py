@@ -13,7 +13,7 @@ from runtime.errors import Unavailable
 
 # The worst reason first: it names the flag, whatever else there is.
 REASONS = ("EDGE_BUNDLE_REFUSED", "EDGE_DRIFT", "EDGE_SILENT")
-MOST_SHOWN = 16
+MOST_SHOWN = 16  # edges named in one flag; the number of all is told
 
 
 class EdgesProbe(Look):

@@ -15,7 +15,7 @@ from runtime.logs import get_logger
 
 log = get_logger(__name__)
 
-MAX_BODY = 64 * 1024
+MAX_BODY = 64 * 1024  # the broker asks in less than 1 KiB
 QUESTIONS = ("user", "vhost", "resource", "topic")
 FIELDS = ("username", "vhost", "client_id", "resource", "name", "permission", "routing_key")
 

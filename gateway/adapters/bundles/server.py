@@ -29,8 +29,8 @@ log = get_logger(__name__)
 MEDIA = "application/vnd.openpolicyagent.bundles"
 # What the gateway's own engines are called.
 OWN = "opa-gateway-"
-MAX_BODY = 8 * 1024 * 1024
-LONGEST_POLL = 60
+MAX_BODY = 8 * 1024 * 1024  # a decision log, taken out of its compression
+LONGEST_POLL = 60  # seconds; shorter than the sidecar's time-out of the route
 LOOK_SECONDS = 0.5
 Alarm = Callable[[SecurityEvent], Awaitable[None]]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

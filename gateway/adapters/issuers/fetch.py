@@ -15,7 +15,7 @@ from runtime.issuers import KeySource
 from runtime.trust import Trust
 
 SECONDS = 5.0
-MAX_BYTES = 1024 * 1024
+MAX_BYTES = 1024 * 1024  # a set of keys has some KiB
 
 
 class IssuerKeys:

@@ -12,7 +12,7 @@ from aiohttp import web
 from gateway.ports.keysets import KnownKeys
 
 MEDIA = "application/jwk-set+json"
-MAX_BODY = 8 * 1024 * 1024
+MAX_BODY = 8 * 1024 * 1024  # what the sidecar tells of unknown keys in a tenth of a second
 
 
 class KeyServer:

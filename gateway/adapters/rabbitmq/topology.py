@@ -32,7 +32,7 @@ COPIES_BYTES = 16 * 2**20
 COPIES_UNREAD_MS = 86_400_000
 # A queue without a leader answers nothing: its lane waits for it, and not the others.
 DECLARE_SECONDS = 3.0
-LONGEST_REASON = 300
+LONGEST_REASON = 300  # characters of what a broker says, for a person to read
 
 MISCONFIGURED = "QUEUE_MISCONFIGURED"
 REFUSED = "QUEUE_REFUSED"

@@ -11,7 +11,7 @@ from orbital.v1.audit_pb2_grpc import AuditServiceServicer
 from gateway.domain.page import page_size
 from gateway.ports.serving import AuditReading
 
-MAX_PAGE = 2000
+MAX_PAGE = 2000  # records of an answer, so that it stays below the largest message
 
 
 class AuditRpc(AuditServiceServicer):

@@ -28,8 +28,8 @@ from runtime.fields import check_name
 from runtime.wellknown import utc
 
 Context = grpc.aio.ServicerContext[Any, Any]
-MAX_PAGE = 5000
-MAX_WATCHED = 20_000
+MAX_PAGE = 5000  # rows of an answer, so that it stays below the largest message
+MAX_WATCHED = 20_000  # placements of one watch: each is read again at every change
 # How often progress is looked at. The end of a job is notified at once; a notification may be lost.
 LOOK_SECONDS = 0.5
 

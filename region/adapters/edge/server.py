@@ -21,8 +21,8 @@ from region.ports.edge import Bundle
 
 MEDIA = "application/vnd.openpolicyagent.bundles"
 BUNDLE = "edge"
-MAX_BODY = 1024 * 1024
-LONGEST_POLL = 60.0
+MAX_BODY = 1024 * 1024  # an engine's status has 60 KiB
+LONGEST_POLL = 60.0  # seconds; shorter than the sidecar's time-out of the route
 # An engine that refused a bundle asks for it again at once, and without the etag.
 AGAIN = 1.0
 _WAIT = re.compile(r"wait=(\d+)")

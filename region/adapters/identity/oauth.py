@@ -15,7 +15,7 @@ from runtime.settings import read_secret
 from runtime.trust import Trust
 
 SECONDS = 10.0
-MAX_BYTES = 64 * 1024
+MAX_BYTES = 64 * 1024  # an issuer's answer has some KiB
 
 
 class ClientCredentials:

@@ -22,7 +22,7 @@ SECONDS = 900.0
 LEAST_LEFT = 120.0
 # Made ahead, so that a change waits for none; more are kept once attempts have needed them.
 AHEAD = 8
-MOST_KEPT = 64
+MOST_KEPT = 64  # credentials that are held for attempts at once
 LOOK = 5.0
 
 

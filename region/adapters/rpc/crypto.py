@@ -15,10 +15,10 @@ from region.ports.serving import Item, Serving
 from runtime.errors import Invalid
 from runtime.fields import check_known, check_length, check_name
 
-MOST_BYTES = 1024
-MOST_CIPHERTEXT = 2048
-MOST_ITEMS = 1000
-LEAST_KEY, MOST_KEY, USUAL_KEY = 16, 64, 32
+MOST_BYTES = 1024  # bytes of a data key to be wrapped
+MOST_CIPHERTEXT = 2048  # bytes; the largest key that may be wrapped makes less
+MOST_ITEMS = 1000  # of one call, so that others come in between
+LEAST_KEY, MOST_KEY, USUAL_KEY = 16, 64, 32  # bytes of a data key that is made
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
