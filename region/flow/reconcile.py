@@ -20,10 +20,10 @@ log = get_logger(__name__)
 
 # What was found and mended is told for so many seconds, so that whoever asks now and then sees it.
 TOLD = 60.0
-MOST_TOLD = 20
+MOST_TOLD = 20  # keys named in one flag; the number of all is told
 # A System that is asked for in vain all the time is looked at again after so many seconds.
 AGAIN = 10.0
-MOST_SUSPECTS = 1000
+MOST_SUSPECTS = 1000  # Systems that are looked at again in one round
 
 
 @dataclass(frozen=True, slots=True)
