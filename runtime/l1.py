@@ -9,7 +9,7 @@ HSM = "hsm"
 ROOT_KEY = "orbital-region-root"
 # What the platform itself keeps in an HSM or a KMS begins so.
 RESERVED_PREFIX = "orbital-"
-MAX_NAME = 128
+MAX_NAME = 128  # characters of the name of a provider or a key
 # A path segment of the transit engine: what its route for a key's name accepts.
 TRANSIT_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?")
 

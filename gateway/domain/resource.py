@@ -39,7 +39,7 @@ SHAPES = {
 }
 # What belongs to no tenant.
 TENANTLESS = {"region", "edge_policy"}
-MAX_LABELS = 32
+MAX_LABELS = 32  # labels are for selection, not for storage
 # Tenants that one Link's L1 key may be shared with.
 MAX_SHARED = 100
 
