@@ -25,7 +25,7 @@ _files = click.option(
 @click.option("--dry-run", is_flag=True, help="Only print what would change.")
 @click.option(
     "--accept-departures",
-    type=click.IntRange(min=1),
+    type=click.IntRange(min=0),
     default=0,
     metavar="NUMBER",
     help="How many placements may leave their regions, as --dry-run says it.",
