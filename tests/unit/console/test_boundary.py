@@ -106,6 +106,21 @@ def test_odd_arguments_of_every_command(
             assert not {"\x1b", "\u202e"} & set(said.err + said.out)
 
 
+@pytest.mark.parametrize(
+    ("words", "command"), EVERY, ids=lambda each: " ".join(each) if isinstance(each, tuple) else ""
+)
+def test_what_an_option_is_without_being_given_is_what_it_may_be(
+    words: tuple[str, ...], command: click.Command
+) -> None:
+    context = click.Context(command)
+    for option in command.params:
+        if isinstance(option, click.Option) and not option.is_flag and not option.multiple:
+            default = option.get_default(context)
+            if isinstance(default, str | int | float):
+                # Raises where the default is refused, as it would be in every call without the option.
+                option.type_cast_value(context, default)
+
+
 @pytest.mark.parametrize("words", [["--help"], ["--version"], ["get", "--help"], ["get", "xyz"], ["nonsense"]])
 @pytest.mark.parametrize("to", ["closed reader", "full disk", "closed"])
 def test_output_that_nobody_takes(words: list[str], to: str) -> None:
