@@ -73,6 +73,7 @@ from gateway.flow.flags import AllFlags
 from gateway.flow.keysets import KeySet
 from gateway.flow.observe import ObserveFlow
 from gateway.flow.proof import Proofs
+from gateway.flow.receipts import ReceiptCheck
 from gateway.flow.report import ReportFlow
 from gateway.flow.restore import Restore
 from gateway.flow.security import Security, SignedReports, SignedSignals
@@ -132,7 +133,7 @@ async def main(settings: GatewaySettings) -> None:
         served = await open_bundles(settings, stack, tasks, engines, standing, security)
         publishing = Broker(settings.rabbitmq, f"{settings.name} publish", backoff())
         consuming = Broker(settings.rabbitmq, f"{settings.name} consume", backoff())
-        reports = ReportFlow(PostgresReports(database), tasks, policy, settings.name, settings.flow.report_batch)
+        reports = make_reports(settings, database, tasks, policy)
         public_keys = await stack.enter_async_context(open_public_keys(settings.opa.url, settings.opa.seconds))
         await open_access(settings, stack, policy, tasks, standing)
         intake = SignedReports(reports, public_keys, security)
@@ -178,6 +179,14 @@ async def main(settings: GatewaySettings) -> None:
         start_lanes(settings, supervisor, database, tasks, policy, publishing, way)
         start_standing(supervisor, database, standing, expulsion, openbao)
         await serve_on(settings, servicers, standing, supervisor)
+
+
+def make_reports(
+    settings: GatewaySettings, database: Database, tasks: PostgresTasks, policy: PolicyEngine
+) -> ReportFlow:
+    """What regions report, with the receipts in it checked."""
+    receipts = ReceiptCheck(PostgresProofs(database))
+    return ReportFlow(PostgresReports(database), tasks, policy, receipts, settings.name, settings.flow.report_batch)
 
 
 def start_intake(

@@ -12,9 +12,12 @@ from orbital.v1.receipt_pb2 import ProofEntry, Receipt, SignedReceipt
 from orbital.v1.registry_pb2 import TaskState
 from orbital.v1.task_pb2 import Report
 
+from runtime.content import check_content
 from runtime.errors import Invalid
 from runtime.wellknown import utc
 
+# A key is called by the SHA-256 of its public half.
+KEY_ID_BYTES = 32
 UNCERTIFIED = "Its receipt is here; the key that signed it is not certified yet."
 WHY = {
     TaskState.TASK_STATE_PENDING: "Not sent yet.",
@@ -66,9 +69,13 @@ def check_receipt(region: str, report: Report, where: str) -> None:
     if not report.receipt:
         return
     try:
-        receipt = Receipt.FromString(SignedReceipt.FromString(report.receipt).receipt)
+        signed = SignedReceipt.FromString(report.receipt)
+        receipt = Receipt.FromString(signed.receipt)
     except DecodeError as error:
         raise Invalid(f"{where}.receipt cannot be read", field=f"{where}.receipt") from error
+    check_content(receipt, f"{where}.receipt")
+    if len(signed.key_id) != KEY_ID_BYTES or not signed.signature:
+        raise Invalid(f"{where}.receipt is not signed", reason="UNSIGNED", field=f"{where}.receipt")
     said = (receipt.region, receipt.task_id, receipt.resource, receipt.generation, receipt.correlation_id)
     if said != (region, report.task_id, report.resource, report.generation, report.correlation_id):
         raise Invalid(f"{where}.receipt is of another task, or of another region", field=f"{where}.receipt")

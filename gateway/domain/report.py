@@ -32,6 +32,8 @@ class Regional:
 
     region: str
     report: Report
+    # Whether the signature of its receipt was verified.
+    verified: bool = False
 
 
 def proves(report: Report) -> bool:
@@ -41,7 +43,7 @@ def proves(report: Report) -> bool:
 
 def last_by_task(reports: Iterable[Regional]) -> list[Regional]:
     """One report a task: the last one, because a later report knows more."""
-    return list({item.report.task_id: item for item in reports}.values())
+    return list({(item.region, item.report.task_id): item for item in reports}.values())
 
 
 def last_by_placement(reports: Iterable[Regional]) -> list[Regional]:

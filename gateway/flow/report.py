@@ -13,6 +13,7 @@ from orbital.v1.task_pb2 import Outcome, Report
 from gateway.domain.proof import check_receipt
 from gateway.domain.report import REDRIVE, Regional, last_by_placement, last_by_task
 from gateway.domain.task import KIND_WORDS
+from gateway.flow.receipts import ReceiptCheck
 from gateway.ports.policy import Policy
 from gateway.ports.store import Denial, ReportStore, TaskStore
 from runtime.content import check_content
@@ -39,8 +40,11 @@ class Reported:
 class ReportFlow:
     """Collects reports from every stream and call of this process, and stores them in a statement for all."""
 
-    def __init__(self, store: ReportStore, tasks: TaskStore, policy: Policy, process: str, most: int) -> None:
+    def __init__(
+        self, store: ReportStore, tasks: TaskStore, policy: Policy, receipts: ReceiptCheck, process: str, most: int
+    ) -> None:
         self._store = store
+        self._receipts = receipts
         self._tasks = tasks
         self._policy = policy
         self._process = process
@@ -51,8 +55,10 @@ class ReportFlow:
         unfit: list[tuple[Report, OrbitalError]] = [
             (report, error) for report in reports if (error := unfitness(region, report)) is not None
         ]
-        faulty = {id(report) for report, _ in unfit}
-        fit = [report for report in reports if id(report) not in faulty]
+        fit = _without(reports, unfit)
+        checked = await self._receipts.check(region, fit)
+        unfit += [(report, error) for report in fit if (error := checked.get(report.task_id)) is not None]
+        fit = _without(fit, unfit)
         if not fit:
             return Reported([], unfit)
         question = {
@@ -62,7 +68,11 @@ class ReportFlow:
             "reports": [_question(report) for report in fit],
         }
         decisions = await self._policy.decide("report", question, [report.task_id for report in fit])
-        allowed = [Regional(region, report) for report in fit if decisions.allows(report.task_id)]
+        allowed = [
+            Regional(region, report, verified=report.task_id in checked)
+            for report in fit
+            if decisions.allows(report.task_id)
+        ]
         refused = [report for report in fit if not decisions.allows(report.task_id)]
         if refused:
             await self._tasks.keep_denials([self._denial(principal, region, report, decisions) for report in refused])
@@ -90,6 +100,11 @@ class ReportFlow:
         denied = [item for item in reports if item.report.outcome == Outcome.OUTCOME_DENIED]
         if denied:
             await self._tasks.keep_denials([_regional_denial(item) for item in denied])
+
+
+def _without(reports: Sequence[Report], unfit: Sequence[tuple[Report, OrbitalError]]) -> list[Report]:
+    faulty = {id(report) for report, _ in unfit}
+    return [report for report in reports if id(report) not in faulty]
 
 
 def unfitness(region: str, report: Report) -> Invalid | None:

@@ -132,7 +132,7 @@ def receipt(task: Task) -> bytes:
         task_id=task.id,
         correlation_id=task.correlation_id,
     )
-    return SignedReceipt(receipt=said.SerializeToString(), key_id=b"k", signature=b"s").SerializeToString()
+    return SignedReceipt(receipt=said.SerializeToString(), key_id=b"k" * 32, signature=b"s").SerializeToString()
 
 
 def done(task: Task, **changes: object) -> tuple[Task, Report]:

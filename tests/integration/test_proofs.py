@@ -33,7 +33,7 @@ def report(region: str, correlation_id: str, signature: bytes, resource: str = "
     return Report(
         task_id=identity, kind=TASK_KIND_UNLINK_KEY, tenant="acme", resource=resource, generation=2,
         observed_generation=2, outcome=OUTCOME_DONE, correlation_id=correlation_id,
-        receipt=SignedReceipt(receipt=receipt, key_id=b"k", signature=signature).SerializeToString(),
+        receipt=SignedReceipt(receipt=receipt, key_id=b"k" * 32, signature=signature).SerializeToString(),
     )  # fmt: skip
 
 
@@ -62,6 +62,27 @@ async def test_the_first_receipt_of_a_task_stays(pool: Pool, killed: str) -> Non
         await reports.observe([item], [item])
     held = [one for one in await store.shares(killed) if one.receipt]
     assert [(one.region, one.resource, one.signed.signature) for one in held] == [("eu10", "tenants/acme", b"first")]
+
+
+async def test_no_region_spoils_the_proof_of_another(pool: Pool, killed: str) -> None:
+    store, reports = PostgresProofs(Database(pool)), PostgresReports(Database(pool))
+    await Detect(PostgresTasks(Database(pool), "gateway"), 0, 100, lambda: None).step()
+    # Task IDs can be worked out: another region is first, under the ID of eu10's task.
+    stolen = report("eu10", killed, b"stolen")
+    await reports.observe([Regional("us20", stolen)], [Regional("us20", stolen)])
+    own = report("eu10", killed, b"own")
+    await reports.observe([Regional("eu10", own)], [Regional("eu10", own)])
+    assert b"own" in [
+        one.signed.signature for one in await store.shares(killed) if one.region == "eu10" and one.receipt
+    ]
+
+
+async def test_a_receipt_that_was_verified_takes_the_place_of_one_that_was_not(pool: Pool, killed: str) -> None:
+    store, reports = PostgresProofs(Database(pool)), PostgresReports(Database(pool))
+    for signature, verified in ((b"bad", False), (b"good", True), (b"late", True), (b"bad", False)):
+        item = Regional("eu10", report("eu10", killed, signature), verified=verified)
+        await reports.observe([item], [item])
+    assert [one.signed.signature for one in await store.shares(killed) if one.receipt] == [b"good"]
 
 
 async def test_certificates_are_found_by_key(pool: Pool) -> None:

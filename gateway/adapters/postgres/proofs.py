@@ -28,15 +28,18 @@ class PostgresProofs:
     async def shares(self, correlation_id: str) -> Sequence[Share]:
         """The tasks of a change that have, or should have, a receipt."""
         rows = await self._database.fetch("proof_tasks", correlation_id, list(REVOKING))
-        found = {row["id"]: _share(row) for row in rows}
-        found |= {row["id"]: _share(row) for row in await self._database.fetch("proof_more", correlation_id)}
+        found = {(row["id"], row["region"]): _share(row) for row in rows}
+        found |= {
+            (row["id"], row["region"]): _share(row) for row in await self._database.fetch("proof_more", correlation_id)
+        }
         for row in await self._database.fetch("proof_placements", correlation_id, list(REVOKING)):
             identity = task_id(row["name"], row["region"], row["generation"])
             # Detected, but no task was made yet.
-            found.setdefault(identity, _share({**row, "id": identity}))
+            found.setdefault((identity, row["region"]), _share({**row, "id": identity}))
         for row in await self._database.fetch("proof_targets", correlation_id, list(REVOKING)):
             identity = task_id(row["name"], row["region"], row["generation"])
-            found[identity] = _target(row, found.get(identity), identity.hex)
+            key = (identity, row["region"])
+            found[key] = _target(row, found.get(key), identity.hex)
         return list(found.values())
 
     async def keep_certificate(self, certified: Certified) -> None:

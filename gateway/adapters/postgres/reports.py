@@ -35,7 +35,7 @@ def _task_row(item: Regional) -> tuple[object, ...]:
 def _receipt_row(item: Regional) -> tuple[object, ...]:
     report = item.report
     names = (uuid.UUID(report.task_id), item.region, report.correlation_id, report.resource)
-    return (*names, report.generation, report.kind, report.receipt)
+    return (*names, report.generation, report.kind, report.receipt, item.verified)
 
 
 def _proof_row(item: Regional) -> tuple[object, ...]:

@@ -27,6 +27,7 @@ from gateway.flow.detect import Detect
 from gateway.flow.direct import OpenStreams
 from gateway.flow.dispatch import Dispatch
 from gateway.flow.pack import pack
+from gateway.flow.receipts import ReceiptCheck
 from gateway.flow.report import ReportFlow
 from gateway.flow.security import Security, SignedReports
 from gateway.flow.standing import Standing
@@ -46,6 +47,7 @@ from tests.unit.gateway.fakes import (
     FakeState,
     FakeTasks,
 )
+from tests.unit.gateway.test_receipts import Certificates
 from tests.unit.runtime.keys import Keys
 
 NOW = datetime(2026, 1, 13, tzinfo=UTC)
@@ -77,7 +79,7 @@ class World:
         self.tasks, self.policy, self.publisher, self.store = FakeTasks(), FakePolicy(), FakePublisher(), FakeReports()
         self.dispatch = Dispatch(self.tasks, self.policy, self.publisher, self.keys.gateway, 1, claim=10, message=2)
         self.faults, self.streams = FakeFaults(), OpenStreams(0.2, time.monotonic)
-        self.reports = ReportFlow(self.store, self.tasks, self.policy, "gateway", 100)
+        self.reports = ReportFlow(self.store, self.tasks, self.policy, ReceiptCheck(Certificates()), "gateway", 100)
         self.security = Security(self.tasks, self.tasks)
         self.intake = SignedReports(self.reports, self.keys.public_keys, self.security)
 
