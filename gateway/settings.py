@@ -119,7 +119,12 @@ class FlowSettings(Section):
     decision_days: float = Field(7.0, gt=0, description="How long decisions are kept")
     beat_seconds: float = Field(2.0, gt=0, description="Period of the proof of life on every lane stream")
     stream_seconds: float = Field(600.0, gt=0, description="Age at which a lane stream has to be authorised anew")
-    head_seconds: float = Field(60.0, gt=0, description="Period in which the end of the audit trail is signed")
+    head_seconds: float = Field(
+        4.0,
+        gt=0,
+        le=5,
+        description="Period in which the end of the audit trail is signed: no more of it can be lost unnoticed",
+    )
     restoration_seconds: float = Field(
         900.0, gt=0, le=86_400, description="How long a request to restore a killed tenant waits for a second person"
     )

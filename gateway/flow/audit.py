@@ -15,7 +15,9 @@ from runtime.lifecycle import Backoff, task_group
 SEAL_SECONDS = 1.0
 SEAL_MOST = 2000
 # How soon a head that another gateway signed is handed on.
-LOOK_SECONDS = 10.0
+LOOK_SECONDS = 1.0
+# The chain's end is signed before its time once so many records have come since.
+SIGN_RECORDS = 100
 
 
 class Audit:
@@ -29,6 +31,8 @@ class Audit:
         self._clock = clock
         self._head_seconds = head_seconds
         self._newest: SignedAuditHead | None = None
+        self._unsigned = 0
+        self._due = asyncio.Event()
 
     def newest_head(self) -> SignedAuditHead | None:
         """The newest signed head that this process knows."""
@@ -48,10 +52,14 @@ class Audit:
             group.create_task(work("seal", asyncio.Event(), SEAL_SECONDS, self._seal, backoff()))
             group.create_task(work("newest head", asyncio.Event(), LOOK_SECONDS, self._look, backoff()))
             if self._signer.can_sign:
-                group.create_task(work("sign head", asyncio.Event(), self._head_seconds, self.sign, backoff()))
+                group.create_task(work("sign head", self._due, self._head_seconds, self.sign, backoff()))
 
     async def _seal(self) -> bool:
-        return await self._store.seal(SEAL_MOST) == SEAL_MOST
+        sealed = await self._store.seal(SEAL_MOST)
+        self._unsigned += sealed
+        if self._unsigned >= SIGN_RECORDS:
+            self._due.set()
+        return sealed == SEAL_MOST
 
     async def _look(self) -> bool:
         self._newest = await self._store.newest_head()
@@ -59,6 +67,7 @@ class Audit:
 
     async def sign(self) -> bool:
         """Sign the chain's end, where it has moved; never more to do at once."""
+        self._unsigned = 0
         end = await self._store.end()
         newest = await self._store.newest_head()
         if end.sequence > (AuditHead.FromString(newest.head).sequence if newest else 0):
