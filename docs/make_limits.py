@@ -16,6 +16,7 @@ from gateway.settings import GatewaySettings
 from region.settings import RegionSettings
 from runtime.limits import LIMITS
 from runtime.settings import describe
+from stack.parts.rabbitmq import MOST_MESSAGE, POLICIES, REGION_LIMITS
 
 ROOT = Path(__file__).resolve().parents[1]
 HEAD = """# Limits
@@ -126,10 +127,37 @@ def _reason(node: ast.Assign, lines: list[str]) -> str:
     return said.replace("|", "or")
 
 
+BROKER = """
+## Broker
+
+From `stack/parts/rabbitmq.py`, as the definitions of a stack's RabbitMQ set them; a broker of one's own needs the same
+for each region's account (`rabbitmqctl set_user_limits`, `set_policy`).
+
+| limit | default | reason |
+|---|---|---|
+"""
+BROKER_REASONS = {
+    "max-connections": "of a region: three lanes by two paths, and as many while they are renewed",
+    "max-channels": "of a region: two for each connection",
+    "orbital-lanes": "of a lane; the broker refuses more, which is flagged and tried again",
+    "orbital-sessions": "of an MQTT session; the oldest goes, and is driven again",
+    "orbital-dead": "of all dead letters; the oldest goes",
+}
+
+
+def broker() -> Iterator[str]:
+    """One row for each limit of a region's account and of a queue."""
+    for name, most in REGION_LIMITS.items():
+        yield f"| `{name}` | `{most}` | {BROKER_REASONS[name]} |\n"
+    for name, (pattern, definition) in POLICIES.items():
+        yield f"| `{name}` (`{pattern}`) | `{definition['max-length-bytes']}` bytes | {BROKER_REASONS[name]} |\n"
+    yield f"| `max_message_size` | `{MOST_MESSAGE}` bytes | four times what the gateway puts into a message |\n"
+
+
 def page() -> str:
     """The whole page."""
     numbers = [row for title, model in PROCESSES for row in settings(title, model)]
-    return "".join([HEAD, SIDECARS, *sidecars(), SETTINGS, *numbers, FIXED, *fixed()])
+    return "".join([HEAD, SIDECARS, *sidecars(), SETTINGS, *numbers, FIXED, *fixed(), BROKER, *broker()])
 
 
 if __name__ == "__main__":

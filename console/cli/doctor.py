@@ -42,13 +42,20 @@ class Seen:
 def fleet(connection: Connection) -> Iterator[Finding]:
     """What the control plane knows of regions, policies and refused messages; raises OrbitalError when it is away."""
     from orbital.v1.policy_pb2 import ListEnginesRequest
-    from orbital.v1.registry_pb2 import ListDeadLettersRequest, ListRegionsRequest, ListSecurityEventsRequest
+    from orbital.v1.registry_pb2 import (
+        ListDeadLettersRequest,
+        ListFlagsRequest,
+        ListRegionsRequest,
+        ListSecurityEventsRequest,
+    )
 
     registry = connection.registry
     declared = [one for page in connection.pages(registry.ListRegions, ListRegionsRequest()) for one in page.regions]
     yield from map(_region, declared)
     if not declared:
         yield Seen("regions", "none is declared", "Declare some: orbital apply -f examples/estate.yaml")
+    for listed in connection.pages(registry.ListFlags, ListFlagsRequest()):
+        yield from map(_own_flag, (flag for flag in listed.flags if not flag.region))
     answer = connection.call(connection.policy.ListEngines, ListEnginesRequest())
     if not answer.engines:
         yield Seen("policy engines", "none has been heard of", POLICIES)
@@ -64,6 +71,11 @@ def fleet(connection: Connection) -> Iterator[Finding]:
     yield Seen("dead letters", f"{letters.total}{dropped}", "See: orbital get deadletters" if letters.total else "")
     events = connection.call(registry.ListSecurityEvents, ListSecurityEventsRequest(page_size=1)).events
     yield Seen("security events", "some" if events else "none", "See: orbital get securityevents" if events else "")
+
+
+def _own_flag(flag: Any) -> Finding:
+    """A flag of the control plane itself."""
+    return Seen(flag.component, f"{flag.reason}: {flag.message}", "See: orbital get flags")
 
 
 def _region(region: Any) -> Finding:

@@ -26,6 +26,16 @@ REVOKER = "revoker"
 # As the gateway declares them (gateway/adapters/rabbitmq/lanes.py): MQTT wants them to be there before.
 EXCHANGE = "orbital.tasks"
 KEPT = "orbital.kept"
+# What one region may have at once. Three lanes by two paths are six connections, and as many while they are renewed.
+REGION_LIMITS = {"max-connections": 24, "max-channels": 48}
+MOST_MESSAGE = 8 * 2**20
+# What a queue may hold. A lane refuses more, which is a fault of that lane; an MQTT session and the dead letters forget
+# their oldest: what a region does not report is driven again.
+POLICIES: dict[str, tuple[str, dict[str, object]]] = {
+    "orbital-lanes": (r"^orbital\.lane\.[012]\.[^.]+$", {"max-length-bytes": 2**29, "overflow": "reject-publish"}),
+    "orbital-sessions": (r"^mqtt-subscription-orbital\.", {"max-length-bytes": 2**27}),
+    "orbital-dead": (r"^orbital\.dead$", {"max-length-bytes": 2**26}),
+}
 PLUGINS = (
     *("rabbitmq_auth_mechanism_ssl", "rabbitmq_auth_backend_http"),
     *("rabbitmq_management", "rabbitmq_mqtt", "rabbitmq_prometheus"),
@@ -75,6 +85,7 @@ mqtt.exchange = {exchange}
 mqtt.prefetch = 50
 {session}
 load_definitions = {definitions}
+max_message_size = {most_message}
 vm_memory_high_watermark.absolute = 2GiB
 disk_free_limit.absolute = 200MB
 log.console = true
@@ -216,7 +227,8 @@ class RabbitMQ(Server):
         ports["access"] = self.site.ports["broker-access"]
         places = {"definitions": definitions, "authority": self.site.authority(), "exchange": EXCHANGE}
         places["tls"] = server_tls(self.site, self.name)
-        own = {"authentication": tree.dialect.authentication, "session": tree.dialect.session}
+        own: dict[str, object] = {"authentication": tree.dialect.authentication, "session": tree.dialect.session}
+        own["most_message"] = MOST_MESSAGE
         (place / "rabbitmq.conf").write_text(CONFIGURATION.format(**places, **ports, **own))
         (place / "advanced.config").write_text(ADVANCED.format(pair=self.site.place("broker-access")))
         (place / "enabled_plugins").write_text(f"[{','.join(PLUGINS)}].\n")
@@ -228,16 +240,14 @@ class RabbitMQ(Server):
         )
 
     def _accounts(self, dialect: Dialect) -> list[dict[str, object]]:
-        """Accounts with a password, and, where the broker authenticates, those that enter by certificate alone."""
+        """Accounts with a password, and those that enter by certificate alone, with their limits."""
         gateway, revoker = kept_secret(self.password), kept_secret(revoker_password(self.site))
         accounts = [_account(USER, gateway, "monitoring"), _account(REVOKER, revoker, "administrator")]
         if dialect.authenticates:
-            names = [
-                f"spiffe://{TRUST_DOMAIN}/gateway",
-                *(region_identity(region.name) for region in self.site.regions),
-            ]
-            accounts += [{"name": name, "password_hash": "", "tags": ""} for name in names]
-        return accounts
+            accounts.append(_by_certificate(f"spiffe://{TRUST_DOMAIN}/gateway"))
+        # The broker limits whom it knows, even where it does not authenticate them. They have no permission here.
+        regions = (_by_certificate(region_identity(region.name)) for region in self.site.regions)
+        return accounts + [{**account, "limits": REGION_LIMITS} for account in regions]
 
     def _environment(self, place: Path, tree: Tree) -> dict[str, str]:
         # The node's name is that of its data. No version can read what one two versions away has written: each has its
@@ -278,6 +288,11 @@ def _account(name: str, password: str, tags: str) -> dict[str, object]:
     return {"name": name, "password_hash": hashed, "tags": tags, **hashing}
 
 
+def _by_certificate(name: str) -> dict[str, object]:
+    """An account that no password opens."""
+    return {"name": name, "password_hash": "", "tags": ""}
+
+
 def _definitions(accounts: list[dict[str, object]]) -> dict[str, object]:
     """What the broker takes in at its start: accounts, and what is Orbital's alone for the gateway's. No guest.
 
@@ -293,6 +308,17 @@ def _definitions(accounts: list[dict[str, object]]) -> dict[str, object]:
     return {
         "vhosts": [{"name": "/"}],
         "users": accounts,
+        "policies": [
+            {
+                "vhost": "/",
+                "name": name,
+                "pattern": pattern,
+                "apply-to": "queues",
+                "priority": 1,
+                "definition": definition,
+            }
+            for name, (pattern, definition) in POLICIES.items()
+        ],
         "permissions": [{"user": USER, "vhost": "/", **own}],
         "exchanges": [
             {"name": KEPT, "arguments": {}, **exchange},

@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 from orbital.v1 import policy_pb2 as policy
 from orbital.v1 import registry_pb2 as registry
-from orbital.v1.flag_pb2 import HealthStatus
+from orbital.v1.flag_pb2 import Flag, HealthStatus
 from orbital.v1.resource_pb2 import Resource
 
 from console.cli.connection import Connection
@@ -22,7 +22,7 @@ class Fleet:
     def __init__(self, **changes: Any) -> None:
         self.changes = changes
         self.registry = self.policy = self
-        self.ListRegions, self.ListEngines = "regions", "engines"
+        self.ListRegions, self.ListEngines, self.ListFlags = "regions", "engines", "flags"
         self.ListDeadLetters, self.ListSecurityEvents = "letters", "events"
 
     def call(self, method: str, _request: object) -> object:
@@ -40,6 +40,11 @@ class Fleet:
                 registry.Region(resource=Resource(name="regions/us20"), **{**usual, **told}),  # type: ignore[arg-type]
             ]
         )
+
+    def _flags(self) -> registry.ListFlagsResponse:
+        ours = Flag(component="broker", reason=self.changes.get("own", ""), message="It takes no messages")
+        regions = Flag(region="us20", component="broker", reason="QUEUE_MISCONFIGURED")
+        return registry.ListFlagsResponse(flags=[ours, regions] if ours.reason else [regions])
 
     def _engines(self) -> policy.ListEnginesResponse:
         told = {key: value for key, value in self.changes.items() if key in {"revision", "error", "lost"}}
@@ -83,6 +88,7 @@ def test_a_fleet_as_it_should_be_needs_nothing() -> None:
         ({"error": "no signature"}, "opa-b", "refuses the newest bundle: no signature"),
         ({"lost": 2}, "opa-b", "2 decisions did not arrive"),
         ({"letters": 4}, "dead letters", "4"),
+        ({"own": "BROKER_BLOCKED"}, "broker", "BROKER_BLOCKED: It takes no messages"),
         ({"events": 1}, "security events", "some"),
     ],
 )
