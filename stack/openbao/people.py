@@ -23,6 +23,8 @@ CALLBACK = "/oauth/callback"
 LOOPBACK = "http://127.0.0.1/callback"
 # A person whose rights are taken away has them for no longer than this.
 TOKEN_TTL = "15m"  # noqa: S105 - a duration
+# Tries of one source, an address, in so many seconds; passwords are of 24 random bytes.
+LOGINS, LOGIN_SECONDS = 30, 10
 _OIDC = "identity/oidc"
 
 
@@ -60,6 +62,7 @@ def set_up_people(site: Site, client: hvac.Client, address: str) -> None:
     client.sys.create_or_update_policy(POLICY, render(PERSON))
     # The login page then asks for a name and a password, and for nothing else.
     client.sys.tune_auth_method("userpass", listing_visibility="unauth")
+    _slow_down_guessing(client)
     entities = [_person(site, client, name, methods["userpass/"]["accessor"]) for name in PEOPLE]
     _write(client, "key/people", {"algorithm": "ES256", "allowed_client_ids": "*"})
     _write(client, "assignment/people", {"entity_ids": entities})
@@ -72,6 +75,16 @@ def set_up_people(site: Site, client: hvac.Client, address: str) -> None:
     allowed = [console["client_id"], cli["client_id"]]
     provider = {"issuer": address, "allowed_client_ids": allowed, "scopes_supported": [SCOPE]}
     _write(client, f"provider/{PROVIDER}", provider)
+
+
+def _slow_down_guessing(client: hvac.Client) -> None:
+    """Bound what one source may try, and lock nobody out.
+
+    A lock after so many wrong passwords is a lever for whoever knows a name: it takes the officer out of a kill.
+    """
+    client.write_data("sys/auth/userpass/tune", data={"user_lockout_config": {"lockout_disable": True}})
+    limit = {"path": "auth/userpass/", "rate": LOGINS, "interval": f"{LOGIN_SECONDS}s"}
+    client.write_data("sys/quotas/rate-limit/logins", data=limit)
 
 
 def _client(client: hvac.Client, name: str, redirect: str, kind: str) -> dict[str, str]:
