@@ -20,7 +20,7 @@ from gateway.domain.report import Regional
 from gateway.flow.audit import Audit
 from gateway.flow.desired import Desired
 from gateway.flow.detect import Detect
-from gateway.flow.dispatch import build
+from gateway.flow.pack import build
 from gateway.main import new_correlation_id
 from gateway.ports.audit import Signature
 from gateway.ports.store import Denial
