@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from gateway.adapters.broker.server import serve_access
 from gateway.adapters.bundles.server import serve_bundles
@@ -23,6 +23,7 @@ from gateway.adapters.openbao.logins import BaoLogins, BaoWrapping
 from gateway.adapters.postgres.audit import PostgresAudit
 from gateway.adapters.postgres.backfill import open_store
 from gateway.adapters.postgres.database import Database
+from gateway.adapters.postgres.decommission import PostgresDecommission
 from gateway.adapters.postgres.desired import PostgresDesired
 from gateway.adapters.postgres.edges import PostgresEdges
 from gateway.adapters.postgres.engines import PostgresEngines
@@ -48,6 +49,7 @@ from gateway.adapters.rabbitmq.topology import LaneTopology
 from gateway.adapters.rpc.audit import AuditRpc
 from gateway.adapters.rpc.caller import admission
 from gateway.adapters.rpc.checker import CheckerRpc
+from gateway.adapters.rpc.decommission import DecommissionRpc
 from gateway.adapters.rpc.dispatch import DispatchRpc, ReportRpc
 from gateway.adapters.rpc.edge import EdgeRpc
 from gateway.adapters.rpc.enrolment import EnrolmentRpc
@@ -62,6 +64,7 @@ from gateway.flow.access import Access
 from gateway.flow.audit import Audit
 from gateway.flow.broker import BrokerWatch, LaneWatch
 from gateway.flow.converge import Converge
+from gateway.flow.decommission import DecommissionFlow, Dismantling
 from gateway.flow.deliver import Contacts, Deliver, LaneTiming
 from gateway.flow.desired import Desired
 from gateway.flow.detect import Detect
@@ -138,7 +141,7 @@ async def main(settings: GatewaySettings) -> None:
         await open_access(settings, stack, policy, tasks, standing)
         intake = SignedReports(reports, public_keys, security)
         contacts, news = Contacts(tasks), JobNews()
-        flags, edges = PostgresFlags(database), PostgresEdges(database)
+        flags, edges, queues = PostgresFlags(database), PostgresEdges(database), RabbitQueues(consuming)
         signals, observed = SignalFlow(flags, Effects(policy, flags)), ObserveFlow(edges)
         openbao, expulsion = await open_platform(settings, stack), await open_expulsion(settings, stack, standing)
         proofs = make_proofs(settings, database, sight, openbao)
@@ -149,7 +152,7 @@ async def main(settings: GatewaySettings) -> None:
         desired = Desired(PostgresDesired(database, settings.name), new_correlation_id)
         servicers = {
             "Audit": AuditRpc(audit),
-            "Checker": CheckerRpc(SignedSignals(signals, public_keys, security), RabbitQueues(consuming), clock),
+            "Checker": CheckerRpc(SignedSignals(signals, public_keys, security), queues, clock),
             "Dispatch": DispatchRpc(deliver),
             "Edge": EdgeRpc(observed),
             "Enrolment": EnrolmentRpc(sight, proofs, standing, enrolment, clock),
@@ -157,7 +160,7 @@ async def main(settings: GatewaySettings) -> None:
             "Proof": ProofRpc(proofs),
             "Registry": RegistryRpc(desired, sight, AllFlags(flags, way.faults), edges, news, standing),
             "Report": ReportRpc(intake),
-            "Restore": RestoreRpc(make_restore(settings, database, policy, tasks)),
+            **make_four_eyes(settings, database, policy, tasks),
             "Trace": TraceRpc(sight),
         }
         group = await stack.enter_async_context(asyncio.TaskGroup())
@@ -172,6 +175,7 @@ async def main(settings: GatewaySettings) -> None:
             "contacts": lambda: contacts.run(settings.flow.beat_seconds),
             "states": lambda: way.states.run(settings.flow.beat_seconds / 2),
             "converge": lambda: Converge(PostgresReports(database)).run(settings.flow.detect_seconds, backoff()),
+            "dismantling": lambda: Dismantling(PostgresDecommission(database, settings.name), queues).run(backoff()),
             "job news": lambda: listen(database, "orbital_job", news.heard),
         }.items():
             supervisor.start(name, run_part)
@@ -310,10 +314,12 @@ def start_standing(
     supervisor.start("standing news", lambda: listen(database, "orbital_standing", lambda _: standing.wake.set()))
 
 
-def make_restore(settings: GatewaySettings, database: Database, policy: PolicyEngine, tasks: PostgresTasks) -> Restore:
-    """Restorations of killed tenants."""
-    store, seconds = PostgresRestore(database, settings.name), settings.flow.restoration_seconds
-    return Restore(store, policy, tasks, new_correlation_id, settings.name, seconds)
+def make_four_eyes(settings: GatewaySettings, database: Database, *ports: Any) -> dict[str, object]:
+    """What takes two people: restorations of tenants, and decommissions of regions."""
+    shared = (*ports, new_correlation_id, settings.name, settings.flow.restoration_seconds)
+    restore = Restore(PostgresRestore(database, settings.name), *shared)
+    decommission = DecommissionFlow(PostgresDecommission(database, settings.name), *shared)
+    return {"Restore": RestoreRpc(restore), "Decommission": DecommissionRpc(decommission)}
 
 
 def make_way(settings: GatewaySettings, database: Database) -> Way:

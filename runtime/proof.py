@@ -21,8 +21,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 from google.protobuf.message import DecodeError
 from google.protobuf.timestamp_pb2 import Timestamp
-from orbital.v1.receipt_pb2 import Proof, ProofEntry, ProofStatement, Receipt, SignedReceipt
-from orbital.v1.task_pb2 import TaskKind
+from orbital.v1.receipt_pb2 import LostRegion, Proof, ProofEntry, ProofStatement, Receipt, SignedReceipt
+from orbital.v1.task_pb2 import KeyState, TaskKind
 
 from runtime.errors import Invalid
 from runtime.signing import key_id
@@ -117,6 +117,29 @@ def page(proof: Opened) -> dict[str, Any]:
         "proven_at": _moment(last) if last and not missing else "",
         "missing": [_missing(missing[region]) for region in sorted(missing)],
         "receipts": [_told(entry, receipt) for entry, receipt in zip(named, proof.receipts, strict=False)],
+        # Left out where there is none, so that a file of before stays what it is.
+        **({"lost": [_lost(one) for one in statement.lost]} if statement.lost else {}),
+    }
+
+
+def _lost(region: LostRegion) -> dict[str, Any]:
+    return {
+        "region": region.region,
+        "reason": region.reason,
+        "asked_by": region.asked_by,
+        "approved_by": region.approved_by,
+        "decommissioned_at": _moment(region.decommission_time),
+        "last_contact_at": _moment(region.last_contact_at),
+        "serve_until": _moment(region.serve_until),
+        "resources": [
+            {
+                "resource": one.resource,
+                "observed_generation": one.observed_generation,
+                "desired_generation": one.desired_generation,
+                "key_state": label(KeyState, one.key_state, "KEY_STATE_"),
+            }
+            for one in region.resources
+        ],
     }
 
 

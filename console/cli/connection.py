@@ -14,6 +14,7 @@ from uuid import uuid4
 import grpc
 from orbital.v1.audit_pb2_grpc import AuditServiceStub
 from orbital.v1.crypto_pb2_grpc import CryptoServiceStub
+from orbital.v1.decommission_pb2_grpc import DecommissionServiceStub
 from orbital.v1.enrolment_pb2_grpc import EnrolmentServiceStub
 from orbital.v1.policy_pb2_grpc import PolicyServiceStub
 from orbital.v1.receipt_pb2_grpc import ProofServiceStub
@@ -77,6 +78,11 @@ class Connection:
     def restore(self) -> RestoreServiceStub:
         """The gateway's RestoreService."""
         return RestoreServiceStub(self._channel(self.address))
+
+    @property
+    def decommission(self) -> DecommissionServiceStub:
+        """The gateway's DecommissionService."""
+        return DecommissionServiceStub(self._channel(self.address))
 
     @property
     def trace(self) -> TraceServiceStub:

@@ -57,7 +57,8 @@ def converged(job: Job) -> str:
     if not job.total:
         return "Done: the change concerns no placement."
     took = between(iso(job.create_time), iso(job.converge_time))
-    return f"Converged: {job.converged} of {job.total} in {elapsed(took)}."
+    lost = f" {', '.join(job.lost_regions)}: decommissioned, and not waited for." if job.lost_regions else ""
+    return f"Converged: {job.converged} of {job.total} in {elapsed(took)}.{lost}"
 
 
 def superseded(job: Job) -> str:

@@ -194,6 +194,15 @@ def _restorations(connection: Connection, wanted: Wanted) -> Iterator[Row]:
     yield from map(rows.restoration, answer.restorations)
 
 
+def _decommissions(connection: Connection, _: Wanted) -> Iterator[Row]:
+    from orbital.v1.decommission_pb2 import ListDecommissionsRequest
+
+    from console.cli import rows
+
+    answer = connection.call(connection.decommission.ListDecommissions, ListDecommissionsRequest(page_size=1_000))
+    yield from map(rows.decommission, answer.decommissions)
+
+
 def _flag_changes(connection: Connection, wanted: Wanted) -> Iterator[Row]:
     from orbital.v1.registry_pb2 import ListFlagChangesRequest
 
@@ -343,6 +352,15 @@ NOUNS = (
         Column("LINKS", "links", wide=True), Column("REGIONS", "regions", wide=True),
         Column("DECLINED BECAUSE", "decline_reason", wide=True),
     ), _restorations),
+    Noun("decommissions", "decommission", "id", (
+        Column("ID", "id"), Column("REGION", "region"), Column("STATE", "state"), Column("REASON", "reason"),
+        Column("ASKED BY", "asked_by"), Column("ASKED", "asked_at", form="age"), Column("UNTIL", "expires_at"),
+        Column("DECIDED BY", "decided_by"), Column("PLACEMENTS", "placements", form="number"),
+        Column("SERVES UNTIL", "serve_until"), Column("UNPROVEN", "unproven", wide=True, form="number"),
+        Column("DECIDED", "decided_at", wide=True, form="age"),
+        Column("LAST CONTACT", "last_contact_at", wide=True, form="age"),
+        Column("DECLINED BECAUSE", "decline_reason", wide=True),
+    ), _decommissions),
     Noun("denials", "denial", "decision_id", (
         Column("DECISION", "decision_id", form="short"), Column("POLICY", "policy"), Column("PRINCIPAL", "principal"),
         Column("ACTION", "action"), Column("REASON", "reason"), Column("MESSAGE", "message"),

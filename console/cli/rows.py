@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from orbital.v1 import decommission_pb2 as decommissions
 from orbital.v1 import edge_pb2 as edges
 from orbital.v1 import flag_pb2 as flags
 from orbital.v1 import registry_pb2 as registry
@@ -104,6 +105,28 @@ def restoration(one: restorations.Restoration) -> Row:
         "services": one.services,
         "regions": list(one.regions),
         "generation": one.generation,
+    }
+
+
+def decommission(one: decommissions.Decommission) -> Row:
+    """A request to take a region out for good, and what became of it."""
+    return {
+        "id": one.id,
+        "region": one.region,
+        "state": word(decommissions.DecommissionState, one.state, "DECOMMISSION_STATE"),
+        "reason": one.reason,
+        "asked_by": one.asked_by,
+        "asked_at": iso(one.ask_time),
+        "expires_at": iso(one.expire_time),
+        "decided_by": one.decided_by,
+        "decided_at": iso(one.decide_time),
+        "decline_reason": one.decline_reason,
+        "placements": one.placements,
+        "tenants": one.tenants,
+        "unproven": one.unproven,
+        "connected": one.connected,
+        "last_contact_at": iso(one.last_contact_at),
+        "serve_until": iso(one.serve_until),
     }
 
 
@@ -296,6 +319,8 @@ def job(one: registry.Job) -> Row:
         "converged": one.converged,
         "superseded": one.superseded,
         "superseded_by": list(one.superseded_by),
+        "given_up": one.given_up,
+        "lost_regions": list(one.lost_regions),
         "regions": [
             {
                 "region": part.region,

@@ -54,7 +54,10 @@ def plan(declared: Sequence[Resource], stored: Mapping[str, Stored], labels: Map
         estate[item.resource.name] = tombstone(item).resource
     links.check_state(plain, estate)
     links.check_keys(plain, stored, estate)
-    atlas = Atlas(estate, fresh)
+    lost = {parse_name(name).last for name, one in estate.items() if one.HasField("region") and one.retired}
+    atlas = Atlas(estate, fresh, lost)
+    for index, resource in enumerate(plain):
+        _check_named(resource, lost, index)
     # First, so that the store sees a System without a Link before it sees the next one.
     for item in gone:
         retire_one(result, item, _regions(item.resource, len(plain), atlas))
@@ -103,7 +106,8 @@ def _admit(resource: Resource, index: int, seen: dict[str, int], stored: Mapping
             reason="STALE_GENERATION",
             field=f"{where}.generation",
         )
-    if before is not None and before.resource.retired:
+    # A region that is declared anew begins empty, and enrols anew.
+    if before is not None and before.resource.retired and plain.WhichOneof("spec") != "region":
         raise Precondition(
             f"{where}.name: {resource.name} was retired; its name is not used again",
             reason="RETIRED",
@@ -166,6 +170,20 @@ def _check_link(before: Resource, after: Resource, where: str) -> None:
         )
 
 
+def _check_named(resource: Resource, lost: Collection[str], index: int) -> None:
+    """Raise Precondition for the name of a region that is gone for good."""
+    spec = str(resource.WhichOneof("spec"))
+    named = getattr(getattr(resource, spec), "placement", None)
+    for number, region in enumerate(named.regions if named is not None else ()):
+        if region in lost:
+            where = f"resources[{index}].{spec}.placement.regions[{number}]"
+            raise Precondition(
+                f"{where}: region {region!r} is gone for good; leave it out, or declare the region anew",
+                reason="REGION_RETIRED",
+                field=where,
+            )
+
+
 def _regions(resource: Resource, index: int, atlas: Atlas) -> frozenset[str]:
     if resource.WhichOneof("spec") == "region":
         return frozenset()
@@ -183,6 +201,8 @@ def _compare(after: Resource, before: Stored | None, regions: int) -> tuple[Chan
         name=after.name, from_generation=before.generation, to_generation=before.generation, regions=regions
     )
     change.fields.extend(field_changes(before.resource, after))
+    if before.resource.retired:
+        change.fields.append(FieldChange(path="retired", before="true"))
     if not change.fields and before.resource != after:
         # Whatever differs is a difference, even where nothing above has words for it.
         change.fields.add(path=str(after.WhichOneof("spec")), before="stored", after="declared")

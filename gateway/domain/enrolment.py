@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from runtime.errors import Denied
+from orbital.v1.resource_pb2 import Resource
+
+from runtime.errors import Denied, NotFound
 
 UNKNOWN, USED, EXPIRED, OTHER = "TOKEN_UNKNOWN", "TOKEN_USED", "TOKEN_EXPIRED", "TOKEN_OF_ANOTHER_REGION"
 
@@ -38,3 +40,13 @@ def refusal(found: Invited | None, region: str) -> Denied | None:
     if found.region != region:
         return Denied("The token is of another region", reason=OTHER)
     return None
+
+
+def declared(found: Resource | None, region: str) -> Resource:
+    """The region as it is declared; raises NotFound, also for one that is gone for good."""
+    if found is None:
+        raise NotFound(f"The region {region[:64]!r} is not declared", reason="UNKNOWN_REGION", field="region")
+    if found.retired:
+        message = f"The region {region[:64]!r} is gone for good; declare it anew, and it begins empty"
+        raise NotFound(message, reason="REGION_RETIRED", field="region")
+    return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from orbital.v1.resource_pb2 import Resource, Selector
 
@@ -15,10 +15,13 @@ NO_REGION = "NO_REGION_MATCHES"
 PLACED = ("tenant", "system", "edge_policy")
 
 
-def select(selector: Selector, regions: Mapping[str, Labels], field: str) -> frozenset[str]:
-    """The regions named and those that carry all the labels; raises NotFound for a name that is no region."""
+def select(selector: Selector, regions: Mapping[str, Labels], field: str, lost: Collection[str] = ()) -> frozenset[str]:
+    """The regions named and those that carry all the labels; raises NotFound for a name that is no region.
+
+    Those in `lost` are gone for good: no selector matches them, and one that names them is as good as without.
+    """
     for index, name in enumerate(selector.regions):
-        if name not in regions:
+        if name not in regions and name not in lost:
             known = ", ".join(sorted(regions)[:10]) or "none is declared yet"
             where = f"{field}.regions[{index}]"
             raise NotFound(
@@ -26,17 +29,21 @@ def select(selector: Selector, regions: Mapping[str, Labels], field: str) -> fro
             )
     wanted = dict(selector.match_labels).items()
     matching = {name for name, labels in regions.items() if wanted and wanted <= dict(labels).items()}
-    return frozenset(selector.regions) | matching
+    return (frozenset(selector.regions) - frozenset(lost)) | matching
 
 
 class Atlas:
     """Answers where each resource of an estate belongs.
 
-    `resources` holds every resource of the tenants asked about, by full name; `regions` the labels of all regions.
+    `resources` holds every resource of the tenants asked about, by full name; `regions` the labels of all regions;
+    `lost` the regions that are gone for good.
     """
 
-    def __init__(self, resources: Mapping[str, Resource], regions: Mapping[str, Labels]) -> None:
+    def __init__(
+        self, resources: Mapping[str, Resource], regions: Mapping[str, Labels], lost: Collection[str] = ()
+    ) -> None:
         self._resources = resources
+        self._lost = lost
         self._regions = regions
         self._known: dict[str, frozenset[str]] = {}
 
@@ -49,9 +56,9 @@ class Atlas:
     def _find(self, resource: Resource, field: str) -> frozenset[str]:
         spec = resource.WhichOneof("spec")
         if spec == "tenant":
-            return select(resource.tenant.placement, self._regions, f"{field}.tenant.placement")
+            return select(resource.tenant.placement, self._regions, f"{field}.tenant.placement", self._lost)
         if spec == "edge_policy":
-            return select(resource.edge_policy.placement, self._regions, f"{field}.edge_policy.placement")
+            return select(resource.edge_policy.placement, self._regions, f"{field}.edge_policy.placement", self._lost)
         if spec == "system":
             return self._system(resource, field)
         parent = parent_of(resource)
@@ -63,8 +70,8 @@ class Atlas:
         if not (resource.system.placement.regions or resource.system.placement.match_labels):
             return within
         where = f"{field}.system.placement"
-        outside = sorted(set(resource.system.placement.regions) - within)
-        own = select(resource.system.placement, self._regions, where)
+        outside = sorted(set(resource.system.placement.regions) - within - set(self._lost))
+        own = select(resource.system.placement, self._regions, where, self._lost)
         if outside:
             raise Invalid(
                 f"{where}.regions: {resource.name} cannot be in {', '.join(outside)}, where its tenant is not",

@@ -76,14 +76,17 @@ class Desired:
                 return RetireResponse.FromString(known)
             stored = await estate.resources(sorted(tenants))
             named = links.keys_of(item.resource for item in stored.values())
-            changes = retire(request.names, {**stored, **await estate.holders(named)}, await estate.placed(stored))
+            regions = [parse_name(name).last for name in request.names if parse_name(name).spec == "region"]
+            all_of_it = {**stored, **await estate.holders(named), **(await estate.regions() if regions else {})}
+            occupied = await estate.occupied(regions)
+            changes = retire(request.names, all_of_it, await estate.placed(stored), occupied)
             answer = RetireResponse(changes=changes.changes)
             if request.validate_only or not changes.wanted:
                 return answer
             answer.correlation_id = caller.correlation_id or self._new_correlation_id()
             action = _action(answer, caller, "retire", request.reason.strip(), request.request_id)
-            places = await estate.places(changes.regions, stored)
-            await estate.save(action, changes, stored, answer, places)
+            places = await estate.places(changes.regions, all_of_it)
+            await estate.save(action, changes, all_of_it, answer, places)
             return answer
 
     @whole
@@ -107,6 +110,7 @@ class Desired:
             system = f"tenants/{request.tenant}/systems/{own[0].link.system}" if request.link else ""
             services, regions = await tenancy.reach(request.tenant, system)
             answer = KillResponse(services=services, regions=regions, links=len(own), shared_links=sorted(also))
+            answer.lost_regions.extend(await tenancy.lost(request.tenant))
             answer.already_killed = _is_killed(aimed[_target(request)].resource)
             if request.validate_only or answer.already_killed:
                 return answer
@@ -165,7 +169,11 @@ async def _plan(estate: Estate, declared: Sequence[Resource]) -> tuple[Mapping[s
     # What a Link is changed from matters as much as what it is changed to.
     named |= links.keys_of(stored[one.name].resource for one in declared if one.name in stored)
     stored |= await estate.holders(named)
-    labels = {name.rpartition("/")[2]: dict(item.resource.labels) for name, item in regions.items()}
+    labels = {
+        name.rpartition("/")[2]: dict(item.resource.labels)
+        for name, item in regions.items()
+        if not item.resource.retired
+    }
     return stored, plan(declared, stored, labels)
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from gateway.domain.enrolment import UNKNOWN, Invitation, refusal
+from gateway.domain.enrolment import UNKNOWN, Invitation, declared, refusal
 from gateway.domain.proof import Certified
 from gateway.flow.security import Security
 from gateway.ports.enrolment import InvitationStore, Opening, Wrapping
 from gateway.ports.proof import Authority
 from gateway.ports.security import SecurityEvent
 from gateway.ports.serving import Caller, Sight
-from runtime.errors import Denied, NotFound
+from runtime.errors import Denied
 from runtime.fields import check_length, check_name
 from runtime.logs import get_logger
 from runtime.signatures import region_identity
@@ -49,8 +49,7 @@ class Enrolment:
     async def invite(self, region: str, caller: Caller) -> Invitation:
         """See the port."""
         check_name(region, "region")
-        if await self._sight.resource(f"regions/{region}") is None:
-            raise NotFound(f"The region {region!r} is not declared", reason="UNKNOWN_REGION", field="region")
+        declared(await self._sight.resource(f"regions/{region}"), region)
         ends_at = self._clock() + timedelta(seconds=self._seconds)
         invitation = Invitation(await self._wrapping.wrap(region, self._seconds), ends_at)
         await self._store.invited(region, invitation, caller)

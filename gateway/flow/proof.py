@@ -69,6 +69,10 @@ class Proofs:
                 field="correlation_id",
             )
         signer, certified = await self._own()
+        lost = await self._store.lost(correlation_id)
+        gone = {region.region for region in lost}
+        # A region that is gone for good proves nothing any more; what it may hold is stated instead.
+        shares = [one for one in shares if one.receipt or one.region not in gone]
         known = await self._store.certificates([*{one.signed.key_id for one in shares if one.receipt}])
         found = collect(shares, known, certified)
         statement = ProofStatement(
@@ -79,6 +83,7 @@ class Proofs:
             entries=found.entries,
             certificates_sha256=[sha256(one).digest() for one in found.certificates],
             key_id=certified.key_id,
+            lost=lost,
         )
         statement.make_time.FromDatetime(self._clock())
         packed = statement.SerializeToString(deterministic=True)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from cryptography.hazmat.primitives.asymmetric import ec
+from orbital.v1.receipt_pb2 import LostRegion
 
 from gateway.domain.proof import Certified, Share
 
@@ -35,6 +36,9 @@ class ProofStore(Protocol):
 
     async def shares(self, correlation_id: str) -> Sequence[Share]:
         """The tasks of a change that have, or should have, a receipt."""
+
+    async def lost(self, correlation_id: str) -> Sequence[LostRegion]:
+        """The regions that are gone for good and had something of what a change is about."""
 
     async def keep_certificate(self, certified: Certified) -> None:
         """Keep a certificate; one that is kept already is not kept twice."""

@@ -109,6 +109,9 @@ class Estate(Protocol):
     async def places(self, names: Collection[str], stored: Mapping[str, Stored]) -> Places:
         """Where these resources are, or were before they left, by full name."""
 
+    async def occupied(self, regions: Sequence[str]) -> Mapping[str, int]:
+        """How many placements stand in each of these regions; one without any is left out."""
+
     async def placed(self, stored: Mapping[str, Stored]) -> Mapping[str, frozenset[str]]:
         """The regions in which each of these resources is placed, by full name."""
 
@@ -140,6 +143,9 @@ class Tenancy(Protocol):
 
     async def reach(self, tenant: str, system: str = "") -> tuple[int, Sequence[str]]:
         """How many services the tenant has, and the regions it is in; or so of the Link of this System (full name)."""
+
+    async def lost(self, tenant: str) -> Sequence[str]:
+        """The regions that are gone for good and had something of the tenant."""
 
     async def drive(self, action: Action, wanted: Mapping[int, Wanted], answer: Message) -> None:
         """Store new generations and drive each in all of its regions, on the lane of what it takes."""

@@ -116,11 +116,15 @@ async def test_a_return_before_the_region_answered_supersedes_the_departure(gate
     assert len(await placed(gateway)) == 3
 
 
-async def test_a_kill_reaches_a_region_that_is_about_to_be_left_and_a_restoration_does_not(gateway: Gateway) -> None:
+async def test_a_kill_reaches_a_region_that_is_about_to_be_left(gateway: Gateway) -> None:
     gone = await gateway.declare(acme("eu10"))
+    leaving = await gateway.drive()
+    assert told(leaving) == LEFT
+    await gateway.report(*(done(task) for task in leaving if task.region == "eu10"))
     killed = await gateway.desired.kill(KillRequest(tenant="acme", reason="breach"), CALLER)
     tasks = await gateway.drive()
-    assert told(tasks) >= LEFT | {("us20", "UNLINK_KEY", "tenants/acme")}
+    assert told(tasks) >= {("us20", "UNLINK_KEY", "tenants/acme"), ("us20", "UNLINK_KEY", "tenants/acme/links/core")}
+    await gateway.report(*(done(task) for task in leaving if task.region == "us20"))
     await gateway.report(*map(done, tasks))
     await gateway.reports.converge_all()
     assert await state(gateway, killed.correlation_id) == JOB_STATE_CONVERGED

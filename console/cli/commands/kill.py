@@ -159,6 +159,8 @@ def told(radius: dict[str, Any]) -> list[str]:
     else:
         reached.append(count(radius["edges"], "edge"))
         lines = [*_out_of_reach(radius["unreachable"]), *_used(radius["uses"], len(regions))]
+    if radius["lost_regions"]:
+        lines.append(f"Decommissioned, and so not reached: {', '.join(radius['lost_regions'])}. The proof says more.")
     if radius["shared_links"]:
         lines.append(
             f"Links of other tenants that share its L1 key go dark with it: {', '.join(radius['shared_links'])}."
@@ -219,6 +221,7 @@ def _model(request: KillRequest, response: KillResponse | None) -> dict[str, Any
         "links": response.links if response else None,
         "services": response.services if response else None,
         "shared_links": list(response.shared_links) if response else [],
+        "lost_regions": list(response.lost_regions) if response else [],
     }
 
 

@@ -72,7 +72,7 @@ def show(correlation_id: str, path: Path | None, output: str, target: Target) ->
         raise Failure(f"{place} cannot be written: {error.strerror}") from error
     _print(page, output)
     say(f"Written to {place}. Anyone can check it: orbital proof verify {place} --ca CA")
-    return Exit.UNVERIFIED if page["missing"] else Exit.DONE
+    return Exit.UNVERIFIED if page["missing"] or not page["regions"] else Exit.DONE
 
 
 @proof.command()
@@ -98,7 +98,7 @@ def verify(file: Path, ca: Path, output: str) -> int:
     page = _verified(_read(read_file, content), authority)
     _print(page, output)
     say("Verified: every signature holds, and nothing was changed.")
-    return Exit.UNVERIFIED if page["missing"] else Exit.DONE
+    return Exit.UNVERIFIED if page["missing"] or not page["regions"] else Exit.DONE
 
 
 def _read(read: Any, content: bytes) -> Proof:
@@ -129,6 +129,8 @@ def _print(page: dict[str, Any], output: str) -> None:
     click.echo(headline(page))
     for one in page["missing"]:
         click.echo(f"  {_absent(one)}")
+    for one in page.get("lost", ()):
+        click.echo(f"  {lost(one)}")
     click.echo("")
     table([{**one, "gone": _gone(one["destroyed"])} for one in page["receipts"]], COLUMNS)
 
@@ -138,6 +140,18 @@ def _absent(one: dict[str, Any]) -> str:
     since = f" Missing since {one['since']}." if one.get("since") else ""
     stops = f" Cut off: it stops serving by {one['stops_by']}." if one.get("stops_by") else ""
     return f"{one['region']}: {one['why']}{since}{stops}"
+
+
+def lost(region: dict[str, Any]) -> str:
+    """What is said of a region that is gone for good, in a sentence."""
+    held = [one["resource"] for one in region["resources"] if one["key_state"] != "DESTROYED"]
+    proved = ", ".join(f"{one['resource']} g{one['observed_generation']}" for one in region["resources"])
+    until = f"may serve until {region['serve_until']}" if region["serve_until"] else "was never heard of"
+    return (
+        f"{region['region']} was decommissioned at {region['decommissioned_at']} by {region['asked_by']} and "
+        f"{region['approved_by']} ({region['reason']}); it {until}. It reported last: {proved}. "
+        f"It may still hold: {', '.join(held) or 'nothing'}."
+    )
 
 
 def _gone(lines: list[dict[str, Any]]) -> str:

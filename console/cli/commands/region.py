@@ -1,4 +1,4 @@
-"""`orbital region`: one region, looked into; its identity, given and taken."""
+"""`orbital region`: one region, looked into; its identity, given and taken; and its end."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from console.cli.asking import typed_again
+from console.cli.commands.decommission import decommission
 from console.cli.failure import Exit
 from console.cli.options import Target, connection_options, output_option
 from console.cli.render import Column, count, say, table, write
@@ -26,7 +27,7 @@ READING = 120.0
 
 @click.group()
 def region() -> None:
-    """Look into one region, give it its identity, or take that away."""
+    """Look into one region, give it its identity, take that away, or take the region out for good."""
 
 
 @region.command()
@@ -117,6 +118,9 @@ def revoke(region: str, reason: str, yes: bool, output: str, target: Target) -> 
         click.echo(f"{region} had been revoked before. Nothing changed.")
     else:
         click.echo(f"Revoked {region}. It comes back by a new enrolment: orbital region enrol {region}")
+
+
+region.add_command(decommission)
 
 
 def look(connection: Connection, region: str) -> list[Finding]:

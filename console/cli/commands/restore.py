@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from console.cli.asking import checked_reason, typed_again
+from console.cli.commands import decommission
 from console.cli.failure import Exit, Failure
 from console.cli.options import Target, connection_options, output_option, timeout_option
 from console.cli.render import count, say, write
@@ -48,9 +49,10 @@ def restore(tenant: str, reason: str, dry_run: bool, output: str, target: Target
 @output_option("table", "json", "yaml")
 @connection_options
 def approve(id_: str, yes: bool, wait: bool, timeout: float, output: str, target: Target) -> None:
-    """Restore a killed tenant, as somebody else has asked: its Links are linked again, in every region.
+    """Approve what somebody else has asked for: a killed tenant restored, or a region taken out for good.
 
-    Shows first what comes back. On a terminal the tenant's name has to be typed, unless --yes is given.
+    Shows first what it does. On a terminal the tenant's or the region's name has to be typed, unless --yes is given. A
+    tenant's Links are linked again, in every region.
     """
     from orbital.v1.restore_pb2 import ApproveRestorationRequest
 
@@ -58,6 +60,10 @@ def approve(id_: str, yes: bool, wait: bool, timeout: float, output: str, target
     from console.cli.connection import connect
 
     with connect(target) as connection:
+        region = decommission.find(connection, id_)
+        if region is not None:
+            decommission.approve(connection, region, output, yes=yes)
+            return
         asked = _one(connection, id_)
         say(f"{asked['asked_by']} asks: {asked['reason']}")
         if asked["state"] == "open":
@@ -79,7 +85,7 @@ def approve(id_: str, yes: bool, wait: bool, timeout: float, output: str, target
 @output_option("table", "json", "yaml")
 @connection_options
 def decline(id_: str, reason: str, output: str, target: Target) -> None:
-    """Close a request to restore a killed tenant; it stays killed."""
+    """Close a request to restore a killed tenant, or to take out a region; everything stays as it is."""
     from orbital.v1.restore_pb2 import DeclineRestorationRequest
 
     from console.cli import rows
@@ -87,6 +93,9 @@ def decline(id_: str, reason: str, output: str, target: Target) -> None:
 
     request = DeclineRestorationRequest(id=id_, reason=checked_reason(reason))
     with connect(target) as connection:
+        if decommission.find(connection, id_) is not None:
+            decommission.decline(connection, id_, request.reason, output)
+            return
         answer = connection.call(connection.restore.DeclineRestoration, request)
         _print(rows.restoration(answer.restoration), output)
 
@@ -98,7 +107,9 @@ def _one(connection: Connection, identity: str) -> Row:
 
     answer = connection.call(connection.restore.ListRestorations, ListRestorationsRequest(id=identity, page_size=1))
     if not answer.restorations:
-        raise Failure(f'No restoration "{identity}". List: orbital get restorations', Exit.NOT_FOUND)
+        raise Failure(
+            f'No request "{identity}". List: orbital get restorations, orbital get decommissions', Exit.NOT_FOUND
+        )
     return rows.restoration(answer.restorations[0])
 
 

@@ -17,6 +17,7 @@ from console.cli.session import tell_old
 WORDS = ("tenants", "systems", "services")
 LINKS = "links"
 # What a full name begins with.
+REGIONS = "regions/"
 FULL = (WORDS[0], "edge-policies", "regions")
 SHAPES = "TENANT, TENANT/SYSTEM, TENANT/SYSTEM/SERVICE, TENANT/links/LINK or a full name as `orbital get` prints it"
 
@@ -43,19 +44,31 @@ def retire(
     """Retire Tenants, Systems or Services with everything beneath them, Links, or edge policies.
 
     NAME is TENANT, TENANT/SYSTEM, TENANT/SYSTEM/SERVICE or TENANT/links/LINK, or a full name such as
-    tenants/TENANT/links/LINK or edge-policies/POLICY. Keys are purged everywhere, and nothing brings back what they
-    encrypted; a Link is unlinked. The name is not used again. On a terminal it asks, unless --yes is given.
+    tenants/TENANT/links/LINK, edge-policies/POLICY or regions/REGION. Keys are purged everywhere, and nothing brings
+    back what they encrypted; a Link is unlinked. The name is not used again. Of a region that is not empty it is asked
+    that it be decommissioned. On a terminal it asks, unless --yes is given.
     """  # fmt: skip
     from orbital.v1.registry_pb2 import RetireRequest
 
+    from console.cli.commands.decommission import ask
     from console.cli.connection import connect
+    from runtime.errors import Precondition
 
     text = checked_reason(reason)
     request = RetireRequest(
         names=[full_name(name) for name in names], reason=text, request_id=uuid4().hex, validate_only=True
     )
     with connect(target) as connection:
-        response = connection.call(connection.registry.Retire, request)
+        region = names[0].removeprefix(REGIONS)
+        try:
+            response = connection.call(connection.registry.Retire, request)
+        except Precondition as error:
+            if error.reason != "REGION_NOT_EMPTY" or len(names) > 1:
+                raise
+            # Nothing is retired at once: it takes a second person, as does every region that something stands in.
+            say(f"{names[0]} is not empty. It is taken out by: orbital region decommission {region} --reason TEXT")
+            ask(connection, region, text, output, dry_run=dry_run)
+            return
         if not dry_run and response.changes:
             tell_old(connection.login)
             if not yes and sys.stdin.isatty():

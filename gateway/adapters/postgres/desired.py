@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 OVERTAKEN = "Another change came first; read again and declare again"
 
 
-def _stored(row: asyncpg.Record) -> Stored:
+def from_row(row: asyncpg.Record) -> Stored:
+    """A resource as a row has it."""
     return Stored(row["id"], Resource.FromString(row["body"]), row["generation"], row["effect_generation"])
 
 
@@ -45,7 +46,14 @@ async def _holders(session: Session, named: Collection[Key]) -> Mapping[str, Sto
         return {}
     # Before the Links are read: a kill that came first is seen, a later one waits.
     await session.execute("hold_tenants", tenants)
-    return {row["name"]: _stored(row) for row in await session.fetch("holders", keys)}
+    return {row["name"]: from_row(row) for row in await session.fetch("holders", keys)}
+
+
+async def shut_region(session: Session, region: str, action: Action) -> None:
+    """Refuse the identity of a region that is gone, until it enrols anew, and forget how it is."""
+    await session.execute("revoke_region", region, action.detail[:500], action.actor, action.decision_id)
+    await session.execute("end_invitations", region)
+    await session.execute("forget_region", region)
 
 
 def _move(step: Step, identities: Mapping[str, int]) -> Move:
@@ -68,7 +76,8 @@ async def _answered(session: Session, actor: str, request_id: str, action: str) 
     return answer
 
 
-async def _insert_job(session: Session, process: str, action: Action, answer: bytes, total: int) -> None:
+async def insert_job(session: Session, process: str, action: Action, answer: bytes, total: int) -> None:
+    """Keep the head of a change."""
     try:
         await session.execute(
             "insert_job",
@@ -86,7 +95,8 @@ async def _insert_job(session: Session, process: str, action: Action, answer: by
         raise Conflict("The correlation ID or the request ID belongs to another change", reason="ID_IN_USE") from error
 
 
-async def _upsert(session: Session, wanted: Sequence[Wanted], correlation_id: str) -> dict[str, int]:
+async def upsert(session: Session, wanted: Sequence[Wanted], correlation_id: str) -> dict[str, int]:
+    """Store these generations; raises Conflict when somebody else stored one first."""
     names = [parse_name(item.resource.name) for item in wanted]
     try:
         rows = await session.fetch(
@@ -127,10 +137,14 @@ class _Estate:
             rows = await self._session.fetch("estate_all")
         else:
             rows = await self._session.fetch("estate_of", list(tenants))
-        return {row["name"]: _stored(row) for row in rows}
+        return {row["name"]: from_row(row) for row in rows}
 
     async def holders(self, named: Collection[Key]) -> Mapping[str, Stored]:
         return await _holders(self._session, named)
+
+    async def occupied(self, regions: Sequence[str]) -> Mapping[str, int]:
+        rows = await self._session.fetch("occupied_regions", list(regions)) if regions else ()
+        return {row["region"]: row["placements"] for row in rows}
 
     async def placed(self, stored: Mapping[str, Stored]) -> Mapping[str, frozenset[str]]:
         names = {item.identity: name for name, item in stored.items()}
@@ -156,7 +170,10 @@ class _Estate:
         places: Places,
     ) -> None:
         identities = {name: item.identity for name, item in stored.items()}
-        identities |= await _upsert(self._session, plan.wanted, action.correlation_id)
+        identities |= await upsert(self._session, plan.wanted, action.correlation_id)
+        for item in plan.wanted:
+            if item.resource.HasField("region") and item.resource.retired:
+                await shut_region(self._session, item.resource.name.rpartition("/")[2], action)
         made = [(step, _move(step, identities)) for step in steps(plan, stored, places)]
         moves = [each for _, each in made]
         displaced = await take_over(self._session, [each for step, each in made if step.owes], action.correlation_id)
@@ -169,7 +186,7 @@ class _Estate:
         await record(self._session, moves, action.correlation_id)
         await converge(self._session, displaced)
         packed = answer.SerializeToString()
-        await _insert_job(self._session, self._process, action, packed, len(moves))
+        await insert_job(self._session, self._process, action, packed, len(moves))
         await _wake(self._session, {one.lane for one in moves})
 
 
@@ -188,13 +205,13 @@ class LockedTenancy:
         """The tenant and its links, locked."""
         await self._session.execute("claim_tenant", tenant)
         rows = await self._session.fetch("lock_tenant", tenant)
-        return {row["name"]: _stored(row) for row in rows}
+        return {row["name"]: from_row(row) for row in rows}
 
     async def links_of(self, tenants: Sequence[str]) -> Mapping[str, Stored]:
         """The links of these other tenants, locked."""
         await self._session.execute("claim_tenants", list(tenants))
         rows = await self._session.fetch("lock_links", list(tenants))
-        return {row["name"]: _stored(row) for row in rows}
+        return {row["name"]: from_row(row) for row in rows}
 
     async def holders(self, named: Collection[Key]) -> Mapping[str, Stored]:
         """Every Link that names one of these keys; see `Estate`."""
@@ -206,9 +223,13 @@ class LockedTenancy:
         assert row is not None
         return row["services"], row["regions"]
 
+    async def lost(self, tenant: str) -> Sequence[str]:
+        """The regions that are gone for good and had something of the tenant."""
+        return [row["region"] for row in await self._session.fetch("tenant_lost", tenant)]
+
     async def drive(self, action: Action, wanted: Mapping[int, Wanted], answer: Message) -> None:
         """New generations, driven everywhere."""
-        await _upsert(self._session, list(wanted.values()), action.correlation_id)
+        await upsert(self._session, list(wanted.values()), action.correlation_id)
         kinds = {identity: effect_kind(item.resource, new=False) for identity, item in wanted.items()}
         moves = [
             Move(identity, row["region"], kinds[identity], LANES[kinds[identity]], wanted[identity].generation)
@@ -230,7 +251,7 @@ class LockedTenancy:
         )
         await record(self._session, moves, action.correlation_id)
         await converge(self._session, displaced)
-        await _insert_job(self._session, self._process, action, answer.SerializeToString(), len(moves))
+        await insert_job(self._session, self._process, action, answer.SerializeToString(), len(moves))
         await _wake(self._session, set(lanes))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import asyncpg
+from orbital.v1.receipt_pb2 import LostRegion
 from orbital.v1.registry_pb2 import TaskState
 from orbital.v1.resource_pb2 import Resource
 
@@ -40,6 +41,19 @@ class PostgresProofs:
             identity = task_id(row["name"], row["region"], row["generation"])
             key = (identity, row["region"])
             found[key] = _target(row, found.get(key), identity.hex)
+        return list(found.values())
+
+    async def lost(self, correlation_id: str) -> Sequence[LostRegion]:
+        """The regions that are gone for good and had something of what a change is about."""
+        found: dict[str, LostRegion] = {}
+        for row in await self._database.fetch("proof_lost", correlation_id):
+            region = found.get(row["id"]) or found.setdefault(row["id"], _lost(row))
+            region.resources.add(
+                resource=row["name"],
+                observed_generation=row["observed_generation"],
+                desired_generation=row["desired_generation"],
+                key_state=row["key_state"],
+            )
         return list(found.values())
 
     async def keep_certificate(self, certified: Certified) -> None:
@@ -91,6 +105,17 @@ def _stops_by(row: asyncpg.Record) -> datetime | None:
         return None
     lease = seconds(Resource.FromString(row["tenant"]).tenant.lease)
     return from_seconds(row["contacted_at"].timestamp() + lasts(lease))
+
+
+def _lost(row: asyncpg.Record) -> LostRegion:
+    region = LostRegion(
+        region=row["region"], reason=row["reason"], asked_by=row["asked_by"], approved_by=row["decided_by"]
+    )
+    times = ("decommission_time", "decided_at"), ("last_contact_at", "contacted_at"), ("serve_until", "serve_until")
+    for name, column in times:
+        if row[column] is not None:
+            getattr(region, name).FromDatetime(row[column])
+    return region
 
 
 def _share(row: Mapping[str, object] | asyncpg.Record) -> Share:

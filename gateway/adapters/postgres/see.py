@@ -74,10 +74,20 @@ def _task(row: asyncpg.Record) -> registry.TaskStatus:
 
 def _job(row: asyncpg.Record) -> registry.Job:
     """The head of a change; of one that has ended, nothing is behind."""
-    names = ("correlation_id", "actor", "action", "detail", "total", "superseded", "superseded_by")
+    names = (
+        "correlation_id",
+        "actor",
+        "action",
+        "detail",
+        "total",
+        "superseded",
+        "superseded_by",
+        "given_up",
+        "lost_regions",
+    )
     job = registry.Job(**{name: row[name] for name in names}, state=registry.JOB_STATE_CONVERGING)
     job.create_time.FromDatetime(row["created_at"])
-    job.converged = max(job.total - job.superseded, 0)
+    job.converged = max(job.total - job.superseded - job.given_up, 0)
     if row["ended_at"] is not None:
         job.end_time.FromDatetime(row["ended_at"])
         job.state = registry.JOB_STATE_SUPERSEDED
@@ -223,7 +233,7 @@ class PostgresSight:
         if head["ended_at"] is None:
             job.superseded = sum(row["superseded"] for row in rows)
             job.superseded_by.extend(sorted({change for row in rows for change in row["superseded_by"]}))
-        job.converged = max(job.total - job.superseded - sum(row["behind"] for row in rows), 0)
+        job.converged = max(job.total - job.superseded - job.given_up - sum(row["behind"] for row in rows), 0)
         return job
 
     async def jobs(self, request: registry.ListJobsRequest, size: int) -> registry.ListJobsResponse:

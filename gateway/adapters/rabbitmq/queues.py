@@ -10,13 +10,14 @@ from aio_pika.abc import AbstractChannel
 from aio_pika.exceptions import ChannelNotFoundEntity
 
 from gateway.adapters.rabbitmq.connection import Broker, translated
-from gateway.adapters.rabbitmq.topology import queue_name
+from gateway.adapters.rabbitmq.topology import copies_name, queue_name, session_name
 from gateway.ports.flags import QueueState
 from runtime.errors import Unavailable
 
 LANES = (0, 1, 2)
 # Less than a region's Envoy gives its checker to be answered.
 SECONDS = 0.6
+REMOVE_SECONDS = 5.0
 
 
 class RabbitQueues:
@@ -52,6 +53,18 @@ class RabbitQueues:
             raise
         found = queue.declaration_result
         return QueueState(lane, name, found.message_count or 0, found.consumer_count or 0)
+
+    async def remove(self, region: str) -> None:
+        """Remove all queues of a region, and what waits in them."""
+        names = [queue_name(region, lane) for lane in LANES] + [session_name(region, lane) for lane in LANES]
+        async with translated(), asyncio.timeout(REMOVE_SECONDS), self._lock:
+            try:
+                channel = await self._live()
+                for name in (*names, copies_name(region)):
+                    await channel.queue_delete(name)
+            except BaseException:
+                await self.close()
+                raise
 
     async def _live(self) -> AbstractChannel:
         if self._channel is None or self._channel.is_closed:

@@ -11,10 +11,11 @@ from orbital.v1 import enrolment_pb2 as pb
 from orbital.v1.enrolment_pb2_grpc import EnrolmentServiceServicer
 
 from gateway.adapters.rpc.caller import caller, calling_region
+from gateway.domain.enrolment import declared
 from gateway.ports.enrolment import Enrolling
 from gateway.ports.serving import Prover, Sight
 from gateway.ports.standing import Doorman
-from runtime.errors import NotFound, Unavailable
+from runtime.errors import Unavailable
 from runtime.fields import check_length
 from runtime.logs import get_logger
 
@@ -46,11 +47,9 @@ class EnrolmentRpc(EnrolmentServiceServicer):
         _, region = calling_region(context, request.region)
         check_length(len(request.version), 0, 100, "version")
         check_length(len(request.process), 0, 100, "process")
-        declared = await self._sight.resource(f"regions/{region}")
-        if declared is None:
-            raise NotFound(f"The region {region!r} is not declared", reason="UNKNOWN_REGION", field="region")
+        known = declared(await self._sight.resource(f"regions/{region}"), region)
         log.info("enrolled", region=region, version=request.version, region_process=request.process)
-        answer = pb.EnrolResponse(labels=declared.labels)
+        answer = pb.EnrolResponse(labels=known.labels)
         answer.time.FromDatetime(self._clock())
         return answer
 
@@ -82,10 +81,7 @@ class EnrolmentRpc(EnrolmentServiceServicer):
     async def Revoke(self, request: pb.RevokeRequest, context: Context) -> pb.RevokeResponse:  # noqa: N802
         """See enrolment.proto."""
         who = caller(context)
-        if await self._sight.resource(f"regions/{request.region}") is None:
-            raise NotFound(
-                f"The region {request.region[:64]!r} is not declared", reason="UNKNOWN_REGION", field="region"
-            )
+        declared(await self._sight.resource(f"regions/{request.region}"), request.region)
         mark = await self._standing.revoke(request.region, request.reason, who)
         answer = pb.RevokeResponse(already_revoked=mark is None)
         if mark is not None:

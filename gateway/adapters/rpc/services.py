@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from orbital.v1.audit_pb2_grpc import add_AuditServiceServicer_to_server
+from orbital.v1.decommission_pb2_grpc import add_DecommissionServiceServicer_to_server
 from orbital.v1.dispatch_pb2_grpc import add_DispatchServiceServicer_to_server
 from orbital.v1.edge_pb2_grpc import add_EdgeServiceServicer_to_server
 from orbital.v1.enrolment_pb2_grpc import add_EnrolmentServiceServicer_to_server
@@ -23,6 +24,7 @@ from runtime.rpc import STREAMS, Metadata, Server, admit_all
 ADD: Mapping[str, Callable[..., Any]] = {
     "Audit": add_AuditServiceServicer_to_server,
     "Checker": add_CheckerServiceServicer_to_server,
+    "Decommission": add_DecommissionServiceServicer_to_server,
     "Dispatch": add_DispatchServiceServicer_to_server,
     "Edge": add_EdgeServiceServicer_to_server,
     "Enrolment": add_EnrolmentServiceServicer_to_server,

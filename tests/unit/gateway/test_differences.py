@@ -64,6 +64,8 @@ def altered(resource: Resource, spec: str, name: str) -> Resource:
         body.rules.add(name="other", effect=1)
     elif name == "lease":
         body.lease.seconds, body.lease.nanos = 1, 900_000_000
+    elif field.is_repeated:
+        getattr(body, name)[:] = ["other"]
     elif field.enum_type is not None:
         now = getattr(body, name)
         setattr(body, name, next(number for number in field.enum_type.values_by_number if number not in (now, 0, 1)))

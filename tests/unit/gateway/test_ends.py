@@ -95,7 +95,7 @@ def test_what_is_retired_is_not_retired_again() -> None:
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [("tenants/acme/links/none", NotFound), ("regions/eu10", Invalid), ("tenants/nobody", NotFound), ("x", Invalid)],
+    [("tenants/acme/links/none", NotFound), ("regions/eu10", NotFound), ("tenants/nobody", NotFound), ("x", Invalid)],
 )
 def test_a_mistake_names_its_place(name: str, kind: type[OrbitalError]) -> None:
     with pytest.raises(kind) as refused:

@@ -13,6 +13,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from orbital.v1 import (
     audit_pb2,
+    decommission_pb2,
     dispatch_pb2,
     edge_pb2,
     enrolment_pb2,
@@ -31,8 +32,8 @@ from runtime.rpc import from_rpc_error
 from tests.unit.runtime.poison import poisoned
 
 CONTRACTS = (
-    audit_pb2, dispatch_pb2, edge_pb2, enrolment_pb2, flag_pb2, policy_pb2, receipt_pb2, registry_pb2, report_pb2,
-    restore_pb2, trace_pb2,
+    audit_pb2, decommission_pb2, dispatch_pb2, edge_pb2, enrolment_pb2, flag_pb2, policy_pb2, receipt_pb2,
+    registry_pb2, report_pb2, restore_pb2, trace_pb2,
 )  # fmt: skip
 METHODS: list[MethodDescriptor] = [
     method

@@ -35,7 +35,7 @@ SELECT substr(r.name, 9) AS region, c.heard_at, c.period, f.component, f.status,
 FROM resource AS r
 LEFT JOIN checker AS c ON c.region = substr(r.name, 9)
 LEFT JOIN flag AS f ON f.region = c.region
-WHERE r.kind = 1 AND ($1 = '' OR r.name = 'regions/' || $1)
+WHERE r.kind = 1 AND NOT r.retired AND ($1 = '' OR r.name = 'regions/' || $1)
 ORDER BY r.name, f.component;
 
 -- name: flag_changes

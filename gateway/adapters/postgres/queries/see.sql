@@ -37,7 +37,7 @@ LEFT JOIN (
            array_agg(DISTINCT revision ORDER BY revision) AS revisions
     FROM engine WHERE revision <> '' GROUP BY 1
 ) AS e ON e.region = substr(r.name, 9)
-WHERE r.kind = 1
+WHERE r.kind = 1 AND NOT r.retired
 ORDER BY r.name;
 
 -- name: placements
@@ -71,13 +71,19 @@ FROM denial WHERE ($1 = '' OR correlation_id = $1) ORDER BY last_at DESC, id DES
 
 -- name: job
 SELECT correlation_id, actor, action, detail, decision_id, process, total, created_at, converged_at, ended_at, superseded,
-       superseded_by
+       superseded_by,
+       (SELECT count(*) FROM job_target AS t WHERE t.correlation_id = $1 AND t.state = 4) AS given_up,
+       ARRAY(SELECT DISTINCT t.region FROM job_target AS t WHERE t.correlation_id = $1 AND t.state = 4 ORDER BY t.region)
+           AS lost_regions
 FROM job WHERE correlation_id = $1;
 
 -- name: jobs
 -- Whoever calls may bring a correlation ID, which then says nothing of time.
 SELECT j.correlation_id, j.actor, j.action, j.detail, j.total, j.created_at, j.converged_at, j.ended_at, j.superseded,
-       j.superseded_by, CASE WHEN j.ended_at IS NULL THEN b.behind ELSE 0 END AS behind
+       j.superseded_by,
+       (SELECT count(*) FROM job_target AS t WHERE t.correlation_id = j.correlation_id AND t.state = 4) AS given_up,
+       '{}'::text[] AS lost_regions,
+       CASE WHEN j.ended_at IS NULL THEN b.behind ELSE 0 END AS behind
 FROM (
     SELECT * FROM job
     WHERE ($1::timestamptz IS NULL OR (created_at, correlation_id) < ($1, $2))

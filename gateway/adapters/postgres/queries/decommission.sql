@@ -1,0 +1,105 @@
+-- name: decommissions
+SELECT id, region, reason, asked_by, asked_at, expires_at, decided_by, decided_at, decline_reason, placements, tenants,
+       unproven, contacted_at, serve_until, CASE WHEN state = 1 AND expires_at <= now() THEN 4 ELSE state END AS state
+FROM decommission
+WHERE $1 IN ('', id)
+ORDER BY asked_at DESC
+LIMIT $2;
+
+-- name: expire_decommission
+UPDATE decommission SET state = 4 WHERE region = $1 AND state = 1 AND expires_at <= now();
+
+-- name: open_decommission
+SELECT id FROM decommission WHERE region = $1 AND state = 1;
+
+-- name: ask_decommission
+INSERT INTO decommission (id, region, reason, asked_by, expires_at)
+VALUES ($1, $2, $3, $4, now() + $5 * interval '1 second');
+
+-- name: close_decommission
+UPDATE decommission SET state = $2::smallint, decided_by = $3, decided_at = now(), decline_reason = $4,
+    placements = $5, tenants = $6, unproven = $7, contacted_at = $8, serve_until = $9
+WHERE id = $1 AND state = 1 AND expires_at > now()
+RETURNING id;
+
+-- name: region_hold
+-- What stands in a region, and when it was last heard of.
+SELECT (SELECT count(*) FROM placement AS p WHERE p.region = $1) AS placements,
+       (SELECT count(DISTINCT r.tenant) FROM placement AS p INNER JOIN resource AS r ON r.id = p.resource_id
+        WHERE p.region = $1 AND r.tenant <> '') AS tenants,
+       (SELECT count(*) FROM job_target AS t WHERE t.region = $1 AND t.state = 1) AS unproven,
+       (SELECT max(c.contacted_at) FROM contact AS c WHERE c.region = $1) AS contacted_at,
+       (SELECT coalesce(bool_or(c.open AND c.contacted_at > now() - interval '10 seconds'), false)
+        FROM contact AS c WHERE c.region = $1) AS connected;
+
+-- name: region_tenants
+SELECT r.body FROM placement AS p INNER JOIN resource AS r ON r.id = p.resource_id WHERE p.region = $1 AND r.kind = 2;
+
+-- name: region_body
+SELECT id, name, body, generation, effect_generation FROM resource WHERE name = 'regions/' || $1 FOR UPDATE;
+
+-- name: lose_placements
+INSERT INTO lost_placement (decommission_id, resource_id, observed_generation, desired_generation, key_state, updated_at)
+SELECT $2, resource_id, observed_generation, desired_generation, key_state, updated_at FROM placement WHERE region = $1;
+
+-- name: give_up_placements
+-- What its changes still wanted of the region is not brought about any more.
+INSERT INTO job_target (
+    resource_id, region, generation, task_kind, lane, correlation_id, state, superseded_by, ended_at)
+SELECT resource_id, region, desired_generation, task_kind, lane, correlation_id, 4, $2, now()
+FROM placement WHERE region = $1 AND desired_generation > observed_generation
+ON CONFLICT (resource_id, region, generation) DO NOTHING
+RETURNING correlation_id;
+
+-- name: give_up_targets
+UPDATE job_target SET state = 4, superseded_by = $2, ended_at = now() WHERE region = $1 AND state = 1
+RETURNING correlation_id;
+
+-- name: remove_placements
+DELETE FROM placement WHERE region = $1;
+
+-- name: keep_lost_generations
+-- Should the region come back, what returns is of a later generation than what was lost.
+INSERT INTO departure (resource_id, region, generation)
+SELECT resource_id, region, desired_generation FROM placement WHERE region = $1
+ON CONFLICT (resource_id, region) DO UPDATE SET generation = excluded.generation, left_at = now();
+
+-- name: give_up_tasks
+UPDATE task SET state = 6, reason = 'REGION_DECOMMISSIONED', message = 'The region was decommissioned.', reported_at = now()
+WHERE region = $1 AND state IN (1, 2);
+
+-- name: forget_region
+-- What is known of how it is: nobody watches it any more.
+WITH flags AS (DELETE FROM flag WHERE region = $1),
+     checkers AS (DELETE FROM checker WHERE region = $1),
+     holds AS (DELETE FROM hold WHERE region = $1),
+     edges AS (DELETE FROM edge_observation WHERE region = $1)
+DELETE FROM contact WHERE region = $1;
+
+-- name: retired_regions
+SELECT substr(name, 9) AS region FROM resource WHERE kind = 1 AND retired;
+
+-- name: occupied_regions
+-- How much stands in each of these regions; what was retired for good and is gone there does not count.
+SELECT p.region, count(*) AS placements
+FROM placement AS p INNER JOIN resource AS r ON r.id = p.resource_id
+WHERE p.region = ANY($1::text[]) AND NOT (r.retired AND p.desired_generation <= p.observed_generation)
+GROUP BY p.region;
+
+-- name: tenant_lost
+-- Regions that are gone for good and had something of a tenant.
+SELECT DISTINCT d.region
+FROM lost_placement AS l
+INNER JOIN decommission AS d ON d.id = l.decommission_id
+INNER JOIN resource AS r ON r.id = l.resource_id
+WHERE r.tenant = $1 ORDER BY d.region;
+
+-- name: proof_lost
+-- What stood in regions that are gone for good, of the resources that a change is about.
+SELECT d.id, d.region, d.reason, d.asked_by, d.decided_by, d.decided_at, d.contacted_at, d.serve_until, r.name,
+       l.observed_generation, l.desired_generation, l.key_state
+FROM (SELECT DISTINCT resource_id FROM job_target WHERE correlation_id = $1) AS t
+INNER JOIN lost_placement AS l ON l.resource_id = t.resource_id
+INNER JOIN decommission AS d ON d.id = l.decommission_id
+INNER JOIN resource AS r ON r.id = l.resource_id
+ORDER BY d.region, r.name;

@@ -1,0 +1,173 @@
+"""Regions that are gone for good, on a real PostgreSQL: nothing waits for them, and what they may hold is stated."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+from google.protobuf.duration_pb2 import Duration
+from orbital.v1.decommission_pb2 import DecommissionState
+from orbital.v1.registry_pb2 import JOB_STATE_CONVERGED, KillRequest, PlacementFilter, ResourceKind, RetireRequest
+from orbital.v1.resource_pb2 import RegionSpec, Resource, Selector, TenantSpec, Transport
+from orbital.v1.task_pb2 import KeyState
+
+from gateway.adapters.postgres.database import Database, Pool
+from gateway.adapters.postgres.decommission import PostgresDecommission
+from gateway.adapters.postgres.proofs import PostgresProofs
+from gateway.adapters.postgres.standing import PostgresStanding
+from gateway.adapters.rabbitmq.queues import RabbitQueues
+from gateway.flow.decommission import DecommissionFlow, Dismantling
+from gateway.main import new_correlation_id
+from gateway.ports.serving import Caller
+from gateway.settings import RabbitMQSettings
+from runtime.errors import Conflict, NotFound, Precondition
+from tests.integration.test_gateway import CALLER, Gateway, connected, done, estate
+
+OFFICER = Caller("spiffe://orbital/person/officer", "d-9")
+
+
+class World(Gateway):
+    """A tenant in two regions, of which us20 goes for good."""
+
+    @property
+    def flow(self) -> DecommissionFlow:
+        store = PostgresDecommission(Database(self.pool), "gateway")
+        return DecommissionFlow(store, self.policy, self.tasks, new_correlation_id, "gateway", 900)
+
+    async def take_out(self) -> str:
+        asked = await self.flow.ask("us20", "flooded", CALLER, validate_only=False)
+        return (await self.flow.approve(asked.id, OFFICER)).id
+
+    async def drive_eu(self) -> None:
+        """What is told to eu10 is done; us20 hears nothing."""
+        tasks = [task for task in await self.drive() if task.region == "eu10"]
+        if tasks:
+            await self.report(*map(done, tasks))
+        await self.reports.converge_all()
+
+    async def placed(self, region: str) -> int:
+        return len((await self.sight.placements(PlacementFilter(region=region), 100, "")).placements)
+
+
+@pytest.fixture
+async def world(pool: Pool, rabbitmq_settings: RabbitMQSettings) -> AsyncIterator[World]:
+    await pool.execute("TRUNCATE decommission, lost_placement, revocation CASCADE")
+    async with connected(rabbitmq_settings) as broker:
+        made = World(pool, broker)
+        await made.receive()
+        resources = estate()
+        resources[2].tenant.lease.CopyFrom(Duration(seconds=3600))
+        await made.declare(*resources)
+        await made.report(*map(done, await made.drive()))
+        await made.tasks.contacted([("us20", 0, Transport.TRANSPORT_STREAM)])
+        yield made
+
+
+async def test_a_kill_that_waits_for_it_ends_without_it_and_says_so(world: World) -> None:
+    killed = await world.desired.kill(KillRequest(tenant="acme", reason="breach"), CALLER)
+    await world.drive_eu()
+    job = await world.sight.job(killed.correlation_id)
+    assert job is not None
+    assert not job.HasField("end_time")
+    radius = await world.flow.ask("us20", "", CALLER, validate_only=True)
+    assert (radius.placements, radius.tenants, radius.unproven) == (3, 1, 2)
+    assert radius.serve_until.ToDatetime() - radius.last_contact_at.ToDatetime() == timedelta(hours=1)
+    identity = await world.take_out()
+    job = await world.sight.job(killed.correlation_id)
+    assert job is not None
+    assert (job.state, job.total, job.converged, job.given_up) == (JOB_STATE_CONVERGED, 4, 2, 2)
+    assert list(job.lost_regions) == ["us20"]
+    (lost,) = await PostgresProofs(Database(world.pool)).lost(killed.correlation_id)
+    people = (lost.asked_by, lost.approved_by)
+    assert (lost.region, lost.reason, people) == ("us20", "flooded", (CALLER.principal, OFFICER.principal))
+    assert {one.resource: one.key_state for one in lost.resources} == {
+        "tenants/acme": KeyState.KEY_STATE_ACTIVE,
+        "tenants/acme/links/core": KeyState.KEY_STATE_ACTIVE,
+    }
+    assert lost.serve_until.ToDatetime() - lost.last_contact_at.ToDatetime() == timedelta(hours=1)
+    after = (await world.flow.decommissions(identity, 1))[0]
+    assert after.state == DecommissionState.DECOMMISSION_STATE_APPROVED
+    assert (after.placements, after.unproven) == (3, 2)
+
+
+async def test_later_kills_and_retirements_do_not_wait_for_it_and_their_proof_states_it(world: World) -> None:
+    await world.take_out()
+    assert await world.placed("us20") == 0
+    killed = await world.desired.kill(KillRequest(tenant="acme", reason="breach"), CALLER)
+    assert (list(killed.regions), list(killed.lost_regions)) == (["eu10"], ["us20"])
+    await world.drive_eu()
+    retired = await world.desired.retire(RetireRequest(names=["tenants/acme"], reason="gone"), CALLER)
+    await world.drive_eu()
+    proofs = PostgresProofs(Database(world.pool))
+    for correlation_id in (killed.correlation_id, retired.correlation_id):
+        job = await world.sight.job(correlation_id)
+        assert job is not None
+        assert job.state == JOB_STATE_CONVERGED
+        assert [one.region for one in await proofs.lost(correlation_id)] == ["us20"]
+
+
+async def test_it_is_revoked_unseen_and_unmatched(world: World) -> None:
+    await world.take_out()
+    (mark,) = await PostgresStanding(Database(world.pool)).marks()
+    assert (mark.region, mark.revoked) == ("us20", True)
+    assert [one.resource.name for one in (await world.sight.regions()).regions] == ["regions/eu10"]
+    kept = await world.sight.resources(ResourceKind.RESOURCE_KIND_REGION, "", 10, "", retired=False)
+    assert [one.name for one in kept.resources] == ["regions/eu10"]
+    # What names it and is declared no more goes on; what is declared now has to leave it out.
+    await world.declare(Resource(name="regions/eu10", labels={"tier": "gold"}, region=RegionSpec(area="eu")))
+    with pytest.raises(Precondition) as refused:
+        await world.declare(estate(label="new")[2])
+    assert refused.value.reason == "REGION_RETIRED"
+    with pytest.raises(Precondition, match="gone for good"):
+        await world.flow.ask("us20", "again", CALLER, validate_only=False)
+
+
+async def test_it_comes_back_empty_and_by_later_generations(world: World) -> None:
+    await world.take_out()
+    await world.drive()
+    await world.declare(Resource(name="regions/us20", region=RegionSpec(area="us")))
+    back = [task for task in await world.drive() if task.region == "us20"]
+    assert {task.resource.name: task.resource.generation for task in back} == {
+        "tenants/acme": 2,
+        "tenants/acme/systems/core": 2,
+        "tenants/acme/links/core": 2,
+    }
+
+
+async def test_two_requests_at_once_and_unknown_ones(world: World) -> None:
+    asked = await world.flow.ask("us20", "flooded", CALLER, validate_only=False)
+    with pytest.raises(Conflict, match=asked.id):
+        await world.flow.ask("us20", "again", OFFICER, validate_only=False)
+    await world.flow.decline(asked.id, "it is dry", OFFICER)
+    with pytest.raises(Precondition) as closed:
+        await world.flow.approve(asked.id, OFFICER)
+    assert closed.value.reason == "DECOMMISSION_CLOSED"
+    assert await world.placed("us20") == 3
+    with pytest.raises(NotFound):
+        await world.flow.approve("nothing", OFFICER)
+    with pytest.raises(NotFound):
+        await world.flow.ask("ap30", "x", CALLER, validate_only=False)
+
+
+async def test_an_empty_region_is_retired_by_one_person_and_another_is_not(world: World) -> None:
+    request = RetireRequest(names=["regions/us20"], reason="moved")
+    with pytest.raises(Precondition) as refused:
+        await world.desired.retire(request, CALLER)
+    assert refused.value.reason == "REGION_NOT_EMPTY"
+    assert "orbital region decommission us20" in refused.value.message
+    await world.declare(Resource(name="tenants/acme", tenant=TenantSpec(placement=Selector(regions=["eu10"]))))
+    await world.report(*map(done, await world.drive()))
+    await world.reports.converge_all()
+    await world.desired.retire(request, CALLER)
+    assert [one.resource.name for one in (await world.sight.regions()).regions] == ["regions/eu10"]
+
+
+async def test_its_queues_are_removed(world: World) -> None:
+    queues = RabbitQueues(world.broker)
+    assert await queues.queues("us20")
+    await world.take_out()
+    await Dismantling(PostgresDecommission(Database(world.pool), "gateway"), queues).step()
+    assert not await queues.queues("us20")
+    assert await queues.queues("eu10")
+    await queues.close()
