@@ -119,8 +119,8 @@ class Connection:
         if own not in self.channels:
             credentials = grpc.ssl_channel_credentials(self.authority, key, chain)
             # Whoever else calls at this address has connections of their own.
-            options = [("grpc.use_local_subchannel_pool", 1)]
-            self.channels[own] = grpc.secure_channel(address, credentials, options=options)
+            options = {"grpc.use_local_subchannel_pool": 1}
+            self.channels[own] = open_channel(address, credentials, options)
         return CryptoServiceStub(self.channels[own])
 
     def verify(self, address: str) -> VerifyServiceStub:
