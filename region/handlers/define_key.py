@@ -41,15 +41,15 @@ async def _define_system(parts: Parts, task: pb.Task, name: Name) -> Result:
         await write(parts, name, held.returned(generation, blobs, below) if held else made, revision)
         lines = destroyed.compromised(name.resource, below, active=False) if below > 1 else None
         return done(generation, keys.State.PRE_ACTIVE, pb.KEY_STATE_PRE_ACTIVE, len(blobs), lines)
-    if held.generation > generation:
+    if held.generation > generation and not (held.settled and _holds_already(task, held, below)):
         return stale(held.generation)
-    gone = _compromised(held, generation, below)
-    if held.generation < generation or not held.settled:
+    gone, observed = _compromised(task, held, below), max(generation, held.generation)
+    if held.generation < generation or (held.generation == generation and not held.settled):
         l1 = held.l1 if held.open else None
         blobs = held.blobs + await fresh_l2(parts, len(held.blobs) + 1, wanted, l1)
         held = await _raised(parts, name, held, held.raised(generation, blobs, ends(parts), below), revision)
     lines = destroyed.compromised(name.resource, below, active=held.open) if gone else None
-    return done(generation, held.state, keys.KEY_STATES[held.state], len(held.blobs), lines)
+    return done(observed, held.state, keys.KEY_STATES[held.state], len(held.blobs), lines)
 
 
 async def _raised(
@@ -82,9 +82,9 @@ async def _define_service(parts: Parts, task: pb.Task, name: Name) -> Result:
         return purged(name.resource, held.generation, generation)
     if parent.purged:
         return purged(system.resource, 0, generation)
-    if held and held.generation > generation:
+    if held and held.generation > generation and not _holds_already(task, held, compromised_below(task.resource)):
         return stale(held.generation)
-    gone = _compromised(held, generation, compromised_below(task.resource))
+    gone = _compromised(task, held, compromised_below(task.resource))
     if held is None or held.generation < generation:
         present = held.blobs if held else ()
         blobs = present + await _l3_blobs(parts, system, parent, len(present) + 1, wanted)
@@ -98,12 +98,23 @@ async def _define_service(parts: Parts, task: pb.Task, name: Name) -> Result:
     active = parent is not None and parent.state is keys.State.ACTIVE
     state = keys.State.ACTIVE if active else keys.State.PRE_ACTIVE
     lines = destroyed.compromised_service(name.resource, held.compromised_below) if gone else None
-    return done(generation, state, keys.KEY_STATES[state], len(held.blobs), lines)
+    return done(held.generation, state, keys.KEY_STATES[state], len(held.blobs), lines)
 
 
-def _compromised(held: keys.SystemRecord | keys.ServiceRecord | None, generation: int, below: int) -> bool:
-    """True when this generation makes old versions COMPROMISED, or did so before it broke off."""
-    return below > 1 and (held is None or held.generation == generation or held.compromised_below < below)
+def _compromised(task: pb.Task, held: keys.SystemRecord | keys.ServiceRecord | None, below: int) -> bool:
+    """True when a receipt has to say that old versions are COMPROMISED.
+
+    This generation makes them so, or did so before it broke off; or the task asks for it, and an earlier one did it.
+    """
+    if below <= 1:
+        return False
+    asked = task.kind == pb.TASK_KIND_EMERGENCY_ROTATE
+    return asked or held is None or held.generation == task.resource.generation or held.compromised_below < below
+
+
+def _holds_already(task: pb.Task, held: keys.SystemRecord | keys.ServiceRecord, below: int) -> bool:
+    """Whether a newer generation holds what this emergency rotation asks for, so that it can be proved."""
+    return task.kind == pb.TASK_KIND_EMERGENCY_ROTATE and 1 < below <= held.compromised_below
 
 
 async def _raise(parts: Parts, system: Name, name: Name, l2_version: int) -> None:
