@@ -297,11 +297,19 @@ async def test_a_kill_drives_the_tenant_and_its_links_on_lane_zero_once(gateway:
     assert await gateway.drive() == []
 
 
-async def test_two_links_of_one_system_conflict_even_in_a_race(gateway: Gateway) -> None:
-    await gateway.declare(*estate())
+async def test_two_links_of_one_system_in_one_declaration_conflict(gateway: Gateway) -> None:
     other = Resource(name="tenants/acme/links/two", link=LinkSpec(system="core", provider="hsm", key="k"))
     with pytest.raises(Conflict):
-        await gateway.declare(other)
+        await gateway.declare(*estate(), other)
+
+
+async def test_a_second_link_of_a_system_takes_the_place_of_the_first(gateway: Gateway) -> None:
+    await gateway.declare(*estate())
+    other = Resource(name="tenants/acme/links/two", link=LinkSpec(system="core", provider="hsm", key="k"))
+    await gateway.declare(other)
+    first = await gateway.sight.resource("tenants/acme/links/core")
+    assert first is not None
+    assert first.retired
 
 
 async def placements(gateway: Gateway, **chosen: str) -> list[object]:

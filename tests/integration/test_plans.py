@@ -50,7 +50,7 @@ async def test_pending_tasks_are_found_by_their_index(pool: Pool) -> None:
         " FROM generate_series(1, 40000) AS i"
     )
     await pool.execute("ANALYZE task")
-    lines = await pool.fetch(f"EXPLAIN (COSTS OFF) {SQL['claim']}", 2, 100)
+    lines = await pool.fetch(f"EXPLAIN (COSTS OFF) {SQL['claim']}", 2, 100, [])
     assert "Index Scan using task_pending" in "\n".join(line[0] for line in lines)
 
 

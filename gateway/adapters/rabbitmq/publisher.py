@@ -21,6 +21,9 @@ log = get_logger(__name__)
 CONTENT_TYPE = "application/x-protobuf; messageType=orbital.v1.TaskBatch"
 # A lane that failed the last time keeps the others of a claim waiting no longer than this.
 SUSPECT_SECONDS = 0.5
+# A larger message closes the channel that the others are in flight on; dispatch makes none of a quarter of it.
+MOST_MESSAGE_BYTES = 8 * 2**20
+TOO_LARGE = "MESSAGE_TOO_LARGE"
 FULL, UNCONFIRMED, ENDED = "QUEUE_FULL", "BROKER_UNCONFIRMED", "CHANNEL_CLOSED"
 
 
@@ -85,6 +88,9 @@ class LanePublisher:
     async def _one(self, exchange: AbstractExchange, parcel: Parcel, trouble: Trouble | None) -> Trouble | None:
         if trouble is not None and not trouble.delivered:
             return trouble
+        if len(parcel.body) > MOST_MESSAGE_BYTES:
+            size = f"{len(parcel.body)} bytes; the broker takes {MOST_MESSAGE_BYTES} at most"
+            return Trouble(TOO_LARGE, f"A message for lane {parcel.lane} of {parcel.region} has {size}")
         fate = await self._send(exchange, parcel)
         return trouble if fate is None else fate
 
