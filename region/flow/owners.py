@@ -27,7 +27,7 @@ from region.handlers.parts import Parts, read_link, read_system
 from region.handlers.turn import ends, finish, revoke
 from region.ports.journal import Journal
 from region.ports.l1 import REFUSED, UNREACHABLE, Refused
-from runtime.errors import Conflict, OrbitalError, Unavailable
+from runtime.errors import Conflict, OrbitalError, Stalled, Unavailable
 from runtime.lifecycle import task_group
 from runtime.logs import get_logger
 
@@ -129,10 +129,16 @@ class Owners:
 
         async def read(name: Name) -> tuple[Name, keys.SystemRecord | None]:
             async with gate:
-                return name, (await read_system(self._parts, name))[0]
+                try:
+                    return name, (await read_system(self._parts, name))[0]
+                except Stalled as error:
+                    # Of one System; the others' owners are asked all the same.
+                    log.error("record_unreadable", system=name.resource, reason=error.reason)
+                    return name, None
 
+        found = await asyncio.gather(*map(read, names))
         before, self._roots = self._roots, {}
-        for name, record in await asyncio.gather(*map(read, names)):
+        for name, record in found:
             if record is not None:
                 self._note(name, record, before)
 

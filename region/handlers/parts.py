@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from orbital.v1 import task_pb2 as pb
 
@@ -12,11 +13,13 @@ from region.domain.names import Name
 from region.domain.result import Result
 from region.ports.edge import EdgeStore
 from region.ports.l1 import Provider
-from region.ports.vault import Cache, Hsm, Permits, Store, Transit
+from region.ports.vault import Cache, Hsm, Permits, Store, Stored, Transit
 from region.ports.world import World
-from runtime.errors import Unavailable
+from runtime.errors import Stalled, Unavailable
 
 UNKNOWN_PROVIDER = "L1_PROVIDER_UNKNOWN"
+UNREADABLE = "RECORD_UNREADABLE"
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,34 +48,45 @@ class Parts:
 Handler = Callable[[Parts, pb.Task, Name], Awaitable[Result]]
 
 
+def _parsed(parse: Callable[[Mapping[str, Any]], R], name: Name, stored: Stored | None) -> tuple[R | None, int]:
+    """The record and its revision; raises Stalled for one that is not as a region writes it: it stops nobody else."""
+    if stored is None:
+        return None, 0
+    try:
+        return parse(stored.fields), stored.revision
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        message = f"The record of {name.resource} in OpenBao cannot be read; somebody else has written it"
+        raise Stalled(message, reason=UNREADABLE) from error
+
+
 async def read_tenant(parts: Parts, name: Name) -> tuple[keys.TenantRecord | None, int]:
     """The tenant's record and its revision; (None, 0) when there is none."""
     stored = await parts.store.read(name.parent_tenant().path)
-    return (keys.tenant_record(stored.fields), stored.revision) if stored else (None, 0)
+    return _parsed(keys.tenant_record, name.parent_tenant(), stored)
 
 
 async def read_link(parts: Parts, name: Name) -> tuple[keys.LinkRecord | None, int]:
     """The Link's record and its revision; (None, 0) when there is none."""
     stored = await parts.store.read(name.path)
-    return (keys.link_record(stored.fields), stored.revision) if stored else (None, 0)
+    return _parsed(keys.link_record, name, stored)
 
 
 async def read_system(parts: Parts, name: Name) -> tuple[keys.SystemRecord | None, int]:
     """The System's record and its revision; (None, 0) when there is none."""
     stored = await parts.store.read(name.path)
-    return (keys.system_record(stored.fields), stored.revision) if stored else (None, 0)
+    return _parsed(keys.system_record, name, stored)
 
 
 async def recall_system(parts: Parts, name: Name) -> tuple[keys.SystemRecord | None, int]:
     """The System's record as this process last wrote it, and its revision; good only for a write (see Store.recall)."""
     stored = await parts.store.recall(name.path)
-    return (keys.system_record(stored.fields), stored.revision) if stored else (None, 0)
+    return _parsed(keys.system_record, name, stored)
 
 
 async def read_service(parts: Parts, name: Name) -> tuple[keys.ServiceRecord | None, int]:
     """The Service's record and its revision; (None, 0) when there is none."""
     stored = await parts.store.read(name.path)
-    return (keys.service_record(stored.fields), stored.revision) if stored else (None, 0)
+    return _parsed(keys.service_record, name, stored)
 
 
 async def write(
