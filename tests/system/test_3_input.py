@@ -93,7 +93,7 @@ def test_one_mistake_refuses_the_whole_declaration(
     world: World, resource: Resource, code: grpc.StatusCode, field: str
 ) -> None:
     estate = [*tenancy("mistaken", systems=2, services=1), resource]
-    estate.insert(1, Resource(name="tenants/mistaken-too", tenant=TenantSpec()))
+    estate.insert(1, Resource(name="tenants/mistaken-too", tenant=TenantSpec(placement=Selector(regions=REGIONS))))
     error = refused(lambda: world.declare(estate))
     assert (error.code(), field_of(error)) == (code, field)
     assert_unknown(world, "mistaken")

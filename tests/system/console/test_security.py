@@ -11,12 +11,13 @@ import pytest
 import yaml
 from orbital.v1 import registry_pb2 as registry
 from orbital.v1.registry_pb2_grpc import RegistryServiceStub
-from orbital.v1.resource_pb2 import TENANT_STATE_KILLED, Resource, TenantSpec
+from orbital.v1.resource_pb2 import TENANT_STATE_KILLED, Resource, Selector, TenantSpec
 
 from stack.layout import Layout
 from tests.system.console.person import Session, log_in
 from tests.system.world import World, eventually, refused, tenancy
 
+HERE = TenantSpec(placement=Selector(regions=["eu10"]))
 SCRIPT = "<script>alert('told')</script>"
 PATHS = ("/fleet", "/kill", "/audit", "/changes/new", "/audit/export", "/static/x/orbital.css")
 
@@ -171,7 +172,7 @@ def test_an_officer_kills_one_link_and_its_tenant_goes_on(world: World, sessions
 
 def test_whoever_asked_for_a_restoration_cannot_approve_it(world: World, sessions: dict[str, Session]):
     operator, auditor, tenant = sessions["operator"], sessions["auditor"], f"asked-{time.time_ns() % 10**9}"
-    world.declare([Resource(name=f"tenants/{tenant}", tenant=TenantSpec())])
+    world.declare([Resource(name=f"tenants/{tenant}", tenant=HERE)])
     with world.registry() as stub:
         stub.Kill(registry.KillRequest(tenant=tenant, reason="A test"), timeout=15)
     path = f"/restorations/tenants/{tenant}"
@@ -229,7 +230,7 @@ def test_path_leads_nowhere_else(sessions: dict[str, Session], path: str):
 
 def test_script_in_any_text_is_text(world: World):
     officer, tenant = log_in(world.place, "officer"), f"script-{time.time_ns() % 10**9}"
-    named = Resource(name=f"tenants/{tenant}", tenant=TenantSpec(display_name=SCRIPT))
+    named = Resource(name=f"tenants/{tenant}", tenant=TenantSpec(display_name=SCRIPT, placement=HERE.placement))
     world.declare([named])
     sent = officer.submit(f"/kill/tenants/{tenant}", kill(officer, tenant, reason=SCRIPT))
     correlation_id = sent.headers["Location"].split("/")[-1]
@@ -291,7 +292,7 @@ def test_script_in_any_field_of_a_declaration_is_refused_or_text(sessions: dict[
 
 def test_script_in_reasons_and_in_what_policy_says_is_text(world: World, sessions: dict[str, Session]):
     operator, tenant = sessions["operator"], f"declined-{time.time_ns() % 10**9}"
-    world.declare([Resource(name=f"tenants/{tenant}", tenant=TenantSpec())])
+    world.declare([Resource(name=f"tenants/{tenant}", tenant=HERE)])
     with world.registry() as stub:
         stub.Kill(registry.KillRequest(tenant=tenant, reason=SCRIPT), timeout=15)
     asking = f"/restorations/tenants/{tenant}"

@@ -50,7 +50,10 @@ def test_wave_says_who_is_missing_and_becomes_whole_when_they_are_back(pages: Pa
         name, proven = proof(officer, world)
         assert name == f"proof-{proven['correlation_id']}-partial-1-of-2.json"
         assert (proven["proven"], proven["regions"]) == (1, 2)
-        assert proven["missing"] == [{"region": MISSING, "why": "Sent; the region has not answered."}]
+        (missing,) = proven["missing"]
+        assert (missing["region"], missing["why"]) == (MISSING, "Sent; the region has not answered.")
+        # The region is cut off: its lease says when it stops in any case.
+        assert missing["since"] < missing["stops_by"]
     finally:
         api.heal(world.place, MISSING)
     expect(officer.locator("#sum")).to_contain_text("2 of 2 regions dark at", timeout=60_000)
