@@ -21,7 +21,7 @@ TOOLS = Path(sys.executable).parent
 PACKAGES = ("runtime", "gateway", "region", "checker", "console", "stack", "bench")
 SUITES = ("unit", "contract", "integration", "system")
 # Take many minutes, and run only when they are named.
-LONG = ("transports", "soak")
+LONG = ("fuzz", "simulation", "transports", "soak")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +93,20 @@ def _work_tree() -> bytes:
 @click.command(context_settings={"ignore_unknown_options": True})
 @click.argument("suites", nargs=-1, metavar="[SUITE]...")
 @click.option("-k", "expression", default="", metavar="EXPRESSION", help="Only tests that match, as in pytest.")
+@click.option("--minutes", type=click.FloatRange(min=0.1), help="How long fuzz goes on; 2 without.")
+@click.option("--seed", type=int, help="What fuzz draws its messages from; 1 without.")
+@click.option("--seeds", type=click.IntRange(min=1), help="How many schedules simulation runs; 200 without.")
+@click.option("--first-seed", type=int, help="The seed of the first of them; 0 without.")
 @click.option(
     "--rabbitmq", type=click.Choice(["3", "4"]), help="Major version of the message broker; without, as is set."
 )
-def test(suites: tuple[str, ...], expression: str, rabbitmq: str | None) -> int:
+def test(suites: tuple[str, ...], expression: str, rabbitmq: str | None, **options: float | None) -> int:
     """Run the tests: unit, contract, integration and system, or only the suites named.
 
-    Two are long, and run only when they are named. `transports`: each path cut, changed and its broker killed under
-    load, for each identity. `soak`: ten minutes under load, with certificates and keys that live a minute.
+    Some take long, and run only when they are named. `fuzz`: hostile input at every entry point of a stack, and what it
+    does to everybody else. `simulation`: schedules of changes and faults in simulated time. `transports`: each path
+    cut, changed and its broker killed under load, for each identity. `soak`: ten minutes under load, with certificates
+    and keys that live a minute.
 
     The exit status is pytest's own.
     """
@@ -109,7 +115,8 @@ def test(suites: tuple[str, ...], expression: str, rabbitmq: str | None) -> int:
         if not (ROOT / "tests" / suite).is_dir():
             raise Failure(f'Unknown suite "{suite}". Expected one of {", ".join((*SUITES, *LONG))}.', Exit.USAGE)
     chosen = {"ORBITAL_STACK__RABBITMQ_VERSION": rabbitmq} if rabbitmq else {}
-    return _pytest(suites or SUITES, ("-k", expression) if expression else (), chosen)
+    given = [f"--{name.replace('_', '-')}={value}" for name, value in options.items() if value is not None]
+    return _pytest(suites or SUITES, [*given, *(("-k", expression) if expression else ())], chosen)
 
 
 def _pytest(suites: Sequence[str], more: Sequence[str], chosen: Mapping[str, str]) -> int:

@@ -1,0 +1,113 @@
+"""Faults planted on purpose, each of a kind that the invariants must find. They exist in the simulation alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from orbital.v1 import dispatch_pb2
+from orbital.v1 import task_pb2 as pb
+from orbital.v1.task_pb2 import Outcome
+
+import gateway.flow.report
+import region.flow.execute
+import region.handlers.link_key
+import region.handlers.turn
+import region.handlers.unlink_key
+from region.domain import work
+from region.flow.receive import Receiver, read_batch
+from region.handlers.parts import Parts
+from runtime.errors import Denied, Invalid
+from tests.unit.region.fakes import FakeStore
+
+Patch = pytest.MonkeyPatch
+
+
+def _fence_off(patch: Patch) -> None:
+    """Records are replaced whatever revision they have: nothing fences a late write."""
+    written = FakeStore.write
+
+    async def write(store: FakeStore, path: str, fields: Mapping[str, Any], revision: int) -> int:
+        del revision
+        current = store.records[path][1] if path in store.records else 0
+        return await written(store, path, fields, current)
+
+    patch.setattr(FakeStore, "write", write)
+
+
+def _acknowledge_before_write(patch: Patch) -> None:
+    """A delivery is acknowledged before it is in the journal."""
+
+    async def kept(receiver: Any, deliveries: list[dispatch_pb2.Delivery], send: Any) -> None:
+        newest = dispatch_pb2.Acknowledge(delivery_id=deliveries[-1].delivery_id)
+        await send(dispatch_pb2.SubscribeRequest(acknowledge=newest))
+        tasks: list[pb.Task] = []
+        for delivery in deliveries:
+            try:
+                tasks += await read_batch(delivery.batch, receiver._region, receiver._lane, receiver._keys)
+            except (Invalid, Denied):
+                continue
+        if tasks:
+            await receiver._journal.receive(receiver._lane, tasks, receiver._world.now(), receiver._path)
+            receiver._work.give()
+            receiver._reports.give()
+
+    patch.setattr(Receiver, "_keep", kept)
+
+
+def _late_link_accepted(patch: Patch) -> None:
+    """A Link is carried out however old its generation is."""
+    patch.setattr(work, "fence", lambda generation, held: 1)
+    patch.setattr(region.handlers.link_key, "_refusal", None, raising=False)
+
+
+def _receipt_before_verification(patch: Patch) -> None:
+    """A revocation is reported before its key is looked for, and a destruction that fails is not noticed."""
+
+    async def destroy(parts: Parts, system: Any) -> bool:
+        record, _ = await region.handlers.turn.read_system(parts, system)
+        return record is None or not record.open
+
+    patch.setattr(region.handlers.unlink_key, "destroy", destroy)
+
+
+def _report_by_timer(patch: Patch) -> None:
+    """What a region waits for counts as done after its first report."""
+    checked = gateway.flow.report.check_report
+
+    def check(report: pb.Report, where: str) -> None:
+        checked(report, where)
+        if report.outcome == Outcome.OUTCOME_WAITING:
+            report.outcome = Outcome.OUTCOME_DONE
+            report.observed_generation = report.generation
+
+    patch.setattr(gateway.flow.report, "check_report", check)
+
+
+def _superseded_is_stale(patch: Patch) -> None:
+    """Revocations are skipped on the word of the journal."""
+    patch.setattr(region.flow.execute, "NEVER_SKIPPED", set())
+    patch.setattr(
+        region.flow.execute, "_fenced", lambda entry: region.flow.execute.result.done(entry.generation, "", 0)
+    )
+
+
+BUGS: dict[str, Callable[[Patch], None]] = {
+    "fence-off": _fence_off,
+    "acknowledge-before-write": _acknowledge_before_write,
+    "late-link-accepted": _late_link_accepted,
+    "receipt-before-verification": _receipt_before_verification,
+    "report-by-timer": _report_by_timer,
+    "journal-trusted": _superseded_is_stale,
+}
+
+
+@contextmanager
+def planted(bug: str) -> Iterator[None]:
+    """The bug of this name inside the block; none for the empty name."""
+    with Patch.context() as patch:
+        if bug:
+            BUGS[bug](patch)
+        yield

@@ -1,0 +1,354 @@
+"""A control plane and its regions: the flow of gateway and region as it is, on simulated parts."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from orbital.v1 import task_pb2 as pb
+
+from gateway.adapters.postgres.desired import PostgresDesired
+from gateway.adapters.postgres.faults import PostgresFaults
+from gateway.adapters.postgres.proofs import PostgresProofs
+from gateway.adapters.postgres.reports import PostgresReports
+from gateway.adapters.postgres.restore import PostgresRestore
+from gateway.adapters.postgres.security import PostgresSecurity
+from gateway.adapters.postgres.state import PostgresState
+from gateway.adapters.postgres.tasks import PostgresTasks
+from gateway.flow.converge import Converge
+from gateway.flow.deliver import Contacts, Deliver, LaneTiming
+from gateway.flow.desired import Desired
+from gateway.flow.detect import Detect
+from gateway.flow.direct import DirectPublisher, OpenStreams
+from gateway.flow.dispatch import Dispatch
+from gateway.flow.receipts import ReceiptCheck
+from gateway.flow.report import ReportFlow
+from gateway.flow.restore import Restore
+from gateway.flow.security import Security, SignedReports
+from gateway.flow.state import States
+from region.adapters.edge.store import open_edge_store
+from region.adapters.journal.other import OtherJournal
+from region.adapters.journal.sqlite import open_journal
+from region.domain.names import Kind, Name
+from region.flow.execute import ExecuteSettings, Executor
+from region.flow.flight import Scopes
+from region.flow.keyring import Keyring
+from region.flow.lane import Lane, LaneSettings
+from region.flow.lease import Beats
+from region.flow.marks import StateMarks
+from region.flow.receipts import Receipts
+from region.flow.report import Linger
+from region.flow.serve import Serve
+from region.flow.signals import Contact, LaneSignals
+from region.flow.transport import News, load_choice
+from region.handlers.parts import Parts
+from region.handlers.table import HANDLERS
+from region.ports.policy import Decisions as RegionDecisions
+from region.ports.world import World
+from runtime.errors import Unavailable
+from runtime.lifecycle import Backoff, Supervisor
+from runtime.policy import Decisions
+from runtime.signatures import GATEWAY, KeyFile, PublicKeys, Signer, make_key, region_identity
+from tests.simulation.broker import Broker, BrokerClient
+from tests.simulation.database import SimulatedDatabase, SimulatedStore
+from tests.simulation.link import Link, Server
+from tests.simulation.process import EPOCH, Died, Network, Process, Through
+from tests.unit.region.fakes import FakeHsm, FakePermits, FakeStore, FakeTransit
+from tests.unit.region.proving import FakeAudit, FakeSigner
+
+LANES = {"immediate": (0,), "bulk": (1, 2)}
+LONG = 1e12
+BEAT = 2.0
+
+
+class Keys:
+    """Everybody's signing keys, and what verifies them."""
+
+    def __init__(self, place: Path, regions: Sequence[str]) -> None:
+        table: dict[str, Mapping[str, Any]] = {}
+        self.signers: dict[str, Signer] = {}
+        owners = {"gateway": GATEWAY, **{name: region_identity(name) for name in regions}}
+        for name, owner in owners.items():
+            file = KeyFile(owner, (make_key(0.0, LONG),))
+            path = place / f"{name}.keys"
+            path.write_bytes(file.dump())
+            table |= file.public()
+            self.signers[name] = Signer(path, lambda: 1.0)
+
+        async def fetch() -> Mapping[str, Mapping[str, Any]]:
+            return table
+
+        self.public_keys = PublicKeys(fetch, lambda: 1.0)
+
+
+class Engine:
+    """Policy, as the gateway and as a region ask for it: it allows everything, and keeps what it allowed."""
+
+    def __init__(self) -> None:
+        self.allowed: set[str] = set()
+        self.away = False
+
+    async def policy_age(self) -> float | None:
+        """Fresh."""
+        return 1.0
+
+    def _answer(self, identities: Sequence[str]) -> None:
+        if self.away:
+            raise Unavailable("The policy engine does not answer", reason="POLICY_UNAVAILABLE")
+        self.allowed.update(identities)
+
+
+class GatewayEngine(Engine):
+    """Implements the gateway's `Policy`."""
+
+    async def decide(self, policy: str, question: Mapping[str, Any], identities: Sequence[str]) -> Decisions:
+        """Allow all."""
+        del policy, question
+        self._answer(identities)
+        return Decisions("decision", {})
+
+
+class RegionEngine(Engine):
+    """Implements the region's `Policy`."""
+
+    async def decide(self, tasks: Sequence[pb.Task]) -> RegionDecisions:
+        """Allow all."""
+        names = [task.id for task in tasks]
+        self._answer(names)
+        return RegionDecisions("decision", frozenset(names), {})
+
+
+def away_if(broken: Callable[[], bool], reason: str) -> Callable[[], Exception | None]:
+    """What a caller is told while it is broken."""
+
+    def error() -> Exception | None:
+        return Unavailable("It does not answer", reason=reason) if broken() else None
+
+    error.lost = lambda: Unavailable("It does not answer", reason=reason)  # type: ignore[attr-defined]
+    return error
+
+
+@dataclass
+class Site:
+    """A region: what outlives its processes, and its processes."""
+
+    name: str
+    place: Path
+    network: Network
+    vault: FakeStore = field(default_factory=FakeStore)
+    permits: FakePermits = field(default_factory=FakePermits)
+    transit: FakeTransit = field(init=False)
+    hsm: FakeHsm = field(default_factory=FakeHsm)
+    signer: FakeSigner = field(default_factory=FakeSigner)
+    policy: RegionEngine = field(default_factory=RegionEngine)
+    sealed: bool = False
+    processes: dict[str, Process] = field(default_factory=dict)
+    links: dict[str, Link] = field(default_factory=dict)
+    serving: Serve | None = None
+
+    def __post_init__(self) -> None:
+        self.transit = FakeTransit(self.permits)
+
+    def journal(self, role: str) -> Path:
+        """The journal of one of its processes."""
+        return self.place / f"{self.name}-{role}.db"
+
+    async def serves(self, tenant: str, system: str = "s0", service: str = "v0") -> str:
+        """ "" when the region serves this key, or the reason why it does not."""
+        from runtime.errors import OrbitalError
+
+        if self.serving is None or self.processes["immediate"].over:
+            return "PROCESS_DOWN"
+        try:
+            name = Name(Kind.SERVICE, tenant, system, service)
+            await self.serving.wrap(name, b"k", b"")
+        except OrbitalError as error:
+            return error.reason
+        except Died:
+            return "PROCESS_DOWN"
+        return ""
+
+
+class Fleet:
+    """All of it. Everything random comes from one seed."""
+
+    def __init__(self, store: SimulatedStore, place: Path, seed: int, regions: int) -> None:
+        self.random = random.Random(seed)
+        self.store = store
+        self.broker = Broker()
+        self.policy = GatewayEngine()
+        self.network = Network(random.Random(self.random.random()))
+        self.sites = {name: self._site(place, name) for name in (f"r{number}" for number in range(regions))}
+        self.keys = Keys(place, list(self.sites))
+        self.gateways: dict[str, Process] = {}
+        self.servers: dict[int, Server] = {}
+        self.history: list[str] = []
+        self.desired: Desired
+        self.restore: Restore
+        self._changes = 0
+
+    def _site(self, place: Path, name: str) -> Site:
+        return Site(name, place, Network(random.Random(self.random.random())))
+
+    def tell(self, what: str) -> None:
+        """Keep a line of the history."""
+        self.history.append(f"{asyncio.get_running_loop().time():9.3f}  {what}")
+
+    def _process(self, name: str) -> Process:
+        return Process(name, random.Random(self.random.random()))
+
+    def new_id(self) -> str:
+        """A correlation ID."""
+        self._changes += 1
+        return f"{self._changes:032x}"
+
+    # The control plane ------------------------------------------------------------------------------------------------
+
+    def start_gateway(self, role: str) -> None:
+        """Start the process of these lanes, or start it again."""
+        process = self._process(f"gateway-{role}")
+        self.gateways[role] = process
+        process.start(lambda: self._gateway(process, role))
+
+    async def _gateway(self, process: Process, role: str) -> None:
+        database = SimulatedDatabase(self.store, process)
+        tasks, reports_store = PostgresTasks(database, process.name), PostgresReports(database)
+        client = BrokerClient(self.broker, process, self.network)
+        policy: Any = Through(self.policy, process, self.network, away_if(lambda: False, "POLICY_UNAVAILABLE"))
+        receipts = ReceiptCheck(PostgresProofs(database))
+        reports = ReportFlow(reports_store, tasks, policy, receipts, process.name, 2000)
+        security = Security(PostgresSecurity(database), tasks)
+        intake = SignedReports(reports, self.keys.public_keys, security)
+        contacts, faults = Contacts(tasks), PostgresFaults(database, process.name)
+        streams = OpenStreams(0.5, asyncio.get_running_loop().time)
+        states = States(PostgresState(database))
+        deliver = Deliver(
+            client, tasks, intake, security, contacts, LaneTiming(BEAT, 600.0, 3.0), frozenset(LANES[role]),
+            self._clock, lambda: Backoff(process.random.random, 0.1, 1.0), lambda: None, _never_revoked, faults,
+            streams, states,
+        )  # fmt: skip
+        if role == "bulk":
+            self.desired = Desired(PostgresDesired(database, process.name), self.new_id)
+            store = PostgresRestore(database, process.name)
+            self.restore = Restore(store, policy, tasks, self.new_id, process.name, 900.0)
+        for lane in LANES[role]:
+            self.servers[lane] = Server(process, deliver, intake)
+        async with asyncio.TaskGroup() as group:
+            supervisor = Supervisor(group, process.random.random)
+            supervisor.start("reports", reports.run)
+            supervisor.start("contacts", lambda: contacts.run(BEAT))
+            supervisor.start("states", lambda: states.run(BEAT / 2))
+            supervisor.start("converge", lambda: Converge(reports_store).run(5.0, _backoff(process)))
+            for lane in LANES[role]:
+                publisher = DirectPublisher(client, streams)
+                here: Any = tuple if lane else streams.regions
+                signer = self.keys.signers["gateway"]
+                dispatch = Dispatch(
+                    tasks, policy, publisher, signer, lane, claim=512, message=16, here=here, call=faults.call_direct
+                )
+                self._start_lane(supervisor, process, dispatch, Detect(tasks, lane, 2000, dispatch.wake.set), lane)
+
+    def _start_lane(
+        self, supervisor: Supervisor, process: Process, dispatch: Dispatch, detect: Detect, lane: int
+    ) -> None:
+        def heard(said: str) -> None:
+            (dispatch.wake if said.partition(" ")[2] else detect.wake).set()
+
+        self.store.listen(process, "orbital_lane", heard)
+        supervisor.start(f"dispatch {lane}", lambda: dispatch.run(5.0, _backoff(process)))
+        supervisor.start(f"detect {lane}", lambda: detect.run(5.0, _backoff(process)))
+
+    def _clock(self) -> Any:
+        from datetime import UTC, datetime
+
+        return datetime.fromtimestamp(EPOCH + asyncio.get_running_loop().time(), UTC)
+
+    # Regions ----------------------------------------------------------------------------------------------------------
+
+    def start_region(self, site: Site, role: str) -> None:
+        """Start one of its processes, or start it again; what it holds in memory is gone."""
+        before = site.links.get(role)
+        if before is not None:
+            before.break_streams()
+        process = self._process(f"{site.name}-{role}")
+        link = Link(site.name, process, site.network, self.servers.get)
+        link.is_cut = before.is_cut if before else False
+        site.processes[role], site.links[role] = process, link
+        process.start(lambda: self._region(site, role, process, link))
+
+    async def _region(self, site: Site, role: str, process: Process, link: Link) -> None:
+        world = World(process.now, process.random.random, process.random.randbytes, asyncio.sleep)
+        sealed = away_if(lambda: site.sealed, "OPENBAO_UNREACHABLE")
+
+        def reached(part: Any) -> Any:
+            return Through(part, process, site.network, sealed)
+
+        async with (
+            open_journal(site.journal(role)) as real,
+            open_edge_store(site.place / f"{site.name}-edge.db") as edges,
+        ):
+            journal: Any = Through(real, process, _INSTANT, away_if(lambda: False, ""))
+            keyring = Keyring(world, 5.0, 1000)
+            store = site.vault.of_another_process()
+            parts = Parts(
+                reached(store), reached(site.transit), reached(site.hsm), keyring, world,
+                Through(edges, process, _INSTANT, away_if(lambda: False, "")), reached(site.permits),
+            )  # type: ignore[arg-type]  # fmt: skip
+            others = {} if role == "bulk" else {1: OtherJournal(site.journal("bulk"))}
+            marks = StateMarks(min(LANES[role]), reached(store), journal, world, others, keyring.clear)
+            real.marker = marks
+            beats = Beats(journal, world, 10.0)
+            await beats.load()
+            if role == "immediate":
+                site.serving = Serve(parts, keyring, beats, proof=marks)
+            receipts = Receipts(site.name, journal, reached(site.signer), FakeAudit(), world)
+            signals = {lane: LaneSignals() for lane in LANES[role]}
+            contact, choice, scopes = Contact(), await load_choice(journal, frozenset()), Scopes()
+            async with asyncio.TaskGroup() as group:
+                supervisor = Supervisor(group, process.random.random)
+                for name, run in {"beats": beats.run, "keyring": keyring.run, "marks": marks.run}.items():
+                    supervisor.start(name, run)
+                for number in LANES[role]:
+                    lane = Lane(
+                        site.name, number, link, journal, self.keys.signers[site.name], self.keys.public_keys, beats,
+                        signals[number], contact, choice, News(), world, LaneSettings(8, 4, Linger(0.005, 0.05), 6.0),
+                        marks,
+                    )  # fmt: skip
+                    policy: Any = Through(site.policy, process, site.network, away_if(lambda: False, ""))
+                    executor = Executor(
+                        number, journal, policy, HANDLERS, parts, scopes, signals, receipts,
+                        ExecuteSettings(256, 8, 60.0),
+                    )  # fmt: skip
+                    supervisor.start(f"lane-{number}", lane.run)
+                    supervisor.start(f"execute-{number}", executor.run)
+
+    def start(self) -> None:
+        """Everything."""
+        for role in LANES:
+            self.start_gateway(role)
+        for site in self.sites.values():
+            for role in LANES:
+                self.start_region(site, role)
+
+    def stop(self) -> None:
+        """End all processes."""
+        for process in [
+            *self.gateways.values(),
+            *(each for site in self.sites.values() for each in site.processes.values()),
+        ]:
+            process.crash()
+
+
+_INSTANT = Network(random.Random(0), 0.0, 0.0)
+
+
+def _backoff(process: Process) -> Backoff:
+    return Backoff(process.random.random, 0.1, 1.0)
+
+
+async def _never_revoked(_region: str) -> None:
+    await asyncio.Event().wait()
