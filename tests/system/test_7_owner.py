@@ -17,10 +17,12 @@ from orbital.v1.resource_pb2 import Resource
 
 from runtime.rpc import from_rpc_error
 from stack.openbao.client import make_client
-from stack.openbao.customer import GRANT, KEY, NAME, POLICY, PROVIDER
+from stack.openbao.customer import GRANT, NAME, POLICY, PROVIDER
 from tests.system.world import REGIONS, World, eventually, tenancy
 
 TENANT = f"owner-{uuid.uuid4().hex[:8]}"
+# A key that no other tenant's Link names.
+KEY = f"{TENANT}-root"
 WHERE = {"tenant": TENANT, "system": "s0", "service": "v0"}
 
 
@@ -38,6 +40,7 @@ def customer(world: World) -> Iterator[hvac.Client]:
     address = f"https://127.0.0.1:{world.state.ports[NAME]}"
     token = (world.place / "secrets" / f"{NAME}-root-token").read_text()
     client = make_client(address, world.place / "identity" / "ca.pem", token)
+    client.secrets.transit.create_key(KEY)
     world.declare(estate())
     world.converged(tenant=TENANT)
     yield client

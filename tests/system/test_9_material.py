@@ -25,12 +25,14 @@ from region.ports.world import real
 from stack.acquire import path as binary
 from stack.layout import Layout
 from stack.openbao.client import make_client
-from stack.openbao.customer import KEY, NAME, PROVIDER
+from stack.openbao.customer import NAME, PROVIDER
 from stack.parts.softhsm import token_label
 from tests.contract.region.test_material import _forms
 from tests.system.world import REGIONS, World, refused, tenancy
 
 TENANT = f"material-{uuid.uuid4().hex[:8]}"
+# A key in the customer's KMS that no other tenant's Link names.
+KEY = f"{TENANT}-kms"
 
 
 async def written(world: World) -> None:
@@ -87,10 +89,15 @@ async def l2_by_hsm(world: World, region: str, blobs: list[dict[str, str]]) -> l
         return [bytes(await hsm.unwrap(label, base64.b64decode(blob["text"]))) for blob in blobs]
 
 
+def customer(world: World) -> hvac.Client:
+    """The customer's KMS, with its owner's rights."""
+    token = (world.place / "secrets" / f"{NAME}-root-token").read_text()
+    return make_client(f"https://127.0.0.1:{world.state.ports[NAME]}", world.place / "identity" / "ca.pem", token)
+
+
 def l2_by_kms(world: World, blobs: list[dict[str, str]]) -> list[bytes]:
     """The same, as the customer's KMS opens it."""
-    token = (world.place / "secrets" / f"{NAME}-root-token").read_text()
-    kms = make_client(f"https://127.0.0.1:{world.state.ports[NAME]}", world.place / "identity" / "ca.pem", token)
+    kms = customer(world)
     texts = [base64.b64decode(blob["text"]).decode() for blob in blobs]
     opened = [kms.write(f"transit/decrypt/{KEY}", ciphertext=text) for text in texts]
     return [base64.b64decode(one["data"]["plaintext"]) for one in opened]
@@ -154,6 +161,7 @@ def search(world: World, found: set[bytes]) -> tuple[set[str], list[str]]:
 def test_nothing_that_the_stack_wrote_holds_key_material(world: World) -> None:
     found: set[bytes] = set()
     for version in (1, 2):
+        customer(world).secrets.transit.create_key(KEY)
         world.declare(estate(version))
         world.converged(tenant=TENANT)
         for region in REGIONS:
