@@ -62,7 +62,8 @@ class BaoTransit:
         if answer.status == 404:
             return []
         _check(answer, "keys")
-        return list(answer.body["data"]["keys"])
+        # A folder is OpenBao's own: it keeps the key that wraps imports in one.
+        return [name for name in answer.body["data"]["keys"] if not name.endswith("/")]
 
     async def prepare_import(self) -> None:
         """See the port."""
