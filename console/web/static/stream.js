@@ -3,13 +3,16 @@ import { banner } from "./shell.js";
 const SILENCE = 15_000, AGAIN = 3_000;
 
 export function follow(url, handlers, onState = () => {}) {
-  let source, heard, over = false;
+  let source, heard, silent = false, over = false;
 
   const open = () => {
     source = new EventSource(url);
     heard = performance.now();
     const on = (name, act) => source.addEventListener(name, (event) => {
       heard = performance.now();
+      // A stream that goes on after a silence is not opened anew.
+      if (silent) banner("");
+      silent = false;
       onState(true);
       act?.(JSON.parse(event.data));
     });
@@ -24,7 +27,7 @@ export function follow(url, handlers, onState = () => {}) {
       banner(`${JSON.parse(event.data).message} What you see may be outdated.`);
       onState(false);
     });
-    source.onopen = () => banner("");
+    source.onopen = () => { silent = false; banner(""); };
     source.onerror = () => {
       if (over) return;
       onState(false);
@@ -50,6 +53,7 @@ export function follow(url, handlers, onState = () => {}) {
   });
   setInterval(() => {
     if (source && performance.now() - heard > SILENCE) {
+      silent = true;
       banner("Nothing has been heard from the console for 15 seconds. What you see may be outdated.");
       onState(false);
     }
