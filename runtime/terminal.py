@@ -26,7 +26,7 @@ class Unwritable(Exception):
 
 def harmless(text: str) -> str:
     """`text` with its lines, and with every character that would steer a terminal written as an escape."""
-    return _IN_TEXT.sub(_escape, text)
+    return text if text.isprintable() else _IN_TEXT.sub(_escape, text)
 
 
 def one_line(text: str) -> str:

@@ -40,6 +40,17 @@ FRAMES = """() => { window.slowest = 0; let last = performance.now();
   requestAnimationFrame(tick); }"""
 
 
+def reference() -> float:
+    """Seconds of a fixed work, 0.2 where the figures of the README are from: machines differ, and so do their days."""
+
+    def once() -> float:
+        begun = time.perf_counter()
+        sum(number * number for number in range(3_000_000))
+        return time.perf_counter() - begun
+
+    return median(once() for _ in range(5))
+
+
 def regions() -> list[Resource]:
     names = (f"{AREAS[number % len(AREAS)]}{number:04}" for number in range(REGIONS))
     return [Resource(name=f"regions/{name}", region=RegionSpec(area=name[:2])) for name in names]
@@ -64,7 +75,8 @@ def test_5000_regions_are_there_at_once_and_can_be_searched_filtered_and_walked(
         painted.append(eventually(lambda: page.evaluate(PAINT), 10, "it is painted") / 1000)
     measured("first paint of 5,000 regions", min(painted))
     assert page.locator("#grid a.cell").count() == REGIONS
-    assert min(painted) < 1
+    # A second there.
+    assert min(painted) < 5 * reference()
     fleet.keep(page, "fleet-5000-light")
     live(page, measured)
     flip(fleet, page, measured)
@@ -121,7 +133,8 @@ def flip(pages: Pages, page: Page, measured: Record) -> None:
     measured("5,000 flips shown, the median", median(late))
     measured("5,000 flips shown, at the latest", max(late))
     measured("slowest frame of 5,000 flips", max(frames))
-    assert median(late) < 2
+    # Two seconds there.
+    assert median(late) < 10 * reference()
     pages.keep(page, "fleet-5000-flipped")
 
 
