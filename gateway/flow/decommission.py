@@ -18,6 +18,7 @@ from runtime.errors import Conflict, Denied, NotFound, Precondition
 from runtime.fields import check_length, check_name
 from runtime.lifecycle import Backoff
 from runtime.logs import get_logger
+from runtime.wellknown import exact
 
 log = get_logger(__name__)
 
@@ -122,7 +123,7 @@ class DecommissionFlow:
             "act": act,
             "region": found.region,
             "asked_by": found.asked_by,
-            "expires_at": found.expire_time.ToJsonString(),
+            "expires_at": exact(found.expire_time),
         }
         decisions = await self._policy.decide(
             POLICY, {"principal": caller.principal, "requests": [request]}, [found.id]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC
 from typing import TYPE_CHECKING
 
 import asyncpg
@@ -19,6 +18,7 @@ from gateway.domain.decommission import serve_until
 from gateway.domain.stored import Stored, tombstone
 from gateway.ports.store import Action
 from runtime.errors import Conflict
+from runtime.wellknown import utc
 
 if TYPE_CHECKING:
     from gateway.ports.decommission import Decommissioning
@@ -69,8 +69,8 @@ class _Decommissioning:
 
     async def close(self, found: Decommission, state: DecommissionState.ValueType, actor: str, reason: str) -> bool:
         one = found
-        contacted = one.last_contact_at.ToDatetime(UTC) if one.HasField("last_contact_at") else None
-        until = one.serve_until.ToDatetime(UTC) if one.HasField("serve_until") else None
+        contacted = utc(one.last_contact_at) if one.HasField("last_contact_at") else None
+        until = utc(one.serve_until) if one.HasField("serve_until") else None
         numbers = (one.placements, one.tenants, one.unproven, contacted, until)
         return bool(await self._session.fetchval("close_decommission", one.id, state, actor, reason, *numbers))
 
