@@ -85,6 +85,8 @@ class Region:
 async def region(real_parts: RealParts, tmp_path: Path) -> AsyncIterator[Region]:
     keys = Keys.make(tmp_path)
     gateway, engine = Gateway(keys), Engine(keys)
+    # The journal is new, and so must OpenBao be: beside the mark of an earlier process it would have gone back.
+    real_parts.client.secrets.kv.v2.delete_metadata_and_all_versions("marks/0", mount_point="keys")
     # A Unix socket's path is short.
     with tempfile.TemporaryDirectory(prefix="orbital-") as run:
         async with engine.serving(), gateway.serving(Path(run) / "gateway.sock"):
