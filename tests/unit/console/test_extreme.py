@@ -16,6 +16,7 @@ from google.protobuf.message_factory import GetMessageClass
 from orbital.v1 import (
     audit_pb2,
     crypto_pb2,
+    decommission_pb2,
     enrolment_pb2,
     policy_pb2,
     receipt_pb2,
@@ -32,6 +33,7 @@ from tests.unit.console.conftest import Orbital
 
 SERVICES = {
     "registry": (registry_pb2, "RegistryService"), "restore": (restore_pb2, "RestoreService"),
+    "decommission": (decommission_pb2, "DecommissionService"),
     "trace": (trace_pb2, "TraceService"), "proof": (receipt_pb2, "ProofService"),
     "policy": (policy_pb2, "PolicyService"), "audit": (audit_pb2, "AuditService"),
     "enrolment": (enrolment_pb2, "EnrolmentService"),
