@@ -21,6 +21,7 @@ from google.protobuf.message import Message
 from orbital.v1 import (  # noqa: F401 - what is imported is what the pool knows
     audit_pb2,
     crypto_pb2,
+    decommission_pb2,
     dispatch_pb2,
     edge_pb2,
     enrolment_pb2,
