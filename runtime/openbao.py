@@ -17,6 +17,7 @@ import orjson
 import requests
 
 from runtime.errors import Invalid, OrbitalError, Stalled, Unavailable
+from runtime.lenient_json import read_json
 from runtime.logs import get_logger
 from runtime.settings import read_secret
 from runtime.trust import Trust
@@ -145,10 +146,9 @@ class OpenBao:
                     method, self._base + path, data=content, headers=headers, ssl=self._trust.context()
                 ) as response,
             ):
-                raw = await response.read()
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+                return Answer(response.status, _read(await response.read()))
+        except (aiohttp.ClientError, OSError, TimeoutError, Invalid) as error:
             raise _away(error) from error
-        return Answer(response.status, orjson.loads(raw) if raw else {})
 
     async def _live_token(self) -> str:
         async with self._logging_in:
@@ -170,6 +170,14 @@ class OpenBao:
             raise Unavailable(
                 f"OpenBao refused the region's login: {type(error).__name__}", reason="OPENBAO_LOGIN"
             ) from error
+
+
+def _read(raw: bytes) -> dict[str, Any]:
+    """The answer's object; what something on the way answers in place of OpenBao is none."""
+    found = read_json(raw)
+    if found.value is not None and not found.is_object:
+        raise Invalid("OpenBao answers with no object", reason="MALFORMED")
+    return found.value or {}
 
 
 def _away(error: BaseException) -> OrbitalError:

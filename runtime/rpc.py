@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import grpc
@@ -62,12 +62,13 @@ def from_rpc_error(error: grpc.RpcError) -> OrbitalError:
     metadata: dict[str, str | bytes] = dict(pairs)
     status = status_pb2.Status()
     raw = metadata.get(DETAILS)
-    if isinstance(raw, bytes):
-        status.ParseFromString(raw)
     info = error_details_pb2.ErrorInfo()
-    for detail in status.details:
-        if detail.Unpack(info):
-            break
+    # Details that cannot be read say nothing; the status itself stands.
+    with suppress(DecodeError):
+        status.ParseFromString(raw if isinstance(raw, bytes) else b"")
+        for detail in status.details:
+            if detail.Unpack(info):
+                break
     kind = ERRORS.get(code, OrbitalError)
     reason = info.reason or str(metadata.get("x-orbital-reason", ""))
     return kind(error.details() or code.name, reason=reason, field=info.metadata.get("field", ""))

@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
-import orjson
 
-from runtime.errors import Unavailable
+from runtime.errors import Invalid, Unavailable
+from runtime.lenient_json import read_json
 from runtime.signatures import PublicKeys
 
 PATH = "/v1/data/orbital/signers"
@@ -26,8 +26,8 @@ async def open_public_keys(url: str, seconds: float = 2.0) -> AsyncIterator[Publ
             try:
                 async with asyncio.timeout(seconds), session.get(url.rstrip("/") + PATH) as response:
                     body = await response.read()
-                    found = orjson.loads(body).get("result") if response.status == 200 else None
-            except (aiohttp.ClientError, OSError, TimeoutError, orjson.JSONDecodeError) as error:
+                    found = read_json(body).at("result").value if response.status == 200 else None
+            except (aiohttp.ClientError, OSError, TimeoutError, Invalid) as error:
                 raise Unavailable("The policy engine does not answer", reason="POLICY_UNAVAILABLE") from error
             if not isinstance(found, dict) or not found:
                 raise Unavailable("The policy engine has no public keys yet", reason="NO_PUBLIC_KEYS")

@@ -11,17 +11,17 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import orjson
 from aiohttp import web
 
-from gateway.adapters.bundles.events import decided, denials_of, engine_status
+from gateway.adapters.bundles.events import decided, denials_of, engine_status, instance_of
 from gateway.ports.engines import EngineStore
 from gateway.ports.security import SecurityEvent
 from gateway.ports.store import TaskStore
-from runtime.errors import Denied, Unavailable
+from runtime.errors import Denied, Invalid, OrbitalError, Unavailable
 from runtime.group_commit import store_each
+from runtime.lenient_json import read_json
 from runtime.logs import get_logger
 
 log = get_logger(__name__)
@@ -34,7 +34,9 @@ LONGEST_POLL = 60  # seconds; shorter than the sidecar's time-out of the route
 LOOK_SECONDS = 0.5
 Alarm = Callable[[SecurityEvent], Awaitable[None]]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-_WAIT = re.compile(r"wait=(\d+)")
+_WAIT = re.compile(r"wait=(\d{1,9})\b", re.ASCII)
+# What an engine sends again is what was not stored for a while, and nothing else.
+STATUS = {Denied: 403, Unavailable: 503}
 
 
 class BundleServer:
@@ -77,12 +79,13 @@ class BundleServer:
 
     @web.middleware
     async def refuse(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """403 with the reason for whoever may not call at all."""
+        """Every error of ours as a status, with the reason; 403 for whoever may not call at all."""
         try:
             self._admit(request.headers)
             return await handler(request)
-        except Denied as error:
-            return web.Response(status=403, text=error.message, headers={"x-orbital-reason": error.reason})
+        except OrbitalError as error:
+            status = next((status for kind, status in STATUS.items() if isinstance(error, kind)), 400)
+            return web.Response(status=status, text=error.message, headers={"x-orbital-reason": error.reason})
 
     async def bundle(self, request: web.Request) -> web.Response:
         """The bundle, or 304 after waiting as long as the engine asked for a newer one."""
@@ -104,20 +107,17 @@ class BundleServer:
 
     async def logs(self, request: web.Request) -> web.Response:
         """Keep a decision log; answered only when it is durable, so that OPA sends it again."""
-        try:
-            events = orjson.loads(await request.read())
-        except orjson.JSONDecodeError:
-            return web.Response(status=400, text="A decision log is a JSON array")
-        engine = request.match_info["engine"]
+        said, engine = read_json(await request.read()), request.match_info["engine"]
+        if not said.is_array:
+            raise Invalid("A decision log is a JSON array", reason="MALFORMED")
+        events = [event for event in said.items() if event.is_object]
         denials = [item for event in events for item in denials_of(event, engine)]
-        try:
-            unfit = await store_each(
-                partial(self._engines.keep_decisions, engine, instance_of(events)),
-                [decided(event) for event in events],
-            )
-            unfit |= await store_each(self._store.keep_denials, denials)
-        except Unavailable as error:
-            return web.Response(status=503, text=error.message)
+        # All events of a log are of one running engine.
+        instance = instance_of(events[0]) if events else ""
+        unfit = await store_each(
+            partial(self._engines.keep_decisions, engine, instance), [decided(event) for event in events]
+        )
+        unfit |= await store_each(self._store.keep_denials, denials)
         if unfit:
             # Whoever made the call chose its text; the engine must not send it for ever.
             log.error("decisions_unfit", engine=engine, count=len(unfit), reason=next(iter(unfit.values())).message)
@@ -125,16 +125,13 @@ class BundleServer:
 
     async def status(self, request: web.Request) -> web.Response:
         """Keep what an engine says of itself; where a bundle does not load, the old policy stays in force."""
-        report, engine = orjson.loads(await request.read()), request.match_info["engine"]
-        try:
-            lost = await self._engines.keep_engine(engine_status(engine, report))
-            if lost:
-                await self._alarm(_lost(engine, lost))
-        except Unavailable as error:
-            return web.Response(status=503, text=error.message)
-        for name, bundle in (report.get("bundles") or {}).items():
-            if bundle.get("code"):
-                log.warning("bundle refused", engine=engine, bundle=name, reason=bundle.get("message", ""))
+        report, engine = read_json(await request.read()), request.match_info["engine"]
+        status = engine_status(engine, report)
+        lost = await self._engines.keep_engine(status)
+        if lost:
+            await self._alarm(_lost(engine, lost))
+        if status.error:
+            log.warning("bundle_refused", engine=engine, reason=status.error)
         return web.Response(status=200)
 
 
@@ -148,11 +145,6 @@ def _lost(engine: str, number: int) -> SecurityEvent:
     """Decisions that never arrived: somebody may have been refused, or let in, without a trace."""
     region = "" if engine.startswith(OWN) else engine.removeprefix("opa-").rpartition("-")[0]
     return SecurityEvent(region, "decisions", "DECISIONS_LOST", f"{number} decisions of {engine} did not arrive")
-
-
-def instance_of(events: list[dict[str, Any]]) -> str:
-    """The running engine that sent a log: all of its events are of one."""
-    return str((events[0].get("labels") or {}).get("id", "")) if events else ""
 
 
 @asynccontextmanager

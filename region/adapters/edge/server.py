@@ -7,25 +7,27 @@ import contextlib
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-import orjson
 from aiohttp import web
 from google.protobuf.json_format import MessageToDict
 from orbital.v1 import edge_pb2
 
 from region.domain.edge import Heard
 from region.ports.edge import Bundle
+from runtime.errors import Invalid
+from runtime.lenient_json import Json, read_json
 
 MEDIA = "application/vnd.openpolicyagent.bundles"
 BUNDLE = "edge"
 MAX_BODY = 1024 * 1024  # an engine's status has 60 KiB
+MOST_REVISION = 256  # bytes; a revision is a digest
+MOST_REFUSAL = 500  # bytes of what an engine says of a bundle that it does not load
 LONGEST_POLL = 60.0  # seconds; shorter than the sidecar's time-out of the route
 # An engine that refused a bundle asks for it again at once, and without the etag.
 AGAIN = 1.0
-_WAIT = re.compile(r"wait=(\d+)")
+_WAIT = re.compile(r"wait=(\d{1,9})\b", re.ASCII)
 
 
 class Bundles(Protocol):
@@ -74,9 +76,8 @@ class EdgeServer:
     async def status(self, request: web.Request) -> web.Response:
         """Take an engine's word on the bundle that it has in force."""
         try:
-            report = orjson.loads(await request.read())
-            heard = read_status(request.match_info["edge"], report, self._now())
-        except (orjson.JSONDecodeError, ValueError, TypeError, AttributeError):
+            heard = read_status(request.match_info["edge"], read_json(await request.read()), self._now())
+        except Invalid:
             return web.Response(status=400, text="This is no status of a policy engine")
         if heard is not None:
             self._edges.hear(heard)
@@ -88,19 +89,25 @@ class EdgeServer:
         return web.json_response({"edges": found})
 
 
-def read_status(name: str, report: dict[str, Any], now: float) -> Heard | None:
-    """What OPA's status says of the edge's bundle; None while it says nothing of one."""
-    found = (report.get("bundles") or {}).get(BUNDLE)
-    if found is None:
+def read_status(name: str, report: Json, now: float) -> Heard | None:
+    """What OPA's status says of the edge's bundle; None while it says nothing of one.
+
+    Raises Invalid where what it says cannot be of the one bundle that an edge has.
+    """
+    found = report.at("bundles", BUNDLE)
+    if found.value is None:
         return None
-    activated = str(found.get("last_successful_activation") or "")
-    revision = str(found.get("active_revision") or "")
-    since = datetime.fromisoformat(activated).timestamp() if revision and activated else 0.0
-    said = str(found.get("message") or "")
+    revision, activated = found.at("active_revision").text(MOST_REVISION), found.at("last_successful_activation")
+    since = activated.moment()
+    if not found.is_object or (activated.value and since is None):
+        raise Invalid("This is no status of a bundle", reason="MALFORMED")
+    said = found.at("message").text(MOST_REFUSAL)
     # That the region could not be asked is no judgement on what it serves.
-    away = "http_code" in found or "request failed" in said
-    refusal = (said or str(found["code"]))[:500] if found.get("code") and not away else ""
-    return Heard(name, revision, since, now, refusal)
+    away = found.at("http_code").value is not None or "request failed" in said
+    refusal = said or found.at("code").text(MOST_REFUSAL) or "refused" if found.at("code").value and not away else ""
+    # Nothing is in force since later than now, or since before there was any policy.
+    in_force = min(max(since.timestamp(), 0.0), now) if revision and since else 0.0
+    return Heard(name, revision, in_force, now, refusal)
 
 
 @asynccontextmanager

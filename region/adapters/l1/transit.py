@@ -7,12 +7,11 @@ version.
 from __future__ import annotations
 
 import asyncio
-import binascii
+import re
 from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 import aiohttp
@@ -23,11 +22,15 @@ from yarl import URL
 from region.ports.l1 import UNREACHABLE, Refused
 from runtime.errors import Invalid, Stalled, Unavailable
 from runtime.l1 import NAME_INVALID, transit_problem
+from runtime.lenient_json import Json, read_answer, read_json
 from runtime.settings import Section, read_secret
 from runtime.trust import Trust
 
 TIMEOUT = 3.0
 CONNECTIONS = 16
+MOST_ANSWER = 256 * 1024  # bytes; a wrapped key has 100
+MOST_BLOB = 16_384  # bytes of a wrapped key; ours have 100
+CIPHERTEXT = re.compile(rf"vault:v\d{{1,9}}:[A-Za-z0-9+/=]{{1,{MOST_BLOB}}}", re.ASCII)
 # What it says of a key that is gone, and of a version that the owner has shut.
 GONE = ("encryption key not found", "no existing key named", "no key found with name", "disallowed by policy")
 CANARY = b"orbital: may this key still unwrap?"
@@ -57,7 +60,11 @@ class TransitProvider:
     async def wrap(self, label: str, material: bytearray) -> bytes:
         """See the port."""
         found = await self._call("encrypt", label, {"plaintext": b64encode(material).decode()})
-        return str(found["ciphertext"]).encode()
+        blob = found.at("ciphertext").exact()
+        # What says nothing of the kind is no KMS: a blob that it could not open again must not be kept.
+        if not CIPHERTEXT.fullmatch(blob):
+            raise Unavailable("The KMS answers with no ciphertext", reason=UNREACHABLE)
+        return blob.encode()
 
     async def unwrap(self, label: str, blob: bytes) -> bytearray:
         """See the port."""
@@ -67,8 +74,8 @@ class TransitProvider:
             raise _foreign(label) from error
         found = await self._call("decrypt", label, {"ciphertext": text})
         try:
-            return bytearray(b64decode(found["plaintext"], validate=True))
-        except binascii.Error as error:
+            return bytearray(b64decode(found.at("plaintext").exact(), validate=True))
+        except ValueError as error:
             raise _foreign(label) from error
 
     async def ask(self, label: str) -> None:
@@ -78,7 +85,7 @@ class TransitProvider:
             canary = self._canaries[label] = await self.wrap(label, bytearray(CANARY))
         await self.unwrap(label, canary)
 
-    async def _call(self, action: str, label: str, body: dict[str, str]) -> dict[str, Any]:
+    async def _call(self, action: str, label: str, body: dict[str, str]) -> Json:
         problem = transit_problem(label)
         if problem:
             raise Invalid(f"The L1 key {label!r} {problem}", reason=NAME_INVALID, field="key")
@@ -93,13 +100,12 @@ class TransitProvider:
                     where, data=orjson.dumps(body), headers=headers, ssl=self._trust.context()
                 ) as answer,
             ):
-                status, raw = answer.status, await answer.read()
-            found = orjson.loads(raw) if raw else {}
-        except (aiohttp.ClientError, OSError, TimeoutError, orjson.JSONDecodeError, Invalid) as error:
+                status, found = answer.status, read_json(await read_answer(answer, MOST_ANSWER))
+        except (aiohttp.ClientError, OSError, TimeoutError, Invalid) as error:
             raise Unavailable(f"The KMS does not answer: {type(error).__name__}", reason=UNREACHABLE) from error
         if status == 200:
-            return dict(found["data"])
-        raise _refusal(status, "; ".join(map(str, found.get("errors", ()))), label)
+            return found.at("data")
+        raise _refusal(status, "; ".join(each.text() for each in found.at("errors").items()), label)
 
 
 def _refusal(status: int, said: str, label: str) -> Exception:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from gateway.adapters.bundles.events import decided, denials_of, engine_status
+from runtime.lenient_json import Json
 
 CHANGE = "01a20a2e83b17cecb1ad73c1a8f60dd1"
 BATCH = {
@@ -18,7 +19,7 @@ BATCH = {
 
 
 def test_a_batch_is_one_decision_that_counts() -> None:
-    found = decided(BATCH)
+    found = decided(Json(BATCH))
     assert (found.policy, found.allowed, found.denied) == ("execute", 3, 1)
     assert (found.reason, found.revision) == ("FROZEN", "r1")
     assert found.correlation_ids == [CHANGE]
@@ -27,16 +28,18 @@ def test_a_batch_is_one_decision_that_counts() -> None:
 
 def test_a_call_is_one() -> None:
     found = decided(
-        {
-            "path": "orbital/authz/ingress/decision",
-            "input": {"attributes": {"source": {"principal": "spiffe://orbital/somebody/else"}}},
-            "result": {
-                "allowed": True,
-                "principal": "spiffe://orbital/person/operator",
-                "action": "/orbital.v1.X/Y",
-                "correlation_id": CHANGE,
-            },
-        }
+        Json(
+            {
+                "path": "orbital/authz/ingress/decision",
+                "input": {"attributes": {"source": {"principal": "spiffe://orbital/somebody/else"}}},
+                "result": {
+                    "allowed": True,
+                    "principal": "spiffe://orbital/person/operator",
+                    "action": "/orbital.v1.X/Y",
+                    "correlation_id": CHANGE,
+                },
+            }
+        )
     )
     assert (found.allowed, found.denied, found.action) == (1, 0, "/orbital.v1.X/Y")
     assert (found.principal, found.correlation_ids) == ("spiffe://orbital/person/operator", [CHANGE])
@@ -52,19 +55,19 @@ def test_whoever_was_refused_is_kept_by_the_name_that_the_policy_went_by(who: st
         "reason": "ROLE_MISSING",
         "body": "No.",
     }
-    (one,) = denials_of({"decision_id": "d1", "input": {"attributes": {}}, "result": result}, "opa-x")
+    (one,) = denials_of(Json({"decision_id": "d1", "input": {"attributes": {}}, "result": result}), "opa-x")
     assert (one.principal, one.action, one.correlation_id) == (f"spiffe://orbital/{who}", "/orbital.v1.X/Y", CHANGE)
     assert (one.refusal.reason, one.refusal.message) == ("ROLE_MISSING", "No.")
 
 
 def test_a_batch_with_many_denials_says_how_many() -> None:
     result = {"allowed": 1, "denied": [{"id": "b", "reason": "FROZEN"}], "denied_total": 700}
-    assert decided({**BATCH, "result": result}).denied == 700
+    assert decided(Json({**BATCH, "result": result})).denied == 700
 
 
 @pytest.mark.parametrize("event", [{}, {"input": None, "result": None}, {"result": {"denied": []}}, {"input": "x"}])
 def test_whatever_is_missing_it_is_kept(event: dict[str, Any]) -> None:
-    assert decided(event).allowed == 0
+    assert decided(Json(event)).allowed == 0
 
 
 def counter(handler: str, method: str, code: str, count: object) -> dict[str, Any]:
@@ -91,6 +94,6 @@ def test_an_engine_counts_what_it_decided() -> None:
             }
         },
     }
-    status = engine_status("opa-x", report)
+    status = engine_status("opa-x", Json(report))
     assert (status.instance, status.revision, status.error, status.made) == ("i1", "r1", "bad signature", 12)
-    assert engine_status("opa-x", {}).made == 0
+    assert engine_status("opa-x", Json({})).made == 0

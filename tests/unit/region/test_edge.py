@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 import pytest
+from google.protobuf.json_format import MessageToDict
 from hypothesis import given
 from hypothesis import strategies as st
 from orbital.v1 import edge_pb2
@@ -21,7 +22,10 @@ from region.domain import edge
 from region.domain.edge import Desired, Heard, Limits
 from region.flow.edge import Fleet, Shelf, recall_kills
 from region.ports.edge import Bundle
+from runtime.content import check_content
 from runtime.errors import Invalid
+from runtime.lenient_json import Json
+from tests.odd_json import odd_ones
 from tests.unit.region.fakes import Crash, FakeEdges, FakeWorld, crashing, fake_parts
 from tests.unit.region.make import Estate, task, work, work_all
 
@@ -244,8 +248,23 @@ async def test_who_waits_gets_the_next_bundle_at_once() -> None:
     ],
 )
 def test_what_a_status_says(said: dict[str, object], revision: str, refusal: str) -> None:
-    found = read_status("edge-1", {"bundles": {"edge": said}}, 7.0)
+    found = read_status("edge-1", Json({"bundles": {"edge": said}}), 7.0)
     assert found is not None
     assert (found.name, found.revision, found.refusal, found.at) == ("edge-1", revision, refusal, 7.0)
     assert (found.since > 0) == bool(revision)
-    assert read_status("edge-1", {"labels": {}}, 7.0) is None
+    assert read_status("edge-1", Json({"labels": {}}), 7.0) is None
+
+
+def test_a_status_of_any_shape_harms_no_other_edge() -> None:
+    """One edge's word is in the one list that is told on of all of them: the list can always be sent."""
+    said = {"active_revision": "r1", "last_successful_activation": "2026-11-23T20:50:46Z", "code": "c", "message": "m"}
+    for report in odd_ones({"bundles": {"edge": said}}):
+        world = FakeWorld().world()
+        fleet = Fleet(world, LIMITS)
+        with suppress(Invalid):
+            heard = read_status("edge-1", Json(report), world.now())
+            if heard is not None:
+                fleet.hear(heard)
+        told = edge_pb2.ObserveRequest(edges=fleet.edges())
+        check_content(told)
+        MessageToDict(told)
