@@ -26,6 +26,7 @@ log = get_logger(__name__)
 
 TIMEOUT = 5.0
 CONNECTIONS = 64
+NO_MOUNT = "no handler for route"
 NO_HEADERS: Mapping[str, str] = {}
 # OpenBao writes these headers into its audit records, where its operator has them listed.
 CORRELATION_HEADER = "x-orbital-correlation-id"
@@ -128,6 +129,9 @@ class OpenBao:
             raise Unavailable(f"OpenBao does not let this region {method} {path}", reason="OPENBAO_DENIED")
         if answer.status == 503:
             raise Unavailable("OpenBao is sealed or not ready", reason="OPENBAO_SEALED")
+        if answer.status == 404 and NO_MOUNT in answer.errors():
+            # "Not found" is an answer of an engine; where the engine is not there, nothing was looked at.
+            raise Unavailable(f"OpenBao has no engine that answers to {path}", reason="OPENBAO_MOUNT_MISSING")
         # 500 stays: some of OpenBao's plain refusals come with it.
         if answer.status > 500 or answer.status == 429:
             raise Unavailable(f"OpenBao answered {answer.status}", reason="OPENBAO_UNAVAILABLE")

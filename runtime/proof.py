@@ -210,7 +210,15 @@ def verify(proof: Proof, authority: bytes) -> Opened:
             raise unverified(f"The receipt of {entry.region} for {entry.resource} is not the one of the statement.")
         signers.check(region_signer(entry.region), signed.key_id, signed.signature, signed.receipt, receipt.done_at)
         _same(statement, entry, receipt)
+        _verified(entry, receipt)
     return found
+
+
+def _verified(entry: ProofEntry, receipt: Receipt) -> None:
+    """Every line of a receipt says how the region made sure; one that does not is no proof."""
+    unsure = next((one for one in receipt.destroyed if not one.verified), None)
+    if unsure is not None:
+        raise unverified(f"The receipt of {entry.region} does not say how {unsure.resource} was verified as gone.")
 
 
 def _same(statement: ProofStatement, entry: ProofEntry, receipt: Receipt) -> None:

@@ -27,6 +27,8 @@ from runtime.wellknown import exact, utc
 FORMAT = "orbital-audit/1"
 # What stands before the first record.
 BEGINNING = bytes(32)
+# A head is signed every few seconds: what is younger than the newest one by more than so much nobody vouches for.
+UNSIGNED_SECONDS = 60
 
 
 def link(previous: bytes, sequence: int, micros: int, kind: str, body: str) -> bytes:
@@ -72,6 +74,7 @@ class Trail:
         # The newest head whose record was reached: what comes after it nobody has vouched for yet.
         self.signed: AuditHead | None = None
         self._hash = BEGINNING
+        self._recorded = 0
 
     def expect(self, held: Held) -> None:
         """Take a head, before the record that it is of."""
@@ -97,7 +100,7 @@ class Trail:
             raise unverified(f"Record #{record.sequence} stands where #{wanted} belongs: reordered{good}.")
         if link(self._hash, wanted, wellknown.micros(record.record_time), record.kind, record.body) != record.hash:
             raise unverified(f"Record #{wanted} altered (hash mismatch){good}.")
-        self.sequence, self._hash = wanted, record.hash
+        self.sequence, self._hash, self._recorded = wanted, record.hash, record.record_time.seconds
         for held, head in self._heads.pop(wanted, ()):
             if head.hash != self._hash:
                 raise unverified(
@@ -107,7 +110,7 @@ class Trail:
             self.signed = head
 
     def end(self) -> None:
-        """There are no more records: no head may speak of later ones, and one of them has to be signed."""
+        """There are no more records: no head may speak of later ones, and there is one at least, signed."""
         if self._heads:
             last = max(self._heads)
             held, head = self._heads[last][0]
@@ -115,10 +118,23 @@ class Trail:
                 f"Records #{self.sequence + 1} to #{last} cut off: the head of #{last}{held.where} was signed at"
                 f" {_told(head)}."
             )
-        if self.signed is None and self.sequence:
+        if not self.sequence:
+            raise unverified("There is no record, so nothing was verified.")
+        if self.signed is None:
             raise unverified(
                 f"No signed head among #1 to #{self.sequence}: anybody could have made them. Each minute has one."
             )
+        if self._recorded - self.signed.sign_time.seconds > UNSIGNED_SECONDS:
+            raise unverified(
+                f"Records #{self.signed.sequence + 1} to #{self.sequence} have no signed head: the newest one, of"
+                f" #{self.signed.sequence}, was signed at {_told(self.signed)}. Anybody could have made them."
+            )
+
+
+def check_complete(after: int, end: int) -> None:
+    """Raise Invalid where the pages stop after that record though the trail is said to go on to `end`."""
+    if after < end:
+        raise unverified(f"The pages of the trail stop at #{after}, though it goes to #{end}.")
 
 
 def _told(head: AuditHead) -> str:

@@ -101,7 +101,8 @@ def _processes(place: Path) -> Iterator[Finding]:
     if found.supervisor is None:
         yield Finding("stack", "stopped", f"Start it again; its data is kept: orbital up --data {place}")
         return
-    yield Finding("stack", f"supervisor {found.supervisor.pid}")
+    nothing = "" if found.parts else "It has started none of its parts yet. See: orbital status"
+    yield Finding("stack", f"supervisor {found.supervisor.pid}", nothing)
     for name, part in found.parts.items():
         log = f"{place}/log/{name}.log"
         if part.status != "ready":

@@ -15,6 +15,7 @@ import grpc
 from orbital.v1.policy_pb2 import Engine, ListEnginesRequest, ListEnginesResponse
 from orbital.v1.policy_pb2_grpc import PolicyServiceStub
 
+from console.cli.judged import silent
 from console.cli.render import Column, table
 from runtime.bundle import kinds
 from runtime.channels import open_channel
@@ -27,8 +28,6 @@ from stack.place import place_option, site_at
 
 ANSWER_SECONDS = 15.0
 LOOK_EVERY = 0.5
-# An engine that was not heard for so long is not counted among those that have to have a bundle.
-GONE_SECONDS = 120.0
 
 _policies = click.argument("policies", type=click.Path(path_type=Path, exists=True), default=POLICIES)
 _output = click.option(
@@ -112,7 +111,8 @@ def _question(name: str, given: Any, region: str, said: dict[str, str]) -> dict[
 def push(policies: Path, seconds: float, place: Path) -> None:
     """Put POLICIES, a directory or a signed bundle, in force in the whole fleet, and wait until every engine has it.
 
-    Policies whose tests fail, and bundles that our key did not sign, are refused, and nothing changes.
+    Policies whose tests fail, and bundles that our key did not sign, are refused, and nothing changes. Engines that
+    have not been heard of for two minutes are named and not waited for; the exit status is 8 then.
     """
     began = time.monotonic()
     revision = policy_files.install(site_at(place), policies)
@@ -124,18 +124,24 @@ def push(policies: Path, seconds: float, place: Path) -> None:
                     f"Not everywhere after {seconds:.0f} s: {_told(found, revision)}", reason="NOT_EVERYWHERE"
                 )
             time.sleep(LOOK_EVERY)
-        count = len(_here(found))
-    click.echo(f"In force in all {count} engines after {time.monotonic() - began:.1f} s")
+    took, here, away = time.monotonic() - began, len(_here(found)), sorted(silent(found.engines))
+    if away:
+        click.echo(
+            f"In force in {here} of {len(found.engines)} engines after {took:.1f} s. Not heard: {', '.join(away)}"
+        )
+        sys.exit(8)
+    click.echo(f"In force in all {here} engines after {took:.1f} s")
 
 
 def in_force(found: ListEnginesResponse, revision: str) -> bool:
     """Whether every engine that is there has the revision; where none is, nothing is in force."""
     here = _here(found)
-    return bool(here) and all(each.revision == revision for each in here)
+    return bool(here and revision) and all(each.revision == revision for each in here)
 
 
 def _here(found: ListEnginesResponse) -> list[Engine]:
-    return [each for each in found.engines if time.time() - each.heard_time.seconds < GONE_SECONDS]
+    away = silent(found.engines)
+    return [each for each in found.engines if each.name not in away]
 
 
 def _told(found: ListEnginesResponse, revision: str) -> str:
@@ -151,11 +157,12 @@ def status(place: Path, output: str) -> None:
     """Show each engine's bundle, since when, and how many decisions it made and arrived. Status 8 when they differ."""
     with _service(place) as service:
         found = _engines(service)
+    away = silent(found.engines)
     rows = [
         {
             "engine": each.name,
             "revision": each.revision,
-            "current": each.revision == found.served_revision,
+            "current": bool(each.revision) and each.revision == found.served_revision and each.name not in away,
             "since": exact(each.since),
             "heard_at": exact(each.heard_time),
             "error": each.error,

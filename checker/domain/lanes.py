@@ -68,6 +68,8 @@ def disagreeing(keys: Sequence[Key], found: Finding) -> Finding:
 def read(lanes: Sequence[Lane], now: float, first: float, limits: Limits, version: str) -> Finding:
     """What the lanes say at `now`; `first` is since when the process is known, from which an unheard hop counts."""
     values = tuple(value for lane in lanes for value in _values(lane, now))
+    if not lanes:
+        return Finding(Status.UNKNOWN, "LANES_UNTOLD", "The process serves and tells of no lane.", values, version)
     for lane in lanes:
         if lane.stuck is not None and lane.stuck.attempts >= limits.attempts:
             return _stuck(lane.stuck, values, version)

@@ -58,7 +58,9 @@ def _placed(placement: Placement, resource: Resource | None, one: HeldResource |
     if one.record_generation > placement.desired_generation:
         said = f"The record is of generation {one.record_generation}, {placement.desired_generation} is declared."
         yield Finding(name, "GENERATION_WRONG", said)
-    if resource is not None and one.record_generation and not placement.leaving:
+    if resource is None:
+        yield Finding(name, "NOT_DECLARED", "It is placed here; the control plane lists no such resource.")
+    elif one.record_generation and not placement.leaving:
         for said in _against(resource, one):
             yield Finding(name, "STATE_WRONG", said)
 

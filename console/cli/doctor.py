@@ -49,6 +49,8 @@ def fleet(connection: Connection) -> Iterator[Finding]:
         ListSecurityEventsRequest,
     )
 
+    from console.cli.judged import silent
+
     registry = connection.registry
     declared = [one for page in connection.pages(registry.ListRegions, ListRegionsRequest()) for one in page.regions]
     yield from map(_region, declared)
@@ -59,10 +61,13 @@ def fleet(connection: Connection) -> Iterator[Finding]:
     answer = connection.call(connection.policy.ListEngines, ListEnginesRequest())
     if not answer.engines:
         yield Seen("policy engines", "none has been heard of", POLICIES)
+    away = silent(answer.engines)
     for engine in answer.engines:
-        if engine.error:
+        if engine.name in away:
+            yield Seen(engine.name, "has not been heard of for minutes, so that its policy is not known", POLICIES)
+        elif engine.error:
             yield Seen(engine.name, f"refuses the newest bundle: {engine.error}", POLICIES)
-        elif engine.revision != answer.served_revision:
+        elif not engine.revision or engine.revision != answer.served_revision:
             yield Seen(engine.name, f"has the policy {engine.revision or 'of nobody'} still", POLICIES)
         elif engine.lost:
             yield Seen(engine.name, f"{count(engine.lost, 'decision')} did not arrive", POLICIES)
@@ -98,6 +103,8 @@ def _region(region: Any) -> Finding:
 def tell(findings: Iterable[Finding], output: str) -> bool:
     """Print the findings; False when something has to be done."""
     rows = [{"subject": one.subject, "said": one.said, "advice": one.advice} for one in findings]
+    if not rows:
+        rows = [{"subject": "everything", "said": "nothing was looked at", "advice": "Name what to look at."}]
     wrong = sum(bool(row["advice"]) for row in rows)
     if output == "table":
         table([{**row, "mark": "!" if row["advice"] else ""} for row in rows], COLUMNS)

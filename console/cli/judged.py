@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from orbital.v1 import policy_pb2 as policy
 from orbital.v1 import registry_pb2 as registry
 
@@ -69,12 +71,23 @@ def decision(one: policy.Decision) -> Row:
     }
 
 
+# An engine that the control plane has not heard for so many seconds may run anything.
+SILENT_SECONDS = 120.0
+
+
+def silent(engines: Iterable[policy.Engine]) -> set[str]:
+    """Names of those that were not heard for long, by the control plane's clock: some engine is heard all the time."""
+    heard = {one.name: one.heard_time.seconds for one in engines}
+    newest = max(heard.values(), default=0)
+    return {name for name, at in heard.items() if newest - at > SILENT_SECONDS}
+
+
 def engine(one: policy.Engine, served: str) -> Row:
     """A policy engine, and the bundle that it has in force."""
     return {
         "engine": one.name,
         "revision": one.revision,
-        "current": one.revision == served,
+        "current": bool(served) and one.revision == served,
         "since": iso(one.since),
         "heard_at": iso(one.heard_time),
         "error": one.error,

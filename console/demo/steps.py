@@ -53,6 +53,7 @@ def apply_again(world: World) -> str:
     before = len(world.rows("tasks"))
     response = world.declare(world.estate)
     expect(not response.correlation_id, "the same estate made a new change")
+    expect(len(response.changes) == len(world.estate), "not every resource of the estate was looked at")
     expect(all(one.action == CHANGE_ACTION_NONE for one in response.changes), "the same estate changes something")
     after = len(world.rows("tasks"))
     expect(before == after, f"{after - before} tasks were made")

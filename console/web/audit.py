@@ -18,7 +18,7 @@ from console.web.console import CONSOLE, routes
 from console.web.guard import HEADERS, WHO
 from console.web.live import Event, send_events
 from runtime.errors import Invalid, Unavailable
-from runtime.trail import Held, Trail, write_line
+from runtime.trail import Held, Trail, check_complete, write_line
 
 PAGE, LISTED = 2000, 60
 
@@ -86,15 +86,17 @@ async def verify(request: web.Request) -> web.StreamResponse:
 async def _verified(request: web.Request) -> AsyncIterator[Event]:
     trail = Trail(request.app[CONSOLE].authorities.read_bytes())
     try:
-        async for page in _pages(request):
+        async for page, left in _pages(request):
             await asyncio.to_thread(_follow, trail, page)
             yield "checked", {"sequence": trail.sequence, "heads": trail.heads}
+            check_complete(trail.sequence, left)
         trail.end()
     except Invalid as error:
         yield "verdict", {"whole": False, "said": error.message}
         return
-    signed = f"signed to #{trail.signed.sequence:,} at {iso(trail.signed.sign_time)}" if trail.signed else "empty"
-    yield "verdict", {"whole": True, "said": f"Whole to #{trail.sequence:,}, {signed}: {trail.heads:,} heads hold."}
+    signed = trail.signed
+    told = f"signed to #{signed.sequence:,} at {iso(signed.sign_time)}" if signed else ""
+    yield "verdict", {"whole": True, "said": f"Whole to #{trail.sequence:,}, {told}: {trail.heads:,} heads hold."}
 
 
 def _follow(trail: Trail, items: list[AuditRecord | Held]) -> None:
@@ -114,18 +116,18 @@ async def export(request: web.Request) -> web.StreamResponse:
     pages = _pages(request)
     streams = request.app[CONSOLE].streams
     with streams.one(request[WHO].principal):
-        first = await anext(pages)
+        first, _ = await anext(pages)
         await response.prepare(request)
         await streams.write(response, b"".join(map(write_line, first)))
-        async for page in pages:
+        async for page, _ in pages:
             await streams.write(response, b"".join(map(write_line, page)))
     return response
 
 
-async def _pages(request: web.Request) -> AsyncIterator[list[AuditRecord | Held]]:
-    """Heads before the records that they are of, the newest first of all."""
+async def _pages(request: web.Request) -> AsyncIterator[tuple[list[AuditRecord | Held], int]]:
+    """Heads before the records that they are of, the newest first of all; and the end, where no page goes up to it."""
     console, person = request.app[CONSOLE], request[WHO]
-    after, newest = 0, b""
+    after, ended, newest = 0, 0, b""
     while True:
         asked = ListAuditRequest(after=after, page_size=PAGE)
         page = await console.gateway.call(person, console.gateway.audit.ListAudit, asked)
@@ -134,7 +136,11 @@ async def _pages(request: web.Request) -> AsyncIterator[list[AuditRecord | Held]
             newest = page.newest.head
             items.append(Held(page.newest))
         items += [Held(head) for head in page.heads if head.head != newest]
-        yield [*items, *page.records]
-        if not page.records:
+        yield [*items, *page.records], 0 if page.records else ended
+        if page.records:
+            after, ended = page.records[-1].sequence, 0
+        elif page.end > after and not ended:
+            # What was sealed while the page was read comes with the next one.
+            ended = page.end
+        else:
             return
-        after = page.records[-1].sequence

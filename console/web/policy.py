@@ -30,10 +30,12 @@ async def policy(request: web.Request) -> web.Response:
     by_revision: dict[str, list[str]] = {}
     for one in engines.engines:
         by_revision.setdefault(one.revision or "none", []).append(one.name)
+    away = judged.silent(engines.engines)
     told = [
         {
             "name": one.name, "revision": one.revision, "since": iso(one.since), "heard": iso(one.heard_time),
-            "error": one.error, "made": one.made, "lost": one.lost,
+            "error": one.error or ("Not heard of for minutes." if one.name in away else ""),
+            "made": one.made, "lost": one.lost,
         }
         for one in engines.engines
     ]  # fmt: skip

@@ -94,9 +94,9 @@ class Reconciler:
         if self._held_back():
             return
         try:
+            await prove(self._parts, system)
             wrong = await look(self._parts, system) or (await services(self._parts, system) if deep else None)
             if wrong is None:
-                await prove(self._parts, system)
                 if system in self._found and not self._found[system].mended:
                     self._found[system] = replace(self._found[system], mended=True, at=self._parts.world.now())
                 return

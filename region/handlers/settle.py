@@ -87,8 +87,13 @@ async def intact(parts: Parts, system: Name, record: keys.SystemRecord) -> bool:
 
 
 async def proves(parts: Parts, name: str, record: keys.SystemRecord, least: int) -> bool:
-    """Whether a key in transit gives the known answer of each version that it still decrypts by."""
-    checks = [blob.check for blob in record.blobs if blob.check and blob.version >= least]
+    """Whether a key in transit gives the known answer of each version that it still decrypts by.
+
+    A version without a question proves nothing; `mend.prove` gives it one.
+    """
+    checks = [blob.check for blob in record.blobs if blob.version >= least]
+    if not checks or not all(checks):
+        return False
     try:
         answers = await parts.transit.decrypt(name, checks)
     except (NotFound, Stalled):

@@ -13,6 +13,8 @@ from tests.simulation.schedule import People, Tenant
 LOOK_SECONDS = 0.5
 # Simulated seconds within which everything is at rest after the last fault.
 SETTLE_SECONDS = 240.0
+# The state of a target of a change that was fulfilled.
+FULFILLED = 2
 
 
 class Broken(AssertionError):
@@ -26,6 +28,9 @@ class Watch:
         self.fleet = fleet
         self.people = people
         self.looks = 0
+        # Looks at a region that must refuse, and receipts of revocations that were asked for at the end.
+        self.refusals = 0
+        self.proofs = 0
         self._observed: dict[tuple[int, str], int] = {}
 
     def ask(self, query: str, *arguments: Any) -> list[Any]:
@@ -60,6 +65,7 @@ class Watch:
             site = self.fleet.sites[name]
             before = list(tenant.revoking)
             said = await site.serves(tenant.name)
+            self.refusals += 1
             if not said and before == tenant.revoking:
                 raise Broken(f"{name} serves {tenant.name}, whose revocation {effective[0]} has converged")
 
@@ -93,6 +99,8 @@ def _left(watch: Watch) -> list[str]:
 
 async def check_end(watch: Watch, people: People) -> None:
     """Everything is as the people want it, and as it is said to be."""
+    if not watch.ask("SELECT count(*) AS n FROM placement")[0]["n"]:
+        raise Broken("nothing is placed anywhere: nothing was looked at")
     for tenant in people.tenants:
         for name in tenant.regions:
             await _check_tenant(watch.fleet.sites[name], tenant)
@@ -131,10 +139,11 @@ async def _check_versions(site: Site, tenant: Tenant, transit: str) -> None:
 def _check_receipts(watch: Watch, tenant: Tenant) -> None:
     """A revocation that has converged has a receipt of every region that it reached."""
     for identity in filter(None, tenant.revoking):
-        if not watch.ask("SELECT to_regclass('job_target') AS t")[0]["t"]:
-            return
-        rows = watch.ask(
-            "SELECT count(*) AS missing FROM job_target WHERE correlation_id = $1 AND state <> 2", identity
-        )
-        if watch.converged(identity) and rows[0]["missing"]:
-            raise Broken(f"{identity} has converged, and {rows[0]['missing']} regions have not proved it")
+        if not watch.converged(identity):
+            continue
+        rows = watch.ask("SELECT region, state FROM job_target WHERE correlation_id = $1", identity)
+        proved = {row["region"] for row in rows} - {row["region"] for row in rows if row["state"] != FULFILLED}
+        watch.proofs += len(proved)
+        missing = sorted(set(tenant.regions) - proved)
+        if missing:
+            raise Broken(f"{identity} has converged, and {', '.join(missing)} have not proved it")

@@ -61,6 +61,7 @@ async def _main(outcome: Outcome, postgres: Postgres, place: Path, seed: int, re
         await check_end(watch, people)
     finally:
         watching.cancel()
+        outcome.extra = {"refusals": watch.refusals, "proofs": watch.proofs}
         outcome.history, outcome.statements, outcome.looks = fleet.history, fleet.store.statements, watch.looks
         fleet.stop()
 

@@ -25,6 +25,9 @@ def test_every_invariant_holds_in_every_schedule(place: Place, pytestconfig: pyt
     outcomes = list(run_all(place, range(first, first + count)))
     assert len(outcomes) == count
     assert sum(outcome.looks for outcome in outcomes) > 10 * count
+    # What holds of revocations was looked at, and is not merely never denied.
+    for checked in ("refusals", "proofs"):
+        assert sum(outcome.extra.get(checked, 0) for outcome in outcomes) > count // 10, checked
     broken = [outcome for outcome in outcomes if outcome.broken]
     if broken:
         pytest.fail(told(broken[:SHOWN]), pytrace=False)

@@ -76,7 +76,7 @@ def export(file: Path, target: Target) -> None:
     with connect(target) as connection:
         try:
             with file.open("wb") as out:
-                for item in _online(connection):
+                for item in _online(connection, Copies()):
                     out.write(write_line(item))
                     lines += 1
         except OSError as error:
@@ -88,28 +88,50 @@ def export(file: Path, target: Target) -> None:
 @click.option("--export", "file", type=click.Path(path_type=Path, dir_okay=False), help="An export, instead of online.")
 @output_option("table", "json", "yaml")
 @connection_options
-def verify(file: Path | None, output: str, target: Target) -> None:
+def verify(file: Path | None, output: str, target: Target) -> int:
     """Check the chain, the signed heads, and the copies of the heads that the regions hold.
 
-    The exit status is 0 if all of it holds, 10 if a record was altered, removed or reordered, or the end is cut off;
-    the message names the record.
+    The exit status is 0 if all of it holds, 10 if a record was altered, removed or reordered, the end is cut off, there
+    is nothing to verify, or a region that answers holds no copy; the message says which. It is 6 if what was read holds
+    and a region could not be asked.
     """
+    copies = Copies()
     if file is None:
         from console.cli.connection import connect
 
         with connect(target) as connection:
-            found = _follow(_online(connection), connection.roots)
+            found = _follow(_online(connection, copies), connection.roots)
     elif target.ca is None:
         raise click.UsageError("--export needs --ca: the authority that the signatures must lead to.")
     else:
         found = _offline(file, target.ca)
+    status = copies.status()
+    found |= {"verified": status is Exit.DONE, "not_asked": copies.away, "without_copies": copies.missing}
     if output != "table":
         write(found, output)
-        return
+        return status
+    said = {Exit.DONE: "Verified", Exit.UNAVAILABLE: "Verified in part"}.get(status, "Not verified: the chain holds")
     holders = ", ".join(found["regions"]) or "no region"
-    signed = f"signed to #{found['signed_to']} at {found['signed_at']}" if found["signed_to"] else "nothing signed yet"
+    signed = f"signed to #{found['signed_to']} at {found['signed_at']}"
     heads = count(found["heads"], "signed head")
-    click.echo(f"Verified to #{found['records']}, {signed}: {heads} held, copies held by {holders}.")
+    click.echo(f"{said} to #{found['records']}, {signed}: {heads} held, copies held by {holders}.")
+    if copies.missing:
+        click.echo(f"No copy of a head is held by {', '.join(copies.missing)}, which had been heard of before.")
+    return status
+
+
+class Copies:
+    """Which regions could not be asked for the heads that they hold, and which hold none."""
+
+    def __init__(self) -> None:
+        self.away: list[str] = []
+        self.missing: list[str] = []
+
+    def status(self) -> Exit:
+        """How a verification ends whose chain holds."""
+        if self.missing:
+            return Exit.UNVERIFIED
+        return Exit.UNAVAILABLE if self.away else Exit.DONE
 
 
 def _offline(file: Path, ca: Path) -> dict[str, Any]:
@@ -141,7 +163,6 @@ def _follow(items: Iterable[AuditRecord | Held], authority: bytes) -> dict[str, 
         raise Failure(f"Audit: {error.message}", Exit.UNVERIFIED) from error
     signed = trail.signed
     return {
-        "verified": True,
         "records": trail.sequence,
         "heads": trail.heads,
         "signed_to": signed.sequence if signed else 0,
@@ -150,14 +171,14 @@ def _follow(items: Iterable[AuditRecord | Held], authority: bytes) -> dict[str, 
     }
 
 
-def _online(connection: Connection) -> Iterator[AuditRecord | Held]:
+def _online(connection: Connection, copies: Copies) -> Iterator[AuditRecord | Held]:
     """The regions' heads first: whatever they are of must then be found in the trail."""
     from orbital.v1.audit_pb2 import ListAuditRequest
 
-    from runtime.trail import Held
+    from runtime.trail import Held, check_complete
 
-    yield from _regional(connection)
-    after, newest = 0, b""
+    yield from _regional(connection, copies)
+    after, ended, newest = 0, 0, b""
     while True:
         page = connection.call(connection.audit.ListAudit, ListAuditRequest(after=after, page_size=PAGE))
         if not after and page.HasField("newest"):
@@ -165,12 +186,17 @@ def _online(connection: Connection) -> Iterator[AuditRecord | Held]:
             yield Held(page.newest)
         yield from (Held(head) for head in page.heads if head.head != newest)
         yield from page.records
-        if not page.records:
+        if page.records:
+            after, ended = page.records[-1].sequence, 0
+        elif page.end > after and not ended:
+            # What was sealed while the page was read comes with the next one.
+            ended = page.end
+        else:
+            check_complete(after, ended)
             return
-        after = page.records[-1].sequence
 
 
-def _regional(connection: Connection) -> Iterator[Held]:
+def _regional(connection: Connection, copies: Copies) -> Iterator[Held]:
     from orbital.v1.registry_pb2 import ListRegionsRequest
     from orbital.v1.verify_pb2 import ListAuditHeadsRequest
 
@@ -180,12 +206,16 @@ def _regional(connection: Connection) -> Iterator[Held]:
 
     pages = connection.pages(connection.registry.ListRegions, ListRegionsRequest())
     for region in (one for page in pages for one in page.regions):
-        name = region.resource.name.rpartition("/")[2]
+        name, heard = region.resource.name.rpartition("/")[2], region.HasField("last_contact_at")
         try:
             stub = connection.verify(endpoint(connection, name))
             heads = connection.call(stub.ListAuditHeads, ListAuditHeadsRequest(), tries=1).heads
         except (OrbitalError, Failure) as error:
-            # A region that is away holds its copies for the next time.
+            # A region that is away holds its copies for the next time; one that never came holds none.
+            if heard:
+                copies.away.append(name)
             say(f"Region {name} was not asked for the heads that it holds: {error.message}")
             continue
+        if heard and not heads:
+            copies.missing.append(name)
         yield from (Held(head, name) for head in heads)

@@ -11,7 +11,7 @@ import click
 
 from console.cli.asking import typed_again
 from console.cli.commands.decommission import decommission
-from console.cli.failure import Exit
+from console.cli.failure import Exit, Failure
 from console.cli.options import Target, connection_options, output_option
 from console.cli.render import Column, count, say, table, write
 
@@ -37,18 +37,22 @@ def region() -> None:
 def verify(region: str, output: str, target: Target) -> int:
     """Compare the region's OpenBao and its journals with one another and with what is declared.
 
-    Prints nothing when all agree. What is said was seen in each of several looks. The exit status is then 8.
+    Prints nothing on standard output when all agree. What is said was seen in each of several looks. The exit status is
+    then 8; it is 3 where there is nothing to compare.
     """
     from console.cli.connection import connect
 
     with connect(target) as connection:
-        found = look(connection, region)
+        found, compared = look(connection, region)
         for _ in range(LOOKS - 1):
             if not found:
                 break
             time.sleep(PAUSE)
-            again = {(one.resource, one.reason) for one in look(connection, region)}
+            latest, compared = look(connection, region)
+            again = {(one.resource, one.reason) for one in latest}
             found = [one for one in found if (one.resource, one.reason) in again]
+    if not compared:
+        raise Failure(f"Nothing is placed in {region}, and it holds nothing: nothing was compared.", Exit.NOT_FOUND)
     rows: list[dict[str, Any]] = [
         {"resource": one.resource, "reason": one.reason, "message": one.message} for one in found
     ]
@@ -56,7 +60,9 @@ def verify(region: str, output: str, target: Target) -> int:
         write(rows, output)
     elif rows:
         table(rows, COLUMNS)
-        say(f"{count(len(rows), 'disagreement')} in {region}.")
+        say(f"{count(len(rows), 'disagreement')} in {region}, of {count(compared, 'resource')}.")
+    else:
+        say(f"All agree in {region}: {count(compared, 'resource')}.")
     return Exit.DIFFERS if rows else Exit.DONE
 
 
@@ -123,8 +129,8 @@ def revoke(region: str, reason: str, yes: bool, output: str, target: Target) -> 
 region.add_command(decommission)
 
 
-def look(connection: Connection, region: str) -> list[Finding]:
-    """What disagrees at this moment."""
+def look(connection: Connection, region: str) -> tuple[list[Finding], int]:
+    """What disagrees at this moment, and how many resources were compared."""
     from orbital.v1.registry_pb2 import ListPlacementsRequest, ListResourcesRequest, PlacementFilter, ResourceKind
     from orbital.v1.verify_pb2 import ListHeldRequest
 
@@ -144,4 +150,5 @@ def look(connection: Connection, region: str) -> list[Finding]:
         request = ListResourcesRequest(kind=number, page_size=PAGE, include_retired=True)
         for answer in connection.pages(connection.registry.ListResources, request):
             resources += answer.resources
-    return compare(placements, resources, held)
+    compared = {one.resource for one in placements} | {one.name for one in held}
+    return compare(placements, resources, held), len(compared)

@@ -167,6 +167,8 @@ class BaoTransit:
                 raise Stalled(f"Transit refuses to {action} by an old version of {name}", reason=VERSION_REFUSED)
             if broken:
                 raise Stalled(f"Transit cannot {action} by {name}: {broken}", reason="OPENBAO_REFUSED")
+            if len(found) != len(body["batch_input"]):
+                raise Unavailable(f"Transit answered {len(found)} of {len(body['batch_input'])} questions about {name}")
             results += found
         return results
 

@@ -144,6 +144,18 @@ async def test_an_openbao_that_is_away_sealed_or_closed_to_us_is_told_apart(
     assert refused.value.reason == "OPENBAO_DENIED"
 
 
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "keys/x"), ("LIST", "keys"), ("GET", "data/x"), ("LIST", "metadata")]
+)
+async def test_an_engine_that_is_not_there_is_no_answer_about_keys(
+    openbao: OpenBao, real_parts: RealParts, method: str, path: str
+) -> None:
+    """Else a key whose engine was moved away would count as destroyed."""
+    with pytest.raises(Unavailable) as caught:
+        await openbao.call(method, f"moved/{path}", token=real_parts.client.token)
+    assert caught.value.reason == "OPENBAO_MOUNT_MISSING"
+
+
 async def test_a_revoked_token_is_replaced(openbao: OpenBao, real_parts: RealParts, tenant: str) -> None:
     store = KvStore(openbao, "keys")
     assert await store.read(f"tenants/{tenant}") is None

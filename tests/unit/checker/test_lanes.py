@@ -45,6 +45,10 @@ def test_a_lane(changed, reason):
     assert found.version == "v1"
 
 
+def test_a_process_that_tells_of_no_lane_is_not_healthy():
+    assert read_lanes([], NOW, 900.0, LIMITS, "v1").status is Status.UNKNOWN
+
+
 def test_a_task_that_fails_again_and_again_names_the_action_that_it_came_of():
     found = judged(stuck=stuck("BLOB_REFUSED"))
     assert found.correlation_id == "c" * 32

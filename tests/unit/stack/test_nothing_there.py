@@ -7,13 +7,15 @@ import time
 import pytest
 from orbital.v1.policy_pb2 import Engine, ListEnginesResponse
 
+from console.cli.doctor import tell
+from console.cli.judged import silent
 from stack.commands import is_ready
 from stack.policy import in_force
 from stack.state import State
 
 
-def engine(revision: str, heard: float) -> Engine:
-    made = Engine(name="opa", revision=revision)
+def engine(name: str, revision: str, heard: float) -> Engine:
+    made = Engine(name=name, revision=revision)
     made.heard_time.seconds = int(heard)
     return made
 
@@ -21,8 +23,18 @@ def engine(revision: str, heard: float) -> Engine:
 @pytest.mark.parametrize("here", [[], ["r2"], ["r1"], ["r1", "r2"], ["r2", "r2"]], ids=" ".join)
 @pytest.mark.parametrize("gone", [[], ["r1"], ["r2"]], ids=" ".join)
 def test_a_policy_is_in_force_only_where_an_engine_has_it(here: list[str], gone: list[str]) -> None:
-    engines = [engine(revision, time.time()) for revision in here] + [engine(revision, 1.0) for revision in gone]
-    assert in_force(ListEnginesResponse(engines=engines), "r2") == (here in (["r2"], ["r2", "r2"]))
+    now = time.time()
+    engines = [engine(f"here-{number}", revision, now) for number, revision in enumerate(here)]
+    engines += [engine(f"gone-{number}", revision, now - 600) for number, revision in enumerate(gone)]
+    if here:
+        assert in_force(ListEnginesResponse(engines=engines), "r2") == (here in (["r2"], ["r2", "r2"]))
+        assert silent(engines) == {f"gone-{number}" for number in range(len(gone))}
+    assert not in_force(ListEnginesResponse(engines=engines), "")
+
+
+def test_a_stack_of_no_part_and_a_look_at_nothing_have_something_to_do(capsys: pytest.CaptureFixture[str]) -> None:
+    assert not tell([], "table")
+    assert "Nothing has to be done" not in capsys.readouterr().err
 
 
 def test_a_stack_without_a_part_is_not_ready() -> None:

@@ -36,7 +36,12 @@ ON CONFLICT (name) DO UPDATE SET
 RETURNING greatest(lost - coalesce((SELECT b.lost FROM before AS b), 0), 0) AS newly_lost;
 
 -- name: engines
-SELECT name, revision, revision_at, heard_at, error, made, received, lost FROM engine ORDER BY name;
+-- Those of a region that is gone for good are not waited for.
+SELECT e.name, e.revision, e.revision_at, e.heard_at, e.error, e.made, e.received, e.lost
+FROM engine AS e
+LEFT JOIN resource AS r ON r.name = 'regions/' || substring(e.name FROM '^opa-(.+)-(?:immediate|bulk)$') AND r.kind = 1
+WHERE NOT coalesce(r.retired, false)
+ORDER BY e.name;
 
 -- name: decisions
 SELECT decision_id, engine, policy, principal, action, allowed, denied, reason, revision, decided_at
