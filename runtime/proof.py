@@ -74,7 +74,7 @@ def read_file(content: bytes) -> Proof:
             receipts=receipts,
             certificates=[b64decode(one) for one in fields["certificates"]],
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise unverified("The file is no proof, or it is damaged.") from error
     if write_file(proof) != content:
         raise unverified("The file was changed: it is not what its signed parts say.")

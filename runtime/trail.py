@@ -172,7 +172,7 @@ def read_lines(lines: Iterable[bytes]) -> Iterator[AuditRecord | Held]:
     for number, line in enumerate(lines, 1):
         try:
             yield _read(json.loads(line))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise unverified(f"Line {number} of the export cannot be read.") from error
 
 

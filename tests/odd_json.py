@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 ODD: tuple[Any, ...] = (
@@ -12,6 +12,8 @@ ODD: tuple[Any, ...] = (
     *("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "2026-01-01", "2026-13-01"),
     *([], [None], [[]], [{}], ["a", 1], {}, {"": None}, {"a": {"b": []}}),
 )
+# One of each kind.
+FEW: tuple[Any, ...] = (None, True, 2**64 - 1, 1e308, "", "\0", "\x1b]0;x\x07", [], {}, {"a": {"b": []}})
 Way = tuple[str | int, ...]
 
 
@@ -37,10 +39,10 @@ def replaced(document: Any, way: Way, part: Any) -> Any:
     return found
 
 
-def odd_ones(document: Any) -> Iterator[Any]:
+def odd_ones(document: Any, odd: Sequence[Any] = ODD) -> Iterator[Any]:
     """The document with each of its parts replaced in turn by each odd one, and left out."""
     for way in ways(document):
-        for part in ODD:
+        for part in odd:
             yield replaced(document, way, part)
         if way and isinstance(way[-1], str):
             found = copy.deepcopy(document)

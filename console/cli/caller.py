@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,19 @@ class Caller:
     login: Login | None = None
 
 
+# What the command line reads of a state file: of each member what it holds, with ANY for members of any name.
+ANY = "*"
+TEXTS: Mapping[str, Any] = {ANY: str}
+SHAPE: Mapping[str, Any] = {
+    "gateway": TEXTS,
+    "login": TEXTS,
+    "console": {"address": str},
+    "files": TEXTS,
+    "regions": {ANY: TEXTS},
+    "identity": {ANY: TEXTS},
+}
+
+
 def read_state(directory: Path) -> dict[str, Any]:
     """The state file of a stack; raises Failure when there is none."""
     path = directory / "state.json"
@@ -38,11 +52,21 @@ def read_state(directory: Path) -> dict[str, Any]:
         state = json.loads(path.read_text())
     except FileNotFoundError as error:
         raise Failure(f"No stack in {directory} ({path} is missing). Run: orbital up", Exit.UNAVAILABLE) from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise Failure(f"{path} cannot be read: {error}") from error
-    if not isinstance(state, dict):
+    if not isinstance(state, dict) or not _fits(state, SHAPE):
         raise Failure(f"{path} is no state file")
     return state
+
+
+def _fits(value: object, shape: Any) -> bool:
+    """Whether a value is of a type, or an object whose members are of the shapes that are told of them."""
+    if isinstance(shape, type):
+        return isinstance(value, shape)
+    if not isinstance(value, dict):
+        return False
+    told = {name: shape.get(name, shape.get(ANY)) for name in value}
+    return all(one is None or _fits(value[name], one) for name, one in told.items())
 
 
 def state_of(target: Target) -> dict[str, Any]:
@@ -97,7 +121,7 @@ def _files(target: Target, state: dict[str, Any]) -> dict[str, Path]:
     if all(named.values()):
         return {name: path for name, path in named.items() if path is not None}
     identity = target.identity or DEFAULT
-    if identity not in known:
+    if not {"cert", "key", "ca"} <= known.get(identity, {}).keys():
         choices = ", ".join(known) or "none"
         raise Failure(f'No identity "{identity}" in {target.directory}; there are: {choices}', Exit.NOT_LOGGED_IN)
     return {name: named[name] or Path(known[identity][name]) for name in named}

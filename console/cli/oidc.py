@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 import requests
 
 from console.cli.failure import Exit, Failure
+from runtime.content import LAST_SECOND
 
 SCOPES = "openid orbital"
 # With a limit, the provider says in the token when somebody logged in. It asks anew after a day's work, or at once.
@@ -104,11 +105,17 @@ def claims_of(token: str) -> dict[str, Any]:
         import json
 
         claims = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
-    except (IndexError, ValueError, binascii.Error) as error:
+    except (IndexError, ValueError, RecursionError, binascii.Error) as error:
         raise Failure("The issuer gave no token that can be read. Nobody is logged in.") from error
     if not isinstance(claims, dict):
         raise Failure("The issuer gave no token that can be read. Nobody is logged in.")
     return claims
+
+
+def seconds_of(claims: Mapping[str, Any], name: str) -> float:
+    """A time in a token; 0, which is long ago, where there is none."""
+    said = claims.get(name)
+    return float(said) if isinstance(said, int | float) and abs(said) < LAST_SECOND else 0.0
 
 
 def _answer(method: str, address: str, authority: Path | None, form: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -119,7 +126,7 @@ def _answer(method: str, address: str, authority: Path | None, form: Mapping[str
         try:
             response = session.request(method, address, data=form, timeout=SECONDS, allow_redirects=False)
             answer = response.json()
-        except (requests.RequestException, OSError, ValueError) as error:
+        except (requests.RequestException, OSError, ValueError, RecursionError) as error:
             raise Failure(
                 f"{address} does not answer as an issuer does ({type(error).__name__}).", Exit.UNAVAILABLE
             ) from error

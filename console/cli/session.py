@@ -6,9 +6,10 @@ import json
 import os
 import stat
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from console.cli.failure import Exit, Failure
 
@@ -52,7 +53,10 @@ class Login:
 
 def clock(moment: float) -> str:
     """The hour and minute of a moment, here; with the date where that is another day."""
-    then = datetime.fromtimestamp(moment).astimezone()
+    try:
+        then = datetime.fromtimestamp(moment).astimezone()
+    except (OverflowError, ValueError, OSError):
+        return "a time that no calendar has"
     return then.strftime("%H:%M" if then.date() == datetime.now(then.tzinfo).date() else "%Y-%m-%d %H:%M")
 
 
@@ -78,11 +82,20 @@ def kept(gateway: str) -> Login | None:
         with place.open() as file:
             if os.fstat(file.fileno()).st_mode & (stat.S_IRWXG | stat.S_IRWXO):
                 raise Failure(f"{place} can be read by others. {AGAIN}", Exit.NOT_LOGGED_IN)
-            return Login(**json.load(file))
+            return _read(json.load(file))
     except FileNotFoundError:
         return None
-    except (OSError, TypeError, ValueError) as error:
+    except (OSError, TypeError, ValueError, RecursionError) as error:
         raise Failure(f"{place} cannot be read ({type(error).__name__}). {AGAIN}", Exit.NOT_LOGGED_IN) from error
+
+
+def _read(fields: dict[str, Any]) -> Login:
+    """What a file says; raises TypeError or ValueError where it is no login."""
+    login = Login(**fields)
+    texts = (login.gateway, login.ca, login.issuer, login.person, login.token)
+    if not all(isinstance(text, str) and text.isprintable() for text in texts):
+        raise TypeError("a text is none")
+    return replace(login, expires=float(login.expires), logged_in=float(login.logged_in))
 
 
 def keep(login: Login) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pathlib
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -136,6 +137,9 @@ def _told(error: Exception, args: Sequence[str]) -> Failure:
     if isinstance(error, ImportError | SyntaxError):
         return Failure(f"A part of this program cannot be loaded: {error}. Reinstall it, or see PYTHONPATH.")
     last = traceback.extract_tb(error.__traceback__)[-1:]
+    if isinstance(error, RuntimeError | ValueError) and last and last[0].filename == pathlib.__file__:
+        # No home directory, a symbolic link that leads to itself, or a name that no file can have.
+        return Failure(f"A file or directory cannot be had: {error}.")
     place = f" at {last[0].filename}:{last[0].lineno}" if last else ""
     return Failure(
         f"A defect of this program: {type(error).__name__}{place}: {error}. ORBITAL_CLI_TRACEBACK=1 shows the whole."

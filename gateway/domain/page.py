@@ -6,7 +6,7 @@ import base64
 import binascii
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import islice
 from typing import TypeVar
 
@@ -83,11 +83,11 @@ def read_moment(text: str) -> datetime:
     """A time in a page token; raises Invalid on one that we did not write."""
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError as error:
+        if moment.tzinfo is None:
+            raise _foreign()
+        return moment.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
         raise _foreign() from error
-    if moment.tzinfo is None:
-        raise _foreign()
-    return moment
 
 
 def _foreign() -> Invalid:

@@ -1,24 +1,22 @@
-"""Every entry point of a running stack, as each identity that may use it; each call sends one hostile thing."""
+"""Every entry point of a running stack that speaks protobuf, as each identity that may use it."""
 
 from __future__ import annotations
 
 import asyncio
-import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import aio_pika
 import grpc
-import orjson
 import yaml
 from google.protobuf import descriptor_pool
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
-from orbital.v1 import (  # noqa: F401 - what is imported is what the pool knows
+from grpc_health.v1 import health_pb2  # noqa: F401 - what is imported is what the pool knows
+from grpc_reflection.v1alpha import reflection_pb2  # noqa: F401
+from orbital.v1 import (  # noqa: F401
     audit_pb2,
     crypto_pb2,
     decommission_pb2,
@@ -45,31 +43,29 @@ from orbital.v1.task_pb2 import Reports, TaskBatch
 
 from gateway.adapters.rabbitmq.lanes import EXCHANGE, routing_key
 from runtime.signatures import FLAGS, REPORTS, TASKS, Signer
-from tests.fuzz.mutate import REGION, TENANT, Mutator
+from stack import api
+from tests.fuzz.door import SECONDS, Door
+from tests.fuzz.mutate import ENDING, REGION, TENANT, Mutator
+from tests.fuzz.web import web_doors
 from tests.system.world import ROOT, World
 
-SECONDS = 20.0
 RPCS = ROOT / "policies" / "data" / "rpcs.yaml"
+WORKLOAD = f"{TENANT}/s0/v0"
 # Who has a role. A newcomer shows nothing.
 IDENTITY = {
     "operator": "operator",
     "officer": "officer",
     "auditor": "auditor",
     "crypto": "operator",
-    "workload": "operator",
+    "workload": WORKLOAD,
     "region": REGION,
     "newcomer": None,
     "anyone": "operator",
 }
-Send = Callable[[Mutator], str]
 
 
-@dataclass(frozen=True, slots=True)
-class Door:
-    """A name, and what sends one hostile thing there; it answers the name of the status that came back."""
-
-    name: str
-    send: Send
+# Calls that end a tenant or a region.
+ENDS = {"Kill", "Retire", "Revoke", "AskDecommission", "ApproveDecommission"}
 
 
 def methods() -> Iterator[tuple[str, MethodDescriptor, dict[str, Any]]]:
@@ -77,7 +73,7 @@ def methods() -> Iterator[tuple[str, MethodDescriptor, dict[str, Any]]]:
     pool = descriptor_pool.Default()
     for path, row in yaml.safe_load(RPCS.read_text()).items():
         service, _, method = path.strip("/").partition("/")
-        if service.startswith("orbital."):
+        if service != "grpc.reflection.v1.ServerReflection":
             yield path, pool.FindServiceByName(service).methods_by_name[method], row
 
 
@@ -93,8 +89,14 @@ class Callers:
         key = (identity, address)
         if key not in self._open:
             options = [("grpc.enable_http_proxy", 0), ("grpc.max_receive_message_length", -1)]
-            self._open[key] = grpc.secure_channel(address, self._world.credentials(identity), options=options)
+            self._open[key] = grpc.secure_channel(address, self._credentials(identity), options=options)
         return self._open[key]
+
+    def _credentials(self, identity: str | None) -> grpc.ChannelCredentials:
+        if identity != WORKLOAD:
+            return self._world.credentials(identity)
+        key, chain = api.workload(self._world.place, WORKLOAD)
+        return grpc.ssl_channel_credentials((self._world.place / "identity" / "ca.pem").read_bytes(), key, chain)
 
     def close(self) -> None:
         """Close all of them."""
@@ -113,13 +115,15 @@ def status_of(call: Callable[[], Any]) -> str:
 
 def rpc_doors(world: World, callers: Callers) -> Iterator[Door]:
     """Every RPC, as each identity that may call it."""
-    at = {"gateway": world.state.gateway.mtls, "region": world.state.regions[REGION].crypto}
-    jwt = world.state.gateway.jwt
+    state = world.state
+    at = {"gateway": [state.gateway.mtls], "region": [state.regions[REGION].crypto]}
+    at["any"] = [*at["gateway"], *at["region"]]
     for path, method, row in methods():
-        for identity in sorted({IDENTITY[role] for role in row["roles"]}, key=str):
-            address = jwt if identity is None else at[row["at"]]
-            made = partial(_call, callers.channel(identity, address), path, method)
-            yield Door(f"{path} by {identity or 'nobody'}", made)
+        for role in row["roles"]:
+            addresses = {"newcomer": [state.gateway.jwt], "workload": [state.regions[REGION].edge]}
+            for address in addresses.get(role, at[row["at"]]):
+                made = partial(_call, callers.channel(IDENTITY[role], address), path, method)
+                yield Door(f"{path} by {role} at {address}", made)
 
 
 def _headers(mutator: Mutator) -> list[tuple[str, str]]:
@@ -131,6 +135,8 @@ def _headers(mutator: Mutator) -> list[tuple[str, str]]:
 
 
 def _call(channel: grpc.Channel, path: str, method: MethodDescriptor, mutator: Mutator) -> str:
+    if method.name in ENDS:
+        mutator.named = ENDING
     packed = mutator.packed(method.input_type)
     metadata = _headers(mutator)
     if method.client_streaming:
@@ -232,81 +238,11 @@ async def _publish(world: World, lane: int, body: bytes) -> None:
         await exchange.publish(aio_pika.Message(body), routing_key(REGION, lane), mandatory=True)
 
 
-def http_doors(world: World) -> Iterator[Door]:
-    """HTTP: what policy engines send, and the console's pages and forms as a person who is logged in."""
-    run = Path(world.state.run)
-
-    def engine(where: str, mutator: Mutator) -> str:
-        body = orjson.dumps(_event(mutator)) if mutator.random.random() < 0.8 else mutator.bent(b'[{"result": {}}]')
-        name = mutator.random.choice(("opa-gateway-bulk", "opa-eu10-bulk", "opa-eu10-ANYTHING", "x"))
-        return _http(run / "gateway-http.sock", "POST", f"/{where}/{name}", body)
-
-    def page(mutator: Mutator) -> str:
-        path = mutator.random.choice(PAGES).replace("*", _quoted(mutator.text()[:200]))
-        return _http(run / "console.sock", "GET", path, b"", PERSON)
-
-    def form(mutator: Mutator) -> str:
-        path = mutator.random.choice(FORMS).replace("*", _quoted(mutator.text()[:60]))
-        fields = "&".join(f"{name}={_quoted(mutator.text()[:5000])}" for name in FIELDS)
-        return _http(run / "console.sock", "POST", path, fields.encode(), {**PERSON, **FORM})
-
-    yield Door("decision logs", partial(engine, "logs"))
-    yield Door("engine status", partial(engine, "status"))
-    yield Door("pages of the console", page)
-    yield Door("forms of the console", form)
-
-
-PAGES = (
-    *("/?q=*", "/fleet?area=*", "/regions/*", "/tenants?after=*", "/tenants/*", "/changes?action=*", "/jobs/*"),
-    *("/changes/new?tenant=*", "/kill/tenants/*", "/kill/waves/*", "/traces/*", "/policy?q=*", "/policy/decisions/*"),
-    *("/audit?after=*", "/audit?kind=*", "/search?q=*", "/restorations/*", "/restorations/tenants/*", "/static/*/x"),
-)
-FORMS = ("/changes/new", "/kill/tenants/*", f"/kill/tenants/{TENANT}", "/restorations/tenants/*", "/restorations/*")
-FIELDS = ("form", "text", "reason", "tenant", "confirm", "request_id", "action")
-PERSON = {"x-orbital-principal": "spiffe://orbital/person/operator", "Authorization": "Bearer x.e30.x"}
-FORM = {"Content-Type": "application/x-www-form-urlencoded", "Sec-Fetch-Site": "same-origin"}
-
-
-def _quoted(text: str) -> str:
-    return "".join(f"%{byte:02X}" for byte in text.encode("utf-8", "surrogatepass"))
-
-
-def _event(mutator: Mutator) -> Any:
-    """A decision log, or a status, of which something is not as it should be."""
-    event: dict[str, Any] = {
-        "decision_id": f"{mutator.random.getrandbits(64):x}",
-        "path": "orbital/authz/ingress/decision",
-        "timestamp": "2026-01-01T00:00:00Z",
-        "input": {"attributes": {"request": {"http": {"path": "/x", "headers": {}}}}},
-        "result": {"allowed": False, "headers": {}, "body": "no"},
-        "labels": {"id": "x"},
-        "bundles": {},
-        "metrics": {},
-    }
-    for _ in range(mutator.random.randrange(1, 4)):
-        event[mutator.random.choice(sorted(event))] = mutator.value()
-    return event if mutator.random.random() < 0.3 else [event] * mutator.random.choice((1, 1, 50))
-
-
-def _http(where: Path, method: str, path: str, body: bytes, headers: dict[str, str] | None = None) -> str:
-    """The status of one request on a Unix socket; a server error is INTERNAL."""
-    lines = [f"{method} {path} HTTP/1.1", "Host: x", "Connection: close", f"Content-Length: {len(body)}"]
-    lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
-    with socket.socket(socket.AF_UNIX) as link:
-        link.settimeout(SECONDS)
-        link.connect(str(where))
-        link.sendall("\r\n".join([*lines, "", ""]).encode() + body)
-        answer = link.recv(4096).split(b" ", 2)
-    code = int(answer[1]) if len(answer) > 1 and answer[1].isdigit() else 0
-    # 503 says that something behind it is away, or takes no more now.
-    return f"INTERNAL: HTTP {code} for {path[:80]}" if code >= 500 and code != 503 else "OK"
-
-
 def doors(world: World, callers: Callers) -> Sequence[Door]:
     """All of them, in an order that stays."""
     return [
         *rpc_doors(world, callers),
         *signed_doors(world, callers),
         *broker_doors(world),
-        *http_doors(world),
+        *web_doors(world),
     ]

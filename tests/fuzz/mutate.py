@@ -9,11 +9,12 @@ from typing import Any
 from google.protobuf import message_factory
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
+from orbital.v1.audit_pb2 import AuditHead
+from orbital.v1.receipt_pb2 import Receipt, SignedReceipt
 
 TENANT = "fuzzed"
 REGION = "eu10"
 
-# What a field of this name holds in an honest message.
 HONEST: dict[str, Any] = {
     "tenant": TENANT,
     "system": "s0",
@@ -33,6 +34,15 @@ HONEST: dict[str, Any] = {
     "observed_generation": 1,
     "seconds": 1_790_000_000,
     "nanos": 0,
+}
+# Of what ends something: everybody else goes on.
+SPARE = "spare"
+ENDING = HONEST | {
+    "tenant": SPARE,
+    "region": SPARE,
+    "resource": f"tenants/{SPARE}/systems/s0",
+    "name": f"tenants/{SPARE}",
+    "names": f"tenants/{SPARE}/systems/s0",
 }
 TEXTS = (
     "",
@@ -63,6 +73,12 @@ RANGES = {
     FieldDescriptor.CPPTYPE_ENUM: (-(2**31), 2**31 - 1),
 }
 DEEPEST = 6
+# Which messages are kept in a field of bytes.
+PACKED_IN: dict[str, type[Message]] = {
+    "orbital.v1.Report.receipt": SignedReceipt,
+    "orbital.v1.SignedReceipt.receipt": Receipt,
+    "orbital.v1.SignedAuditHead.head": AuditHead,
+}
 
 
 def message_class(descriptor: Descriptor) -> type[Message]:
@@ -80,6 +96,8 @@ class Mutator:
 
     def __init__(self, seed: str) -> None:
         self.random = random.Random(seed)
+        # What a field of this name holds in an honest message.
+        self.named = HONEST
 
     def honest(self, descriptor: Descriptor, depth: int = 0) -> Message:
         """A message of this type, as well filled as its fields' names allow."""
@@ -119,15 +137,23 @@ class Mutator:
         if kind == FieldDescriptor.CPPTYPE_ENUM:
             return self.random.choice(field.enum_type.values).number
         if kind in RANGES:
-            return int(HONEST.get(field.name, self.random.randrange(1, 4)))
+            return int(self.named.get(field.name, self.random.randrange(1, 4)))
         return self.random.random()
 
     def _honest_text(self, field: FieldDescriptor) -> Any:
         if field.type == FieldDescriptor.TYPE_BYTES:
-            return self.random.randbytes(16)
+            return self._honest_bytes(field)
         if field.name.endswith("_id") or field.name == "id":
             return f"{self.random.getrandbits(128):032x}"
-        return str(HONEST.get(field.name, "word"))
+        return str(self.named.get(field.name, "word"))
+
+    def _honest_bytes(self, field: FieldDescriptor) -> bytes:
+        """Of what is a message inside a message, one that is spoilt inside."""
+        inner = PACKED_IN.get(field.full_name)
+        if inner is None:
+            return self.random.randbytes(16)
+        made = self.spoilt(self.honest(inner.DESCRIPTOR))
+        return bytes(made.SerializeToString())
 
     def spoilt(self, message: Message) -> Message:
         """The message with one to three of its fields, at any depth, made hostile."""

@@ -7,6 +7,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,8 +16,9 @@ import grpc
 import psutil
 from orbital.v1 import registry_pb2 as registry
 from orbital.v1.crypto_pb2 import UnwrapRequest, WrapRequest
-from orbital.v1.resource_pb2 import Resource
+from orbital.v1.resource_pb2 import RegionSpec, Resource
 
+from tests.fuzz.mutate import SPARE, TENANT
 from tests.system.world import SECONDS, World, tenancy
 
 MEBIBYTE = 1024 * 1024
@@ -27,6 +29,7 @@ PAUSE = 0.25
 MARKS = ("Traceback (most recent call last)", '"event": "unexpected"')
 KILL_EVERY = 10.0
 KILLS = 40
+SHOWN_AT_ONCE = 3
 # Within so many seconds a kill has reached every region, whatever others send.
 KILL_SECONDS = 15.0
 
@@ -120,9 +123,12 @@ def witnessed(world: World, seconds: float) -> Iterator[Witness]:
     condemned: list[Resource] = []
     for number in range(count):
         condemned += tenancy(f"condemned-{number}", services=1)
-    world.declare([*tenancy("witness", services=1), *tenancy("fuzzed", services=1), *condemned])
-    world.converged(tenant="witness")
-    world.converged(tenant="fuzzed")
+    attacked = [Resource(name=f"regions/{SPARE}", region=RegionSpec(area="x"))]
+    for tenant in ("witness", TENANT, SPARE):
+        attacked += tenancy(tenant, services=1)
+    world.declare([*attacked, *condemned])
+    for tenant in ("witness", TENANT, SPARE):
+        world.converged(tenant=tenant)
     world.converged(tenant=f"condemned-{count - 1}")
     witness = Witness(world)
     work = {"wraps": witness.wraps, "watch": witness.watches, "kills": witness.revokes}
@@ -139,13 +145,21 @@ def witnessed(world: World, seconds: float) -> Iterator[Witness]:
 
 def readable(world: World, nouns: tuple[str, ...]) -> list[str]:
     """What the command line cannot show of what is stored now."""
-    failed = []
-    for noun in nouns:
-        for form in ("table", "json"):
-            more = () if form == "table" else ("-o", form)
+
+    def show(noun: str) -> Iterator[str]:
+        for more in ((), ("-o", "json")):
             done = world.orbital("get", noun, *more)
-            if done.returncode != 0:
-                failed.append(f"get {noun} {form}: {done.stderr.decode(errors='replace')[-300:]}")
-            elif form == "json":
-                json.loads(done.stdout)
-    return failed
+            said = done.stderr.decode(errors="replace")[-300:]
+            if done.returncode != 0 or (more and not _is_json(done.stdout)):
+                yield f"get {noun} {' '.join(more)}: {said or done.stdout[-300:]!r}"
+
+    with ThreadPoolExecutor(SHOWN_AT_ONCE) as pool:
+        return [each for found in pool.map(lambda noun: list(show(noun)), nouns) for each in found]
+
+
+def _is_json(text: bytes) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True

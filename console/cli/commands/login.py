@@ -32,7 +32,7 @@ def login(
     password, as long as the login page remembers you.
     """
     from console.cli.loopback import loopback
-    from console.cli.oidc import Attempt, discover, redeem
+    from console.cli.oidc import Attempt, discover, redeem, seconds_of
     from console.cli.session import Login, clock, keep
 
     gateway, authority, issuer, client = _where(target, issuer, client)
@@ -48,7 +48,7 @@ def login(
     token, claims = redeem(provider, attempt, answer["code"])
     made = Login(
         gateway, str(authority.resolve()), issuer, str(claims.get("person", "")), token,
-        float(claims.get("exp", 0)), float(claims.get("auth_time", 0)),
+        seconds_of(claims, "exp"), seconds_of(claims, "auth_time"),
     )  # fmt: skip
     if not made.person:
         raise Failure("The token names no person of this platform. Nobody is logged in.", Exit.NOT_LOGGED_IN)
@@ -112,13 +112,14 @@ def _where(target: Target, issuer: str | None, client: str | None) -> tuple[str,
     state = state_of(target)
     local: dict[str, str] = state.get("login", {})
     gateway, issuer = login_address(target, state), issuer or local.get("issuer")
-    authorities = [one["ca"] for one in state.get("identity", {}).values()]
+    authorities = [one["ca"] for one in state.get("identity", {}).values() if "ca" in one]
     authority = target.ca or (Path(authorities[0]) if authorities else None)
     if not client and local.get("client"):
         try:
             client = Path(local["client"]).read_text()
-        except OSError as error:
-            raise Failure(f"{local['client']} cannot be read: {error.strerror}. Run: orbital up") from error
+        except (OSError, ValueError) as error:
+            said = error.strerror if isinstance(error, OSError) else "it is no text"
+            raise Failure(f"{local['client']} cannot be read: {said}. Run: orbital up") from error
     wanted = {"--gateway": gateway, "--ca": authority, "--issuer": issuer, "--client": client}
     missing = [name for name, value in wanted.items() if not value]
     if missing or authority is None or issuer is None or client is None:
