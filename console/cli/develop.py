@@ -19,9 +19,9 @@ from console.cli.render import say
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = Path(sys.executable).parent
 PACKAGES = ("runtime", "gateway", "region", "checker", "console", "stack", "bench")
-SUITES = ("unit", "contract", "integration", "system", "fuzz")
+SUITES = ("unit", "contract", "integration", "system")
 # Take many minutes, and run only when they are named.
-LONG = ("simulation", "transports", "soak")
+LONG = ("fuzz", "simulation", "transports", "soak")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +101,12 @@ def _work_tree() -> bytes:
     "--rabbitmq", type=click.Choice(["3", "4"]), help="Major version of the message broker; without, as is set."
 )
 def test(suites: tuple[str, ...], expression: str, rabbitmq: str | None, **options: float | None) -> int:
-    """Run the tests: unit, contract, integration, system and fuzz, or only the suites named.
+    """Run the tests: unit, contract, integration and system, or only the suites named.
 
-    `fuzz`: two minutes of hostile input at every entry point of a stack, and what it does to everybody else.
-
-    Some take long, and run only when they are named. `simulation`: schedules of changes and faults in simulated time.
-    `transports`: each path cut, changed and its broker killed under load, for each identity. `soak`: ten minutes under
-    load, with certificates and keys that live a minute.
+    Some take long, and run only when they are named. `fuzz`: hostile input at every entry point of a stack, and what it
+    does to everybody else. `simulation`: schedules of changes and faults in simulated time. `transports`: each path
+    cut, changed and its broker killed under load, for each identity. `soak`: ten minutes under load, with certificates
+    and keys that live a minute.
 
     The exit status is pytest's own.
     """

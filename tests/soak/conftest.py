@@ -5,7 +5,10 @@ from collections.abc import Iterator
 import pytest
 
 from stack import api
-from tests.system.world import REGIONS, World, declared_region
+from tests.system.conftest import measured, region
+from tests.system.world import REGIONS, World
+
+__all__ = ["measured"]
 
 MINUTE = {"ORBITAL_STACK__CERTIFICATE_HOURS": str(1 / 60), "ORBITAL_STACK__SIGNING_DAYS": str(1 / 1440)}
 
@@ -23,7 +26,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         try:
             api.up(place)
             made = World(place)
-            made.declare([declared_region(name) for name in REGIONS])
+            made.declare([region(name) for name in REGIONS])
             yield made
         finally:
             api.remove(place)

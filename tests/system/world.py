@@ -16,7 +16,7 @@ import hvac
 from orbital.v1 import registry_pb2 as registry
 from orbital.v1.crypto_pb2_grpc import CryptoServiceStub
 from orbital.v1.registry_pb2_grpc import RegistryServiceStub
-from orbital.v1.resource_pb2 import LinkSpec, RegionSpec, Resource, Selector, ServiceSpec, SystemSpec, TenantSpec
+from orbital.v1.resource_pb2 import LinkSpec, Resource, Selector, ServiceSpec, SystemSpec, TenantSpec
 
 from runtime.rpc import OPTIONS
 from stack import api
@@ -112,13 +112,6 @@ class World:
         for kind in ("systems", "services", "links"):
             held[kind] = sorted(_walk(vault, f"keys/metadata/{kind}/{tenant}"))
         return held
-
-
-def declared_region(name: str) -> Resource:
-    """As in examples/estate.yaml, which one of the tests applies."""
-    area = name.rstrip("0123456789")
-    labels = {"area": area, "tier": "production", "cloud": "private"}
-    return Resource(name=f"regions/{name}", labels=labels, region=RegionSpec(area=area))
 
 
 def _list(vault: hvac.Client, path: str) -> list[str]:

@@ -5,8 +5,11 @@ from collections.abc import Iterator
 import pytest
 
 from bench.paths import PATHS
+from tests.system.conftest import measured, pytest_addoption, world
 from tests.system.transport import switch
 from tests.system.world import World
+
+__all__ = ["measured", "pytest_addoption", "world"]
 
 
 @pytest.fixture(scope="module", params=PATHS)
