@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -29,6 +27,7 @@ from gateway.adapters.postgres.edges import PostgresEdges
 from gateway.adapters.postgres.engines import PostgresEngines
 from gateway.adapters.postgres.faults import PostgresFaults
 from gateway.adapters.postgres.flags import PostgresFlags
+from gateway.adapters.postgres.holdings import PostgresHoldings
 from gateway.adapters.postgres.invitations import PostgresInvitations
 from gateway.adapters.postgres.notifications import listen
 from gateway.adapters.postgres.proofs import PostgresProofs
@@ -73,6 +72,7 @@ from gateway.flow.dispatch import Dispatch
 from gateway.flow.effects import Effects
 from gateway.flow.enrolment import Enrolment
 from gateway.flow.flags import AllFlags
+from gateway.flow.holdings import Holdings
 from gateway.flow.keysets import KeySet
 from gateway.flow.observe import ObserveFlow
 from gateway.flow.proof import Proofs
@@ -86,6 +86,7 @@ from gateway.flow.state import States
 from gateway.flow.wake import until_done
 from gateway.ports.lanes import Publisher
 from gateway.settings import GatewaySettings
+from gateway.times import clock, new_correlation_id
 from runtime.lifecycle import Backoff, Supervisor, end_within, run
 from runtime.logs import get_logger, setup_logs
 from runtime.openbao import Login, OpenBao, open_openbao
@@ -105,18 +106,6 @@ class Way(NamedTuple):
     faults: PostgresFaults
     streams: OpenStreams
     states: States
-
-
-def clock() -> datetime:
-    """The wall clock, in UTC."""
-    return datetime.now(UTC)
-
-
-def new_correlation_id() -> str:
-    """32 hex digits that sort by time and are a W3C trace ID (RFC 9562, version 7)."""
-    stamp = time.time_ns() // 1_000_000
-    value = (stamp & (2**48 - 1)) << 80 | 0x7 << 76 | secrets.randbits(12) << 64 | 0b10 << 62 | secrets.randbits(62)
-    return f"{value:032x}"
 
 
 def backoff() -> Backoff:
@@ -148,7 +137,11 @@ async def main(settings: GatewaySettings) -> None:
         enrolment = make_enrolment(settings, database, sight, openbao, security)
         audit = Audit(PostgresAudit(database), proofs, clock, settings.flow.head_seconds)
         way = make_way(settings, database)
-        deliver = make_deliver(settings, consuming, tasks, intake, security, contacts, audit, standing, way)
+        held = PostgresHoldings(database, settings.name, new_correlation_id)
+        holdings = Holdings(
+            held, PostgresProofs(database), public_keys, security, audit.newest_head, new_correlation_id
+        )
+        deliver = make_deliver(settings, consuming, tasks, intake, security, contacts, audit, standing, way, holdings)
         desired = Desired(PostgresDesired(database, settings.name), new_correlation_id)
         servicers = {
             "Audit": AuditRpc(audit),
@@ -173,6 +166,7 @@ async def main(settings: GatewaySettings) -> None:
             "proofs": lambda: proofs.run(backoff()),
             "audit": lambda: audit.run(backoff),
             "contacts": lambda: contacts.run(settings.flow.beat_seconds),
+            "holdings": lambda: holdings.run(settings.flow.beat_seconds / 2),
             "states": lambda: way.states.run(settings.flow.beat_seconds / 2),
             "converge": lambda: Converge(PostgresReports(database)).run(settings.flow.detect_seconds, backoff()),
             "dismantling": lambda: Dismantling(PostgresDecommission(database, settings.name), queues).run(backoff()),
@@ -338,11 +332,12 @@ def make_deliver(
     audit: Audit,
     standing: Standing,
     way: Way,
+    holdings: Holdings,
 ) -> Deliver:
     """The lane streams of this process."""
     lanes = RabbitLanes(broker, settings.rabbitmq.queue_type)
     timing = LaneTiming(settings.flow.beat_seconds, settings.flow.stream_seconds, settings.flow.grace_seconds)
-    news = (audit.newest_head, standing.ended, way.faults, way.streams, way.states)
+    news = (audit.newest_head, standing.ended, way.faults, way.streams, way.states, holdings)
     return Deliver(lanes, tasks, reports, security, contacts, timing, settings.lanes, clock, backoff, *news)
 
 

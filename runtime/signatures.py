@@ -28,6 +28,7 @@ GATEWAY = "spiffe://orbital/gateway"
 TASKS = "tasks"
 REPORTS = "reports"
 FLAGS = "flags"
+HOLDINGS = "holdings"
 
 _DOMAIN = b"orbital/signed/1\n"
 # A rotated key reaches a verifier with its next bundle: so long is an unknown key waited for, and so seldom.

@@ -10,7 +10,7 @@ import hashlib
 import json
 import struct
 from base64 import b64decode, b64encode
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -25,6 +25,7 @@ from runtime.proof import GATEWAY_SIGNER, Signers, unverified
 from runtime.wellknown import exact, utc
 
 FORMAT = "orbital-audit/1"
+WENT_BACK = "went_back"
 # What stands before the first record.
 BEGINNING = bytes(32)
 # A head is signed every few seconds: what is younger than the newest one by more than so much nobody vouches for.
@@ -75,6 +76,10 @@ class Trail:
         self.signed: AuditHead | None = None
         self._hash = BEGINNING
         self._recorded = 0
+        # Heads of other records than those that stand in their places.
+        self._others: list[tuple[Held, AuditHead]] = []
+        # What the gateway itself recorded of a restored database: the record, and where the trail ended then.
+        self._went_back: list[tuple[AuditRecord, int]] = []
 
     def expect(self, held: Held) -> None:
         """Take a head, before the record that it is of."""
@@ -101,16 +106,24 @@ class Trail:
         if link(self._hash, wanted, wellknown.micros(record.record_time), record.kind, record.body) != record.hash:
             raise unverified(f"Record #{wanted} altered (hash mismatch){good}.")
         self.sequence, self._hash, self._recorded = wanted, record.hash, record.record_time.seconds
+        if record.kind == WENT_BACK:
+            self._went_back.append((record, _trail_end(record)))
         for held, head in self._heads.pop(wanted, ()):
             if head.hash != self._hash:
-                raise unverified(
-                    f"The head of #{wanted}{held.where} signed at {_told(head)} is another: history up to #{wanted} was"
-                    " altered, and its chain made anew."
-                )
-            self.signed = head
+                self._others.append((held, head))
+            else:
+                self.signed = head
 
     def end(self) -> None:
         """There are no more records: no head may speak of later ones, and there is one at least, signed."""
+        lost = [*self._others, *(each for heads in self._heads.values() for each in heads)]
+        self._check_restored(lost)
+        if self._others:
+            held, head = self._others[0]
+            raise unverified(
+                f"The head of #{head.sequence}{held.where} signed at {_told(head)} is another: history up to "
+                f"#{head.sequence} was altered, and its chain made anew."
+            )
         if self._heads:
             last = max(self._heads)
             held, head = self._heads[last][0]
@@ -130,11 +143,34 @@ class Trail:
                 f" #{self.signed.sequence}, was signed at {_told(self.signed)}. Anybody could have made them."
             )
 
+    def _check_restored(self, lost: Sequence[tuple[Held, AuditHead]]) -> None:
+        """Raise Invalid with what a restored database has lost, if heads are of records of before the restoration."""
+        if not lost or not self._went_back:
+            return
+        found, ended = self._went_back[-1]
+        if any(utc(head.sign_time) > utc(found.record_time) for _, head in lost):
+            return
+        end = min(ended, *(head.sequence - 1 for _, head in lost))
+        last = max((head for _, head in lost), key=lambda head: head.sequence)
+        holders = ", ".join(sorted({held.holder for held, _ in lost} - {""})) or "the trail"
+        raise unverified(
+            f"The database was restored from a backup, which #{found.sequence} records: the trail was cut back to "
+            f"#{end} or before, and {len(lost)} signed heads held by {holders} are of records that are lost, up to "
+            f"#{last.sequence}, signed at {_told(last)}. What is there is chained to #{self.sequence}."
+        )
+
 
 def check_complete(after: int, end: int) -> None:
     """Raise Invalid where the pages stop after that record though the trail is said to go on to `end`."""
     if after < end:
         raise unverified(f"The pages of the trail stop at #{after}, though it goes to #{end}.")
+
+
+def _trail_end(record: AuditRecord) -> int:
+    try:
+        return int(json.loads(record.body)["trail_end"])
+    except (ValueError, KeyError, TypeError):
+        return record.sequence - 1
 
 
 def _told(head: AuditHead) -> str:

@@ -10,12 +10,14 @@ from orbital.v1.resource_pb2 import Resource, ServiceSpec, SystemSpec
 
 from gateway.domain import links
 from gateway.domain.edge import written
+from gateway.domain.holdings import Floor, begin_above
 from gateway.domain.placement import Atlas
 from gateway.domain.resource import normalize, parse_name, tenant_of
 from gateway.domain.stored import Stored, Wanted, tombstone
 from runtime.errors import Invalid, OrbitalError, Precondition
 from runtime.keystates import follows, state_name, state_of
 
+NO_FLOORS: Mapping[str, Floor] = {}
 # Changes of these have an effect on key material or on the permission to use it; others are metadata.
 EFFECTS = (".key_version", "link.state", "link.provider", "link.key")
 
@@ -32,20 +34,29 @@ class Plan:
     leaves: dict[str, frozenset[str]] = field(default_factory=dict)
 
 
-def plan(declared: Sequence[Resource], stored: Mapping[str, Stored], labels: Mapping[str, Mapping[str, str]]) -> Plan:
+def plan(
+    declared: Sequence[Resource],
+    stored: Mapping[str, Stored],
+    labels: Mapping[str, Mapping[str, str]],
+    floors: Mapping[str, Floor] = NO_FLOORS,
+) -> Plan:
     """What declaring these resources would change.
 
     `stored` holds every stored resource of the tenants touched (all of them when a region is declared), every Link that
-    names an L1 key of the declared ones, and all regions, by full name; `labels` those of the stored regions. Raises
-    Invalid, NotFound, Precondition or Conflict naming `resources[N].…`.
+    names an L1 key of the declared ones, and all regions, by full name; `labels` those of the stored regions; `floors`
+    what regions hold under names that are not stored. Raises Invalid, NotFound, Precondition or Conflict naming
+    `resources[N].…`.
     """
     result = Plan()
     estate = {name: item.resource for name, item in stored.items()}
     seen: dict[str, int] = {}
     fresh = dict(labels)
     plain: list[Resource] = []
+    begins: dict[str, int] = {}
     for index, resource in enumerate(declared):
         plain.append(_admit(resource, index, seen, stored))
+        if resource.name not in stored:
+            begins[resource.name] = begin_above(plain[-1], floors.get(resource.name), f"resources[{index}]")
         estate[resource.name] = plain[-1]
         if plain[-1].WhichOneof("spec") == "region":
             fresh[parse_name(resource.name).last] = dict(plain[-1].labels)
@@ -63,7 +74,7 @@ def plan(declared: Sequence[Resource], stored: Mapping[str, Stored], labels: Map
         retire_one(result, item, _regions(item.resource, len(plain), atlas))
     for index, resource in enumerate(plain):
         regions = _regions(resource, index, atlas)
-        change, wanted = _compare(resource, stored.get(resource.name), len(regions))
+        change, wanted = _compare(resource, stored.get(resource.name), len(regions), begins.get(resource.name, 1))
         result.changes.append(change)
         if wanted is not None:
             result.wanted.append(wanted)
@@ -193,10 +204,12 @@ def _regions(resource: Resource, index: int, atlas: Atlas) -> frozenset[str]:
     return found
 
 
-def _compare(after: Resource, before: Stored | None, regions: int) -> tuple[Change, Wanted | None]:
+def _compare(after: Resource, before: Stored | None, regions: int, begins: int) -> tuple[Change, Wanted | None]:
     if before is None:
-        change = Change(name=after.name, action=ChangeAction.CHANGE_ACTION_CREATE, to_generation=1, regions=regions)
-        return change, Wanted(after, 1, 1)
+        change = Change(
+            name=after.name, action=ChangeAction.CHANGE_ACTION_CREATE, to_generation=begins, regions=regions
+        )
+        return change, Wanted(after, begins, begins)
     change = Change(
         name=after.name, from_generation=before.generation, to_generation=before.generation, regions=regions
     )

@@ -23,6 +23,7 @@ from orbital.v1.dispatch_pb2 import (
 from orbital.v1.resource_pb2 import Transport
 
 from gateway.flow.direct import OpenStreams
+from gateway.flow.holdings import Holdings
 from gateway.flow.security import Security
 from gateway.flow.state import States
 from gateway.flow.stream import LaneStream
@@ -118,6 +119,7 @@ class Deliver:
         faults: FaultStore,
         streams: OpenStreams,
         states: States,
+        holdings: Holdings,
     ) -> None:
         self._faults = faults
         self.streams = streams
@@ -132,6 +134,7 @@ class Deliver:
         self._backoff = backoff
         self._audit_head = audit_head
         self.states = states
+        self.holdings = holdings
         # Raises Denied once the region is revoked.
         self.ended = ended
 

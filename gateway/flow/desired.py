@@ -174,7 +174,8 @@ async def _plan(estate: Estate, declared: Sequence[Resource]) -> tuple[Mapping[s
         for name, item in regions.items()
         if not item.resource.retired
     }
-    return stored, plan(declared, stored, labels)
+    floors = await estate.floors([one.name for one in declared if one.name not in stored])
+    return stored, plan(declared, stored, labels, floors)
 
 
 def _action(

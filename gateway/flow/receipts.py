@@ -56,10 +56,17 @@ def refusal(region: str, signed: SignedReceipt, certified: Certified) -> Invalid
     """Why this receipt of the region is refused; None when the certified key signed it."""
     if certified.name != region_signer(region):
         return Invalid("The receipt is signed by a key of somebody else", reason="WRONG_SIGNER", field="report.receipt")
+    if not signed_by(certified, certified.name, signed.signature, signed.receipt):
+        return Invalid("The signature of the receipt does not fit it", reason="FORGED", field="report.receipt")
+    return None
+
+
+def signed_by(certified: Certified, name: str, signature: bytes, content: bytes) -> bool:
+    """Whether the certified key has this name, and signed the content."""
     public = x509.load_der_x509_certificate(certified.certificate).public_key()
     assert isinstance(public, ec.EllipticCurvePublicKey)
     try:
-        public.verify(signed.signature, signed.receipt, ec.ECDSA(hashes.SHA256()))
+        public.verify(signature, content, ec.ECDSA(hashes.SHA256()))
     except InvalidSignature:
-        return Invalid("The signature of the receipt does not fit it", reason="FORGED", field="report.receipt")
-    return None
+        return False
+    return certified.name == name

@@ -88,12 +88,13 @@ class LaneStream:
         opened = Opened()
         opened.expire_time.FromDatetime(self._deliver.expire_time())
         await self._deliver.states.opening(self._opening, opened)
+        await self._deliver.holdings.opening(self._opening, opened)
         await self._down.put(SubscribeResponse(opened=opened))
         try:
             with ungrouped():
                 async with task_group() as group:
                     parts = [group.create_task(part) for part in self._parts()]
-                    with self._deliver.states.held(self._opening.region):
+                    with self._deliver.states.held(self._opening.region), self._deliver.holdings.open(self._opening):
                         await self._serve(group)
                     for part in parts:
                         part.cancel()
@@ -173,6 +174,7 @@ class LaneStream:
             beat = self._deliver.beat()
             beat.transport = self._deliver.transport(self._opening.region)
             self._deliver.states.tell(self._opening.region, beat)
+            self._deliver.holdings.tell(self._opening, beat)
             await self._down.put(SubscribeResponse(beat=beat))
 
     async def _listen(self, group: asyncio.TaskGroup) -> None:
@@ -192,6 +194,8 @@ class LaneStream:
                 # Beside the acknowledgements: a slow store must not keep messages from being forgotten.
                 await self._reporting.acquire()
                 group.create_task(self._report(request.reports))
+            elif what == "holdings":
+                await self._deliver.holdings.take(self._principal, self._opening, request.holdings)
             else:
                 raise Invalid(f"A lane stream takes no {what or 'empty message'} here", field="message")
 

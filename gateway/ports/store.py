@@ -15,6 +15,7 @@ from orbital.v1.resource_pb2 import Transport
 
 from gateway.domain.change import Plan
 from gateway.domain.departure import Places
+from gateway.domain.holdings import Floor
 from gateway.domain.links import Key
 from gateway.domain.report import Regional
 from gateway.domain.stored import Stored, Wanted
@@ -108,6 +109,9 @@ class Estate(Protocol):
 
     async def places(self, names: Collection[str], stored: Mapping[str, Stored]) -> Places:
         """Where these resources are, or were before they left, by full name."""
+
+    async def floors(self, names: Collection[str]) -> Mapping[str, Floor]:
+        """What regions hold under these names by changes that a restored database has lost."""
 
     async def occupied(self, regions: Sequence[str]) -> Mapping[str, int]:
         """How many placements stand in each of these regions; one without any is left out."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from orbital.v1 import dispatch_pb2
 from orbital.v1.resource_pb2 import Transport
 
+from region.flow.holdings import Holdings
 from region.flow.lease import Beats
 from region.flow.marks import StateMarks
 from region.flow.receive import Receiver, Send
@@ -67,6 +68,7 @@ class Lane:
         marks: StateMarks,
     ) -> None:
         self._marks = marks
+        self._holdings = Holdings(region, journal, marks, signer)
         self._region = region
         self._lane = lane
         self._gateway = gateway
@@ -129,12 +131,14 @@ class Lane:
         recovery = self._marks.recovery
         opening.mark.CopyFrom(self._marks.told() or dispatch_pb2.StateMark())
         opening.recovery.CopyFrom(recovery or dispatch_pb2.Recovery())
+        await self._holdings.open(opening)
         await stream.send(dispatch_pb2.SubscribeRequest(open=opening))
         async with task_group() as group:
             group.create_task(self._read(stream, receiver, reporter))
             group.create_task(receiver.run(outbox.put))
             group.create_task(reporter.run(self._marked(outbox)))
             group.create_task(self._tell_news(outbox))
+            group.create_task(self._holdings.run(outbox.put))
             group.create_task(_write(stream, outbox))
             group.create_task(self._until_changed(transport))
             group.create_task(self._until_recovery(recovery.id if recovery else ""))
@@ -154,6 +158,7 @@ class Lane:
                 case "beat":
                     await self._beats.beat(message.beat)
                     self._marks.heard(message.beat.marks, message.beat.recovered)
+                    self._holdings.asked(message.beat.ask_holdings)
                     await self._choice.told(message.beat.transport)
                 case "opened":
                     log.info("stream_opened", lane=self._lane)
@@ -161,6 +166,7 @@ class Lane:
                     self._contact.made()
                     self._beats.heard()
                     self._marks.heard(message.opened.marks)
+                    self._holdings.asked(message.opened.ask_holdings)
                     if message.opened.HasField("expire_time"):
                         expires = seconds(message.opened.expire_time)
 

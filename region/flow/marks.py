@@ -12,6 +12,7 @@ from dataclasses import asdict
 from typing import cast
 
 from orbital.v1 import dispatch_pb2 as pb
+from orbital.v1.resource_pb2 import Resource
 
 from region.domain.mark import Mark, Place, behind, newest, recovered, went_back
 from region.flow.signals import Signal
@@ -105,6 +106,23 @@ class StateMarks:
         self._over = {*over}
         self._word = True
         self._wake.give()
+
+    def control_plane_went_back(self) -> None:
+        """The control plane says that its own database was restored from an older copy."""
+        if Place.CONTROL_PLANE not in self.places or not self.seen()[0]:
+            log.error("control_plane_went_back")
+        self._note({Place.CONTROL_PLANE})
+
+    async def held(self) -> Mapping[str, Resource]:
+        """What the region's processes did last of each resource, as its task said; raises Unavailable."""
+        newest: dict[str, Resource] = {}
+        for ledger in (self._journal, *self._others.values()):
+            for body in await ledger.resources():
+                resource = Resource.FromString(body)
+                before = newest.get(resource.name)
+                if before is None or before.generation < resource.generation:
+                    newest[resource.name] = resource
+        return newest
 
     async def _confirm(self, known: Mark) -> None:
         """The control plane itself may have gone back; what it has confirmed once, it has to know."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -20,6 +21,9 @@ class MarkLedger(Protocol):
 
     async def mark(self) -> Mark | None:
         """The newest mark; None in a journal that has none yet."""
+
+    async def resources(self) -> Sequence[bytes]:
+        """Serialized resources as their tasks said, done or still to be done; one that only left is not retired."""
 
 
 class MarkJournal(MarkLedger, Protocol):

@@ -30,6 +30,7 @@ from gateway.adapters.rabbitmq.topology import LaneTopology, queue_name, session
 from gateway.adapters.rpc.services import serve
 from gateway.flow.deliver import Contacts, Deliver, LaneTiming
 from gateway.flow.direct import OpenStreams
+from gateway.flow.holdings import Holdings
 from gateway.flow.security import Security
 from gateway.flow.standing import Standing
 from gateway.flow.state import States
@@ -54,7 +55,8 @@ from runtime.signatures import TASKS, Signer, region_identity
 from stack.secret_files import write_private
 from stack.settings import load_settings
 from stack.state import State
-from tests.unit.gateway.fakes import FakeFaults, FakeStanding, FakeState, FakeTasks
+from tests.unit.gateway.fakes import FakeFaults, FakeHoldings, FakeStanding, FakeState, FakeTasks
+from tests.unit.gateway.test_receipts import Certificates
 from tests.unit.region.fakes import FakeStore
 from tests.unit.runtime.keys import Keys
 
@@ -197,6 +199,7 @@ async def world(parts: tuple[Path, State], rabbitmq_settings: RabbitMQSettings, 
         *(LaneTiming(0.5, 60.0, 0.0), frozenset({LANE}), clock, backoff, lambda: None, Standing(FakeStanding()).ended),
         *(FakeFaults(), OpenStreams(1.0, time.monotonic)),
         States(FakeState()),
+        Holdings(FakeHoldings(), Certificates(), Keys.make(tmp_path).public_keys, security, lambda: None, str),
     )
 
     async def connected() -> bool:

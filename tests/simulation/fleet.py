@@ -11,20 +11,24 @@ from typing import Any
 
 from orbital.v1 import task_pb2 as pb
 
+from gateway.adapters.postgres.audit import PostgresAudit
 from gateway.adapters.postgres.desired import PostgresDesired
 from gateway.adapters.postgres.faults import PostgresFaults
+from gateway.adapters.postgres.holdings import PostgresHoldings
 from gateway.adapters.postgres.proofs import PostgresProofs
 from gateway.adapters.postgres.reports import PostgresReports
 from gateway.adapters.postgres.restore import PostgresRestore
 from gateway.adapters.postgres.security import PostgresSecurity
 from gateway.adapters.postgres.state import PostgresState
 from gateway.adapters.postgres.tasks import PostgresTasks
+from gateway.flow.audit import Audit
 from gateway.flow.converge import Converge
 from gateway.flow.deliver import Contacts, Deliver, LaneTiming
 from gateway.flow.desired import Desired
 from gateway.flow.detect import Detect
 from gateway.flow.direct import DirectPublisher, OpenStreams
 from gateway.flow.dispatch import Dispatch
+from gateway.flow.holdings import Holdings
 from gateway.flow.receipts import ReceiptCheck
 from gateway.flow.report import ReportFlow
 from gateway.flow.restore import Restore
@@ -54,6 +58,7 @@ from runtime.lifecycle import Backoff, Supervisor
 from runtime.policy import Decisions
 from runtime.signatures import GATEWAY, KeyFile, PublicKeys, Signer, make_key, region_identity
 from tests.simulation.broker import Broker, BrokerClient
+from tests.simulation.copies import HeadCertificates, HeadKey
 from tests.simulation.database import SimulatedDatabase, SimulatedStore
 from tests.simulation.link import Link, Server
 from tests.simulation.process import EPOCH, Died, Network, Process, Through
@@ -63,6 +68,7 @@ from tests.unit.region.proving import FakeAudit, FakeSigner
 LANES = {"immediate": (0,), "bulk": (1, 2)}
 LONG = 1e12
 BEAT = 2.0
+HEAD = 4.0
 
 
 class Keys:
@@ -176,7 +182,9 @@ class Site:
 class Fleet:
     """All of it. Everything random comes from one seed."""
 
-    def __init__(self, store: SimulatedStore, place: Path, seed: int, regions: int) -> None:
+    def __init__(self, store: SimulatedStore, place: Path, seed: int, regions: int, *, audited: bool = False) -> None:
+        # Whether the trail is sealed and its heads are signed: most schedules do without, since it takes time.
+        self.audited = audited
         self.random = random.Random(seed)
         self.store = store
         self.broker = Broker()
@@ -226,10 +234,14 @@ class Fleet:
         contacts, faults = Contacts(tasks), PostgresFaults(database, process.name)
         streams = OpenStreams(0.5, asyncio.get_running_loop().time)
         states = States(PostgresState(database))
+        audit = Audit(PostgresAudit(database), HeadKey(), self._clock, HEAD)
+        held = PostgresHoldings(database, process.name, self.new_id)
+        keys: Any = self.keys.public_keys
+        holdings = Holdings(held, HeadCertificates(), keys, security, audit.newest_head, self.new_id)
         deliver = Deliver(
             client, tasks, intake, security, contacts, LaneTiming(BEAT, 600.0, 3.0), frozenset(LANES[role]),
-            self._clock, lambda: Backoff(process.random.random, 0.1, 1.0), lambda: None, _never_revoked, faults,
-            streams, states,
+            self._clock, lambda: Backoff(process.random.random, 0.1, 1.0), audit.newest_head, _never_revoked, faults,
+            streams, states, holdings,
         )  # fmt: skip
         if role == "bulk":
             self.desired = Desired(PostgresDesired(database, process.name), self.new_id)
@@ -243,6 +255,9 @@ class Fleet:
             supervisor.start("contacts", lambda: contacts.run(BEAT))
             supervisor.start("states", lambda: states.run(BEAT / 2))
             supervisor.start("converge", lambda: Converge(reports_store).run(5.0, _backoff(process)))
+            if self.audited:
+                supervisor.start("audit", lambda: audit.run(lambda: _backoff(process)))
+                supervisor.start("holdings", lambda: holdings.run(BEAT / 2))
             for lane in LANES[role]:
                 publisher = DirectPublisher(client, streams)
                 here: Any = tuple if lane else streams.regions

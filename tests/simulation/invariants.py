@@ -39,6 +39,10 @@ class Watch:
         found: list[Any] = postgres.run(postgres.connection.fetch(query, *arguments))
         return found
 
+    def forget(self) -> None:
+        """What was observed is compared anew: the database was restored."""
+        self._observed.clear()
+
     async def run(self) -> None:
         """Look again and again."""
         while True:

@@ -16,6 +16,7 @@ from gateway.adapters.postgres.locks import AdvisoryLock
 from gateway.adapters.postgres.targets import Move, converge, record, take_over
 from gateway.domain.change import Plan
 from gateway.domain.departure import Place, Places, Step, steps
+from gateway.domain.holdings import Floor
 from gateway.domain.links import Key, key_of
 from gateway.domain.resource import kind_of, parent_of, parse_name
 from gateway.domain.stored import Stored, Wanted
@@ -141,6 +142,10 @@ class _Estate:
 
     async def holders(self, named: Collection[Key]) -> Mapping[str, Stored]:
         return await _holders(self._session, named)
+
+    async def floors(self, names: Collection[str]) -> Mapping[str, Floor]:
+        rows = await self._session.fetch("floors", sorted(names)) if names else ()
+        return {row["name"]: Floor(row["generation"], row["killed"], row["retired"]) for row in rows}
 
     async def occupied(self, regions: Sequence[str]) -> Mapping[str, int]:
         rows = await self._session.fetch("occupied_regions", list(regions)) if regions else ()

@@ -40,7 +40,7 @@ def _receipt_row(item: Regional) -> tuple[object, ...]:
 
 def _proof_row(item: Regional) -> tuple[object, ...]:
     report = item.report
-    return (uuid.UUID(report.task_id), item.region, report.resource, report.generation)
+    return (uuid.UUID(report.task_id), item.region, report.resource, report.generation, report.correlation_id)
 
 
 def _arrival_rows(item: Regional) -> list[tuple[object, ...]]:
@@ -63,6 +63,7 @@ def _placement_row(item: Regional) -> tuple[object, ...]:
         report.message,
         REDRIVE[report.outcome],
         report.withdrawn,
+        report.correlation_id,
     )
 
 

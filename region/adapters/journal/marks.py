@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+
+from google.protobuf.message import DecodeError
+from orbital.v1 import task_pb2 as pb
+from orbital.v1.resource_pb2 import Resource
 
 from region.adapters.sqlite import Database
 from region.domain.mark import Mark
@@ -34,6 +38,10 @@ class SqliteMarks:
     async def mark(self) -> Mark | None:
         """The newest mark; None in a journal that has none yet."""
         return await self._database.call(lambda: read_mark(self._database.sql, OWN))
+
+    async def resources(self) -> Sequence[bytes]:
+        """What was done last of each resource, as its task said."""
+        return await self._database.call(lambda: read_resources(self._database.sql))
 
     async def keep_mark(self, mark: Mark) -> None:
         """Replace the mark by this one, durably."""
@@ -75,3 +83,26 @@ def read_mark(sql: sqlite3.Connection, name: str = OWN) -> Mark | None:
     """The mark of that name."""
     row = sql.execute(GET, (name,)).fetchone()
     return Mark(*row) if row else None
+
+
+def read_resources(sql: sqlite3.Connection) -> list[bytes]:
+    """The serialized resources of what is held, and of what is still to be done."""
+    held = [row[0] for row in sql.execute("SELECT body FROM held").fetchall()]
+    for (body,) in sql.execute("SELECT body FROM tasks WHERE settled = 0").fetchall():
+        try:
+            held.append(held_body(pb.Task.FromString(body)))
+        except DecodeError:
+            continue
+    return held
+
+
+def held_body(task: pb.Task) -> bytes:
+    """The resource as it is held once the task is done; one that only left is neither retired nor unlinked."""
+    if not task.departure:
+        return task.resource.SerializeToString()
+    held = Resource()
+    held.CopyFrom(task.resource)
+    held.retired = False
+    if held.HasField("link"):
+        held.link.ClearField("state")
+    return held.SerializeToString()

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import TypeVar
 
-from region.adapters.journal.marks import read_mark
+from region.adapters.journal.marks import read_mark, read_resources
 from region.domain.mark import Mark
 from runtime.errors import Unavailable
+
+T = TypeVar("T")
 
 
 class OtherJournal:
@@ -21,7 +24,7 @@ class OtherJournal:
 
     async def held(self) -> Mapping[str, int]:
         """See the port."""
-        return await asyncio.to_thread(self._held)
+        return await asyncio.to_thread(self._read, _generations)
 
     async def mark(self) -> Mark | None:
         """See region.ports.marks.MarkLedger; None too where the journal is not there or cannot be read."""
@@ -35,11 +38,19 @@ class OtherJournal:
             # The control plane knows that process's mark too.
             return None
 
-    def _held(self) -> Mapping[str, int]:
+    async def resources(self) -> Sequence[bytes]:
+        """See region.ports.marks.MarkLedger."""
+        return await asyncio.to_thread(self._read, read_resources)
+
+    def _read(self, read: Callable[[sqlite3.Connection], T]) -> T:
         try:
             with closing(sqlite3.connect(f"{self._path.as_uri()}?mode=ro", uri=True, timeout=5.0)) as connection:
-                return dict(connection.execute("SELECT resource, generation FROM held").fetchall())
+                return read(connection)
         except sqlite3.Error as error:
             raise Unavailable(
                 f"The journal {self._path.name} cannot be read: {type(error).__name__}", reason="JOURNAL_UNREADABLE"
             ) from error
+
+
+def _generations(connection: sqlite3.Connection) -> dict[str, int]:
+    return dict(connection.execute("SELECT resource, generation FROM held").fetchall())

@@ -13,7 +13,7 @@ from orbital.v1 import task_pb2 as pb
 from orbital.v1.resource_pb2 import Transport
 
 from region.adapters.journal.lock import only_writer
-from region.adapters.journal.marks import SqliteMarks, Unmarked, set_mark
+from region.adapters.journal.marks import SqliteMarks, Unmarked, held_body, set_mark
 from region.adapters.sqlite import Database, open_database
 from region.domain.mark import Mark
 from region.domain.work import Entry, Held, Settled
@@ -192,7 +192,7 @@ class SqliteJournal(SqliteMarks):
             reports.append((lane, each.report))
             if result.outcome == pb.OUTCOME_DONE:
                 done.append(entry.resource)
-                body = entry.task.resource.SerializeToString()
+                body = held_body(entry.task)
                 held.append((entry.resource, entry.generation, entry.task.kind, result.state, result.key_version, body))
 
         def work(mark: Mark | None) -> None:

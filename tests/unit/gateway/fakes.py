@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from orbital.v1.audit_pb2 import AuditHead
 from orbital.v1.dispatch_pb2 import Recovery, StateMark
-from orbital.v1.resource_pb2 import Transport
+from orbital.v1.resource_pb2 import Resource, Transport
 
 from gateway.domain.faults import LaneFault, ProcessFault
 from gateway.domain.report import Regional
@@ -299,3 +300,23 @@ class FakeState:
 
     async def recovered(self, regions: Sequence[str]) -> Mapping[str, Sequence[str]]:
         return {region: [one for one in self.over if self.begun.get(one) == region] for region in regions}
+
+
+class FakeHoldings:
+    """Implements `HoldingStore`."""
+
+    def __init__(self) -> None:
+        self.gone: set[int] = set()
+        self.asking: list[str] = []
+        self.adopted: list[tuple[str, list[Resource], bool]] = []
+        self.told = False
+
+    async def lost(self, head: AuditHead) -> bool:
+        return head.sequence in self.gone
+
+    async def ask(self, region: str, head: AuditHead, signed_at: datetime) -> bool:
+        self.asking.append(region)
+        return not self.told
+
+    async def adopt(self, region: str, held: Sequence[Resource], *, last: bool) -> None:
+        self.adopted.append((region, list(held), last))

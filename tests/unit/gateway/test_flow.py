@@ -26,6 +26,7 @@ from gateway.flow.deliver import Contacts, Deliver, LaneTiming
 from gateway.flow.detect import Detect
 from gateway.flow.direct import OpenStreams
 from gateway.flow.dispatch import Dispatch
+from gateway.flow.holdings import Holdings
 from gateway.flow.pack import pack
 from gateway.flow.receipts import ReceiptCheck
 from gateway.flow.report import ReportFlow
@@ -39,6 +40,7 @@ from runtime.policy import Refusal
 from runtime.signatures import GATEWAY, REPORTS, TASKS
 from tests.unit.gateway.fakes import (
     FakeFaults,
+    FakeHoldings,
     FakeLanes,
     FakePolicy,
     FakePublisher,
@@ -88,6 +90,7 @@ class World:
             lanes, self.tasks, self.intake, self.security, Contacts(self.tasks), LaneTiming(60, seconds, 15),
             frozenset({1}), lambda: NOW, lambda: Backoff(lambda: 0, 0.001, 0.001), SignedAuditHead,
             Standing(FakeStanding()).ended, self.faults, self.streams, States(FakeState()),
+            Holdings(FakeHoldings(), Certificates(), self.keys.public_keys, self.security, lambda: None, str),
         )  # fmt: skip
 
 

@@ -166,3 +166,33 @@ def test_any_byte_of_an_export_matters(place: int, change: int) -> None:
 
 def signed_parts(items: list[Item]) -> list[AuditRecord | SignedAuditHead]:
     return [one.signed if isinstance(one, Held) else one for one in items]
+
+
+def restored(after: int, beyond: int) -> list[Item]:
+    """A trail that was cut back after `after` records and went on, with heads of the lost ones that a region holds."""
+    before = chained([f'{{"n": {number}}}' for number in range(beyond)])
+    kept, previous = before[:after], before[after - 1].hash
+    body = f'{{"trail_end": {after}}}'
+    again = AuditRecord(sequence=after + 1, kind="went_back", body=body)
+    again.record_time.FromDatetime(NOW + dt.timedelta(days=1))
+    again.hash = link(previous, after + 1, again.record_time.ToMicroseconds(), again.kind, again.body)
+    heads = [Held(signed(one.sequence, one.hash), "eu10") for one in before[after - 1 :]]
+    return [*heads, *kept, again]
+
+
+@pytest.mark.parametrize(("after", "beyond"), [(3, 4), (3, 9), (1, 2), (5, 6)])
+def test_a_trail_that_a_backup_cut_back_is_told_as_that(after: int, beyond: int) -> None:
+    said = verdict(restored(after, beyond))
+    assert said.startswith(f"The database was restored from a backup, which #{after + 1} records")
+    assert f"cut back to #{after} or before" in said
+    assert f"{beyond - after} signed heads held by eu10" in said
+    assert f"up to #{beyond}" in said
+
+
+def test_a_record_of_a_restoration_excuses_nothing_that_came_later() -> None:
+    items = restored(3, 9)
+    items[-1].record_time.FromDatetime(NOW - dt.timedelta(days=1))  # type: ignore[union-attr]
+    record = items[-1]
+    assert isinstance(record, AuditRecord)
+    record.hash = link(items[-2].hash, 4, record.record_time.ToMicroseconds(), record.kind, record.body)  # type: ignore[union-attr]
+    assert "made anew" in verdict(items)

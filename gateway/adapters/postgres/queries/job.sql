@@ -36,9 +36,12 @@ RETURNING t.correlation_id;
 -- name: fulfil
 -- A receipt speaks for its own generation and for every earlier one of the resource in that region.
 UPDATE job_target AS t SET state = 2, fulfilled_by = u.task_id, ended_at = now()
-FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[]) AS u (task_id, region, resource, generation)
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::text[])
+    AS u (task_id, region, resource, generation, correlation_id)
 INNER JOIN resource AS r ON r.name = u.resource
 WHERE t.resource_id = r.id AND t.region = u.region AND t.generation <= u.generation AND t.state = 1
+    -- A receipt of a change that a restored database has lost proves nothing of another change.
+    AND EXISTS (SELECT FROM job AS j WHERE j.correlation_id = u.correlation_id)
 RETURNING t.correlation_id;
 
 -- name: overdue_targets

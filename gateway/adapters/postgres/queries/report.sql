@@ -24,13 +24,18 @@ UPDATE placement AS p SET
     updated_at = now()
 FROM unnest(
     $1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bool[], $6::smallint[], $7::integer[],
-    $8::text[], $9::text[], $10::float8[], $11::bool[]
-) AS u (resource, region, generation, observed_generation, done, key_state, key_version, reason, message, seconds, withdrawn)
+    $8::text[], $9::text[], $10::float8[], $11::bool[], $12::text[]
+) AS u (
+    resource, region, generation, observed_generation, done, key_state, key_version, reason, message, seconds, withdrawn,
+    correlation_id)
 INNER JOIN resource AS r ON r.name = u.resource
 WHERE p.resource_id = r.id AND p.region = u.region
     AND u.observed_generation <= p.desired_generation
     -- What an older task says does not speak for a newer desire.
     AND (u.generation = p.desired_generation OR u.observed_generation > p.observed_generation)
+    -- A change that a restored database has lost had the same generation: what it brought about is another thing.
+    AND (u.correlation_id IN (p.correlation_id, '')
+        OR EXISTS (SELECT FROM job AS j WHERE j.correlation_id = u.correlation_id))
 RETURNING p.correlation_id;
 
 -- name: keep_arrivals
