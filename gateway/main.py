@@ -91,7 +91,7 @@ from runtime.lifecycle import Backoff, Supervisor, end_within, run
 from runtime.logs import get_logger, setup_logs
 from runtime.openbao import Login, OpenBao, open_openbao
 from runtime.policy import PolicyEngine, policy_engine
-from runtime.signatures import Signer
+from runtime.signatures import PublicKeys, Signer
 from runtime.signers import open_public_keys
 from runtime.signing import BaoSigner
 
@@ -101,11 +101,12 @@ PROOF_KEY = "proofs"
 
 
 class Way(NamedTuple):
-    """What is known of the way to the regions: faults of lanes, streams that need no broker, and regions' states."""
+    """What is known of the way to the regions: lane faults, direct streams, states and holdings."""
 
     faults: PostgresFaults
     streams: OpenStreams
     states: States
+    holdings: Holdings
 
 
 def backoff() -> Backoff:
@@ -136,12 +137,8 @@ async def main(settings: GatewaySettings) -> None:
         proofs = make_proofs(settings, database, sight, openbao)
         enrolment = make_enrolment(settings, database, sight, openbao, security)
         audit = Audit(PostgresAudit(database), proofs, clock, settings.flow.head_seconds)
-        way = make_way(settings, database)
-        held = PostgresHoldings(database, settings.name, new_correlation_id)
-        holdings = Holdings(
-            held, PostgresProofs(database), public_keys, security, audit.newest_head, new_correlation_id
-        )
-        deliver = make_deliver(settings, consuming, tasks, intake, security, contacts, audit, standing, way, holdings)
+        way = make_way(settings, database, public_keys, security, audit)
+        deliver = make_deliver(settings, consuming, tasks, intake, security, contacts, audit, standing, way)
         desired = Desired(PostgresDesired(database, settings.name), new_correlation_id)
         servicers = {
             "Audit": AuditRpc(audit),
@@ -166,7 +163,7 @@ async def main(settings: GatewaySettings) -> None:
             "proofs": lambda: proofs.run(backoff()),
             "audit": lambda: audit.run(backoff),
             "contacts": lambda: contacts.run(settings.flow.beat_seconds),
-            "holdings": lambda: holdings.run(settings.flow.beat_seconds / 2),
+            "holdings": lambda: way.holdings.run(settings.flow.beat_seconds / 2),
             "states": lambda: way.states.run(settings.flow.beat_seconds / 2),
             "converge": lambda: Converge(PostgresReports(database)).run(settings.flow.detect_seconds, backoff()),
             "dismantling": lambda: Dismantling(PostgresDecommission(database, settings.name), queues).run(backoff()),
@@ -316,10 +313,12 @@ def make_four_eyes(settings: GatewaySettings, database: Database, *ports: Any) -
     return {"Restore": RestoreRpc(restore), "Decommission": DecommissionRpc(decommission)}
 
 
-def make_way(settings: GatewaySettings, database: Database) -> Way:
+def make_way(settings: GatewaySettings, database: Database, keys: PublicKeys, security: Security, audit: Audit) -> Way:
     """The way to the regions, as all lanes of this process know it."""
     streams = OpenStreams(settings.flow.direct_seconds, time.monotonic)
-    return Way(PostgresFaults(database, settings.name), streams, States(PostgresState(database)))
+    held = PostgresHoldings(database, settings.name, new_correlation_id)
+    holdings = Holdings(held, PostgresProofs(database), keys, security, audit.newest_head, new_correlation_id)
+    return Way(PostgresFaults(database, settings.name), streams, States(PostgresState(database)), holdings)
 
 
 def make_deliver(
@@ -332,12 +331,11 @@ def make_deliver(
     audit: Audit,
     standing: Standing,
     way: Way,
-    holdings: Holdings,
 ) -> Deliver:
     """The lane streams of this process."""
     lanes = RabbitLanes(broker, settings.rabbitmq.queue_type)
     timing = LaneTiming(settings.flow.beat_seconds, settings.flow.stream_seconds, settings.flow.grace_seconds)
-    news = (audit.newest_head, standing.ended, way.faults, way.streams, way.states, holdings)
+    news = (audit.newest_head, standing.ended, way.faults, way.streams, way.states, way.holdings)
     return Deliver(lanes, tasks, reports, security, contacts, timing, settings.lanes, clock, backoff, *news)
 
 
@@ -360,7 +358,7 @@ def start_lanes(
     way: Way,
 ) -> None:
     """Detect and dispatch, each lane by itself, woken by the database's notifications."""
-    flow, (faults, streams, _) = settings.flow, way
+    flow, faults, streams = settings.flow, way.faults, way.streams
     supervisor.start("broker", BrokerWatch(BrokerProbe(broker), faults).run)
     signer = Signer(settings.signing_file, time.time)
     detects: dict[str, Detect] = {}
