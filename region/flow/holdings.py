@@ -18,8 +18,9 @@ from runtime.signatures import HOLDINGS
 
 log = get_logger(__name__)
 
-# Resources of one page: the contract's limit. A page also stays below what a stream takes at once.
+# Resources of one page: the contract's limit.
 PAGE = 500
+# A page is kept far below what a stream takes at once.
 MOST_BYTES = 2 * 2**20
 LOOK = 5.0
 TELLING_LANE = 0
