@@ -18,6 +18,8 @@ from console.cli.suggest import did_you_mean, foreign
 VERSION = "orbital/v1"
 TOP = ("apiVersion", "kind", "metadata", "spec")
 MAX_GENERATION = 2**63 - 1
+# With so many in one file its rest is not read.
+MOST_MISTAKES = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,15 @@ def read_documents(raw: bytes, problems: Problems) -> list[Declaration]:
     nodes = parse(raw, problems)
     if not nodes and not problems.found:
         problems.add(0, "", "holds no document; expected at least one with apiVersion, kind, metadata and spec")
-    return [one for node in nodes if (one := _declaration(node, problems)) is not None]
+    found: list[Declaration] = []
+    for node in nodes:
+        if len(problems.found) > MOST_MISTAKES:
+            problems.add(node.line, "", "is not read any more: there are too many mistakes before it")
+            break
+        one = _declaration(node, problems)
+        if one is not None:
+            found.append(one)
+    return found
 
 
 def _documents(file: str, problems: Problems) -> list[Declaration]:

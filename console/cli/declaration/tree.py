@@ -20,6 +20,10 @@ MAX_ALIASES = 1_000
 MAX_DEPTH = 32
 # Those that hold nothing count too: each is read.
 MAX_DOCUMENTS = 10_000
+# Of one list or mapping.
+MAX_ENTRIES = 10_000
+# Begins every document but the first, wherever it stands at the beginning of a line.
+MARKER = re.compile(r"^---(?=\s|\Z)", re.MULTILINE)
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 CONTROL = re.compile(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -64,7 +68,12 @@ class _Stop(Exception):
 def parse(raw: bytes, problems: Problems) -> list[Node]:
     """The documents of a file, without the empty ones. What cannot be read is added to `problems`."""
     try:
-        return _Composer(problems).documents(_decode(raw, problems))
+        text = _decode(raw, problems)
+        if sum(1 for _ in MARKER.finditer(text)) > MAX_DOCUMENTS:
+            # Reading them takes a hundred times as long as counting them.
+            problems.add(0, "", f"more than {MAX_DOCUMENTS:,} documents")
+            return []
+        return _Composer(problems).documents(text)
     except _Stop:
         return []
 
@@ -100,7 +109,6 @@ class _Composer:
     def documents(self, text: str) -> list[Node]:
         """All documents that hold something."""
         found: list[Node] = []
-        documents = 0
         anchors: dict[str, Node] = {}
         stack: list[tuple[Items | Mapping, Node | None]] = []
         try:
@@ -109,9 +117,6 @@ class _Composer:
                 if node is None:
                     if isinstance(event, yaml.DocumentStartEvent):
                         anchors = {}
-                        documents += 1
-                        if documents > MAX_DOCUMENTS:
-                            self._fail(0, f"more than {MAX_DOCUMENTS:,} documents")
                     elif isinstance(event, yaml.CollectionEndEvent):
                         stack.pop()
                     continue
@@ -164,6 +169,8 @@ class _Composer:
             found.append(node)
             return
         parent, key = stack[-1]
+        if len(parent.nodes if isinstance(parent, Items) else parent.entries) >= MAX_ENTRIES:
+            self._fail(node.line, f"more than {MAX_ENTRIES:,} entries in one list or mapping")
         if isinstance(parent, Items):
             parent.nodes.append(node)
         elif key is None:

@@ -70,6 +70,9 @@ def test_the_bound_of_a_version_is_one(version: int) -> None:
     [
         "---\n" * 60_000,
         "--- {}\n" * 60_000,
+        f"---\n{TENANT}" * 60_000,
+        "---\na: 1\n...\n" * 60_000,
+        "---\nkind: X\n" * 9_000,
         "--- &a [*a]\n" * 30_000,
         "{" + ",".join(f"k{number}: 1" for number in range(40_000)) + "}",
         f"{{{'x' * 400_000}: 1}}",
@@ -79,13 +82,14 @@ def test_the_bound_of_a_version_is_one(version: int) -> None:
         TENANT.replace("{tier: gold}", "{" + ",".join(f"l{number}: x" for number in range(50_000)) + "}"),
         EDGE_POLICY + "  - {name: none, effect: deny, tenants: [globex]}\n" * 8_000,
     ],
-    ids=range(10),
+    ids=range(13),
 )
 def test_hostile_text_is_read_in_bounded_time(text: str) -> None:
     begun = time.process_time()
     read_documents(text.encode(), Problems("f.yaml"))
-    assert time.process_time() - begun < 8.0
+    assert time.process_time() - begun < 2.0
 
 
 def test_the_number_of_documents_is_bounded() -> None:
-    assert f"more than {MAX_DOCUMENTS:,} documents" in mistakes("---\n" * (MAX_DOCUMENTS + 5))[-1]
+    for separator in ("---\n", "--- {}\n", "---\na: 1\n...\n"):
+        assert f"more than {MAX_DOCUMENTS:,} documents" in mistakes(separator * (MAX_DOCUMENTS + 5))[-1]
