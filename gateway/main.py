@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from gateway.adapters.broker.server import serve_access
 from gateway.adapters.bundles.server import serve_bundles
@@ -22,7 +22,6 @@ from gateway.adapters.postgres.audit import PostgresAudit
 from gateway.adapters.postgres.backfill import open_store
 from gateway.adapters.postgres.database import Database
 from gateway.adapters.postgres.decommission import PostgresDecommission
-from gateway.adapters.postgres.desired import PostgresDesired
 from gateway.adapters.postgres.edges import PostgresEdges
 from gateway.adapters.postgres.engines import PostgresEngines
 from gateway.adapters.postgres.faults import PostgresFaults
@@ -32,7 +31,6 @@ from gateway.adapters.postgres.invitations import PostgresInvitations
 from gateway.adapters.postgres.notifications import listen
 from gateway.adapters.postgres.proofs import PostgresProofs
 from gateway.adapters.postgres.reports import PostgresReports
-from gateway.adapters.postgres.restore import PostgresRestore
 from gateway.adapters.postgres.security import PostgresSecurity
 from gateway.adapters.postgres.see import PostgresSight
 from gateway.adapters.postgres.standing import PostgresStanding
@@ -45,17 +43,16 @@ from gateway.adapters.rabbitmq.probe import BrokerProbe
 from gateway.adapters.rabbitmq.publisher import LanePublisher
 from gateway.adapters.rabbitmq.queues import RabbitQueues
 from gateway.adapters.rabbitmq.topology import LaneTopology
+from gateway.adapters.rpc.approval import ApprovalRpc
 from gateway.adapters.rpc.audit import AuditRpc
 from gateway.adapters.rpc.caller import admission
 from gateway.adapters.rpc.checker import CheckerRpc
-from gateway.adapters.rpc.decommission import DecommissionRpc
 from gateway.adapters.rpc.dispatch import DispatchRpc, ReportRpc
 from gateway.adapters.rpc.edge import EdgeRpc
 from gateway.adapters.rpc.enrolment import EnrolmentRpc
 from gateway.adapters.rpc.policy import PolicyRpc
 from gateway.adapters.rpc.proof import ProofRpc
 from gateway.adapters.rpc.registry import JobNews, RegistryRpc
-from gateway.adapters.rpc.restore import RestoreRpc
 from gateway.adapters.rpc.services import serve
 from gateway.adapters.rpc.trace import TraceRpc
 from gateway.domain.allowance import Allowances
@@ -63,9 +60,8 @@ from gateway.flow.access import Access
 from gateway.flow.audit import Audit
 from gateway.flow.broker import BrokerWatch, LaneWatch
 from gateway.flow.converge import Converge
-from gateway.flow.decommission import DecommissionFlow, Dismantling
+from gateway.flow.decommission import Dismantling
 from gateway.flow.deliver import Contacts, Deliver, LaneTiming
-from gateway.flow.desired import Desired
 from gateway.flow.detect import Detect
 from gateway.flow.direct import DirectPublisher, OpenStreams
 from gateway.flow.dispatch import Dispatch
@@ -78,12 +74,12 @@ from gateway.flow.observe import ObserveFlow
 from gateway.flow.proof import Proofs
 from gateway.flow.receipts import ReceiptCheck
 from gateway.flow.report import ReportFlow
-from gateway.flow.restore import Restore
 from gateway.flow.security import Security, SignedReports, SignedSignals
 from gateway.flow.signal import SignalFlow
 from gateway.flow.standing import Expulsion, Shutting, Standing
 from gateway.flow.state import States
 from gateway.flow.wake import until_done
+from gateway.intent import make_approvals, make_desired
 from gateway.ports.lanes import Publisher
 from gateway.settings import GatewaySettings
 from gateway.times import clock, new_correlation_id
@@ -139,8 +135,9 @@ async def main(settings: GatewaySettings) -> None:
         audit = Audit(PostgresAudit(database), proofs, clock, settings.flow.head_seconds)
         way = make_way(settings, database, public_keys, security, audit)
         deliver = make_deliver(settings, consuming, tasks, intake, security, contacts, audit, standing, way)
-        desired = Desired(PostgresDesired(database, settings.name), new_correlation_id)
+        desired = make_desired(settings, database)
         servicers = {
+            "Approval": ApprovalRpc(make_approvals(settings, database, policy, tasks)),
             "Audit": AuditRpc(audit),
             "Checker": CheckerRpc(SignedSignals(signals, public_keys, security), queues, clock),
             "Dispatch": DispatchRpc(deliver),
@@ -150,7 +147,6 @@ async def main(settings: GatewaySettings) -> None:
             "Proof": ProofRpc(proofs),
             "Registry": RegistryRpc(desired, sight, AllFlags(flags, way.faults), edges, news, standing),
             "Report": ReportRpc(intake),
-            **make_four_eyes(settings, database, policy, tasks),
             "Trace": TraceRpc(sight),
         }
         group = await stack.enter_async_context(asyncio.TaskGroup())
@@ -303,14 +299,6 @@ def start_standing(
     if openbao is not None:
         supervisor.start("logins", lambda: Shutting(standing, BaoLogins(openbao)).run(backoff()))
     supervisor.start("standing news", lambda: listen(database, "orbital_standing", lambda _: standing.wake.set()))
-
-
-def make_four_eyes(settings: GatewaySettings, database: Database, *ports: Any) -> dict[str, object]:
-    """What takes two people: restorations of tenants, and decommissions of regions."""
-    shared = (*ports, new_correlation_id, settings.name, settings.flow.restoration_seconds)
-    restore = Restore(PostgresRestore(database, settings.name), *shared)
-    decommission = DecommissionFlow(PostgresDecommission(database, settings.name), *shared)
-    return {"Restore": RestoreRpc(restore), "Decommission": DecommissionRpc(decommission)}
 
 
 def make_way(settings: GatewaySettings, database: Database, keys: PublicKeys, security: Security, audit: Audit) -> Way:

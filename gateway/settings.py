@@ -125,9 +125,13 @@ class FlowSettings(Section):
         le=5,
         description="Period in which the end of the audit trail is signed: no more of it can be lost unnoticed",
     )
-    restoration_seconds: float = Field(
-        900.0, gt=0, le=86_400, description="How long a request to restore a killed tenant waits for a second person"
+    approval_seconds: float = Field(
+        900.0, gt=0, le=86_400, description="How long a request that takes two people waits for the second one"
     )
+    fuse_share: float = Field(
+        0.1, ge=0, le=1, description="More than this share of what a call is about is not for one person to take away"
+    )
+    fuse_least: int = Field(5, ge=1, description="Fewer placements or resources than this one person may take away")
     invitation_seconds: float = Field(900.0, ge=1, description="Life of a token that a region enrols with")
     grace_seconds: float = Field(15.0, ge=0, description="How long a region that comes back may read its queue first")
 

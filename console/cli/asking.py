@@ -22,3 +22,11 @@ def typed_again(wanted: str, purpose: str) -> None:
     typed = click.prompt(f"Type {wanted} to {purpose}", default="", show_default=False, err=True)
     if typed != wanted:
         raise Failure(f'"{typed}" is not "{wanted}". Nothing was done.')
+
+
+def waits(needs_approval: bool, approval_id: str) -> None:
+    """Say that a call takes two people, and how it goes on once it was asked for."""
+    if approval_id:
+        click.echo(f"Asked. Nothing is done before another person approves it: orbital approve {approval_id}")
+    elif needs_approval:
+        click.echo("It takes two people: another person has to approve it.")

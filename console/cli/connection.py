@@ -12,14 +12,13 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 import grpc
+from orbital.v1.approval_pb2_grpc import ApprovalServiceStub
 from orbital.v1.audit_pb2_grpc import AuditServiceStub
 from orbital.v1.crypto_pb2_grpc import CryptoServiceStub
-from orbital.v1.decommission_pb2_grpc import DecommissionServiceStub
 from orbital.v1.enrolment_pb2_grpc import EnrolmentServiceStub
 from orbital.v1.policy_pb2_grpc import PolicyServiceStub
 from orbital.v1.receipt_pb2_grpc import ProofServiceStub
 from orbital.v1.registry_pb2_grpc import RegistryServiceStub
-from orbital.v1.restore_pb2_grpc import RestoreServiceStub
 from orbital.v1.trace_pb2_grpc import TraceServiceStub
 from orbital.v1.verify_pb2_grpc import VerifyServiceStub
 
@@ -75,14 +74,9 @@ class Connection:
         return RegistryServiceStub(self._channel(self.address))
 
     @property
-    def restore(self) -> RestoreServiceStub:
-        """The gateway's RestoreService."""
-        return RestoreServiceStub(self._channel(self.address))
-
-    @property
-    def decommission(self) -> DecommissionServiceStub:
-        """The gateway's DecommissionService."""
-        return DecommissionServiceStub(self._channel(self.address))
+    def approval(self) -> ApprovalServiceStub:
+        """The gateway's ApprovalService."""
+        return ApprovalServiceStub(self._channel(self.address))
 
     @property
     def trace(self) -> TraceServiceStub:

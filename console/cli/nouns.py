@@ -185,22 +185,14 @@ def _denials(connection: Connection, wanted: Wanted) -> Iterator[Row]:
     yield from map(judged.denial, connection.call(connection.registry.ListDenials, request).denials)
 
 
-def _restorations(connection: Connection, wanted: Wanted) -> Iterator[Row]:
-    from orbital.v1.restore_pb2 import ListRestorationsRequest
+def _approvals(kind: str, connection: Connection, wanted: Wanted) -> Iterator[Row]:
+    from orbital.v1.approval_pb2 import ListApprovalsRequest
 
-    from console.cli import rows
+    from console.cli.approval import row
 
-    answer = connection.call(connection.restore.ListRestorations, ListRestorationsRequest(page_size=wanted.short_page))
-    yield from map(rows.restoration, answer.restorations)
-
-
-def _decommissions(connection: Connection, _: Wanted) -> Iterator[Row]:
-    from orbital.v1.decommission_pb2 import ListDecommissionsRequest
-
-    from console.cli import rows
-
-    answer = connection.call(connection.decommission.ListDecommissions, ListDecommissionsRequest(page_size=1_000))
-    yield from map(rows.decommission, answer.decommissions)
+    request = ListApprovalsRequest(kind=kind, page_size=wanted.short_page)
+    for answer in connection.pages(connection.approval.ListApprovals, request):
+        yield from map(row, answer.approvals)
 
 
 def _flag_changes(connection: Connection, wanted: Wanted) -> Iterator[Row]:
@@ -250,6 +242,11 @@ _GENERATION = (
 )
 _TENANT = Column("TENANT", "tenant")
 _VERSION = Column("KEY VERSION", "key_version", form="number")
+_ASKED = (
+    Column("STATE", "state"), Column("REASON", "reason"), Column("ASKED BY", "asked_by"),
+    Column("ASKED", "asked_at", form="age"), Column("UNTIL", "expires_at"), Column("DECIDED BY", "decided_by"),
+    Column("DECIDED", "decided_at", wide=True, form="age"), Column("DECLINED BECAUSE", "decline_reason", wide=True),
+)  # fmt: skip
 
 NOUNS = (
     Noun("regions", "region", "name", (
@@ -345,22 +342,20 @@ NOUNS = (
         Column("LAST", "last_at", form="age"), Column("FIRST", "first_at", wide=True, form="age"),
         Column("PRINCIPAL", "principal", wide=True),
     ), _security_events),
+    Noun("approvals", "approval", "id", (
+        Column("ID", "id"), Column("KIND", "kind"), Column("SUBJECT", "subject"), *_ASKED,
+        Column("REGIONS", "regions", wide=True),
+    ), partial(_approvals, "")),
     Noun("restorations", "restoration", "id", (
-        Column("ID", "id"), Column("TENANT", "tenant"), Column("STATE", "state"), Column("REASON", "reason"),
-        Column("ASKED BY", "asked_by"), Column("ASKED", "asked_at", form="age"), Column("UNTIL", "expires_at"),
-        Column("DECIDED BY", "decided_by"), Column("DECIDED", "decided_at", wide=True, form="age"),
+        Column("ID", "id"), Column("TENANT", "tenant"), *_ASKED,
         Column("LINKS", "links", wide=True), Column("REGIONS", "regions", wide=True),
-        Column("DECLINED BECAUSE", "decline_reason", wide=True),
-    ), _restorations),
+    ), partial(_approvals, "restoration")),
     Noun("decommissions", "decommission", "id", (
-        Column("ID", "id"), Column("REGION", "region"), Column("STATE", "state"), Column("REASON", "reason"),
-        Column("ASKED BY", "asked_by"), Column("ASKED", "asked_at", form="age"), Column("UNTIL", "expires_at"),
-        Column("DECIDED BY", "decided_by"), Column("PLACEMENTS", "placements", form="number"),
-        Column("SERVES UNTIL", "serve_until"), Column("UNPROVEN", "unproven", wide=True, form="number"),
-        Column("DECIDED", "decided_at", wide=True, form="age"),
+        Column("ID", "id"), Column("REGION", "region"), *_ASKED,
+        Column("PLACEMENTS", "placements", form="number"), Column("SERVES UNTIL", "serve_until"),
+        Column("UNPROVEN", "unproven", wide=True, form="number"),
         Column("LAST CONTACT", "last_contact_at", wide=True, form="age"),
-        Column("DECLINED BECAUSE", "decline_reason", wide=True),
-    ), _decommissions),
+    ), partial(_approvals, "decommission")),
     Noun("denials", "denial", "decision_id", (
         Column("DECISION", "decision_id", form="short"), Column("POLICY", "policy"), Column("PRINCIPAL", "principal"),
         Column("ACTION", "action"), Column("REASON", "reason"), Column("MESSAGE", "message"),

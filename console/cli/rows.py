@@ -7,12 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from orbital.v1 import decommission_pb2 as decommissions
 from orbital.v1 import edge_pb2 as edges
 from orbital.v1 import flag_pb2 as flags
 from orbital.v1 import registry_pb2 as registry
 from orbital.v1 import resource_pb2 as resources
-from orbital.v1 import restore_pb2 as restorations
 from orbital.v1 import task_pb2 as tasks
 from orbital.v1.trace_pb2 import Trace
 
@@ -86,48 +84,6 @@ def convergence(behind: int, stalled: int, held_lanes: list[int]) -> str:
     if stalled:
         return "drifting"
     return "parked" if held_lanes else "converging"
-
-
-def restoration(one: restorations.Restoration) -> Row:
-    """A request to restore a killed tenant, and what became of it."""
-    return {
-        "id": one.id,
-        "tenant": one.tenant,
-        "state": word(restorations.RestorationState, one.state, "RESTORATION_STATE"),
-        "reason": one.reason,
-        "asked_by": one.asked_by,
-        "asked_at": iso(one.ask_time),
-        "expires_at": iso(one.expire_time),
-        "decided_by": one.decided_by,
-        "decided_at": iso(one.decide_time),
-        "decline_reason": one.decline_reason,
-        "links": list(one.links),
-        "services": one.services,
-        "regions": list(one.regions),
-        "generation": one.generation,
-    }
-
-
-def decommission(one: decommissions.Decommission) -> Row:
-    """A request to take a region out for good, and what became of it."""
-    return {
-        "id": one.id,
-        "region": one.region,
-        "state": word(decommissions.DecommissionState, one.state, "DECOMMISSION_STATE"),
-        "reason": one.reason,
-        "asked_by": one.asked_by,
-        "asked_at": iso(one.ask_time),
-        "expires_at": iso(one.expire_time),
-        "decided_by": one.decided_by,
-        "decided_at": iso(one.decide_time),
-        "decline_reason": one.decline_reason,
-        "placements": one.placements,
-        "tenants": one.tenants,
-        "unproven": one.unproven,
-        "connected": one.connected,
-        "last_contact_at": iso(one.last_contact_at),
-        "serve_until": iso(one.serve_until),
-    }
 
 
 def use(one: edges.Use) -> Row:

@@ -9,13 +9,13 @@ from uuid import uuid4
 
 import grpc
 from orbital.v1 import registry_pb2 as registry
+from orbital.v1.approval_pb2_grpc import ApprovalServiceStub
 from orbital.v1.audit_pb2_grpc import AuditServiceStub
 from orbital.v1.edge_pb2 import Edge
 from orbital.v1.flag_pb2 import Flag
 from orbital.v1.policy_pb2_grpc import PolicyServiceStub
 from orbital.v1.receipt_pb2_grpc import ProofServiceStub
 from orbital.v1.registry_pb2_grpc import RegistryServiceStub
-from orbital.v1.restore_pb2_grpc import RestoreServiceStub
 from orbital.v1.trace_pb2_grpc import TraceServiceStub
 
 from console.web.person import Person
@@ -41,7 +41,7 @@ class Gateway:
         # The stubs are typed for a synchronous channel.
         untyped: Any = channel
         self.registry: Any = RegistryServiceStub(untyped)
-        self.restore: Any = RestoreServiceStub(untyped)
+        self.approval: Any = ApprovalServiceStub(untyped)
         self.trace: Any = TraceServiceStub(untyped)
         self.proof: Any = ProofServiceStub(untyped)
         self.policy: Any = PolicyServiceStub(untyped)

@@ -72,7 +72,10 @@ async def declare(request: web.Request) -> web.Response:
         found = [rows.change(one) for one in answer.changes]
         if apply and seen == _mark(found):
             asked.validate_only, asked.accept_departures = False, _accepted(fields.get("accept_departures"))
+            asked.reason = str(fields.get("reason", ""))
             answer = await console.gateway.call(person, console.gateway.registry.Declare, asked)
+            if answer.approval_id:
+                raise web.HTTPSeeOther(f"/approvals/{answer.approval_id}")
             raise web.HTTPSeeOther(f"/jobs/{answer.correlation_id}" if answer.correlation_id else "/changes")
     except Refused as refused:
         return _page(request, text, problems=[str(one) for one in refused.problems], status=400)
@@ -82,7 +85,7 @@ async def declare(request: web.Request) -> web.Response:
         told = in_file(error, declarations)
         problems = [str(one) for one in told.problems] if isinstance(told, Refused) else [error.message]
         return _page(request, text, problems=problems, status=400)
-    return _page(request, text, diff=found, moved=apply, request_id=asked.request_id, departures=answer.departures)
+    return _page(request, text, diff=found, moved=apply, request_id=asked.request_id, answer=answer)
 
 
 def _accepted(said: object) -> int:
@@ -99,7 +102,7 @@ def _page(
     diff: list[rows.Row] | None = None,
     moved: bool = False,
     request_id: str = "",
-    departures: int = 0,
+    answer: registry.DeclareResponse | None = None,
     status: int = 200,
 ) -> web.Response:
     changed = [one for one in diff or [] if one["action"] != "none"]
@@ -115,7 +118,7 @@ def _page(
         seen=_mark(diff or []),
         moved=moved,
         request_id=request_id,
-        departures=departures,
+        answer=answer,
     )
 
 

@@ -12,7 +12,7 @@ TOO_OLD = "LOGIN_TOO_OLD"
 # What the Envoy in front calls its cookies; without them a browser is sent to log in.
 COOKIES = ("access", "hmac", "expires", "id")
 # Where a login anew leads back to: the pages that ask for one.
-PLACES = ("/kill/", "/restorations/")
+PLACES = ("/kill/", "/approvals/")
 
 
 @routes.get("/step-up")

@@ -8,7 +8,20 @@ from contextlib import AsyncExitStack
 
 from aiohttp import web
 
-from console.web import audit, change, fleet, kill, login, policy, region, restore, search, static_files, tenants, trace
+from console.web import (
+    approvals,
+    audit,
+    change,
+    fleet,
+    kill,
+    login,
+    policy,
+    region,
+    search,
+    static_files,
+    tenants,
+    trace,
+)
 from console.web.api import open_gateway
 from console.web.console import CONSOLE, Console, routes
 from console.web.forms import Forms
@@ -23,7 +36,7 @@ from runtime.settings import read_secret
 log = get_logger(__name__)
 
 # Importing a page adds its routes.
-PAGES = (fleet, region, tenants, change, kill, restore, trace, login, policy, audit, search, static_files)
+PAGES = (fleet, region, tenants, change, kill, approvals, trace, login, policy, audit, search, static_files)
 LARGEST_FORM = 512 * 1024
 
 

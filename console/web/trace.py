@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from aiohttp import web
 from orbital.v1 import registry_pb2 as registry
+from orbital.v1.approval_pb2 import ListApprovalsRequest
 from orbital.v1.policy_pb2 import ListDecisionsRequest
-from orbital.v1.restore_pb2 import ListRestorationsRequest
 from orbital.v1.trace_pb2 import GetTraceRequest
 
-from console.cli import judged, rows
+from console.cli import approval, judged, rows
 from console.cli.moments import elapsed, moment_of
 from console.web.console import CONSOLE, Console, routes
 from console.web.guard import WHO
@@ -169,14 +169,14 @@ async def _known(request: web.Request, decided: list[rows.Row]) -> web.Response:
     """What is known of an ID that no change has: an action outside of changes, a refused call, a request."""
     console, person, name = request.app[CONSOLE], request[WHO], request.match_info["id"]
     gateway, call = console.gateway, console.gateway.call
-    flags, denials, restorations = await asyncio.gather(
+    flags, denials, approvals = await asyncio.gather(
         gateway.flags(person),
         call(person, gateway.registry.ListDenials, registry.ListDenialsRequest(correlation_id=name)),
-        call(person, gateway.restore.ListRestorations, ListRestorationsRequest(id=name, page_size=1)),
+        call(person, gateway.approval.ListApprovals, ListApprovalsRequest(id=name, page_size=1)),
     )
     caused = [rows.flag(one) for one in flags if one.correlation_id == name]
     refused = [judged.denial(one) for one in denials.denials]
-    asked = [rows.restoration(one) for one in restorations.restorations] if name else []
+    asked = [approval.row(one) for one in approvals.approvals] if name else []
     return console.templates.page(
         request,
         "known.html",
@@ -184,6 +184,6 @@ async def _known(request: web.Request, decided: list[rows.Row]) -> web.Response:
         id=name,
         flags=caused,
         denials=refused,
-        restorations=asked,
+        approvals=asked,
         decisions=decided,
     )

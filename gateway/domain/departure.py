@@ -16,13 +16,6 @@ from orbital.v1.task_pb2 import TaskKind
 from gateway.domain.change import Plan
 from gateway.domain.stored import Stored, Wanted
 from gateway.domain.task import drive_kind, takes_back
-from runtime.errors import Precondition
-
-FUSE = "PLACEMENTS_LEAVE"
-# A declaration that takes away more than this share of the placements it is about, and at least so many, is a slip
-# until somebody says that it is not.
-FUSE_SHARE = 0.1
-FUSE_LEAST = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,18 +110,3 @@ def steps(plan: Plan, stored: Mapping[str, Stored], places: Places) -> list[Step
 def _unchanged(plan: Plan, before: Stored) -> Change:
     plan.changes.append(Change(name=before.resource.name, from_generation=before.generation))
     return plan.changes[-1]
-
-
-def check_fuse(plan: Plan, places: Places, accepted: int) -> None:
-    """Raise Precondition when more leaves than the caller may take away unasked, or has seen and accepts."""
-    leaving = sum(map(len, plan.leaves.values()))
-    placed = sum(not place.leaving for here in places.values() for place in here.values())
-    if leaving < FUSE_LEAST or leaving <= FUSE_SHARE * placed or leaving == accepted:
-        return
-    regions = sorted({region for lost in plan.leaves.values() for region in lost})
-    raise Precondition(
-        f"This takes {leaving} of {placed} placements out of {', '.join(regions[:5])}, where their keys are purged; "
-        f"look at it (orbital diff) and say that it is meant (orbital apply --accept-departures {leaving})",
-        reason=FUSE,
-        field="accept_departures",
-    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from orbital.v1.registry_pb2 import (
     DeclareRequest,
@@ -15,13 +16,13 @@ from orbital.v1.registry_pb2 import (
 from orbital.v1.resource_pb2 import LinkState, Resource, TenantState
 
 from gateway.domain import links
-from gateway.domain.change import Plan, plan
-from gateway.domain.departure import check_fuse, move
-from gateway.domain.resource import parse_name
+from gateway.domain.fuse import Fuse, check_accepted
 from gateway.domain.restore import killed
-from gateway.domain.retire import retire
 from gateway.domain.stored import Stored
+from gateway.flow.approval import MAX_REASON, keep
 from gateway.flow.contended import whole
+from gateway.flow.plans import Planned, declaration, retirement
+from gateway.flow.removal import removal_of
 from gateway.ports.serving import Caller
 from gateway.ports.store import Action, DesiredStore, Estate, Tenancy
 from runtime.errors import NotFound, Precondition
@@ -33,60 +34,63 @@ MAX_RETIRED = 1000  # of one retirement, which is one transaction
 
 
 class Desired:
-    """Accepts declarations and kills."""
+    """Accepts declarations, retirements and kills; `fuse` says how much one person may take away."""
 
-    def __init__(self, store: DesiredStore, new_correlation_id: Callable[[], str]) -> None:
+    def __init__(self, store: DesiredStore, new_correlation_id: Callable[[], str], fuse: Fuse | None = None) -> None:
         self._store = store
         self._new_correlation_id = new_correlation_id
+        self._fuse = fuse or Fuse()
 
     @whole
     async def declare(self, request: DeclareRequest, caller: Caller) -> DeclareResponse:
-        """Store all of it or nothing; raises Invalid, NotFound, Precondition or Conflict naming the field."""
+        """Store all of it or nothing; raises Invalid, NotFound, Precondition or Conflict naming the field.
+
+        What takes more than the fuse out of regions is kept, and done once another person approves.
+        """
         check_length(len(request.resources), 1, MAX_RESOURCES, "resources", "items")
         check_length(len(request.request_id), 0, MAX_REQUEST_ID, "request_id")
+        check_length(len(request.reason.strip()), 0, MAX_REASON, "reason")
         async with self._store.declaring() as estate:
             known = await estate.answered(caller.principal, request.request_id, "declare")
             if known is not None:
                 return DeclareResponse.FromString(known)
-            stored, changes = await _plan(estate, request.resources)
-            places = await estate.places(changes.regions, stored)
-            departures = move(changes, stored, places)
-            answer = DeclareResponse(changes=changes.changes, departures=departures)
-            if request.validate_only or not changes.wanted:
+            planned = await declaration(estate, request)
+            answer = planned.answer
+            answer.needs_approval = self._fuse.blows(planned.removal)
+            if request.validate_only or not planned.plan.wanted:
                 return answer
-            check_fuse(changes, places, request.accept_departures)
-            answer.correlation_id = caller.correlation_id or self._new_correlation_id()
-            detail = f"{len(changes.wanted)} of {len(request.resources)} resources changed"
-            await estate.save(
-                _action(answer, caller, "declare", detail, request.request_id), changes, stored, answer, places
-            )
+            if answer.needs_approval:
+                check_accepted(planned.removal, request.accept_departures)
+                check_length(len(request.reason.strip()), 1, MAX_REASON, "reason")
+                answer.approval_id = await self._ask(estate, planned, request, caller)
+                return answer
+            detail = f"{len(planned.plan.wanted)} of {len(request.resources)} resources changed"
+            await planned.save(estate, self._action(caller, "declare", detail, request.request_id))
             return answer
 
     @whole
     async def retire(self, request: RetireRequest, caller: Caller) -> RetireResponse:
-        """Make tombstones of the resources named and of all beneath them; what is retired already does not change."""
+        """Make tombstones of the resources named and of all beneath them; what is retired already does not change.
+
+        What takes away more than the fuse is kept, and done once another person approves.
+        """
         check_length(len(request.names), 1, MAX_RETIRED, "names", "items")
         check_length(len(request.request_id), 0, MAX_REQUEST_ID, "request_id")
         if not request.validate_only:
-            check_length(len(request.reason.strip()), 1, 500, "reason")
-        tenants = {parse_name(name, f"names[{index}]").tenant for index, name in enumerate(request.names)}
+            check_length(len(request.reason.strip()), 1, MAX_REASON, "reason")
         async with self._store.declaring() as estate:
             known = await estate.answered(caller.principal, request.request_id, "retire")
             if known is not None:
                 return RetireResponse.FromString(known)
-            stored = await estate.resources(sorted(tenants))
-            named = links.keys_of(item.resource for item in stored.values())
-            regions = [parse_name(name).last for name in request.names if parse_name(name).spec == "region"]
-            all_of_it = {**stored, **await estate.holders(named), **(await estate.regions() if regions else {})}
-            occupied = await estate.occupied(regions)
-            changes = retire(request.names, all_of_it, await estate.placed(stored), occupied)
-            answer = RetireResponse(changes=changes.changes)
-            if request.validate_only or not changes.wanted:
+            planned = await retirement(estate, request)
+            answer = planned.answer
+            answer.needs_approval = self._fuse.blows(planned.removal)
+            if request.validate_only or not planned.plan.wanted:
                 return answer
-            answer.correlation_id = caller.correlation_id or self._new_correlation_id()
-            action = _action(answer, caller, "retire", request.reason.strip(), request.request_id)
-            places = await estate.places(changes.regions, all_of_it)
-            await estate.save(action, changes, all_of_it, answer, places)
+            if answer.needs_approval:
+                answer.approval_id = await self._ask(estate, planned, request, caller)
+                return answer
+            await planned.save(estate, self._action(caller, "retire", request.reason.strip(), request.request_id))
             return answer
 
     @whole
@@ -114,10 +118,20 @@ class Desired:
             answer.already_killed = _is_killed(aimed[_target(request)].resource)
             if request.validate_only or answer.already_killed:
                 return answer
-            answer.correlation_id = caller.correlation_id or self._new_correlation_id()
-            action = _action(answer, caller, what, request.reason.strip(), request.request_id)
+            action = self._action(caller, what, request.reason.strip(), request.request_id)
+            answer.correlation_id = action.correlation_id
             await tenancy.drive(action, killed({**aimed, **also}), answer)
             return answer
+
+    async def _ask(
+        self, estate: Estate, planned: Planned[Any], request: DeclareRequest | RetireRequest, caller: Caller
+    ) -> str:
+        found, waiting = removal_of(planned, request, caller, self._new_correlation_id)
+        return await keep(estate.approvals, found, waiting, self._fuse.seconds)
+
+    def _action(self, caller: Caller, action: str, detail: str, request_id: str) -> Action:
+        identity = caller.correlation_id or self._new_correlation_id()
+        return Action(identity, caller.principal, action, detail, caller.decision_id, request_id)
 
 
 def _aimed(stored: Mapping[str, Stored], request: KillRequest) -> Mapping[str, Stored]:
@@ -157,28 +171,3 @@ def _is_killed(resource: Resource) -> bool:
     if resource.HasField("tenant"):
         return resource.tenant.state == TenantState.TENANT_STATE_KILLED
     return resource.link.state == LinkState.LINK_STATE_UNLINKED
-
-
-async def _plan(estate: Estate, declared: Sequence[Resource]) -> tuple[Mapping[str, Stored], Plan]:
-    names = [parse_name(resource.name, f"resources[{index}].name") for index, resource in enumerate(declared)]
-    regions = await estate.regions()
-    everything = any(name.spec == "region" for name in names)
-    tenants = None if everything else sorted({name.tenant for name in names})
-    named = links.keys_of(declared)
-    stored = {**regions, **await estate.resources(tenants)}
-    # What a Link is changed from matters as much as what it is changed to.
-    named |= links.keys_of(stored[one.name].resource for one in declared if one.name in stored)
-    stored |= await estate.holders(named)
-    labels = {
-        name.rpartition("/")[2]: dict(item.resource.labels)
-        for name, item in regions.items()
-        if not item.resource.retired
-    }
-    floors = await estate.floors([one.name for one in declared if one.name not in stored])
-    return stored, plan(declared, stored, labels, floors)
-
-
-def _action(
-    answer: DeclareResponse | KillResponse | RetireResponse, caller: Caller, action: str, detail: str, request_id: str
-) -> Action:
-    return Action(answer.correlation_id, caller.principal, action, detail, caller.decision_id, request_id)

@@ -19,6 +19,7 @@ from gateway.domain.holdings import Floor
 from gateway.domain.links import Key
 from gateway.domain.report import Regional
 from gateway.domain.stored import Stored, Wanted
+from gateway.ports.approval import ApprovalBook
 from gateway.ports.lanes import Trouble
 from runtime.policy import Refusal
 
@@ -95,6 +96,10 @@ class Denial:
 class Estate(Protocol):
     """Desired state inside one transaction that no other declaration runs beside."""
 
+    @property
+    def approvals(self) -> ApprovalBook:
+        """The requests that wait for a second person, in this transaction."""
+
     async def answered(self, actor: str, request_id: str, action: str) -> bytes | None:
         """The stored answer to this request, if it was made before; raises Conflict if it was another action."""
 
@@ -132,6 +137,10 @@ class Estate(Protocol):
 
 class Tenancy(Protocol):
     """A tenant and its links, locked."""
+
+    @property
+    def approvals(self) -> ApprovalBook:
+        """The requests that wait for a second person, in this transaction."""
 
     async def answered(self, actor: str, request_id: str, action: str) -> bytes | None:
         """The stored answer to this request, if it was made before; raises Conflict if it was another action."""

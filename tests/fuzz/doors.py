@@ -17,9 +17,9 @@ from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2  # noqa: F401 - what is imported is what the pool knows
 from grpc_reflection.v1alpha import reflection_pb2  # noqa: F401
 from orbital.v1 import (  # noqa: F401
+    approval_pb2,
     audit_pb2,
     crypto_pb2,
-    decommission_pb2,
     dispatch_pb2,
     edge_pb2,
     enrolment_pb2,
@@ -29,7 +29,6 @@ from orbital.v1 import (  # noqa: F401
     receipt_pb2,
     registry_pb2,
     report_pb2,
-    restore_pb2,
     trace_pb2,
     verify_pb2,
 )

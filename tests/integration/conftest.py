@@ -39,6 +39,6 @@ async def pool(postgres_settings: PostgresSettings) -> AsyncIterator[Pool]:
     async with open_database(postgres_settings) as opened:
         await opened.pool.execute(
             "TRUNCATE resource, job, placement, task, contact, dead_letter, dead_letter_count, security_event, denial,"
-            " receipt, certificate, restoration CASCADE"
+            " receipt, certificate, approval CASCADE"
         )
         yield opened.pool

@@ -7,17 +7,19 @@ from datetime import timedelta
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
-from orbital.v1.decommission_pb2 import DecommissionState
+from orbital.v1.approval_pb2 import Approval, ApprovalState, AskApprovalRequest, ListApprovalsRequest
 from orbital.v1.registry_pb2 import JOB_STATE_CONVERGED, KillRequest, PlacementFilter, ResourceKind, RetireRequest
 from orbital.v1.resource_pb2 import RegionSpec, Resource, Selector, TenantSpec, Transport
 from orbital.v1.task_pb2 import KeyState
 
+from gateway.adapters.postgres.approval import PostgresApprovals
 from gateway.adapters.postgres.database import Database, Pool
 from gateway.adapters.postgres.decommission import PostgresDecommission
 from gateway.adapters.postgres.proofs import PostgresProofs
 from gateway.adapters.postgres.standing import PostgresStanding
 from gateway.adapters.rabbitmq.queues import RabbitQueues
-from gateway.flow.decommission import DecommissionFlow, Dismantling
+from gateway.flow.approval import ApprovalFlow, SecondPerson
+from gateway.flow.decommission import DecommissionRegion, Dismantling
 from gateway.main import new_correlation_id
 from gateway.ports.serving import Caller
 from gateway.settings import RabbitMQSettings
@@ -31,13 +33,21 @@ class World(Gateway):
     """A tenant in two regions, of which us20 goes for good."""
 
     @property
-    def flow(self) -> DecommissionFlow:
-        store = PostgresDecommission(Database(self.pool), "gateway")
-        return DecommissionFlow(store, self.policy, self.tasks, new_correlation_id, "gateway", 900)
+    def flow(self) -> ApprovalFlow:
+        database = Database(self.pool)
+        second_person = SecondPerson(self.policy, self.tasks, "gateway")
+        subjects = {"decommission": DecommissionRegion(PostgresDecommission(database, "gateway"))}
+        return ApprovalFlow(PostgresApprovals(database), subjects, second_person, new_correlation_id, 900)
+
+    async def ask(self, region: str = "us20", caller: Caller = CALLER, *, only: bool = False) -> Approval:
+        request = AskApprovalRequest(decommission_region=region, reason="flooded", validate_only=only)
+        return await self.flow.ask(request, caller)
+
+    async def one(self, identity: str) -> Approval:
+        return (await self.flow.approvals(ListApprovalsRequest(id=identity), 1))[0][0]
 
     async def take_out(self) -> str:
-        asked = await self.flow.ask("us20", "flooded", CALLER, validate_only=False)
-        return (await self.flow.approve(asked.id, OFFICER)).id
+        return (await self.flow.approve((await self.ask()).id, OFFICER)).id
 
     async def drive_eu(self) -> None:
         """What is told to eu10 is done; us20 hears nothing."""
@@ -52,7 +62,7 @@ class World(Gateway):
 
 @pytest.fixture
 async def world(pool: Pool, rabbitmq_settings: RabbitMQSettings) -> AsyncIterator[World]:
-    await pool.execute("TRUNCATE decommission, lost_placement, revocation CASCADE")
+    await pool.execute("TRUNCATE approval, lost_placement, revocation CASCADE")
     async with connected(rabbitmq_settings) as broker:
         made = World(pool, broker)
         await made.receive()
@@ -70,7 +80,7 @@ async def test_a_kill_that_waits_for_it_ends_without_it_and_says_so(world: World
     job = await world.sight.job(killed.correlation_id)
     assert job is not None
     assert not job.HasField("end_time")
-    radius = await world.flow.ask("us20", "", CALLER, validate_only=True)
+    radius = (await world.ask(only=True)).decommission
     assert (radius.placements, radius.tenants, radius.unproven) == (3, 1, 2)
     assert radius.serve_until.ToDatetime() - radius.last_contact_at.ToDatetime() == timedelta(hours=1)
     identity = await world.take_out()
@@ -86,9 +96,9 @@ async def test_a_kill_that_waits_for_it_ends_without_it_and_says_so(world: World
         "tenants/acme/links/core": KeyState.KEY_STATE_ACTIVE,
     }
     assert lost.serve_until.ToDatetime() - lost.last_contact_at.ToDatetime() == timedelta(hours=1)
-    after = (await world.flow.decommissions(identity, 1))[0]
-    assert after.state == DecommissionState.DECOMMISSION_STATE_APPROVED
-    assert (after.placements, after.unproven) == (3, 2)
+    after = await world.one(identity)
+    assert after.state == ApprovalState.APPROVAL_STATE_APPROVED
+    assert (after.decommission.placements, after.decommission.unproven) == (3, 2)
 
 
 async def test_later_kills_and_retirements_do_not_wait_for_it_and_their_proof_states_it(world: World) -> None:
@@ -120,7 +130,7 @@ async def test_it_is_revoked_unseen_and_unmatched(world: World) -> None:
         await world.declare(estate(label="new")[2])
     assert refused.value.reason == "REGION_RETIRED"
     with pytest.raises(Precondition, match="gone for good"):
-        await world.flow.ask("us20", "again", CALLER, validate_only=False)
+        await world.ask()
 
 
 async def test_it_comes_back_empty_and_by_later_generations(world: World) -> None:
@@ -136,18 +146,18 @@ async def test_it_comes_back_empty_and_by_later_generations(world: World) -> Non
 
 
 async def test_two_requests_at_once_and_unknown_ones(world: World) -> None:
-    asked = await world.flow.ask("us20", "flooded", CALLER, validate_only=False)
+    asked = await world.ask()
     with pytest.raises(Conflict, match=asked.id):
-        await world.flow.ask("us20", "again", OFFICER, validate_only=False)
+        await world.ask(caller=OFFICER)
     await world.flow.decline(asked.id, "it is dry", OFFICER)
     with pytest.raises(Precondition) as closed:
         await world.flow.approve(asked.id, OFFICER)
-    assert closed.value.reason == "DECOMMISSION_CLOSED"
+    assert closed.value.reason == "REQUEST_CLOSED"
     assert await world.placed("us20") == 3
     with pytest.raises(NotFound):
         await world.flow.approve("nothing", OFFICER)
     with pytest.raises(NotFound):
-        await world.flow.ask("ap30", "x", CALLER, validate_only=False)
+        await world.ask("ap30")
 
 
 async def test_an_empty_region_is_retired_by_one_person_and_another_is_not(world: World) -> None:

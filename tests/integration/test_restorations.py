@@ -4,17 +4,18 @@ import asyncio
 import json
 
 import pytest
+from orbital.v1.approval_pb2 import Approval, ApprovalState, AskApprovalRequest, ListApprovalsRequest
 from orbital.v1.registry_pb2 import DeclareRequest, KillRequest
 from orbital.v1.resource_pb2 import LinkState, Resource, TenantState
-from orbital.v1.restore_pb2 import RestorationState
 
+from gateway.adapters.postgres.approval import PostgresApprovals
 from gateway.adapters.postgres.database import Database, Pool
 from gateway.adapters.postgres.desired import PostgresDesired
-from gateway.adapters.postgres.restore import PostgresRestore
 from gateway.adapters.postgres.see import PostgresSight
 from gateway.adapters.postgres.tasks import PostgresTasks
+from gateway.flow.approval import ApprovalFlow, SecondPerson
 from gateway.flow.desired import Desired
-from gateway.flow.restore import Restore
+from gateway.flow.restore import RestoreTenant
 from gateway.main import new_correlation_id
 from gateway.ports.serving import Caller
 from runtime.errors import Conflict, Precondition
@@ -34,11 +35,21 @@ async def desired(pool: Pool) -> Desired:
     return made
 
 
-def restoring(pool: Pool, seconds: float = 900) -> Restore:
-    tasks = PostgresTasks(Database(pool), "gateway")
-    return Restore(
-        PostgresRestore(Database(pool), "gateway"), FakePolicy(), tasks, new_correlation_id, "gateway", seconds
-    )
+def restoring(pool: Pool, seconds: float = 900) -> ApprovalFlow:
+    database = Database(pool)
+    second_person = SecondPerson(FakePolicy(), PostgresTasks(database, "gateway"), "gateway")
+    subjects = {"restoration": RestoreTenant(PostgresDesired(database, "gateway"))}
+    return ApprovalFlow(PostgresApprovals(database), subjects, second_person, new_correlation_id, seconds)
+
+
+async def ask(flow: ApprovalFlow, reason: str = "why", caller: Caller = OPERATOR) -> Approval:
+    return await flow.ask(AskApprovalRequest(restore_tenant="acme", reason=reason), caller)
+
+
+async def listed(flow: ApprovalFlow, identity: str = "") -> list[Approval]:
+    found, more = await flow.approvals(ListApprovalsRequest(id=identity), 10)
+    assert more == ""
+    return list(found)
 
 
 async def test_a_killed_tenant_comes_back_and_everything_is_in_the_trail(pool: Pool, desired: Desired) -> None:
@@ -46,8 +57,12 @@ async def test_a_killed_tenant_comes_back_and_everything_is_in_the_trail(pool: P
     with pytest.raises(Precondition, match="orbital restore") as raised:
         await desired.declare(DeclareRequest(resources=estate()), OPERATOR)
     assert raised.value.reason == "TENANT_KILLED"
-    asked = await restore.ask("acme", "false alarm", OPERATOR, validate_only=False)
-    assert (list(asked.links), list(asked.regions), asked.expire_time.seconds - asked.ask_time.seconds) == (
+    asked = await ask(restore, "false alarm")
+    assert (
+        list(asked.restoration.links),
+        list(asked.restoration.regions),
+        asked.expire_time.seconds - asked.ask_time.seconds,
+    ) == (
         *(["core"], ["eu10", "us20"]),
         900,
     )
@@ -75,16 +90,16 @@ async def test_a_killed_tenant_comes_back_and_everything_is_in_the_trail(pool: P
 
 
 async def test_one_request_a_tenant_until_its_time_is_over(pool: Pool, desired: Desired) -> None:
-    first = await restoring(pool).ask("acme", "why", OPERATOR, validate_only=False)
+    first = await ask(restoring(pool))
     with pytest.raises(Conflict, match=first.id):
-        await restoring(pool).ask("acme", "why", OFFICER, validate_only=False)
-    await pool.execute("UPDATE restoration SET expires_at = now()")
-    (old,) = await restoring(pool).restorations(first.id, 1)
-    assert old.state == RestorationState.RESTORATION_STATE_EXPIRED
+        await ask(restoring(pool), caller=OFFICER)
+    await pool.execute("UPDATE approval SET expires_at = now()")
+    (old,) = await listed(restoring(pool), first.id)
+    assert old.state == ApprovalState.APPROVAL_STATE_EXPIRED
     with pytest.raises(Precondition, match="not open"):
         await restoring(pool).approve(first.id, OFFICER)
-    second = await restoring(pool).ask("acme", "why", OFFICER, validate_only=False)
-    found = await restoring(pool).restorations("", 10)
+    second = await ask(restoring(pool), caller=OFFICER)
+    found = await listed(restoring(pool))
     assert [one.id for one in found] == [second.id, first.id]
     tenant = await PostgresSight(Database(pool)).resource("tenants/acme")
     assert tenant is not None
@@ -93,14 +108,14 @@ async def test_one_request_a_tenant_until_its_time_is_over(pool: Pool, desired: 
 
 async def test_what_is_declared_while_it_is_killed_is_kept(pool: Pool, desired: Desired) -> None:
     restore = restoring(pool)
-    asked = await restore.ask("acme", "why", OPERATOR, validate_only=False)
+    asked = await ask(restore)
     labelled = Resource(name="tenants/acme", labels={"tier": "gold"}, tenant=estate()[2].tenant)
     await desired.declare(DeclareRequest(resources=[labelled]), OPERATOR)
     with pytest.raises(Precondition, match="has changed"):
         await restore.approve(asked.id, OFFICER)
     await restore.decline(asked.id, "changed", OFFICER)
-    again = await restore.ask("acme", "why", OPERATOR, validate_only=False)
-    assert list(again.links) == ["core"]
+    again = await ask(restore)
+    assert list(again.restoration.links) == ["core"]
     await restore.approve(again.id, OFFICER)
     tenant = await PostgresSight(Database(pool)).resource("tenants/acme")
     assert tenant is not None

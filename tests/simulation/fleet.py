@@ -11,16 +11,18 @@ from typing import Any
 
 from orbital.v1 import task_pb2 as pb
 
+from gateway.adapters.postgres.approval import PostgresApprovals
 from gateway.adapters.postgres.audit import PostgresAudit
 from gateway.adapters.postgres.desired import PostgresDesired
 from gateway.adapters.postgres.faults import PostgresFaults
 from gateway.adapters.postgres.holdings import PostgresHoldings
 from gateway.adapters.postgres.proofs import PostgresProofs
 from gateway.adapters.postgres.reports import PostgresReports
-from gateway.adapters.postgres.restore import PostgresRestore
 from gateway.adapters.postgres.security import PostgresSecurity
 from gateway.adapters.postgres.state import PostgresState
 from gateway.adapters.postgres.tasks import PostgresTasks
+from gateway.domain.fuse import Fuse
+from gateway.flow.approval import ApprovalFlow, SecondPerson
 from gateway.flow.audit import Audit
 from gateway.flow.converge import Converge
 from gateway.flow.deliver import Contacts, Deliver, LaneTiming
@@ -31,7 +33,7 @@ from gateway.flow.dispatch import Dispatch
 from gateway.flow.holdings import Holdings
 from gateway.flow.receipts import ReceiptCheck
 from gateway.flow.report import ReportFlow
-from gateway.flow.restore import Restore
+from gateway.flow.restore import RestoreTenant
 from gateway.flow.security import Security, SignedReports
 from gateway.flow.state import States
 from region.adapters.edge.store import open_edge_store
@@ -196,7 +198,7 @@ class Fleet:
         self.servers: dict[int, Server] = {}
         self.history: list[str] = []
         self.desired: Desired
-        self.restore: Restore
+        self.approvals: ApprovalFlow
         self._changes = 0
 
     def _site(self, place: Path, name: str) -> Site:
@@ -244,9 +246,11 @@ class Fleet:
             streams, states, holdings,
         )  # fmt: skip
         if role == "bulk":
-            self.desired = Desired(PostgresDesired(database, process.name), self.new_id)
-            store = PostgresRestore(database, process.name)
-            self.restore = Restore(store, policy, tasks, self.new_id, process.name, 900.0)
+            store, fuse = PostgresDesired(database, process.name), Fuse(share=1.0)
+            self.desired = Desired(store, self.new_id, fuse)
+            subjects = {"restoration": RestoreTenant(store)}
+            second_person = SecondPerson(policy, tasks, process.name)
+            self.approvals = ApprovalFlow(PostgresApprovals(database), subjects, second_person, self.new_id, 900.0)
         for lane in LANES[role]:
             self.servers[lane] = Server(process, deliver, intake)
         async with asyncio.TaskGroup() as group:

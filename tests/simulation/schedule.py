@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from orbital.v1 import registry_pb2 as registry
+from orbital.v1.approval_pb2 import AskApprovalRequest
 from orbital.v1.resource_pb2 import LinkSpec, LinkState, Resource, Selector, ServiceSpec, SystemSpec, TenantSpec
 
 from gateway.ports.serving import Caller
@@ -152,14 +153,14 @@ class People:
         caller = Caller(OPERATOR.principal, "decision", identity)
         asked = await self.again(
             f"ask to restore {tenant.name}",
-            lambda _: self.fleet.restore.ask(tenant.name, "why", caller, validate_only=False),
+            lambda _: self.fleet.approvals.ask(AskApprovalRequest(restore_tenant=tenant.name, reason="why"), caller),
         )
         if asked is None:
             return
-        before = set(asked.links)
+        before = set(asked.restoration.links)
         tenant.revoking = []
         tenant.killed = False
-        approved = await self.again(f"restore {tenant.name}", lambda _: self.fleet.restore.approve(asked.id, OFFICER))
+        approved = await self.again(f"restore {tenant.name}", lambda _: self.fleet.approvals.approve(asked.id, OFFICER))
         if approved is not None:
             tenant.linked = bool(before)
 

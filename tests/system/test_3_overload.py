@@ -14,6 +14,7 @@ from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from orbital.v1 import (
+    approval_pb2,
     audit_pb2,
     crypto_pb2,
     dispatch_pb2,
@@ -24,7 +25,6 @@ from orbital.v1 import (
     receipt_pb2,
     registry_pb2,
     report_pb2,
-    restore_pb2,
     trace_pb2,
     verify_pb2,
 )
@@ -34,8 +34,8 @@ from runtime.rpc import MOST_SENT
 from tests.system.world import ROOT, SECONDS, World
 
 CONTRACTS = (
-    *(audit_pb2, crypto_pb2, dispatch_pb2, edge_pb2, enrolment_pb2, flag_pb2, policy_pb2, receipt_pb2),
-    *(registry_pb2, report_pb2, restore_pb2, trace_pb2, verify_pb2),
+    *(approval_pb2, audit_pb2, crypto_pb2, dispatch_pb2, edge_pb2, enrolment_pb2, flag_pb2, policy_pb2, receipt_pb2),
+    *(registry_pb2, report_pb2, trace_pb2, verify_pb2),
 )
 RPCS = yaml.safe_load((ROOT / "policies" / "data" / "rpcs.yaml").read_text())
 IDENTITIES = {"operator": "operator", "officer": "officer", "auditor": "auditor", "region": "eu10", "newcomer": None}

@@ -8,11 +8,11 @@ import uuid
 import grpc
 import pytest
 from orbital.v1 import registry_pb2 as registry
+from orbital.v1.approval_pb2 import ApproveRequest
+from orbital.v1.approval_pb2_grpc import ApprovalServiceStub
 from orbital.v1.audit_pb2 import ListAuditRequest
 from orbital.v1.audit_pb2_grpc import AuditServiceStub
 from orbital.v1.crypto_pb2 import UnwrapRequest, WrapRequest
-from orbital.v1.restore_pb2 import ApproveRestorationRequest
-from orbital.v1.restore_pb2_grpc import RestoreServiceStub
 
 from tests.system.world import World, eventually, refused, tenancy
 
@@ -99,7 +99,7 @@ def test_a_request_is_declined_by_anybody_who_may_ask_and_is_then_over(world: Wo
     assert (again.returncode, asked["id"] in again.stderr.decode()) == (9, True)
     assert world.orbital("decline", asked["id"], "--reason", "not sure", "--as", "officer").returncode == 0
     with world.channel() as channel:
-        stub = RestoreServiceStub(channel)
-        late = refused(lambda: stub.ApproveRestoration(ApproveRestorationRequest(id=asked["id"]), timeout=15))
-        lost = refused(lambda: stub.ApproveRestoration(ApproveRestorationRequest(id="none"), timeout=15))
+        stub = ApprovalServiceStub(channel)
+        late = refused(lambda: stub.Approve(ApproveRequest(id=asked["id"]), timeout=15))
+        lost = refused(lambda: stub.Approve(ApproveRequest(id="none"), timeout=15))
     assert (late.code(), lost.code()) == (grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.NOT_FOUND)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from orbital.v1 import (
+    approval_pb2,
     crypto_pb2,
     dispatch_pb2,
     edge_pb2,
@@ -13,7 +14,6 @@ from orbital.v1 import (
     receipt_pb2,
     registry_pb2,
     report_pb2,
-    restore_pb2,
     trace_pb2,
     verify_pb2,
 )
@@ -27,6 +27,7 @@ TESTS = sorted((ROOT / "tests").rglob("*.py"))
 PROSE = [*(ROOT / "policies").rglob("*.rego"), *(ROOT / "envoy").rglob("*.yaml"), *(ROOT / "gateway").rglob("*.sql")]
 BANNED = {"utils", "util", "helpers", "helper", "common", "base", "misc", "manager"}
 CONTRACTS = (
+    approval_pb2,
     crypto_pb2,
     dispatch_pb2,
     edge_pb2,
@@ -35,7 +36,6 @@ CONTRACTS = (
     receipt_pb2,
     registry_pb2,
     report_pb2,
-    restore_pb2,
     trace_pb2,
     verify_pb2,
 )

@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import click
 
+from console.cli.asking import waits
 from console.cli.failure import Exit, Failure
 from console.cli.options import Target, connection_options, output_option, timeout_option
 from console.cli.render import say, write
@@ -30,6 +31,7 @@ _files = click.option(
     metavar="NUMBER",
     help="How many placements may leave their regions, as --dry-run says it.",
 )
+@click.option("--reason", default="", metavar="TEXT", help="Why, where it waits for another person; kept in the trail.")
 @click.option("--wait", is_flag=True, help="Wait until every region has converged.")
 @timeout_option("5m")
 @output_option("table", "json", "yaml")
@@ -38,6 +40,7 @@ def apply(
     files: tuple[str, ...],
     dry_run: bool,
     accept_departures: int,
+    reason: str,
     wait: bool,
     timeout: float,
     output: str,
@@ -48,13 +51,14 @@ def apply(
     Prints what changes and the correlation ID. A file with any mistake is refused whole. Applying the same file
     again changes nothing; leaving a document out never deletes it. A region that is left out of a placement is left:
     what the tenant had there is unlinked and purged. When that is more than a tenth of the placements, and at least
-    five, --accept-departures has to say how many.
+    five, --accept-departures has to say how many and --reason why, and it is done once another person approves
+    (orbital approve).
     """
     from console.cli.connection import connect
 
     declarations = _load(files)
     with connect(target) as connection:
-        answer = declare(connection, declarations, dry_run=dry_run, accept_departures=accept_departures)
+        answer = declare(connection, declarations, dry_run=dry_run, accept_departures=accept_departures, reason=reason)
         _print(answer, output, dry_run=dry_run)
         if not (wait and answer["correlation_id"]):
             return
@@ -90,7 +94,12 @@ def _load(files: tuple[str, ...]) -> list[Declaration]:
 
 
 def declare(
-    connection: Connection, declarations: list[Declaration], *, dry_run: bool, accept_departures: int = 0
+    connection: Connection,
+    declarations: list[Declaration],
+    *,
+    dry_run: bool,
+    accept_departures: int = 0,
+    reason: str = "",
 ) -> dict[str, Any]:
     """Send one Declare; returns its correlation ID, the counts and the changes."""
     from console.cli import rows
@@ -100,6 +109,7 @@ def declare(
 
     try:
         request = to_request(declarations, uuid4().hex, validate_only=dry_run, accept_departures=accept_departures)
+        request.reason = reason
         response = connection.call(connection.registry.Declare, request)
     except Refused as refused:
         raise Failure(str(refused)) from refused
@@ -112,6 +122,8 @@ def declare(
     count = {action: sum(one["action"] == action for one in changes) for action in ("create", "update", "none")}
     return {
         "correlation_id": response.correlation_id,
+        "approval_id": response.approval_id,
+        "needs_approval": response.needs_approval,
         "dry_run": dry_run,
         "created": count["create"],
         "updated": count["update"],
@@ -135,11 +147,13 @@ def _print(answer: dict[str, Any], output: str, *, dry_run: bool) -> None:
     if not (created or updated):
         click.echo(f"Nothing changes: all {unchanged} are as declared.")
         return
+    dry_run = dry_run or bool(answer["approval_id"])
     would = "Would be " if dry_run else ""
     click.echo(f"{would}{created} created, {updated} updated, {unchanged} unchanged.")
     if answer["departures"]:
         verb = "would leave" if dry_run else "leave"
         click.echo(f"{answer['departures']} placements {verb} their regions; what they have there is purged.")
+    waits(answer["needs_approval"], answer["approval_id"])
     if answer["correlation_id"]:
         click.echo(f"Correlation ID: {answer['correlation_id']}")
 

@@ -48,7 +48,7 @@ def get(
     """List what NOUN says.
 
     NOUN is regions, tenants, systems, services, links, edgepolicies, edges, placements, tasks, flags, flagchanges,
-    changes, engines, uses, deadletters, securityevents, restorations, decommissions or denials.
+    changes, engines, uses, deadletters, securityevents, approvals (of them restorations and decommissions) or denials.
     NAME is the last part of a name, or a whole one such as tenants/acme/systems/core (in short: acme/core).
     """
     from console.cli.connection import connect

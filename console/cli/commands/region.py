@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from console.cli.asking import typed_again
-from console.cli.commands.decommission import decommission
+from console.cli.commands.approval import decommission
 from console.cli.failure import Exit, Failure
 from console.cli.options import Target, connection_options, output_option
 from console.cli.render import Column, count, say, table, write

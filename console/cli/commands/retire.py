@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import click
 
-from console.cli.asking import checked_reason, typed_again
+from console.cli.asking import checked_reason, typed_again, waits
 from console.cli.failure import Exit, Failure
 from console.cli.options import Target, connection_options, output_option, timeout_option
 from console.cli.render import count, say, write
@@ -45,12 +45,13 @@ def retire(
 
     NAME is TENANT, TENANT/SYSTEM, TENANT/SYSTEM/SERVICE or TENANT/links/LINK, or a full name such as
     tenants/TENANT/links/LINK, edge-policies/POLICY or regions/REGION. Keys are purged everywhere, and nothing brings
-    back what they encrypted; a Link is unlinked. The name is not used again. Of a region that is not empty it is asked
-    that it be decommissioned. On a terminal it asks, unless --yes is given.
+    back what they encrypted; a Link is unlinked. The name is not used again. More than a tenth of what the tenants
+    have, and at least five resources, are retired once another person approves (orbital approve). Of a region that is
+    not empty it is asked that it be decommissioned. On a terminal it asks, unless --yes is given.
     """  # fmt: skip
     from orbital.v1.registry_pb2 import RetireRequest
 
-    from console.cli.commands.decommission import ask
+    from console.cli.commands.approval import ask
     from console.cli.connection import connect
     from runtime.errors import Precondition
 
@@ -67,7 +68,7 @@ def retire(
                 raise
             # Nothing is retired at once: it takes a second person, as does every region that something stands in.
             say(f"{names[0]} is not empty. It is taken out by: orbital region decommission {region} --reason TEXT")
-            ask(connection, region, text, output, dry_run=dry_run)
+            ask(connection, {"decommission_region": region}, text, output, dry_run=dry_run)
             return
         if not dry_run and response.changes:
             tell_old(connection.login)
@@ -105,13 +106,24 @@ def _print(response: Any, output: str, *, dry_run: bool) -> None:
 
     if output != "table":
         changes = [rows.change(one) for one in response.changes]
-        write({"correlation_id": response.correlation_id, "dry_run": dry_run, "changes": changes}, output)
+        write(
+            {
+                "correlation_id": response.correlation_id,
+                "approval_id": response.approval_id,
+                "needs_approval": response.needs_approval,
+                "dry_run": dry_run,
+                "changes": changes,
+            },
+            output,
+        )
         return
     for change in response.changes:
         click.echo(f"- {change.name}  ({count(change.regions, 'region')})")
     if not response.changes:
         click.echo("All of it was retired before. Nothing changed.")
         return
-    click.echo(f"{'Would be ' if dry_run else ''}{len(response.changes)} retired.")
+    would = "Would be " if dry_run or response.approval_id else ""
+    click.echo(f"{would}{len(response.changes)} retired.")
+    waits(response.needs_approval, response.approval_id)
     if response.correlation_id:
         click.echo(f"Correlation ID: {response.correlation_id}")

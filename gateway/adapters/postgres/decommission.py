@@ -1,4 +1,4 @@
-"""Decommissions in PostgreSQL."""
+"""Regions that are gone for good, in PostgreSQL."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-import asyncpg
-from orbital.v1.decommission_pb2 import ApproveDecommissionResponse, Decommission, DecommissionState
+from google.protobuf.empty_pb2 import Empty
+from orbital.v1.approval_pb2 import Approval, Decommission
 from orbital.v1.resource_pb2 import Resource
 
+from gateway.adapters.postgres.approval import Approvals
 from gateway.adapters.postgres.database import Database, Session
 from gateway.adapters.postgres.desired import from_row, insert_job, shut_region, upsert
 from gateway.adapters.postgres.locks import AdvisoryLock
@@ -17,19 +18,14 @@ from gateway.adapters.postgres.targets import converge
 from gateway.domain.decommission import serve_until
 from gateway.domain.stored import Stored, tombstone
 from gateway.ports.store import Action
-from runtime.errors import Conflict
-from runtime.wellknown import utc
 
 if TYPE_CHECKING:
     from gateway.ports.decommission import Decommissioning
 
-PLAIN = (
-    "id", "region", "reason", "asked_by", "state", "decided_by", "decline_reason", "placements", "tenants", "unproven",
-)  # fmt: skip
-
 
 class _Decommissioning:
     def __init__(self, session: Session, process: str) -> None:
+        self.approvals = Approvals(session)
         self._session = session
         self._process = process
 
@@ -55,27 +51,8 @@ class _Decommissioning:
             found.serve_until.FromDatetime(until)
         return found
 
-    async def open(self, region: str) -> str:
-        await self._session.execute("expire_decommission", region)
-        return await self._session.fetchval("open_decommission", region) or ""
-
-    async def ask(self, wanted: Decommission, seconds: float) -> None:
-        try:
-            await self._session.execute(
-                "ask_decommission", wanted.id, wanted.region, wanted.reason, wanted.asked_by, seconds
-            )
-        except Conflict as error:
-            raise Conflict("The correlation ID belongs to another request", reason="ID_IN_USE") from error
-
-    async def close(self, found: Decommission, state: DecommissionState.ValueType, actor: str, reason: str) -> bool:
-        one = found
-        contacted = utc(one.last_contact_at) if one.HasField("last_contact_at") else None
-        until = utc(one.serve_until) if one.HasField("serve_until") else None
-        numbers = (one.placements, one.tenants, one.unproven, contacted, until)
-        return bool(await self._session.fetchval("close_decommission", one.id, state, actor, reason, *numbers))
-
-    async def take_out(self, found: Decommission, item: Stored, action: Action) -> None:
-        region, identity = found.region, found.id
+    async def take_out(self, found: Approval, item: Stored, action: Action) -> None:
+        region, identity = found.decommission.region, found.id
         await self._session.execute("lose_placements", region, identity)
         await self._session.execute("keep_lost_generations", region)
         ended = {row["correlation_id"] for row in await self._session.fetch("give_up_placements", region, identity)}
@@ -85,7 +62,7 @@ class _Decommissioning:
         await upsert(self._session, [tombstone(item)], action.correlation_id)
         await shut_region(self._session, region, action)
         await converge(self._session, ended)
-        await insert_job(self._session, self._process, action, ApproveDecommissionResponse().SerializeToString(), 0)
+        await insert_job(self._session, self._process, action, Empty().SerializeToString(), 0)
 
 
 class PostgresDecommission:
@@ -102,24 +79,6 @@ class PostgresDecommission:
             await session.execute("lock_declarations", AdvisoryLock.DECLARATIONS)
             yield _Decommissioning(session, self._process)
 
-    async def decommissions(self, identity: str, size: int) -> Sequence[Decommission]:
-        """The newest ones, or for an ID that one alone."""
-        return [_decommission(row) for row in await self._database.fetch("decommissions", identity, size)]
-
     async def retired(self) -> Sequence[str]:
         """The regions that are gone for good."""
         return [row["region"] for row in await self._database.fetch("retired_regions")]
-
-
-def _decommission(row: asyncpg.Record) -> Decommission:
-    found = Decommission(**{name: row[name] for name in PLAIN})
-    found.ask_time.FromDatetime(row["asked_at"])
-    found.expire_time.FromDatetime(row["expires_at"])
-    for name, column in (
-        ("decide_time", "decided_at"),
-        ("last_contact_at", "contacted_at"),
-        ("serve_until", "serve_until"),
-    ):
-        if row[column] is not None:
-            getattr(found, name).FromDatetime(row[column])
-    return found

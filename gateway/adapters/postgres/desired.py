@@ -11,6 +11,7 @@ from google.protobuf.message import Message
 from orbital.v1.registry_pb2 import DeclareResponse, RetireResponse
 from orbital.v1.resource_pb2 import Resource
 
+from gateway.adapters.postgres.approval import Approvals
 from gateway.adapters.postgres.database import Database, Session
 from gateway.adapters.postgres.locks import AdvisoryLock
 from gateway.adapters.postgres.targets import Move, converge, record, take_over
@@ -122,6 +123,7 @@ async def upsert(session: Session, wanted: Sequence[Wanted], correlation_id: str
 
 class _Estate:
     def __init__(self, session: Session, process: str) -> None:
+        self.approvals = Approvals(session)
         self._session = session
         self._process = process
 
@@ -199,6 +201,7 @@ class LockedTenancy:
     """Implements `Tenancy` in a transaction."""
 
     def __init__(self, session: Session, process: str) -> None:
+        self.approvals = Approvals(session)
         self._session = session
         self._process = process
 

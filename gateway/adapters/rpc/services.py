@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
+from orbital.v1.approval_pb2_grpc import add_ApprovalServiceServicer_to_server
 from orbital.v1.audit_pb2_grpc import add_AuditServiceServicer_to_server
-from orbital.v1.decommission_pb2_grpc import add_DecommissionServiceServicer_to_server
 from orbital.v1.dispatch_pb2_grpc import add_DispatchServiceServicer_to_server
 from orbital.v1.edge_pb2_grpc import add_EdgeServiceServicer_to_server
 from orbital.v1.enrolment_pb2_grpc import add_EnrolmentServiceServicer_to_server
@@ -16,15 +16,14 @@ from orbital.v1.policy_pb2_grpc import add_PolicyServiceServicer_to_server
 from orbital.v1.receipt_pb2_grpc import add_ProofServiceServicer_to_server
 from orbital.v1.registry_pb2_grpc import add_RegistryServiceServicer_to_server
 from orbital.v1.report_pb2_grpc import add_ReportServiceServicer_to_server
-from orbital.v1.restore_pb2_grpc import add_RestoreServiceServicer_to_server
 from orbital.v1.trace_pb2_grpc import add_TraceServiceServicer_to_server
 
 from runtime.rpc import STREAMS, Metadata, Server, admit_all
 
 ADD: Mapping[str, Callable[..., Any]] = {
+    "Approval": add_ApprovalServiceServicer_to_server,
     "Audit": add_AuditServiceServicer_to_server,
     "Checker": add_CheckerServiceServicer_to_server,
-    "Decommission": add_DecommissionServiceServicer_to_server,
     "Dispatch": add_DispatchServiceServicer_to_server,
     "Edge": add_EdgeServiceServicer_to_server,
     "Enrolment": add_EnrolmentServiceServicer_to_server,
@@ -32,7 +31,6 @@ ADD: Mapping[str, Callable[..., Any]] = {
     "Proof": add_ProofServiceServicer_to_server,
     "Registry": add_RegistryServiceServicer_to_server,
     "Report": add_ReportServiceServicer_to_server,
-    "Restore": add_RestoreServiceServicer_to_server,
     "Trace": add_TraceServiceServicer_to_server,
 }
 

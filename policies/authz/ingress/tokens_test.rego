@@ -69,7 +69,7 @@ at_gateway_now(asked) := decided if {
 }
 
 test_a_kill_and_an_approval_want_a_fresh_login if {
-	every path in [kill, "/orbital.v1.RestoreService/ApproveRestoration"] {
+	every path in [kill, "/orbital.v1.ApprovalService/Approve"] {
 		at_gateway_now(object.union(grpc("", path), logged_in("officer", now - 300))).allowed == true
 		late := at_gateway_now(object.union(grpc("", path), logged_in("officer", now - 301)))
 		refused(late, 403, "LOGIN_TOO_OLD")

@@ -17,7 +17,7 @@ allow if {
 		["v1", "data", "orbital", "authz", "probe", "decisions"],
 		["v1", "data", "orbital", "authz", "effects", "decisions"],
 		["v1", "data", "orbital", "authz", "broker", "decisions"],
-		["v1", "data", "orbital", "authz", "restore", "decisions"],
+		["v1", "data", "orbital", "authz", "approval", "decisions"],
 	}
 }
 

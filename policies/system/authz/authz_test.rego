@@ -6,7 +6,7 @@ test_only_what_is_needed_may_be_asked if {
 	authz.allow with input as {"method": "GET", "path": ["health"]}
 	authz.allow with input as {"method": "GET", "path": ["v1", "status"]}
 	authz.allow with input as {"method": "GET", "path": ["v1", "data", "orbital", "signers"]}
-	every name in {"dispatch", "execute", "report", "probe", "effects", "broker", "restore"} {
+	every name in {"dispatch", "execute", "report", "probe", "effects", "broker", "approval"} {
 		authz.allow with input as {"method": "POST", "path": ["v1", "data", "orbital", "authz", name, "decisions"]}
 	}
 }

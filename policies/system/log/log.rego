@@ -91,7 +91,7 @@ lists := {"correlations": array.slice([short(each) | some each in said], 0, 1000
 }
 
 items := {name: refused(value) |
-	some name in {"lanes", "probes", "reports", "requests", "restorations", "tasks"}
+	some name in {"lanes", "probes", "reports", "requests", "tasks"}
 	value := input.input[name]
 	is_array(value)
 }

@@ -31,7 +31,7 @@ def paths(world: World, sessions: dict[str, Session]) -> list[str]:
     with world.registry() as stub:
         kill = stub.Kill(registry.KillRequest(tenant=killed, reason="Told by a test"), timeout=15).correlation_id
     world.converged(tenant=killed)
-    asking = f"/restorations/tenants/{killed}"
+    asking = f"/approvals/ask/tenants/{killed}"
     operator = sessions["operator"]
     asked = operator.submit(asking, {"form": operator.field(asking), "reason": "A test"}).headers["Location"]
     denial = denied(world)
@@ -40,7 +40,7 @@ def paths(world: World, sessions: dict[str, Session]) -> list[str]:
         f"/tenants/{tenant}", f"/tenants/{killed}", "/changes", "/changes/new", f"/jobs/{declared}", "/kill",
         f"/kill/tenants/{tenant}", f"/kill/tenants/{tenant}/links/s0", f"/kill/tenants/{killed}",
         f"/kill/waves/{kill}", f"/traces/{kill}", f"/traces/{'0' * 32}", f"/traces/{asked.rpartition('/')[2]}",
-        "/restorations", asked, asking, "/policy", f"/policy/decisions/{denial}", "/audit", "/search?q=legib",
+        "/approvals", asked, asking, "/policy", f"/policy/decisions/{denial}", "/audit", "/search?q=legib",
         "/search?q=nothing", "/nope",
     ]  # fmt: skip
 

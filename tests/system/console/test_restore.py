@@ -26,7 +26,7 @@ def test_a_killed_tenant_is_restored_by_two_people(pages: Pages, officer: Page, 
     expect(operator.locator("#approve")).to_have_count(0)
     pages.keep(operator, "restoration-asked")
 
-    officer.goto("/restorations")
+    officer.goto("/approvals")
     officer.locator("#waiting tr", has_text=tenant).get_by_role("link", name="Look at it").click()
     expect(officer.locator(".strip")).to_contain_text("operator")
     expect(officer.locator(".sentence")).to_have_text("False alarm")
@@ -37,7 +37,7 @@ def test_a_killed_tenant_is_restored_by_two_people(pages: Pages, officer: Page, 
     officer.locator("input[name=name]").fill(tenant)
     officer.get_by_role("button", name=f"Restore {tenant} in 2 regions").click()
     expect(officer.locator("#live")).to_have_text("converged", timeout=60_000)
-    officer.goto("/restorations")
+    officer.goto("/approvals")
     expect(officer.locator("tr", has_text=tenant)).to_contain_text("Approved")
     officer.goto(f"/tenants/{tenant}")
     expect(officer.locator(".strip")).to_contain_text("Active")

@@ -175,9 +175,9 @@ def test_whoever_asked_for_a_restoration_cannot_approve_it(world: World, session
     world.declare([Resource(name=f"tenants/{tenant}", tenant=HERE)])
     with world.registry() as stub:
         stub.Kill(registry.KillRequest(tenant=tenant, reason="A test"), timeout=15)
-    path = f"/restorations/tenants/{tenant}"
+    path = f"/approvals/ask/tenants/{tenant}"
     there = operator.submit(path, {"form": operator.field(path), "reason": SCRIPT}).headers["Location"]
-    assert SCRIPT not in operator.at(there).text + operator.at("/restorations").text
+    assert SCRIPT not in operator.at(there).text + operator.at("/approvals").text
     own = operator.submit(there, {"form": operator.field(there), "do": "approve", "name": tenant})
     assert own.status_code == 403
     assert "another person has to approve" in own.text
@@ -295,7 +295,7 @@ def test_script_in_reasons_and_in_what_policy_says_is_text(world: World, session
     world.declare([Resource(name=f"tenants/{tenant}", tenant=HERE)])
     with world.registry() as stub:
         stub.Kill(registry.KillRequest(tenant=tenant, reason=SCRIPT), timeout=15)
-    asking = f"/restorations/tenants/{tenant}"
+    asking = f"/approvals/ask/tenants/{tenant}"
     there = operator.submit(asking, {"form": operator.field(asking), "reason": SCRIPT}).headers["Location"]
     declined = operator.submit(there, {"form": operator.field(there), "do": "decline", "reason": SCRIPT})
     assert declined.status_code == 303
@@ -304,7 +304,7 @@ def test_script_in_reasons_and_in_what_policy_says_is_text(world: World, session
         refused(lambda: stub.Declare(registry.DeclareRequest(), metadata=named, timeout=10))
     # What is no correlation ID goes no further than the policy.
     eventually(lambda: "RegistryService/Declare" in operator.at("/policy").text or None, 40, "the denial is listed")
-    for path in (there, "/restorations", "/policy", "/kill", "/changes", "/audit", f"/tenants/{tenant}"):
+    for path in (there, "/approvals", "/policy", "/kill", "/changes", "/audit", f"/tenants/{tenant}"):
         assert SCRIPT not in operator.at(path).text, path
 
 

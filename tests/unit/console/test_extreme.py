@@ -14,14 +14,13 @@ import pytest
 import yaml
 from google.protobuf.message_factory import GetMessageClass
 from orbital.v1 import (
+    approval_pb2,
     audit_pb2,
     crypto_pb2,
-    decommission_pb2,
     enrolment_pb2,
     policy_pb2,
     receipt_pb2,
     registry_pb2,
-    restore_pb2,
     trace_pb2,
     verify_pb2,
 )
@@ -32,8 +31,7 @@ from tests.extreme import extreme
 from tests.unit.console.conftest import Orbital
 
 SERVICES = {
-    "registry": (registry_pb2, "RegistryService"), "restore": (restore_pb2, "RestoreService"),
-    "decommission": (decommission_pb2, "DecommissionService"),
+    "registry": (registry_pb2, "RegistryService"), "approval": (approval_pb2, "ApprovalService"),
     "trace": (trace_pb2, "TraceService"), "proof": (receipt_pb2, "ProofService"),
     "policy": (policy_pb2, "PolicyService"), "audit": (audit_pb2, "AuditService"),
     "enrolment": (enrolment_pb2, "EnrolmentService"),

@@ -19,7 +19,8 @@ from orbital.v1.resource_pb2 import (
 from orbital.v1.task_pb2 import TaskKind
 
 from gateway.domain.change import Plan, plan
-from gateway.domain.departure import LEAVING, Place, Step, check_fuse, move, steps
+from gateway.domain.departure import LEAVING, Place, Step, move, steps
+from gateway.domain.fuse import Fuse, check_accepted, departures
 from gateway.domain.resource import SPEC_KINDS
 from gateway.domain.stored import Stored
 from gateway.domain.task import LANES, REVOKING
@@ -50,8 +51,11 @@ class World:
     def declare(self, *resources: Resource, accepted: int = 0) -> list[Step]:
         result = plan(resources, self.stored, self.labels)
         places = {name: dict(self.places.get(name, {})) for name in result.regions}
-        departures = move(result, self.stored, places)
-        check_fuse(result, places, departures if accepted < 0 else accepted)
+        leaving = move(result, self.stored, places)
+        removal = departures(result, places)
+        assert removal.removed == leaving
+        if Fuse().blows(removal):
+            check_accepted(removal, leaving if accepted < 0 else accepted)
         self.keep(result)
         made = steps(result, self.stored, places)
         for step in made:

@@ -12,8 +12,8 @@ from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from orbital.v1 import (
+    approval_pb2,
     audit_pb2,
-    decommission_pb2,
     dispatch_pb2,
     edge_pb2,
     enrolment_pb2,
@@ -22,7 +22,6 @@ from orbital.v1 import (
     receipt_pb2,
     registry_pb2,
     report_pb2,
-    restore_pb2,
     trace_pb2,
 )  # fmt: skip
 
@@ -32,8 +31,8 @@ from runtime.rpc import from_rpc_error
 from tests.unit.runtime.poison import poisoned
 
 CONTRACTS = (
-    audit_pb2, decommission_pb2, dispatch_pb2, edge_pb2, enrolment_pb2, flag_pb2, policy_pb2, receipt_pb2,
-    registry_pb2, report_pb2, restore_pb2, trace_pb2,
+    approval_pb2, audit_pb2, dispatch_pb2, edge_pb2, enrolment_pb2, flag_pb2, policy_pb2, receipt_pb2,
+    registry_pb2, report_pb2, trace_pb2,
 )  # fmt: skip
 METHODS: list[MethodDescriptor] = [
     method

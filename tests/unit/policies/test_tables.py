@@ -7,9 +7,9 @@ import pytest
 import yaml
 from grpc_health.v1 import health_pb2
 from orbital.v1 import (
+    approval_pb2,
     audit_pb2,
     crypto_pb2,
-    decommission_pb2,
     dispatch_pb2,
     edge_pb2,
     enrolment_pb2,
@@ -19,7 +19,6 @@ from orbital.v1 import (
     receipt_pb2,
     registry_pb2,
     report_pb2,
-    restore_pb2,
     task_pb2,
     trace_pb2,
     verify_pb2,
@@ -29,9 +28,8 @@ from runtime.bundle import kinds, outcomes
 
 DATA = Path(__file__).resolve().parents[3] / "policies" / "data"
 CONTRACT = (
-    audit_pb2, crypto_pb2, dispatch_pb2, edge_pb2, enrolment_pb2, flag_pb2, inspect_pb2, policy_pb2, receipt_pb2,
-    registry_pb2,
-    report_pb2, restore_pb2, decommission_pb2, trace_pb2, verify_pb2, health_pb2,
+    approval_pb2, audit_pb2, crypto_pb2, dispatch_pb2, edge_pb2, enrolment_pb2, flag_pb2, inspect_pb2, policy_pb2,
+    receipt_pb2, registry_pb2, report_pb2, trace_pb2, verify_pb2, health_pb2,
 )  # fmt: skip
 RPCS = yaml.safe_load((DATA / "rpcs.yaml").read_text())
 ROLES = yaml.safe_load((DATA / "roles.yaml").read_text())

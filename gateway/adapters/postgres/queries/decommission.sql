@@ -1,27 +1,3 @@
--- name: decommissions
-SELECT id, region, reason, asked_by, asked_at, expires_at, decided_by, decided_at, decline_reason, placements, tenants,
-       unproven, contacted_at, serve_until, CASE WHEN state = 1 AND expires_at <= now() THEN 4 ELSE state END AS state
-FROM decommission
-WHERE $1 IN ('', id)
-ORDER BY asked_at DESC
-LIMIT $2;
-
--- name: expire_decommission
-UPDATE decommission SET state = 4 WHERE region = $1 AND state = 1 AND expires_at <= now();
-
--- name: open_decommission
-SELECT id FROM decommission WHERE region = $1 AND state = 1;
-
--- name: ask_decommission
-INSERT INTO decommission (id, region, reason, asked_by, expires_at)
-VALUES ($1, $2, $3, $4, now() + $5 * interval '1 second');
-
--- name: close_decommission
-UPDATE decommission SET state = $2::smallint, decided_by = $3, decided_at = now(), decline_reason = $4,
-    placements = $5, tenants = $6, unproven = $7, contacted_at = $8, serve_until = $9
-WHERE id = $1 AND state = 1 AND expires_at > now()
-RETURNING id;
-
 -- name: region_hold
 -- What stands in a region, and when it was last heard of.
 SELECT (SELECT count(*) FROM placement AS p WHERE p.region = $1) AS placements,
@@ -39,7 +15,7 @@ SELECT r.body FROM placement AS p INNER JOIN resource AS r ON r.id = p.resource_
 SELECT id, name, body, generation, effect_generation FROM resource WHERE name = 'regions/' || $1 FOR UPDATE;
 
 -- name: lose_placements
-INSERT INTO lost_placement (decommission_id, resource_id, observed_generation, desired_generation, key_state, updated_at)
+INSERT INTO lost_placement (approval_id, resource_id, observed_generation, desired_generation, key_state, updated_at)
 SELECT $2, resource_id, observed_generation, desired_generation, key_state, updated_at FROM placement WHERE region = $1;
 
 -- name: give_up_placements
@@ -88,18 +64,20 @@ GROUP BY p.region;
 
 -- name: tenant_lost
 -- Regions that are gone for good and had something of a tenant.
-SELECT DISTINCT d.region
+SELECT DISTINCT d.detail ->> 'region' AS region
 FROM lost_placement AS l
-INNER JOIN decommission AS d ON d.id = l.decommission_id
+INNER JOIN approval AS d ON d.id = l.approval_id
 INNER JOIN resource AS r ON r.id = l.resource_id
-WHERE r.tenant = $1 ORDER BY d.region;
+WHERE r.tenant = $1 ORDER BY region;
 
 -- name: proof_lost
 -- What stood in regions that are gone for good, of the resources that a change is about.
-SELECT d.id, d.region, d.reason, d.asked_by, d.decided_by, d.decided_at, d.contacted_at, d.serve_until, r.name,
+SELECT d.id, d.detail ->> 'region' AS region, d.reason, d.asked_by, d.decided_by, d.decided_at,
+       (d.detail ->> 'last_contact_at')::timestamptz AS contacted_at,
+       (d.detail ->> 'serve_until')::timestamptz AS serve_until, r.name,
        l.observed_generation, l.desired_generation, l.key_state
 FROM (SELECT DISTINCT resource_id FROM job_target WHERE correlation_id = $1) AS t
 INNER JOIN lost_placement AS l ON l.resource_id = t.resource_id
-INNER JOIN decommission AS d ON d.id = l.decommission_id
+INNER JOIN approval AS d ON d.id = l.approval_id
 INNER JOIN resource AS r ON r.id = l.resource_id
-ORDER BY d.region, r.name;
+ORDER BY region, r.name;

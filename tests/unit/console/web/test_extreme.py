@@ -16,7 +16,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from google.protobuf.message_factory import GetMessageClass
-from orbital.v1 import audit_pb2, policy_pb2, receipt_pb2, registry_pb2, restore_pb2, trace_pb2
+from orbital.v1 import approval_pb2, audit_pb2, policy_pb2, receipt_pb2, registry_pb2, trace_pb2
 
 from console.web.api import Gateway
 from console.web.console import CONSOLE, Console, routes
@@ -30,7 +30,7 @@ from tests.extreme import extreme
 
 ORIGIN = "https://localhost:1"
 SERVICES = {
-    "registry": (registry_pb2, "RegistryService"), "restore": (restore_pb2, "RestoreService"),
+    "registry": (registry_pb2, "RegistryService"), "approval": (approval_pb2, "ApprovalService"),
     "trace": (trace_pb2, "TraceService"), "proof": (receipt_pb2, "ProofService"),
     "policy": (policy_pb2, "PolicyService"), "audit": (audit_pb2, "AuditService"),
 }  # fmt: skip

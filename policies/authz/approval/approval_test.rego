@@ -1,6 +1,6 @@
-package orbital.authz.decommission_test
+package orbital.authz.approval_test
 
-import data.orbital.authz.decommission
+import data.orbital.authz.approval
 
 officer := "spiffe://orbital/person/officer"
 
@@ -11,13 +11,13 @@ now := time.parse_rfc3339_ns("2026-11-24T04:00:00Z")
 request := {
 	"id": "r-1",
 	"act": "approve",
-	"region": "eu10",
+	"what": "restore acme",
 	"asked_by": operator,
 	"expires_at": "2026-11-24T04:15:00Z",
 }
 
 decide(principal, asked) := decided if {
-	decided := decommission.decisions with input as {"principal": principal, "requests": [asked]} with time.now_ns as now
+	decided := approval.decisions with input as {"principal": principal, "requests": [asked]} with time.now_ns as now
 }
 
 refused(principal, asked, reason) if {
@@ -66,5 +66,5 @@ test_each_missing_field_is_refused if {
 }
 
 test_nothing_is_asked_by_an_empty_input if {
-	decommission.decisions == {"allowed": set(), "denied": []} with input as {}
+	approval.decisions == {"allowed": set(), "denied": []} with input as {}
 }

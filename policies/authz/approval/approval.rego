@@ -1,10 +1,11 @@
 # METADATA
-# title: Restore
+# title: Approval
 # description: |
-#   Who may decide about the restoration of a killed tenant, once ingress has let them call. Input: `{"principal":
-#   "spiffe://orbital/person/officer", "requests": [{id, act, tenant, asked_by, expires_at}]}`; `act` is approve or decline.
+#   Who may decide about what takes two people, once ingress has let them call. Input: `{"principal":
+#   "spiffe://orbital/person/officer", "requests": [{id, act, what, asked_by, expires_at}]}`; `act` is approve or decline,
+#   `what` says what is asked for.
 # scope: package
-package orbital.authz.restore
+package orbital.authz.approval
 
 import data.orbital.authz.tasks
 
@@ -25,7 +26,7 @@ permitted contains request.id if {
 	in_time(request)
 }
 
-# Nothing comes back by it, so that whoever asked may think better of it, too.
+# Nothing happens by it, so that whoever asked may think better of it, too.
 permitted contains request.id if {
 	some request in input.requests
 	request.act == "decline"
@@ -42,13 +43,13 @@ another_person(request) if {
 
 in_time(request) if time.now_ns() < time.parse_rfc3339_ns(request.expires_at)
 
-refusal(request) := tasks.reject(request, "FOUR_EYES", sprintf("%s asked to restore %s, so another person has to approve it.", [
+refusal(request) := tasks.reject(request, "FOUR_EYES", sprintf("%s asked to %s, so another person has to approve it.", [
 	object.get(request, "asked_by", "Nobody known"),
-	object.get(request, "tenant", "it"),
+	object.get(request, "what", "do it"),
 ])) if {
 	not another_person(request)
-} else := tasks.reject(request, "REQUEST_EXPIRED", sprintf("The request to restore %s was good until %s; ask again.", [
-	object.get(request, "tenant", "it"),
+} else := tasks.reject(request, "REQUEST_EXPIRED", sprintf("The request to %s was good until %s; ask again.", [
+	object.get(request, "what", "do it"),
 	object.get(request, "expires_at", "an unknown time"),
 ])) if {
 	not in_time(request)

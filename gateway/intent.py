@@ -1,0 +1,45 @@
+"""What takes in intent, put together: declarations, retirements, kills, and what of them takes two people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gateway.adapters.postgres.approval import PostgresApprovals
+from gateway.adapters.postgres.database import Database
+from gateway.adapters.postgres.decommission import PostgresDecommission
+from gateway.adapters.postgres.desired import PostgresDesired
+from gateway.domain.fuse import Fuse
+from gateway.flow.approval import ApprovalFlow, SecondPerson, Subject
+from gateway.flow.decommission import DecommissionRegion
+from gateway.flow.desired import Desired
+from gateway.flow.removal import ApproveRemoval
+from gateway.flow.restore import RestoreTenant
+from gateway.ports.policy import Policy
+from gateway.ports.store import TaskStore
+from gateway.settings import GatewaySettings
+from gateway.times import new_correlation_id
+
+
+def make_desired(settings: GatewaySettings, database: Database) -> Desired:
+    """Declarations, retirements and kills, with what one person may take away."""
+    flow = settings.flow
+    fuse = Fuse(flow.fuse_share, flow.fuse_least, flow.approval_seconds)
+    return Desired(PostgresDesired(database, settings.name), new_correlation_id, fuse)
+
+
+def make_approvals(
+    settings: GatewaySettings,
+    database: Database,
+    policy: Policy,
+    denials: TaskStore,
+) -> ApprovalFlow:
+    """What takes two people."""
+    desired = PostgresDesired(database, settings.name)
+    subjects: dict[str, Subject[Any]] = {
+        "restoration": RestoreTenant(desired),
+        "decommission": DecommissionRegion(PostgresDecommission(database, settings.name)),
+        "removal": ApproveRemoval(desired),
+    }
+    second_person = SecondPerson(policy, denials, settings.name)
+    seconds = settings.flow.approval_seconds
+    return ApprovalFlow(PostgresApprovals(database), subjects, second_person, new_correlation_id, seconds)
