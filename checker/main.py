@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
-import time
 from contextlib import AsyncExitStack
 
 from checker.adapters.envoy.admin import open_admin
@@ -19,7 +17,7 @@ from checker.domain.window import Rule
 from checker.flow.aggregate import Board
 from checker.flow.probe import Rounds
 from checker.flow.signal import Signaller
-from checker.ports.control import World
+from checker.ports.control import World, real
 from checker.settings import CheckerSettings, LimitSettings
 from runtime.lifecycle import Supervisor, run
 from runtime.logs import setup_logs
@@ -72,7 +70,7 @@ async def main() -> None:
     """Probe, judge and signal until cancelled."""
     settings: CheckerSettings = CheckerSettings.load()
     setup_logs(settings.name, settings.log_level)
-    world = World(time.time, time.monotonic, random.random)
+    world = real()
     async with AsyncExitStack() as stack:
         # None of what is looked at has to be there yet.
         policy = await stack.enter_async_context(policy_engine(settings.opa.url, settings.opa.seconds))
@@ -82,9 +80,12 @@ async def main() -> None:
         }
         parts = await stack.enter_async_context(open_door(settings.envoy.parts))
         out = await stack.enter_async_context(open_door(settings.envoy.gateway))
-        signer = Signer(settings.signing_file, world.now)
         control = GrpcControl(
-            f"unix:{settings.envoy.gateway}", settings.region, settings.beat_seconds, signer, world.now
+            f"unix:{settings.envoy.gateway}",
+            settings.region,
+            settings.beat_seconds,
+            lambda now: Signer(settings.signing_file, now),
+            world.now,
         )
         stack.push_async_callback(control.close)
         table = probes(settings, Means(parts, out, admin, control, world, edges))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from checker.domain.statistics import SLOW, TROUBLE, UPSTREAM_DOWN
+from checker.domain.statistics import SLOW, TARGETS, TROUBLE, UPSTREAM_DOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,27 @@ PROCESSES = ("region-immediate", "region-bulk")
 # What is looked at through Envoy, or through what Envoy leads to.
 BEHIND_ENVOY = ("openbao", *ENGINES, *PROCESSES, *PROVIDERS, "gateway", "rabbitmq", "edges")
 BEHIND_GATEWAY = ("envoy", "gateway")
+
+CLOCK_OFFSET, FLAPPING = "CLOCK_OFFSET", "FLAPPING"
+_SEEN = frozenset.union(*map(_seen_by_envoy, TARGETS)) | {"SEVERAL_UPSTREAMS", FLAPPING}
+_WAITING = ("TASKS_WAIT_FOR_OPENBAO", "TASKS_WAIT_FOR_POLICY", "TASKS_WAIT_FOR_HSM")
+# What a wrong clock does: certificates, tokens, confirmations and times of arrival are of another time than they say.
+BY_CLOCK: dict[str, frozenset[str]] = {
+    **{
+        process: frozenset({"LANE_SILENT", "REPORTS_WAIT", "JOURNAL_OLD", "TASK_FAILING", *_WAITING, FLAPPING})
+        for process in PROCESSES
+    },
+    **{engine: frozenset({"BUNDLE_STALE", "BUNDLE_ERROR", "DECISION_LOG_REFUSED", FLAPPING}) for engine in ENGINES},
+    "openbao": frozenset({"OPENBAO_UNREACHABLE", "OPENBAO_LOGIN", "OPENBAO_DENIED", FLAPPING}),
+    "certificates": frozenset({"CERTIFICATE_EXPIRED", "CERTIFICATE_EXPIRING", FLAPPING}),
+    "rabbitmq": frozenset(
+        {"QUEUE_UNREAD_IMMEDIATE", "QUEUE_UNREAD_BULK", "QUEUES_UNREAD", "QUEUES_UNKNOWN", "QUEUE_DEEP", FLAPPING}
+    ),
+    "gateway": frozenset({"GATEWAY_UNREACHABLE", FLAPPING}),
+    "edges": frozenset({"EDGE_SILENT", "EDGE_DRIFT", FLAPPING}),
+    "envoy": _SEEN,
+    "envoy-edges": _SEEN,
+}
 
 FOLDS: tuple[Fold, ...] = (
     *(Fold("envoy", part, frozenset({"SIDECAR_UNREACHABLE"})) for part in BEHIND_ENVOY),
@@ -58,9 +79,12 @@ FOLDS: tuple[Fold, ...] = (
     *(Fold(cause, "edges", frozenset({"EDGE_SILENT"})) for cause in ("envoy", "region-immediate", "opa-immediate")),
     Fold("envoy-edges", "edges", frozenset({"EDGE_SILENT"})),
     *(Fold(cause, "envoy-edges", _seen_by_envoy("REGION")) for cause in ("envoy", "openbao", *PROCESSES)),
+    # Last: what is down explains more than a clock does, and may be down because of it.
+    *(Fold("clock", effect, reasons) for effect, reasons in BY_CLOCK.items()),
 )
 
 
 def causes(component: str, reason: str) -> frozenset[str]:
-    """The components whose failure would explain that this one is in trouble for this reason."""
-    return frozenset(each.cause for each in FOLDS if each.effect == component and reason in each.reasons)
+    """The components whose failure would explain that this one is in trouble for this reason; a clock does not fail."""
+    found = {each.cause for each in FOLDS if each.effect == component and reason in each.reasons}
+    return frozenset(found - {"clock"})

@@ -7,7 +7,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
-from checker.domain.cause import EDGE_AWAY, FOLDS, Fold
+from checker.domain.cause import CLOCK_OFFSET, EDGE_AWAY, FLAPPING, FOLDS, Fold
 from checker.domain.sample import BADNESS, Finding, Status, worst
 from checker.domain.window import Rule, Window, status
 
@@ -57,7 +57,6 @@ class Flag:
 
 STALE = "EVIDENCE_STALE"
 UNSEEN = "NOT_CHECKED_YET"
-FLAPPING = "FLAPPING"
 POLICY = "policy"
 
 
@@ -113,7 +112,7 @@ def region_status(flags: Iterable[Flag]) -> Status:
 
 def _explains(cause: Flag, effect: Flag) -> bool:
     """Only what is down explains what is down with it; an edge's sidecar may be, and its region only degraded."""
-    if cause.status is Status.OUT_OF_SYNC:
+    if cause.status is Status.OUT_OF_SYNC or cause.reason == CLOCK_OFFSET:
         return True
     return cause.reason == EDGE_AWAY and effect.status is cause.status
 

@@ -8,7 +8,12 @@ from dataclasses import dataclass
 from checker.domain.sample import Finding, Status, healthy
 
 # What a task waits for, by the beginning of its reason, with the reason that this gives here.
-WAITS = (("HSM", "TASKS_WAIT_FOR_HSM"), ("OPENBAO", "TASKS_WAIT_FOR_OPENBAO"), ("POLICY", "TASKS_WAIT_FOR_POLICY"))
+WAITS = (
+    ("HSM", "TASKS_WAIT_FOR_HSM"),
+    ("OPENBAO", "TASKS_WAIT_FOR_OPENBAO"),
+    ("POLICY", "TASKS_WAIT_FOR_POLICY"),
+    ("STALE_POLICY", "TASKS_WAIT_FOR_POLICY"),
+)
 
 
 @dataclass(frozen=True, slots=True)

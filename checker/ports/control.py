@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -34,8 +36,22 @@ class Outbox(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Wall clock (seconds since the epoch), steady clock (seconds), and chance in [0, 1)."""
+    """Seconds since the epoch, a steady clock (seconds), chance in [0, 1), and how far the machine's clock was moved.
+
+    `now` goes on steadily from where the machine's clock stood at the start: a clock that is set makes nothing older.
+    """
 
     now: Callable[[], float]
     steady: Callable[[], float]
     random: Callable[[], float]
+    moved: Callable[[], float] = lambda: 0.0
+
+
+def real() -> World:
+    """The machine's own."""
+    began = time.time() - time.monotonic()
+
+    def now() -> float:
+        return began + time.monotonic()
+
+    return World(now, time.monotonic, random.random, lambda: time.time() - now())

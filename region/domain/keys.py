@@ -14,6 +14,8 @@ from typing import Any
 
 from orbital.v1 import task_pb2 as pb
 
+# Seconds: somewhat more than a change is left alone for (handlers.turn.WINDOW).
+LONGEST_CHANGE = 10.0
 ROOT = "root"
 L2 = "l2"
 # The provider that every region has: its own HSM.
@@ -173,8 +175,11 @@ class SystemRecord:
         return bool(self.holder or self.importing_until or self.destroying_until)
 
     def busy(self, now: float) -> bool:
-        """True while somebody's change of the key in transit may still arrive."""
-        return max(self.importing_until, self.destroying_until) > now
+        """True while somebody's change of the key in transit may still arrive.
+
+        A time that lies further ahead than any change lasts was written by a clock that was wrong, or is read by one.
+        """
+        return 0.0 < max(self.importing_until, self.destroying_until) - now <= LONGEST_CHANGE
 
     def linking(
         self, link: str, generation: int, l1: L1, blobs: tuple[Blob, ...], until: float, allowed: int = 0

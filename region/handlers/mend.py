@@ -77,8 +77,10 @@ async def _against(parts: Parts, system: Name, record: keys.SystemRecord) -> Wro
         if key is not None:
             return Wrong("KEY_ORPHANED", f"Transit has its L2 though it is {record.state}.")
         return await _not_active(parts, system, record)
-    # What is not settled has its task in the journal, which is tried again.
-    return await _open(parts, system, record, key) if record.settled else None
+    if not record.settled:
+        # Nobody is at work on it. Its task may be in a journal, or in none any more.
+        return Wrong("UNSETTLED", "Its Link or its rotation broke off.")
+    return await _open(parts, system, record, key)
 
 
 async def _open(parts: Parts, system: Name, record: keys.SystemRecord, key: TransitKey | None) -> Wrong | None:

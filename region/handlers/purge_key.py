@@ -25,7 +25,8 @@ async def _purge_service(parts: Parts, task: pb.Task, name: Name) -> Result:
     held, revision = await read_service(parts, name)
     if held and held.generation > generation:
         return stale(held.generation)
-    if held is None or not held.purged or (held.departed and not task.departure):
+    ahead = held is not None and held.purged_at > parts.world.now()
+    if held is None or not held.purged or ahead or (held.departed and not task.departure):
         # One write destroys the material and sets the fence; without a record the fence alone.
         held = keys.ServiceRecord(generation, (), purged_at=parts.world.now(), departed=task.departure)
         await write(parts, name, held, revision)

@@ -46,11 +46,20 @@ class Means:
 def probes(settings: CheckerSettings, means: Means) -> list[Probe]:
     """The table."""
     period, timeout, limits, now = settings.period_seconds, settings.timeout_seconds, settings.limits, means.world.now
+
+    def wall() -> float:
+        """The machine's clock, which the engines have too."""
+        return now() + means.world.moved()
+
+    def right() -> float:
+        """The control plane's time, where it is known."""
+        return means.control.now()
+
     lanes = Limits(limits.journal_seconds, limits.hop_seconds, limits.attempts)
     return [
         OpenBaoProbe(means.parts, settings.openbao_version, settings.openbao_audit, period, timeout),
         *(ProviderProbe(name, means.parts, period, timeout) for name in settings.providers),
-        *(OpaProbe(means.parts, role, now, period, timeout) for role in ("immediate", "bulk")),
+        *(OpaProbe(means.parts, role, wall, period, timeout) for role in ("immediate", "bulk")),
         *(RegionProbe(name, means.parts, lanes, period, timeout) for name in ("region-immediate", "region-bulk")),
         GatewayProbe(means.out, 2 * period, timeout),
         RabbitMQProbe(
@@ -65,8 +74,8 @@ def probes(settings: CheckerSettings, means: Means) -> list[Probe]:
         EdgesProbe(means.parts, 2 * period, timeout),
         EnvoyProbe(means.admin, limits.latency_seconds, 2 * period, timeout),
         *_of_edges(settings, means),
-        CertificatesProbe(means.admin, means.edges.values(), now, limits.certificate_hours, SLOW / 2),
-        ClockProbe(lambda: means.control.offset, now, limits.clock_seconds, 1.0),
+        CertificatesProbe(means.admin, means.edges.values(), right, limits.certificate_hours, SLOW / 2),
+        ClockProbe(lambda: means.control.offset, now, limits.clock_seconds, 1.0, moved=means.world.moved),
         DiskProbe(settings.disk, limits.disk_free, limits.disk_least, SLOW / 2),
     ]
 

@@ -22,22 +22,35 @@ TIMEOUT = 2.0
 class GrpcControl:
     """See checker.ports.control.Control."""
 
-    def __init__(self, target: str, region: str, beat: float, signer: Signer, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        target: str,
+        region: str,
+        beat: float,
+        signer: Callable[[Callable[[], float]], Signer],
+        clock: Callable[[], float],
+    ) -> None:
         self._channel = open_channel(target)
         self._region = region
-        self._signer = signer
+        # Keys begin and end by the control plane's time.
+        self._signer = signer(self.now)
         self._period = Duration()
         self._period.FromNanoseconds(int(beat * 1e9))
         self._clock = clock
         # (seconds that the control plane's clock is ahead, when that was measured); None before the first answer.
         self.offset: tuple[float, float] | None = None
 
+    def now(self) -> float:
+        """The control plane's time where it is known, else this machine's."""
+        return self._clock() + (self.offset[0] if self.offset else 0.0)
+
     def pack(self, flags: Sequence[Flag], versions: Mapping[str, str], now: float) -> bytes:
-        """See the port."""
+        """See the port. Times are told by the control plane's clock where it is known."""
+        ahead = self.offset[0] if self.offset else 0.0
         request = flag_pb2.SignalRequest(
             region=self._region,
-            flags=[_packed(flag) for flag in flags],
-            send_time=stamp(now),
+            flags=[_packed(flag, ahead) for flag in flags],
+            send_time=stamp(now + ahead),
             versions=versions,
             period=self._period,
         )
@@ -68,7 +81,7 @@ def stamp(seconds: float) -> Timestamp:
     return found
 
 
-def _packed(flag: Flag) -> flag_pb2.Flag:
+def _packed(flag: Flag, ahead: float) -> flag_pb2.Flag:
     severity: Any = flag.severity.value
     status: Any = flag.status.value
     return flag_pb2.Flag(
@@ -78,11 +91,11 @@ def _packed(flag: Flag) -> flag_pb2.Flag:
         reason=flag.reason,
         message=flag.message[:2000],
         evidence=[
-            flag_pb2.Evidence(name=each.name[:200], value=each.value[:500], time=stamp(each.at))
+            flag_pb2.Evidence(name=each.name[:200], value=each.value[:500], time=stamp(each.at + ahead))
             for each in flag.evidence[:32]
         ],
-        since=stamp(flag.since),
-        next_check=stamp(flag.next_check),
+        since=stamp(flag.since + ahead),
+        next_check=stamp(flag.next_check + ahead),
         correlation_id=flag.correlation_id,
         consequences=flag.consequences[:64],
     )
