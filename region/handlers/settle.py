@@ -60,7 +60,9 @@ async def _import_missing(
     """
     key = None if trusted else await parts.transit.key(system.transit)
     present = key.versions if key else 0
-    if key and (not key.imported or present > len(record.blobs)):
+    # One that refuses versions which nobody compromised may have lost them.
+    refused = key is not None and key.least > max(1, record.compromised_below)
+    if key and (not key.imported or present > len(record.blobs) or refused):
         await parts.transit.destroy(system.transit, mine.permit)
         present = 0
     if present < len(record.blobs):

@@ -107,6 +107,17 @@ async def test_a_restriction_that_is_gone_comes_back() -> None:
     assert _transit(parts).least[SYSTEM.transit] == 4
 
 
+@pytest.mark.parametrize("least", [2, 3])
+async def test_a_restriction_that_nobody_asked_for_goes(least: int) -> None:
+    parts = await _rotated()
+    l3 = await _l3(parts)
+    _transit(parts).least[SYSTEM.transit] = least
+    await _reconciler(parts).check(SYSTEM)
+    assert _transit(parts).least.get(SYSTEM.transit, 1) == 1
+    assert await look(parts, SYSTEM) is None
+    assert await _l3(parts) == l3
+
+
 async def test_a_key_that_nobody_allows_is_destroyed() -> None:
     parts = await _rotated()
     held = list(_transit(parts).keys[SYSTEM.transit])
