@@ -134,7 +134,7 @@ class ReconcileSettings(Section):
     """The comparison of keys in transit with their records, by the process that serves."""
 
     rate: float = Field(20.0, gt=0, le=1000, description="Systems looked at a second; each costs OpenBao three calls")
-    rest: float = Field(2.0, ge=0, description="Seconds between two rounds over all Systems")
+    rest: float = Field(1.0, ge=0, description="Seconds between two rounds over all Systems")
 
 
 class EdgeServeSettings(Section):

@@ -5,6 +5,6 @@ from __future__ import annotations
 from runtime.lease import lasts
 
 
-def expired(last_beat: float, lease: float, now: float) -> bool:
-    """True once more than the lease has passed since the last beat; a clock that went back never expires it."""
-    return now - last_beat > lasts(lease)
+def expired(silence: float, lease: float) -> bool:
+    """True once the control plane has not been heard for more seconds than the lease has."""
+    return silence > lasts(lease)

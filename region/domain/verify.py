@@ -137,5 +137,5 @@ def _system(record: keys.SystemRecord, key: InTransit | None, now: float) -> Ite
     elif key.least != max(1, record.compromised_below):
         yield (
             "KEY_NOT_RESTRICTED",
-            f"Transit decrypts from version {key.least}; the record says {record.compromised_below}.",
+            f"Transit decrypts from version {key.least}; the record says {max(1, record.compromised_below)}.",
         )

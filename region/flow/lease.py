@@ -1,5 +1,7 @@
 """Keeps when the control plane was last heard, in memory for serving and now and then on disk for a restart.
 
+While the process runs a steady clock counts: one that is set neither ends a lease nor makes it longer.
+
 With its proofs of life it hands over the heads of its audit trail: the region keeps them against it.
 """
 
@@ -23,16 +25,18 @@ class Beats:
         self._world = world
         self._every = every
         self._last = 0.0
+        # By the steady clock, and how long the control plane had been silent then.
+        self._counted_from, self._silent = _steady(), float("inf")
         self._head = b""
 
-    @property
-    def last(self) -> float:
-        """Seconds since the epoch, by this machine's clock."""
-        return self._last
+    def silence(self) -> float:
+        """Seconds for which the control plane has not been heard."""
+        return self._silent + _steady() - self._counted_from
 
     def heard(self) -> None:
         """A beat arrived on any lane."""
         self._last = self._world.now()
+        self._counted_from, self._silent = _steady(), 0.0
 
     async def beat(self, beat: Beat) -> None:
         """A beat arrived; a head that is new in it is durable afterwards."""
@@ -43,17 +47,22 @@ class Beats:
             self._head = packed
 
     async def load(self) -> None:
-        """Take up what the last run knew."""
+        """Take up what the last run knew; between two runs nothing but the machine's clock tells how long it was."""
         self._last = await self._journal.last_beat(self._world.now())
+        self._counted_from, self._silent = _steady(), max(0.0, self._world.now() - self._last)
 
     async def run(self) -> None:
         """Store it every so often; a restart loses at most that much of a lease."""
         stored = self._last
         while True:
             await asyncio.sleep(self._every)
-            if self._last > stored:
+            if self._last != stored:
                 stored = self._last
                 await self._journal.beat(stored)
+
+
+def _steady() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _sequence(head: bytes) -> int:

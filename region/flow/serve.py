@@ -200,7 +200,7 @@ class Serve:
         held = await self._keyring.get(service, lambda: self._load(service))
         self._proof.refuse()
         # Asked at every call and last, so that neither a cached key nor a slow load outlives the lease.
-        if lease.expired(self._beats.last, held.lease, self._parts.world.now()):
+        if lease.expired(self._beats.silence(), held.lease):
             raise Precondition(
                 f"The control plane was not heard for longer than the lease of {service.parent_tenant().resource}",
                 reason="LEASE_EXPIRED",

@@ -90,7 +90,7 @@ async def _open(parts: Parts, system: Name, record: keys.SystemRecord, key: Tran
         said = f"Transit has {key.versions} versions of its L2, the record {len(record.blobs)}; they are not the same."
         return Wrong("KEY_VERSIONS_WRONG", said)
     if key.least != max(1, record.compromised_below):
-        said = f"Transit decrypts from version {key.least}; the record says {record.compromised_below}."
+        said = f"Transit decrypts from version {key.least}; the record says {max(1, record.compromised_below)}."
         return Wrong("KEY_NOT_RESTRICTED", said)
     return None
 

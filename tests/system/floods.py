@@ -190,7 +190,11 @@ def _end(process: subprocess.Popen[str]) -> None:
 def main(kind: str, place: str, number: str) -> None:
     """Flood until the input ends."""
     # What it costs to flood is not what it costs to be flooded.
+    os.setsid()
     os.nice(19)
+    # Linux shares the processors among sessions first; see stack.spawn.
+    with contextlib.suppress(OSError):
+        Path("/proc/self/autogroup").write_text("19")
     KINDS[kind][0](World(Path(place)), int(number))
     time.sleep(2)
     sys.stdout.write(READY)

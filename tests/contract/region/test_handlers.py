@@ -12,23 +12,20 @@ from region.domain.names import Kind, Name
 from region.flow.keyring import Keyring
 from region.flow.serve import Serve
 from region.handlers.parts import Parts, read_service, read_system
-from region.ports.world import World
 from runtime.errors import NotFound, Precondition
 from tests.unit.region.make import Estate, work, work_all
 
 
 class _Beats:
-    def __init__(self, world: World) -> None:
-        self._world = world
+    """The control plane is heard all the time."""
 
-    @property
-    def last(self) -> float:
-        return self._world.now()
+    def silence(self) -> float:
+        return 0.0
 
 
 def serving(parts: Parts) -> Serve:
     """A server whose cache is always empty, so that each call asks the parts."""
-    return Serve(parts, Keyring(parts.world, 0, 10), _Beats(parts.world))  # type: ignore[arg-type]
+    return Serve(parts, Keyring(parts.world, 0, 10), _Beats())  # type: ignore[arg-type]
 
 
 def names(tenant: str) -> tuple[Name, Name]:

@@ -27,8 +27,11 @@ PAY = Name(Kind.SERVICE, "acme", "core", "pay")
 
 
 class Heard:
-    def __init__(self, at: float) -> None:
-        self.last = at
+    def __init__(self, world: FakeWorld) -> None:
+        self.world, self.last = world, world.time
+
+    def silence(self) -> float:
+        return self.world.time - self.last
 
 
 class Served:
@@ -36,7 +39,7 @@ class Served:
         self.world = FakeWorld()
         self.keyring = Keyring(self.world.world(), 5.0, 2)
         self.parts: Parts = replace(fake_parts(self.world), cache=self.keyring)
-        self.beats = Heard(self.world.time)
+        self.beats = Heard(self.world)
         self.serve = Serve(self.parts, self.keyring, cast("Beats", self.beats))
 
     async def refusal(self) -> str:
