@@ -45,10 +45,18 @@ def follow(connection: Connection, correlation_id: str, timeout: float) -> Job:
 
 
 def finish(connection: Connection, correlation_id: str, timeout: float) -> str:
-    """The sentence that ends a wait; raises Failure 7 when the time is over, and 11 when the change was superseded."""
+    """The sentence that ends a wait.
+
+    Raises Failure 7 when the time is over, and 11 when the change was superseded, or when nothing of it is left to
+    converge because every region that it concerned was decommissioned.
+    """
     ended = follow(connection, correlation_id, timeout)
     if ended.state != JobState.JOB_STATE_CONVERGED:
         raise Failure(superseded(ended), Exit.SUPERSEDED)
+    if ended.total and not ended.converged:
+        lost = ", ".join(ended.lost_regions) or "a region"
+        message = f"Nothing converged: 0 of {ended.total}. What it concerned was in {lost}: decommissioned."
+        raise Failure(f"{message} What is known of it: orbital proof {ended.correlation_id}", Exit.SUPERSEDED)
     return converged(ended)
 
 

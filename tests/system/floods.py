@@ -1,11 +1,13 @@
 """Parties that take what they can: each runs as a process of its own, behind everybody else for the processor.
 
-`python -m tests.system.floods KIND PLACE NUMBER` says "ready" once it is at it, and goes on until its input ends.
+`python -m tests.system.floods KIND PLACE NUMBER` says "ready" once it is at it, goes on until its input ends, and tells
+then what it did and how that was answered, as JSON.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import socket
 import ssl
@@ -13,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -34,6 +37,8 @@ READY = "ready\n"
 # Streams of one connection: a client's library waits with more than the server allows, so it opens another one.
 STREAMS = 250
 ENDED = threading.Event()
+# What was done, and the ends of it.
+TALLY: Counter[str] = Counter()
 
 
 def repeating(threads: int, once: Callable[[], None]) -> None:
@@ -41,11 +46,31 @@ def repeating(threads: int, once: Callable[[], None]) -> None:
 
     def run() -> None:
         while not ENDED.is_set():
-            with contextlib.suppress(grpc.RpcError, OSError, ValueError):
+            try:
                 once()
+            except (grpc.RpcError, OSError, ValueError) as error:
+                ended(error)
+                ENDED.wait(0.05)
 
     for _ in range(threads):
         threading.Thread(target=run, daemon=True).start()
+
+
+def ended(error: BaseException | None) -> None:
+    """Count how something ended."""
+    code = error.code().name if isinstance(error, grpc.RpcError) and hasattr(error, "code") else type(error).__name__
+    TALLY["accepted" if error is None else code] += 1
+
+
+def tried(call: Callable[[], object]) -> None:
+    """One call, and how it ended."""
+    TALLY["tried"] += 1
+    try:
+        call()
+    except grpc.RpcError as error:
+        ended(error)
+    else:
+        ended(None)
 
 
 def own_connection(address: str, credentials: grpc.ChannelCredentials) -> grpc.Channel:
@@ -63,8 +88,7 @@ def bodies(world: World, number: int) -> None:
         with own_connection(world.state.gateway.jwt, world.credentials(None)) as channel:
             method = channel.stream_unary("/orbital.v1.EnrolmentService/Redeem")
             for call in [method.future(parts(), timeout=SECONDS) for _ in range(number // 3)]:
-                with contextlib.suppress(grpc.RpcError):
-                    call.result()
+                tried(call.result)
         ENDED.wait(0.2)
 
     repeating(3, once)
@@ -78,6 +102,7 @@ def connections(world: World, number: int) -> None:
         with ExitStack() as stack:
             for _ in range(number // 4):
                 stack.enter_context(socket.create_connection((host, int(port)), timeout=2))
+                TALLY["tried"] += 1
             ENDED.wait(4)
 
     repeating(4, once)
@@ -94,6 +119,7 @@ def consoles(world: World, number: int) -> None:
             socket.create_connection((host, port), timeout=5) as plain,
             trust.wrap_socket(plain, server_hostname=host) as secure,
         ):
+            TALLY["tried"] += 1
             for _ in range(3):
                 secure.sendall(f"GET /static/orbital.css HTTP/1.1\r\nhost: {host}:{port}\r\n\r\n".encode())
             for byte in b"GET /fleet HTTP/1.1\r\nx-slow: " + b"x" * 60:
@@ -120,8 +146,10 @@ def watches(world: World, number: int) -> None:
             request = registry_pb2.WatchRegionsRequest()
             calls = [health.Watch(health_pb2.HealthCheckRequest(), timeout=SECONDS) for _ in range(STREAMS)]
             calls += [registry.WatchRegions(request, timeout=SECONDS) for _ in range(STREAMS)]
+            TALLY["tried"] += len(calls)
             ENDED.wait(5)
             for call in calls:
+                TALLY["open" if call.is_active() else call.code().name] += 1
                 call.cancel()
 
     repeating(max(1, number // STREAMS), once)
@@ -135,10 +163,8 @@ def refused(world: World, number: int) -> None:
         with own_connection(world.state.gateway.jwt, nobody) as channel, world.channel("auditor") as auditor:
             redeem, kill = EnrolmentServiceStub(channel).Redeem, RegistryServiceStub(auditor).Kill
             while not ENDED.wait(4 / number):
-                with contextlib.suppress(grpc.RpcError):
-                    redeem(enrolment_pb2.RedeemRequest(region="eu10", token="x"), timeout=5)
-                with contextlib.suppress(grpc.RpcError):
-                    kill(registry_pb2.KillRequest(tenant="acme", reason="x"), timeout=5)
+                tried(lambda: redeem(enrolment_pb2.RedeemRequest(region="eu10", token="x"), timeout=5))
+                tried(lambda: kill(registry_pb2.KillRequest(tenant="acme", reason="x"), timeout=5))
 
     repeating(2, once)
 
@@ -151,13 +177,12 @@ def reports(world: World, number: int) -> None:
             report = ReportServiceStub(channel).Report
             signed = signed_pb2.Signed(key_id="0" * 16, signature=b"x" * 64, content=os.urandom(30_000))
             while not ENDED.is_set():
-                with contextlib.suppress(grpc.RpcError):
-                    report(report_pb2.ReportRequest(region="us20", signed=signed), timeout=5)
+                tried(lambda: report(report_pb2.ReportRequest(region="us20", signed=signed), timeout=5))
 
     repeating(number, once)
 
 
-# What each takes at most in the situation that was seen, and in a short run.
+# How much of it was seen.
 KINDS: dict[str, tuple[Callable[[World, int], None], int]] = {
     "bodies": (bodies, 150),
     "connections": (connections, 2000),
@@ -169,22 +194,21 @@ KINDS: dict[str, tuple[Callable[[World, int], None], int]] = {
 
 
 @contextmanager
-def flooding(world: World, *kinds: str, part: float = 1.0) -> Iterator[None]:
-    """Each of these kinds goes on inside the block, with that part of its number."""
-    with ExitStack() as stack:
-        for kind in kinds:
-            number = max(3, int(KINDS[kind][1] * part))
-            command = [sys.executable, "-m", "tests.system.floods", kind, str(world.place), str(number)]
-            process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-            stack.callback(_end, process)
-            assert process.stdout is not None
-            assert process.stdout.readline() == READY, kind
-        yield
-
-
-def _end(process: subprocess.Popen[str]) -> None:
-    process.kill()
-    process.wait(10)
+def flooding(world: World, kind: str) -> Iterator[Counter[str]]:
+    """That flood goes on inside the block; what it did and how it was answered is known after it."""
+    command = [sys.executable, "-m", "tests.system.floods", kind, str(world.place), str(KINDS[kind][1])]
+    process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    tally: Counter[str] = Counter()
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        assert process.stdout.readline() == READY, kind
+        yield tally
+        process.stdin.close()
+        tally.update(json.loads(process.stdout.readline()))
+    finally:
+        process.kill()
+        process.wait(10)
 
 
 def main(kind: str, place: str, number: str) -> None:
@@ -200,7 +224,10 @@ def main(kind: str, place: str, number: str) -> None:
     sys.stdout.write(READY)
     sys.stdout.flush()
     sys.stdin.read()
-    ENDED.set()
+    sys.stdout.write(json.dumps(TALLY.copy()) + "\n")
+    sys.stdout.flush()
+    # What still waits for an answer is not waited for.
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from orbital.v1.resource_pb2 import Resource
 from console.cli.failure import Exit
 from runtime.errors import Unavailable
 from tests.unit.console.conftest import Orbital
-from tests.unit.console.gateway import NOW
+from tests.unit.console.gateway import ID, NOW, FakeGateway
 from tests.unit.runtime.test_proof import Platform
 from tests.unit.runtime.test_trail import chained, platform, signed
 
@@ -191,3 +191,28 @@ def test_proof(control: Control, orbital: Orbital, case: str, tmp_path: Any) -> 
 
 def test_a_receipt_names_how_each_key_was_verified() -> None:
     assert all(one.verified for one in Receipt.FromString(PLATFORM.receipt("eu10").receipt).destroyed)
+
+
+JOBS = {
+    "all": ({"total": 3, "converged": 3}, Exit.DONE),
+    "nothing to do": ({"total": 0}, Exit.DONE),
+    "one region is gone": ({"total": 3, "converged": 2, "given_up": 1, "lost_regions": ["us20"]}, Exit.DONE),
+    "every region is gone": ({"total": 3, "given_up": 3, "lost_regions": ["eu10", "us20"]}, Exit.SUPERSEDED),
+}
+
+
+@pytest.mark.parametrize("case", JOBS)
+def test_wait(gateway: FakeGateway, orbital: Orbital, case: str) -> None:
+    told, status = JOBS[case]
+    times = {"create_time": NOW, "converge_time": NOW, "end_time": NOW}
+    gateway.jobs = [api.Job(correlation_id=ID, state=api.JOB_STATE_CONVERGED, **times, **told)]
+    ended = orbital("wait", ID)
+    assert ended.status == status, ended
+    assert ended.out.startswith("Converged: ") == (status is Exit.DONE and bool(told["total"]))
+
+
+def test_waiting_for_no_placement_converges_nothing(gateway: FakeGateway, orbital: Orbital) -> None:
+    gateway.placements = []
+    ended = orbital("wait", "--tenant", "nobody")
+    assert ended.status == Exit.NOT_FOUND
+    assert "Converged" not in ended.out
