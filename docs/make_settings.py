@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from checker.settings import CheckerSettings
 from console.web.settings import ConsoleSettings
+from gateway.migrate import MigrateSettings
 from gateway.settings import GatewaySettings
 from region.settings import RegionSettings
 from runtime.settings import describe
@@ -32,6 +33,7 @@ def page() -> str:
     """The whole page."""
     parts = [HEAD]
     parts += table("A gateway process: `python -m gateway.main`", GatewaySettings, "ORBITAL_")
+    parts += table("A migration, as the database's owner: `python -m gateway.migrate`", MigrateSettings, "ORBITAL_")
     parts += table("A region's process: `python -m region.main`", RegionSettings, "ORBITAL_")
     parts += table("A region's checker: `python -m checker.main`", CheckerSettings, "ORBITAL_")
     parts += table("The console: `python -m console.web.main`", ConsoleSettings, "ORBITAL_")

@@ -16,8 +16,8 @@ class PostgresSettings(Section):
     host: str = Field(description="Directory of the Unix socket, or a host name")
     port: int = Field(5432, description="Port, which also names the socket")
     database: str = Field("orbital", description="A database of Orbital's own")
-    user: str = Field("orbital", description="Owner of that database")
-    password_file: Path = Field(description="File with the user's password")
+    user: str = Field("orbital", description="The gateways' role, which owns nothing there")
+    password_file: Path = Field(description="File with the role's password")
     connections: int = Field(12, ge=4, le=100, description="Size of the pool")
     seconds: float = Field(30.0, description="Time-out of a statement")
 

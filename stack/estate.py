@@ -20,6 +20,7 @@ from stack.parts.opa import Opa, Policies
 from stack.parts.postgres import Postgres
 from stack.parts.rabbitmq import Epmd, RabbitMQ
 from stack.parts.relay import Paths
+from stack.parts.schema import Schema
 from stack.parts.softhsm import SoftHSM
 from stack.parts.workers import NICE, Gateway, RegionWorker
 from stack.settings import Stack
@@ -75,7 +76,15 @@ def port_names(regions: Sequence[Region]) -> list[str]:
 def parts(site: Site) -> list[Unit]:
     """The units that do not need Orbital's own processes."""
     bao = GlobalBao(site)
-    units: list[Unit] = [*_broker(site), Authority(site), bao, _database(site), Paths(site), CustomerBao(site)]
+    units: list[Unit] = [
+        *_broker(site),
+        Authority(site),
+        bao,
+        _database(site),
+        Schema(site),
+        Paths(site),
+        CustomerBao(site),
+    ]
     for region in site.regions:
         units += [SoftHSM(site, region), RegionBao(site, region)]
     return [*units, Certificates(site, bao), SigningKeys(site)]

@@ -17,8 +17,10 @@ class PostgresServer(Section):
     host: str = Field(description="Its host name, or the directory of its Unix socket")
     port: int = Field(5432, description="Its port")
     database: str = Field("orbital", description="A database of Orbital's own")
-    user: str = Field("orbital", description="Owner of that database")
-    password_file: Path = Field(description="File with the user's password")
+    user: str = Field("orbital", description="The gateways' role, which owns nothing there")
+    password_file: Path = Field(description="File with the role's password")
+    owner: str = Field("orbital_owner", description="The role that owns the database; no gateway logs in as it")
+    owner_password_file: Path = Field(description="File with the owner's password")
 
 
 class RabbitMQServer(Section):

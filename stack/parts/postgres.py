@@ -26,6 +26,7 @@ from stack.unit import Launch, Server
 PORT = 5432
 DATABASE = "orbital"
 USER = "orbital"
+OWNER = "orbital_owner"
 INITDB_SECONDS = 60
 
 CONFIGURATION = """
@@ -61,6 +62,7 @@ class Postgres(Server):
     def __init__(self, site: Site) -> None:
         super().__init__(site)
         self.password = site.secret("postgres-orbital")
+        self._owner_password = site.secret("postgres-owner")
         self._superuser = site.secret("postgres-superuser")
         self._account = account(site.settings.postgres_user)
 
@@ -75,15 +77,29 @@ class Postgres(Server):
         return True
 
     async def arrange(self) -> None:
-        """The role and the database of the gateway."""
-        password = kept_secret(self.password)
+        """The database with its owner, and the role of the gateways, which owns nothing."""
         connection = await self._connect("postgres")
         try:
-            if not await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", USER):
-                # CREATE ROLE takes no parameters; token_urlsafe has no quote in it.
-                await connection.execute(f"CREATE ROLE {USER} LOGIN PASSWORD '{password}'")
-            if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", DATABASE):
-                await connection.execute(f"CREATE DATABASE {DATABASE} OWNER {USER}")
+            for role, file in ((OWNER, self._owner_password), (USER, self.password)):
+                password = kept_secret(file)
+                if not await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", role):
+                    # CREATE ROLE takes no parameters; token_urlsafe has no quote in it.
+                    await connection.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{password}'")
+            owner = await connection.fetchval(
+                "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = $1", DATABASE
+            )
+            if owner is None:
+                await connection.execute(f"CREATE DATABASE {DATABASE} OWNER {OWNER}")
+        finally:
+            await connection.close()
+        if owner == USER:
+            await self._take_from_the_gateways()
+
+    async def _take_from_the_gateways(self) -> None:
+        """In a database of an older release their role owned everything."""
+        connection = await self._connect(DATABASE)
+        try:
+            await connection.execute(f"REASSIGN OWNED BY {USER} TO {OWNER}")
         finally:
             await connection.close()
 

@@ -18,10 +18,10 @@ from stack.openbao import customer
 from stack.openbao.world import TOKEN_ROLE
 from stack.parts import edge, softhsm
 from stack.parts.opa import bundle
-from stack.parts.postgres import DATABASE, PORT, USER, socket_directory
 from stack.parts.rabbitmq import REVOKER, find_tree, revoker_password
 from stack.parts.rabbitmq import USER as BROKER_USER
-from stack.settings import PostgresServer, RabbitMQServer
+from stack.parts.schema import database, gateway_login
+from stack.settings import RabbitMQServer
 from stack.site import JWT, Region, Site
 from stack.unit import Launch, Server
 
@@ -45,17 +45,6 @@ def variables(settings: Mapping[str, object]) -> dict[str, str]:
     return {f"ORBITAL_{name}": str(value) for name, value in settings.items()}
 
 
-def database(site: Site) -> PostgresServer:
-    """The database that the gateways use: the private one, or one's own."""
-    return site.settings.postgres_server or PostgresServer(
-        host=str(socket_directory(site)),
-        port=PORT,
-        database=DATABASE,
-        user=USER,
-        password_file=site.secret("postgres-orbital"),
-    )
-
-
 def broker(site: Site) -> RabbitMQServer:
     """The broker that the gateways use: the private one, or one's own."""
     return site.settings.rabbitmq_server or RabbitMQServer(
@@ -73,7 +62,7 @@ def _section(prefix: str, section: Section) -> dict[str, object]:
 class Gateway(Server):
     """A gateway process; `role` is immediate or bulk. The bulk one also serves people, bundles and decision logs."""
 
-    requires = ("postgres", "policies", "authority")
+    requires = ("schema", "policies", "authority")
     # It connects to the broker by itself when that is there, and the broker is the slowest to start.
     wants: tuple[str, ...] = ("rabbitmq",)
 
@@ -91,7 +80,7 @@ class Gateway(Server):
             "NAME": self.name,
             "LANES": LANES[self._role],
             "LISTEN": f"unix:{self._socket}",
-            **_section("POSTGRES", database(site)),
+            **gateway_login(database(site)),
             **_section("RABBITMQ", broker(site)),
             "OPA__URL": f"http://{site.address(f'opa-{self.name}')}",
             "SIGNING_FILE": signing_file(site, "gateway"),

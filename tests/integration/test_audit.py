@@ -24,11 +24,14 @@ from gateway.flow.pack import build
 from gateway.main import new_correlation_id
 from gateway.ports.audit import Signature
 from gateway.ports.store import Denial
+from runtime import trail
 from runtime.policy import Refusal
 from runtime.trail import Held
 from tests.integration.test_gateway import CALLER, done, estate
 from tests.unit.runtime.test_proof import NOW
 from tests.unit.runtime.test_trail import platform, signed, verdict
+
+TRAIL = ("audit", "audit_head", "audit_signer")
 
 
 class Signer:
@@ -42,13 +45,20 @@ class Signer:
         return Signature(made.key_id, platform().sign("gateway", message), made.certificates)
 
 
+@pytest.fixture(autouse=True)
+def _old_heads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The heads here are signed at the time at which the test's certificates are valid, long before their records."""
+    monkeypatch.setattr(trail, "UNSIGNED_SECONDS", 10**10)
+
+
 @pytest.fixture
-async def emptied(pool: Pool) -> Pool:
+async def emptied(pool: Pool, owner: Pool) -> Pool:
     """A pool on an empty trail, as only its owner can make one."""
-    async with pool.acquire() as connection:
-        for table in ("audit", "audit_head"):
+    async with owner.acquire() as connection:
+        for table in TRAIL:
             await connection.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
-            await connection.execute(f"TRUNCATE {table} RESTART IDENTITY")
+        await connection.execute(f"TRUNCATE {', '.join(TRAIL)} RESTART IDENTITY")
+        for table in TRAIL:
             await connection.execute(f"ALTER TABLE {table} ENABLE TRIGGER USER")
     return pool
 
@@ -69,10 +79,10 @@ async def audit(emptied: Pool) -> Audit:
         wanted = [Regional(task.region, done(build(task))[1]) for task in batch.tasks]
     await reports.observe(wanted, wanted)
     await tasks.keep_denials([Denial("decision-2", "ingress", "nobody", "Kill", Refusal("NO", "No."), "", "opa")])
-    trail = Audit(PostgresAudit(Database(emptied)), Signer(), lambda: NOW, 60.0)
-    assert not await trail._seal()
-    await trail.sign()
-    return trail
+    made = Audit(PostgresAudit(Database(emptied)), Signer(), lambda: NOW, 60.0)
+    assert not await made._seal()
+    await made.sign()
+    return made
 
 
 async def items(audit: Audit) -> list[AuditRecord | Held]:
@@ -109,14 +119,21 @@ async def test_nothing_new_is_not_sealed_or_signed_again(audit: Audit, pool: Poo
     assert await pool.fetchval("SELECT count(*) FROM audit WHERE sequence IS NULL") == 0
 
 
-@pytest.mark.parametrize(
-    "statement",
-    ["UPDATE audit SET body = '{}' WHERE sequence = 2", "DELETE FROM audit WHERE sequence = 2", "TRUNCATE audit",
-     "UPDATE audit SET sequence = 99, hash = '' WHERE sequence = 2", "DELETE FROM audit_head"],
-)  # fmt: skip
-async def test_the_trail_refuses_to_be_changed(audit: Audit, pool: Pool, statement: str) -> None:
-    with pytest.raises(asyncpg.InsufficientPrivilegeError, match="append-only"):
+CHANGES = [
+    "UPDATE audit SET body = '{}' WHERE sequence = 2", "DELETE FROM audit WHERE sequence = 2", "TRUNCATE audit",
+    "UPDATE audit SET sequence = 99, hash = '' WHERE sequence = 2", "UPDATE audit SET recorded_at = now()",
+    "UPDATE audit SET sequence = NULL", "UPDATE audit SET kind = 'x', sequence = sequence",
+    "DELETE FROM audit_head", "UPDATE audit_head SET head = ''", "TRUNCATE audit_head CASCADE",
+    "DELETE FROM audit_signer", "UPDATE audit_signer SET certificates = '{}'", "TRUNCATE audit_signer CASCADE",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("statement", CHANGES)
+async def test_the_trail_refuses_to_be_changed(audit: Audit, pool: Pool, owner: Pool, statement: str) -> None:
+    with pytest.raises(asyncpg.InsufficientPrivilegeError, match=r"append-only|permission denied"):
         await pool.execute(statement)
+    with pytest.raises(asyncpg.InsufficientPrivilegeError, match="append-only"):
+        await owner.execute(statement)
     assert verdict(await items(audit)) == ""
 
 
@@ -132,11 +149,11 @@ FORGERIES = {
 
 @pytest.mark.parametrize("forgery", FORGERIES)
 async def test_a_forgery_by_the_owner_of_the_database_is_found_and_named(
-    audit: Audit, pool: Pool, forgery: str
+    audit: Audit, owner: Pool, forgery: str
 ) -> None:
     statement, message = FORGERIES[forgery]
     copies = [Held(head, "eu10") for head in (await audit.list(0, 1000)).heads]
-    async with pool.acquire() as connection:
+    async with owner.acquire() as connection:
         await connection.execute("ALTER TABLE audit DISABLE TRIGGER USER")
         await connection.execute("ALTER TABLE audit DROP CONSTRAINT audit_sequence_key")
         await connection.execute(statement)
@@ -156,9 +173,9 @@ async def test_a_head_that_another_gateway_signed_is_handed_on(audit: Audit, poo
     assert isinstance(audit.newest_head(), SignedAuditHead)
 
 
-async def test_gateways_that_seal_at_once_make_one_chain(audit: Audit, pool: Pool) -> None:
+async def test_gateways_that_seal_at_once_make_one_chain(audit: Audit, pool: Pool, owner: Pool) -> None:
     for number in range(50):
-        await pool.execute("INSERT INTO audit (kind, body) VALUES ('action', $1)", f'{{"n": {number}}}')
+        await owner.execute("INSERT INTO audit (kind, body) VALUES ('action', $1)", f'{{"n": {number}}}')
     stores = [PostgresAudit(Database(pool)) for _ in range(4)]
     while any(await asyncio.gather(*(store.seal(7) for store in stores))):
         continue

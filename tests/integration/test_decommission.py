@@ -62,7 +62,6 @@ class World(Gateway):
 
 @pytest.fixture
 async def world(pool: Pool, rabbitmq_settings: RabbitMQSettings) -> AsyncIterator[World]:
-    await pool.execute("TRUNCATE approval, lost_placement, revocation CASCADE")
     async with connected(rabbitmq_settings) as broker:
         made = World(pool, broker)
         await made.receive()

@@ -16,7 +16,6 @@ from runtime.errors import Invalid
 
 @pytest.fixture
 async def edges(pool: Pool) -> PostgresEdges:
-    await pool.execute("TRUNCATE edge_observation")
     return PostgresEdges(Database(pool))
 
 

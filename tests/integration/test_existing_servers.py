@@ -8,7 +8,8 @@ from runtime.errors import Unavailable
 from stack import estate
 from stack.layout import Layout
 from stack.parts.existing import ExistingPostgres, ExistingRabbitMQ
-from stack.parts.workers import broker, database
+from stack.parts.schema import database
+from stack.parts.workers import broker
 from stack.settings import PostgresServer, RabbitMQServer, Stack
 from stack.site import Site
 from stack.state import State
@@ -20,7 +21,11 @@ def site(parts: tuple[Path, State], tmp_path: Path) -> Site:
     place, state = parts
     secrets = place / "secrets"
     settings = Stack(
-        postgres_server=PostgresServer(host=f"{state.run}-pg", password_file=secrets / "postgres-orbital"),
+        postgres_server=PostgresServer(
+            host=f"{state.run}-pg",
+            password_file=secrets / "postgres-orbital",
+            owner_password_file=secrets / "postgres-owner",
+        ),
         rabbitmq_server=RabbitMQServer(
             host="127.0.0.1", port=state.ports["amqp"], password_file=secrets / "rabbitmq-gateway"
         ),

@@ -15,7 +15,6 @@ AWAY = Trouble("BROKER_BLOCKED", "memory", shared=True)
 
 @pytest.fixture
 async def faults(pool: Pool) -> PostgresFaults:
-    await pool.execute("TRUNCATE lane_fault, process_flag")
     return PostgresFaults(Database(pool), "gateway")
 
 

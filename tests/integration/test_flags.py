@@ -26,7 +26,6 @@ def flag(component: str, reason: str = "AWAY", status: int = pb.HEALTH_STATUS_OU
 
 @pytest.fixture
 async def flags(pool: Pool) -> PostgresFlags:
-    await pool.execute("TRUNCATE checker, flag")
     for region in ("eu10", "us20"):
         await pool.execute(
             "INSERT INTO resource (name, kind, body, generation, effect_generation, correlation_id)"
@@ -111,7 +110,6 @@ class Nobody:
 
 
 async def test_a_held_lane_is_not_dispatched_to_until_it_is_released(flags: PostgresFlags, pool: Pool) -> None:
-    await pool.execute("TRUNCATE hold, task CASCADE")
     await pool.execute(
         "INSERT INTO task (id, resource_id, region, tenant, kind, lane, generation, correlation_id)"
         " SELECT gen_random_uuid(), id, u.region, 'acme', 1, u.lane, 1, 'c' FROM resource,"
@@ -124,8 +122,12 @@ async def test_a_held_lane_is_not_dispatched_to_until_it_is_released(flags: Post
             return sorted(task.region for task in batch.tasks)
 
     heard: asyncio.Queue[str] = asyncio.Queue()
+
+    def hear(*said: object) -> None:
+        heard.put_nowait(str(said[-1]))
+
     async with pool.acquire() as connection:
-        await connection.add_listener("orbital_lane", lambda *said: heard.put_nowait(said[-1]))
+        await connection.add_listener("orbital_lane", hear)
         await flags.hold(["eu10"], [Hold("eu10", 2, "REGION_OUT_OF_SYNC", "It is.", "d1")])
         assert (await claimed(2), await claimed(1)) == (["us20"], ["eu10"])
         assert [(hold.lane, hold.reason) for hold in (await flags.holds())["eu10"]] == [(2, "REGION_OUT_OF_SYNC")]
@@ -133,6 +135,7 @@ async def test_a_held_lane_is_not_dispatched_to_until_it_is_released(flags: Post
         assert await claimed(2) == ["eu10", "us20"]
         assert await flags.holds() == {}
         assert await asyncio.wait_for(heard.get(), 5) == "2 released"
+        await connection.remove_listener("orbital_lane", hear)
 
 
 async def test_signals_of_many_regions_are_stored_together(flags: PostgresFlags) -> None:

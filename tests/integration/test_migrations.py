@@ -7,8 +7,8 @@ from gateway.adapters.postgres.schema import migrate, migrations
 from runtime.errors import Invalid
 
 
-async def test_a_migration_that_changed_is_refused(pool: Pool) -> None:
-    async with pool.acquire() as connection:
+async def test_a_migration_that_changed_is_refused(owner: Pool) -> None:
+    async with owner.acquire() as connection:
         await migrate(connection)
         transaction = connection.transaction()
         await transaction.start()
@@ -18,8 +18,8 @@ async def test_a_migration_that_changed_is_refused(pool: Pool) -> None:
         await transaction.rollback()
 
 
-async def test_a_migration_that_has_another_number_now_is_not_applied_again(pool: Pool) -> None:
-    async with pool.acquire() as connection:
+async def test_a_migration_that_has_another_number_now_is_not_applied_again(owner: Pool) -> None:
+    async with owner.acquire() as connection:
         transaction = connection.transaction()
         await transaction.start()
         for number, name in (("0006", "edges"), ("0006", "withdrawn"), ("0009", "pending")):

@@ -9,7 +9,7 @@ from gateway.adapters.postgres.queries import SQL
 
 
 @pytest.mark.parametrize("random_page_cost", [1.1, 4])
-async def test_reports_are_never_compared_with_every_task(pool: Pool, random_page_cost: float) -> None:
+async def test_reports_are_never_compared_with_every_task(pool: Pool, owner: Pool, random_page_cost: float) -> None:
     """A table analysed while every task was done made the planner expect one open task, and compare all with all."""
     await pool.execute(
         "INSERT INTO task (id, resource_id, region, tenant, kind, lane, generation, correlation_id, state)"
@@ -17,8 +17,8 @@ async def test_reports_are_never_compared_with_every_task(pool: Pool, random_pag
     )
     words, times = ["x"] * 500, [1.0] * 500
     reports = ([uuid.uuid4() for _ in words], words, [3] * 500, words, words, words, times, times, times)
+    await owner.execute("ANALYZE task")
     async with pool.acquire() as connection:
-        await connection.execute("ANALYZE task")
         await connection.execute(f"SET random_page_cost = {random_page_cost}")
         lines = await connection.fetch(f"EXPLAIN (COSTS OFF) {SQL['finish_tasks']}", *reports)
     plan = "\n".join(line[0] for line in lines)
@@ -43,25 +43,25 @@ async def test_an_outcome_writes_no_index_again(pool: Pool) -> None:
     assert tuple(counted) == (10, 10)
 
 
-async def test_pending_tasks_are_found_by_their_index(pool: Pool) -> None:
+async def test_pending_tasks_are_found_by_their_index(pool: Pool, owner: Pool) -> None:
     await pool.execute(
         "INSERT INTO task (id, resource_id, region, tenant, kind, lane, generation, correlation_id, state)"
         " SELECT gen_random_uuid(), 1, 'eu10', 'acme', 1, 2, 1, 'c', CASE WHEN i % 100 = 0 THEN 1 ELSE 3 END"
         " FROM generate_series(1, 40000) AS i"
     )
-    await pool.execute("ANALYZE task")
+    await owner.execute("ANALYZE task")
     lines = await pool.fetch(f"EXPLAIN (COSTS OFF) {SQL['claim']}", 2, 100, [])
     assert "Index Scan using task_pending" in "\n".join(line[0] for line in lines)
 
 
-async def test_what_became_due_together_is_driven_parents_first_by_its_index(pool: Pool) -> None:
+async def test_what_became_due_together_is_driven_parents_first_by_its_index(pool: Pool, owner: Pool) -> None:
     await pool.execute(
         "WITH made AS (INSERT INTO resource (name, kind, body, generation, effect_generation, correlation_id)"
         "     SELECT 'tenants/t' || i, 2, '', 1, 1, 'c' FROM generate_series(1, 5000) AS i RETURNING id)"
         " INSERT INTO placement (resource_id, region, task_kind, lane, desired_generation, correlation_id)"
         " SELECT id, 'eu10', 1, 1, 1, 'c' FROM made ORDER BY random()"
     )
-    await pool.execute("ANALYZE resource, placement")
+    await owner.execute("ANALYZE resource, placement")
     async with pool.acquire() as connection, connection.transaction():
         found = await connection.fetch(SQL["drifts"], 1, 300)
         lines = await connection.fetch(f"EXPLAIN (COSTS OFF) {SQL['drifts']}", 1, 300)

@@ -15,6 +15,7 @@ from gateway.adapters.postgres.queries import SQL
 
 # In quotes: the driver is generic for type checkers only.
 Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
+Raw: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 Rows: TypeAlias = "list[asyncpg.Record]"
 # How long a transaction that failed may take to be undone before its connection is given up.

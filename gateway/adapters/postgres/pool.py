@@ -10,7 +10,7 @@ import asyncpg
 
 from gateway.adapters.postgres.database import Database, Pool
 from gateway.adapters.postgres.errors import DRIVER, translating
-from gateway.adapters.postgres.schema import migrate
+from gateway.adapters.postgres.schema import check_schema
 from gateway.settings import PostgresSettings
 from runtime.errors import Unavailable
 from runtime.logs import get_logger
@@ -34,7 +34,7 @@ SESSION = {
 
 @asynccontextmanager
 async def open_database(settings: PostgresSettings) -> AsyncIterator[Database]:
-    """The database with its schema up to date; waits for a server that is still starting, or cannot be written yet."""
+    """The database with its schema up to date; waits for a server that is starting, and for its owner to migrate it."""
     pool = asyncpg.create_pool(
         host=settings.host,
         port=settings.port,
@@ -57,15 +57,15 @@ async def open_database(settings: PostgresSettings) -> AsyncIterator[Database]:
 
 
 async def _prepared(database: Database) -> None:
-    """Connect and migrate, however long that takes; raises Invalid on a migration that was changed."""
+    """Connect and wait for the schema, however long that takes; raises Invalid on a migration that was changed."""
     reason = ""
     while True:
         try:
             with translating("connect"):
                 await database.pool
-            async with database.connection("migrate") as connection:
-                with translating("migrate"):
-                    await migrate(connection)
+            async with database.connection("check the schema") as connection:
+                with translating("check the schema"):
+                    await check_schema(connection)
         except Unavailable as error:
             if error.reason != reason:
                 log.warning("waiting_for_postgres", reason=error.reason, error=error.message)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 from importlib import resources
 
-from gateway.adapters.postgres.database import Connection
+from gateway.adapters.postgres.database import Connection, Raw
 from gateway.adapters.postgres.locks import AdvisoryLock
-from runtime.errors import Invalid
+from runtime.errors import Invalid, Unavailable
 
 
 def migrations() -> dict[str, str]:
@@ -17,8 +17,11 @@ def migrations() -> dict[str, str]:
     return {file.name: file.read_text() for file in files}
 
 
-async def migrate(connection: Connection) -> None:
-    """Bring the schema forward, a transaction a file, one process at a time; raises Invalid on a changed file."""
+async def migrate(connection: Connection | Raw) -> None:
+    """As the owner, bring the schema forward, a transaction a file, one process at a time.
+
+    Raises Invalid on a changed file.
+    """
     await connection.execute("SELECT pg_advisory_lock($1)", AdvisoryLock.MIGRATIONS)
     try:
         await connection.execute("CREATE TABLE IF NOT EXISTS migration (name text PRIMARY KEY, checksum text NOT NULL)")
@@ -35,3 +38,38 @@ async def migrate(connection: Connection) -> None:
                 raise Invalid(f"The migration {name} was applied in another form", reason="MIGRATION_CHANGED")
     finally:
         await connection.execute("SELECT pg_advisory_unlock($1)", AdvisoryLock.MIGRATIONS)
+
+
+async def entitle(connection: Connection | Raw, writer: str) -> None:
+    """As the owner, give the gateways' role what it needs: it can write the audit trail by triggers alone."""
+    text = (resources.files(__package__) / "grants.sql").read_text()
+    names = await connection.fetchrow(
+        "SELECT quote_ident($1) AS writer, quote_ident(current_database()) AS database", writer
+    )
+    assert names is not None
+    async with connection.transaction():
+        await connection.execute(text.replace("{writer}", names["writer"]).replace("{database}", names["database"]))
+
+
+async def check_schema(connection: Connection) -> None:
+    """As a gateway, see that the schema is this release's, and that this role does not own the audit trail.
+
+    Raises Invalid on a changed migration, and Unavailable while the owner has something left to do.
+    """
+    row = await connection.fetchrow(
+        "SELECT to_regclass('migration') IS NOT NULL AS made, to_regclass('audit') IS NOT NULL AND pg_has_role("
+        "(SELECT relowner FROM pg_class WHERE oid = to_regclass('audit')), 'MEMBER') AS owned"
+    )
+    assert row is not None
+    if row["owned"]:
+        raise Unavailable(
+            "The gateway's role owns the audit trail, and so could alter it; it has to be another than the owner's",
+            reason="ROLE_OWNS_AUDIT",
+        )
+    found = await connection.fetch("SELECT name, checksum FROM migration") if row["made"] else ()
+    done = {each["name"]: each["checksum"] for each in found}
+    for name, text in migrations().items():
+        if name not in done:
+            raise Unavailable(f"The migration {name} was not applied yet", reason="SCHEMA_BEHIND")
+        if done[name] != hashlib.sha256(text.encode()).hexdigest():
+            raise Invalid(f"The migration {name} was applied in another form", reason="MIGRATION_CHANGED")

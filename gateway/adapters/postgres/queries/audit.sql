@@ -17,12 +17,18 @@ WHERE a.id = u.id;
 SELECT sequence, kind, body, recorded_at, hash FROM audit WHERE sequence > $1 ORDER BY sequence LIMIT $2;
 
 -- name: keep_audit_head
-INSERT INTO audit_head (sequence, head, key_id, signature, certificates) VALUES ($1, $2, $3, $4, $5)
+WITH signer AS (
+    INSERT INTO audit_signer (digest, certificates) VALUES (audit_signer_digest($5), $5) ON CONFLICT DO NOTHING
+)
+INSERT INTO audit_head (sequence, head, key_id, signature, signer) VALUES ($1, $2, $3, $4, audit_signer_digest($5))
 ON CONFLICT DO NOTHING;
 
 -- name: audit_heads
-SELECT head, key_id, signature, certificates FROM audit_head
-WHERE sequence > $1 AND sequence <= $2 ORDER BY sequence;
+SELECT h.head, h.key_id, h.signature, s.certificates
+FROM audit_head AS h INNER JOIN audit_signer AS s ON s.digest = h.signer
+WHERE h.sequence > $1 AND h.sequence <= $2 ORDER BY h.sequence;
 
 -- name: newest_audit_head
-SELECT head, key_id, signature, certificates FROM audit_head ORDER BY sequence DESC LIMIT 1;
+SELECT h.head, h.key_id, h.signature, s.certificates
+FROM audit_head AS h INNER JOIN audit_signer AS s ON s.digest = h.signer
+ORDER BY h.sequence DESC LIMIT 1;
