@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from orbital.v1.dispatch_pb2 import (
@@ -87,6 +88,7 @@ class LaneStream:
         """Serve; raises what ended it."""
         opened = Opened()
         opened.expire_time.FromDatetime(self._deliver.expire_time())
+        opened.lifetime.FromTimedelta(timedelta(seconds=self._deliver.timing.stream))
         await self._deliver.states.opening(self._opening, opened)
         await self._deliver.holdings.opening(self._opening, opened)
         await self._down.put(SubscribeResponse(opened=opened))

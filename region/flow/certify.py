@@ -14,6 +14,8 @@ log = get_logger(__name__)
 
 RENEW_AT = 2 / 3
 LEAST_SECONDS = 1.0
+# By a clock that is wrong every certificate may have ended already.
+WRONG_CLOCK_SECONDS = 60.0
 
 
 async def certify(gateway: Gateway, signer: Signer, region: str, world: World) -> None:
@@ -29,4 +31,4 @@ async def certify(gateway: Gateway, signer: Signer, region: str, world: World) -
         backoff.reset()
         life = seconds(answer.expire_time) - world.now()
         log.info("receipts_certified", lifetime_seconds=round(life))
-        await world.sleep(max(LEAST_SECONDS, life * RENEW_AT))
+        await world.sleep(max(LEAST_SECONDS, life * RENEW_AT) if life > 0 else WRONG_CLOCK_SECONDS)

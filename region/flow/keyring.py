@@ -60,7 +60,7 @@ class Keyring:
 
     def _held(self, service: Name) -> ServiceKeys | None:
         held = self._entries.get(service)
-        return held if held and held.expires > self._world.now() else None
+        return held if held and held.expires > self._world.steady() else None
 
     async def _load(self, service: Name, load: Callable[[], Awaitable[ServiceKeys]]) -> ServiceKeys:
         for _ in range(3):
@@ -69,7 +69,7 @@ class Keyring:
             if loaded is None:
                 continue
             if drops == self._drops:
-                loaded.expires = self._world.now() + self._seconds
+                loaded.expires = self._world.steady() + self._seconds
                 self._forget(service)
                 self._entries[service] = loaded
                 while len(self._entries) > self._size:
@@ -120,7 +120,7 @@ class Keyring:
         try:
             while True:
                 await asyncio.sleep(self._seconds)
-                now = self._world.now()
+                now = self._world.steady()
                 for service in [name for name, held in self._entries.items() if held.expires <= now]:
                     self._forget(service)
         finally:

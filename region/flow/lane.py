@@ -94,8 +94,8 @@ class Lane:
     async def run(self) -> None:
         """Open the stream again whenever it ends, at once after its age, with a growing wait after a failure."""
         while True:
-            began = self._world.now()
-            if not await self._once() or self._world.now() - began < EXPIRE_MARGIN:
+            began = self._world.steady()
+            if not await self._once() or self._world.steady() - began < EXPIRE_MARGIN:
                 await self._contact.sleep(self._backoff.next())
                 await self._report_apart()
 
@@ -147,7 +147,7 @@ class Lane:
         messages = stream.messages()
         expires = float("inf")
         while True:
-            message = await self._next(messages, expires - self._world.now() - EXPIRE_MARGIN)
+            message = await self._next(messages, expires - self._world.steady() - EXPIRE_MARGIN)
             self._signals.heard = self._world.now()
             match message.WhichOneof("message"):
                 case "delivery":
@@ -167,8 +167,9 @@ class Lane:
                     self._beats.heard()
                     self._marks.heard(message.opened.marks)
                     self._holdings.asked(message.opened.ask_holdings)
-                    if message.opened.HasField("expire_time"):
-                        expires = seconds(message.opened.expire_time)
+                    if message.opened.HasField("lifetime"):
+                        # Not the time at which it ends: that is by another clock than ours.
+                        expires = self._world.steady() + seconds(message.opened.lifetime)
 
     def _marked(self, outbox: asyncio.Queue[dispatch_pb2.SubscribeRequest]) -> Send:
         """Send reports with the mark of the state that they are of."""

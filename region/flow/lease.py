@@ -26,17 +26,17 @@ class Beats:
         self._every = every
         self._last = 0.0
         # By the steady clock, and how long the control plane had been silent then.
-        self._counted_from, self._silent = _steady(), float("inf")
+        self._counted_from, self._silent = world.steady(), float("inf")
         self._head = b""
 
     def silence(self) -> float:
         """Seconds for which the control plane has not been heard."""
-        return self._silent + _steady() - self._counted_from
+        return self._silent + self._world.steady() - self._counted_from
 
     def heard(self) -> None:
         """A beat arrived on any lane."""
         self._last = self._world.now()
-        self._counted_from, self._silent = _steady(), 0.0
+        self._counted_from, self._silent = self._world.steady(), 0.0
 
     async def beat(self, beat: Beat) -> None:
         """A beat arrived; a head that is new in it is durable afterwards."""
@@ -49,7 +49,7 @@ class Beats:
     async def load(self) -> None:
         """Take up what the last run knew; between two runs nothing but the machine's clock tells how long it was."""
         self._last = await self._journal.last_beat(self._world.now())
-        self._counted_from, self._silent = _steady(), max(0.0, self._world.now() - self._last)
+        self._counted_from, self._silent = self._world.steady(), max(0.0, self._world.now() - self._last)
 
     async def run(self) -> None:
         """Store it every so often; a restart loses at most that much of a lease."""
@@ -59,10 +59,6 @@ class Beats:
             if self._last != stored:
                 stored = self._last
                 await self._journal.beat(stored)
-
-
-def _steady() -> float:
-    return asyncio.get_running_loop().time()
 
 
 def _sequence(head: bytes) -> int:

@@ -12,14 +12,22 @@ from random import SystemRandom
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """`now` in seconds since the epoch, `random` in [0, 1), `entropy` in bytes, `sleep` in seconds."""
+    """`now` in seconds since the epoch, `random` in [0, 1), `entropy` in bytes, `sleep` in seconds.
+
+    `monotonic` is a clock that nobody sets; a world whose time is held has but one.
+    """
 
     now: Callable[[], float]
     random: Callable[[], float]
     entropy: Callable[[int], bytes]
     sleep: Callable[[float], Awaitable[None]]
+    monotonic: Callable[[], float] | None = None
+
+    def steady(self) -> float:
+        """Seconds by a clock that is never set: how long something lasts is counted by this one."""
+        return (self.monotonic or self.now)()
 
 
 def real() -> World:
     """The machine's own."""
-    return World(time.time, SystemRandom().random, secrets.token_bytes, asyncio.sleep)
+    return World(time.time, SystemRandom().random, secrets.token_bytes, asyncio.sleep, time.monotonic)

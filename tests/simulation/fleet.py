@@ -300,7 +300,7 @@ class Fleet:
         process.start(lambda: self._region(site, role, process, link))
 
     async def _region(self, site: Site, role: str, process: Process, link: Link) -> None:
-        world = World(process.now, process.random.random, process.random.randbytes, asyncio.sleep)
+        world = World(process.now, process.random.random, process.random.randbytes, asyncio.sleep, process.steady)
         sealed = away_if(lambda: site.sealed, "OPENBAO_UNREACHABLE")
 
         def reached(part: Any) -> Any:

@@ -41,15 +41,15 @@ def _begin(place: Place) -> None:
     _postgres = Postgres.open(place.host, f"simulation_{os.getpid()}", place.password)
 
 
-def _run(seeds: Sequence[int], bug: str) -> list[Outcome]:
+def _run(seeds: Sequence[int], bug: str, clocks: bool) -> list[Outcome]:
     assert _postgres is not None
-    return [run(_postgres, seed, bug=bug) for seed in seeds]
+    return [run(_postgres, seed, bug=bug, clocks=clocks) for seed in seeds]
 
 
-def run_all(place: Place, seeds: Sequence[int], bug: str = "") -> Iterator[Outcome]:
-    """What came of each seed, in order; `bug` plants one of `tests.simulation.bugs`."""
+def run_all(place: Place, seeds: Sequence[int], bug: str = "", *, clocks: bool = False) -> Iterator[Outcome]:
+    """What came of each seed, in order; `bug` plants one of `tests.simulation.bugs`, `clocks` are set meanwhile."""
     chunks = [seeds[at : at + CHUNK] for at in range(0, len(seeds), CHUNK)]
     workers = min(os.cpu_count() or 1, len(chunks))
     with ProcessPoolExecutor(workers, get_context("spawn"), _begin, (place,)) as pool:
-        for outcomes in pool.map(_run, chunks, [bug] * len(chunks)):
+        for outcomes in pool.map(_run, chunks, [bug] * len(chunks), [clocks] * len(chunks)):
             yield from outcomes

@@ -91,6 +91,10 @@ class Process:
         """Seconds since the epoch, by this machine's clock."""
         return EPOCH + asyncio.get_running_loop().time() + self.clock
 
+    def steady(self) -> float:
+        """Seconds by a clock that is never set."""
+        return asyncio.get_running_loop().time()
+
 
 EPOCH = 1_800_000_000.0
 

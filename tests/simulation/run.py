@@ -30,37 +30,46 @@ class Outcome:
     extra: dict[str, int] = field(default_factory=dict)
 
 
-def run(postgres: Postgres, seed: int, regions: int = 2, tenants: int = 2, bug: str = "") -> Outcome:
+def run(
+    postgres: Postgres, seed: int, regions: int = 2, tenants: int = 2, bug: str = "", *, clocks: bool = False
+) -> Outcome:
     """Run the schedule of this seed; the same seed gives the same history."""
     outcome = Outcome(seed)
     postgres.empty()
     with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as place:
         try:
             with planted(bug):
-                simulate(lambda: _main(outcome, postgres, Path(place), seed, regions, tenants))
+                fleet = (seed, regions, tenants)
+                simulate(lambda: _main(outcome, postgres, Path(place), fleet, clocks=clocks))
         except (Broken, Stuck) as error:
             outcome.broken = str(error)
     return outcome
 
 
-async def _main(outcome: Outcome, postgres: Postgres, place: Path, seed: int, regions: int, tenants: int) -> None:
+async def _main(
+    outcome: Outcome, postgres: Postgres, place: Path, drawn: tuple[int, int, int], *, clocks: bool
+) -> None:
+    seed, regions, tenants = drawn
     fleet = Fleet(SimulatedStore(postgres), place, seed, regions)
     people, trouble = People(fleet, tenants), Trouble(fleet)
     watch = Watch(fleet, people)
     fleet.start()
     await asyncio.sleep(0.5)
     watching = asyncio.ensure_future(watch.run())
+    setting = asyncio.ensure_future(trouble.clocks(seed) if clocks else asyncio.sleep(0))
     try:
         await people.regions()
         for tenant in people.tenants:
             await people.declare(tenant, "declaration")
         await _disturbed(fleet, people, trouble, watching)
+        setting.cancel()
         await trouble.end()
         await settled(watch)
         _raise(watching)
         await check_end(watch, people)
     finally:
         watching.cancel()
+        setting.cancel()
         outcome.extra = {"refusals": watch.refusals, "proofs": watch.proofs}
         outcome.history, outcome.statements, outcome.looks = fleet.history, fleet.store.statements, watch.looks
         fleet.stop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -276,6 +277,24 @@ class Trouble:
         process.mortality = 0.0
         if process.over and site.processes[role] is process:
             self.fleet.start_region(site, role)
+
+    async def clocks(self, seed: int) -> None:
+        """Somebody sets a region's clock, by hours as well, and sets it right again; by a chance of its own."""
+        chance = random.Random(f"clocks {seed}")
+        while True:
+            await asyncio.sleep(chance.uniform(1, 8))
+            site = chance.choice(list(self.fleet.sites.values()))
+            seconds = chance.choice((-7200.0, -30.0, 30.0, 7200.0))
+            self.fleet.tell(f"clock    {site.name} {seconds:+.0f} s")
+            before = {process: process.clock for process in site.processes.values()}
+            for process in before:
+                process.clock += seconds
+            try:
+                await asyncio.sleep(chance.uniform(1, 12))
+            finally:
+                for process, clock in before.items():
+                    process.clock = clock
+                self.fleet.tell(f"clock    {site.name} right")
 
     async def end(self) -> None:
         """Wait until all is mended."""

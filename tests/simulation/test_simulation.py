@@ -34,6 +34,16 @@ def test_every_invariant_holds_in_every_schedule(place: Place, pytestconfig: pyt
 
 
 @pytest.mark.timeout(36_000)
+def test_every_invariant_holds_while_clocks_are_set(place: Place, pytestconfig: pytest.Config) -> None:
+    first, count = pytestconfig.getoption("--first-seed"), max(1, pytestconfig.getoption("--seeds") // 4)
+    outcomes = list(run_all(place, range(first, first + count), clocks=True))
+    assert sum(any(line.lstrip().startswith("clock") or " clock " in line for line in one.history) for one in outcomes)
+    broken = [outcome for outcome in outcomes if outcome.broken]
+    if broken:
+        pytest.fail(told(broken[:SHOWN]), pytrace=False)
+
+
+@pytest.mark.timeout(36_000)
 @pytest.mark.parametrize("bug", BUGS)
 def test_a_planted_bug_is_found(
     place: Place, bug: str, pytestconfig: pytest.Config, record_property: Callable[[str, object], None]

@@ -78,6 +78,7 @@ class Gateway(dispatch_pb2_grpc.DispatchServiceServicer, enrolment_pb2_grpc.Enro
         queue = self._queue(lane)
         opened = dispatch_pb2.Opened()
         opened.expire_time.FromNanoseconds(int((time.time() + self.life) * 1e9))
+        opened.lifetime.FromNanoseconds(int(self.life * 1e9))
         yield dispatch_pb2.SubscribeResponse(opened=opened)
         reader = asyncio.ensure_future(self._read(lane, request_iterator, queue))
         try:

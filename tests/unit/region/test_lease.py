@@ -9,7 +9,6 @@ from typing import cast
 import pytest
 
 from region.domain.lease import expired
-from region.flow import lease
 from region.flow.lease import Beats
 from region.ports.journal import Journal
 from tests.unit.region.fakes import FakeWorld
@@ -32,14 +31,12 @@ class Kept:
 
 
 @pytest.fixture
-def steady(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    now = [1000.0]
-    monkeypatch.setattr(lease, "_steady", lambda: now[0])
-    return now
+def steady() -> list[float]:
+    return [1000.0]
 
 
-async def beats(world: FakeWorld, kept: Kept) -> Beats:
-    made = Beats(cast("Journal", kept), replace(world.world(), now=lambda: world.time), 10.0)
+async def beats(world: FakeWorld, kept: Kept, steady: list[float]) -> Beats:
+    made = Beats(cast("Journal", kept), replace(world.world(), monotonic=lambda: steady[0]), 10.0)
     await made.load()
     return made
 
@@ -47,7 +44,7 @@ async def beats(world: FakeWorld, kept: Kept) -> Beats:
 @pytest.mark.parametrize("hours", [-48.0, -2.0, 0.0, 2.0, 48.0])
 async def test_a_clock_that_is_set_while_it_runs_changes_nothing(steady: list[float], hours: float) -> None:
     world = FakeWorld()
-    made = await beats(world, Kept())
+    made = await beats(world, Kept(), steady)
     made.heard()
     world.time += hours * 3600
     for seconds, ended in ((LEASE, False), (0.1, True)):
@@ -59,23 +56,21 @@ async def test_a_clock_that_is_set_while_it_runs_changes_nothing(steady: list[fl
 
 async def test_what_passed_between_two_runs_counts(steady: list[float]) -> None:
     world = FakeWorld()
-    made = await beats(world, Kept(world.time - 50))
+    made = await beats(world, Kept(world.time - 50), steady)
     assert not expired(made.silence(), LEASE)
     steady[0] += 11
     assert expired(made.silence(), LEASE)
 
 
-async def test_nothing_is_served_before_it_is_known_when_the_control_plane_was_heard(steady: list[float]) -> None:
+async def test_nothing_is_served_before_it_is_known_when_the_control_plane_was_heard() -> None:
     world = FakeWorld()
-    assert steady
     assert expired(Beats(cast("Journal", Kept()), world.world(), 10.0).silence(), LEASE)
 
 
 async def test_a_beat_of_a_clock_that_was_ahead_is_replaced_once_it_is_set_right(steady: list[float]) -> None:
     world, kept = FakeWorld(), Kept()
     kept.at = world.time + 7200
-    made = await beats(world, kept)
-    assert steady
+    made = await beats(world, kept, steady)
     assert made.silence() == 0
     made.heard()
     running = asyncio.ensure_future(made.run())
