@@ -15,6 +15,7 @@ from orbital.v1.dispatch_pb2 import Beat
 
 from region.ports.journal import Journal
 from region.ports.world import World
+from runtime.content import MOST_64
 
 
 class Beats:
@@ -62,8 +63,9 @@ class Beats:
 
 
 def _sequence(head: bytes) -> int:
-    """0 of what cannot be read: kept all the same, since an auditor will want to see it."""
+    """0 of what cannot be read, or be kept as a number: kept all the same, since an auditor will want to see it."""
     try:
-        return AuditHead.FromString(head).sequence
+        found = AuditHead.FromString(head).sequence
     except DecodeError:
         return 0
+    return found if found <= MOST_64 else 0

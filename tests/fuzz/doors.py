@@ -3,35 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import pkgutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from importlib import import_module
 from typing import Any
 
 import aio_pika
 import grpc
+import orbital.v1
 import yaml
 from google.protobuf import descriptor_pool
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2  # noqa: F401 - what is imported is what the pool knows
 from grpc_reflection.v1alpha import reflection_pb2  # noqa: F401
-from orbital.v1 import (  # noqa: F401
-    approval_pb2,
-    audit_pb2,
-    crypto_pb2,
-    dispatch_pb2,
-    edge_pb2,
-    enrolment_pb2,
-    flag_pb2,
-    inspect_pb2,
-    policy_pb2,
-    receipt_pb2,
-    registry_pb2,
-    report_pb2,
-    trace_pb2,
-    verify_pb2,
-)
 from orbital.v1.audit_pb2 import SignedAuditHead
 from orbital.v1.dispatch_pb2 import ReportBatch, SubscribeRequest
 from orbital.v1.edge_pb2 import ObserveRequest
@@ -69,6 +56,10 @@ ENDS = {"Kill", "Retire", "Revoke", "AskDecommission", "ApproveDecommission"}
 
 def methods() -> Iterator[tuple[str, MethodDescriptor, dict[str, Any]]]:
     """(path, descriptor, row) of every RPC of the contract; a row that no descriptor has fails the test."""
+    for module in pkgutil.iter_modules(orbital.v1.__path__):
+        # The pool knows what was imported.
+        if module.name.endswith("_pb2"):
+            import_module(f"orbital.v1.{module.name}")
     pool = descriptor_pool.Default()
     for path, row in yaml.safe_load(RPCS.read_text()).items():
         service, _, method = path.strip("/").partition("/")
