@@ -6,6 +6,7 @@ import ipaddress
 from collections.abc import Sequence
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -13,6 +14,9 @@ from gateway.domain.proof import Certified
 from runtime.errors import Invalid
 from runtime.openbao import OpenBao
 from runtime.signing import key_id
+
+# What is raised of a request, or of a key in it, that is none of those that are known.
+UNREADABLE = (ValueError, TypeError, x509.InvalidVersion, UnsupportedAlgorithm)
 
 
 class BaoAuthority:
@@ -66,12 +70,13 @@ def _names(hosts: Sequence[str]) -> dict[str, str]:
 def _checked(request: bytes) -> x509.CertificateSigningRequest:
     try:
         asked = x509.load_der_x509_csr(request)
-    except ValueError as error:
+        # Only now is it looked at what the key, the signature and what they are of are.
+        public, holds = asked.public_key(), asked.is_signature_valid
+    except UNREADABLE as error:
         raise Invalid("signing_request is no PKCS#10 request", field="signing_request") from error
-    public = asked.public_key()
     if not isinstance(public, ec.EllipticCurvePublicKey) or not isinstance(public.curve, ec.SECP256R1):
         raise Invalid("signing_request is of another key than ECDSA P-256", field="signing_request")
-    if not asked.is_signature_valid:
+    if not holds:
         raise Invalid("signing_request is not signed by its own key", field="signing_request")
     return asked
 
