@@ -18,6 +18,12 @@ def _redact(_: object, __: str, event: structlog.typing.EventDict) -> structlog.
     return event
 
 
+def _is_own(record: logging.LogRecord) -> bool:
+    """Whether what is told is a fault of this process, and not of whoever sent a request, or went away."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, ConnectionError) and type(error).__module__ != "aiohttp.http_exceptions"
+
+
 def setup_logs(process: str, level: str = "INFO") -> None:
     """Write every log line of this process, the libraries' included, with the process's name and a UTC time."""
     shared: list[structlog.typing.Processor] = [
@@ -49,6 +55,8 @@ def setup_logs(process: str, level: str = "INFO") -> None:
     # The broker's client repeats every reconnection of ours at WARNING, with its stack.
     for name in ("aio_pika", "aiormq"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    # A request that is no HTTP was answered with 400: it is no fault of this process.
+    logging.getLogger("aiohttp.server").addFilter(_is_own)
     structlog.contextvars.bind_contextvars(process=process)
 
 

@@ -130,34 +130,15 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
     ) -> grpc.RpcMethodHandler[Any, Any] | None:
         """See grpc.aio.ServerInterceptor."""
         handler: Any = await continuation(handler_call_details)
-        if handler is None or not handler_call_details.method.startswith("/orbital."):
-            return self._unchecked(handler)
-        reader = _reader(handler.request_deserializer)
+        if handler is None:
+            return None
+        reader, writer = _reader(handler.request_deserializer), handler.response_serializer
         if handler.unary_unary:
-            return grpc.unary_unary_rpc_method_handler(
-                self._unary(handler.unary_unary), reader, handler.response_serializer
-            )
+            return grpc.unary_unary_rpc_method_handler(self._unary(handler.unary_unary), reader, writer)
         if handler.unary_stream:
-            return grpc.unary_stream_rpc_method_handler(
-                self._stream(handler.unary_stream), reader, handler.response_serializer
-            )
-        # A stream both ways is a coroutine that writes by itself: it has exactly one writer.
-        return grpc.stream_stream_rpc_method_handler(
-            self._both_ways(handler.stream_stream, _checked), reader, handler.response_serializer
-        )
-
-    def _unchecked(self, handler: Any) -> grpc.RpcMethodHandler[Any, Any] | None:
-        """Health and reflection, whose streams are counted too."""
-        if handler is not None and handler.unary_stream:
-            return grpc.unary_stream_rpc_method_handler(
-                self._counted(handler.unary_stream), handler.request_deserializer, handler.response_serializer
-            )
-        if handler is not None and handler.stream_stream:
-            return grpc.stream_stream_rpc_method_handler(
-                self._counted(handler.stream_stream), handler.request_deserializer, handler.response_serializer
-            )
-        unchecked: grpc.RpcMethodHandler[Any, Any] | None = handler
-        return unchecked
+            answer = self._stream(handler.unary_stream, _checked_one)
+            return grpc.unary_stream_rpc_method_handler(answer, reader, writer)
+        return grpc.stream_stream_rpc_method_handler(self._stream(handler.stream_stream, _checked), reader, writer)
 
     @asynccontextmanager
     async def _answering(self, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[None]:
@@ -185,26 +166,19 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
 
         return answer
 
-    def _counted(self, call: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-        return self._stream(call) if inspect.isasyncgenfunction(call) else self._both_ways(call)
+    def _stream(self, call: Callable[[Any, Any], Any], read: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
+        """Of a call that yields its answers; or of a coroutine that writes them by itself, as their only writer."""
 
-    def _both_ways(
-        self, call: Callable[[Any, Any], Awaitable[Any]], read: Callable[[Any], Any] = lambda requests: requests
-    ) -> Callable[[Any, Any], Awaitable[Any]]:
-        async def answer(requests: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+        async def yielded(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
             async with self._answering(context), self._streams.opened(_metadata(context)):
-                return await call(read(requests), context)
-
-        return answer
-
-    def _stream(self, call: Callable[[Any, Any], AsyncIterator[Any]]) -> Callable[[Any, Any], AsyncIterator[Any]]:
-        async def answer(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
-            async with self._answering(context), self._streams.opened(_metadata(context)):
-                _check(request)
-                async for response in call(request, context):
+                async for response in call(read(request), context):
                     yield response
 
-        return answer
+        async def written(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+            async with self._answering(context), self._streams.opened(_metadata(context)):
+                return await call(read(request), context)
+
+        return written if inspect.iscoroutinefunction(call) else yielded
 
 
 def _metadata(context: grpc.aio.ServicerContext[Any, Any]) -> Metadata:
@@ -219,10 +193,35 @@ def _check(request: Message | _Malformed) -> None:
         check_content(request)
 
 
+def _checked_one(request: Message | _Malformed) -> Message | _Malformed:
+    _check(request)
+    return request
+
+
 async def _checked(requests: AsyncIterator[Message | _Malformed]) -> AsyncIterator[Message | _Malformed]:
     async for request in requests:
         _check(request)
         yield request
+
+
+class _Health(health.aio.HealthServicer):
+    """The library's, with the list that it leaves out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._states: dict[str, Any] = {}
+
+    async def set(self, service: str, status: Any) -> None:
+        """See the library."""
+        self._states[service] = status
+        await super().set(service, status)
+
+    async def List(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
+        """See grpc.health.v1."""
+        # The library's stubs do not know it yet.
+        contract: Any = health_pb2
+        states = {name: contract.HealthCheckResponse(status=status) for name, status in self._states.items()}
+        return contract.HealthListResponse(statuses=states)
 
 
 class Server:
@@ -237,7 +236,7 @@ class Server:
     ) -> None:
         self._errors = ErrorInterceptor(admit, streams)
         self.grpc = grpc.aio.server(interceptors=[self._errors], options=OPTIONS)
-        self._health = health.aio.HealthServicer()
+        self._health = _Health()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self.grpc)
         reflection.enable_server_reflection((*services, health.SERVICE_NAME, reflection.SERVICE_NAME), self.grpc)
         self._services = services

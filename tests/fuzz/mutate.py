@@ -201,7 +201,7 @@ class Mutator:
     def packed(self, descriptor: Descriptor) -> bytes:
         """The bytes of a spoilt message; now and then spoilt as bytes too."""
         made = self.honest(descriptor)
-        content = (made if self.random.random() < 0.1 else self.spoilt(made)).SerializeToString()
+        content = (made if self.random.random() < 0.2 else self.spoilt(made)).SerializeToString()
         draw = self.random.random()
         if draw < 0.06:
             return content[: self.random.randrange(len(content) + 1)]

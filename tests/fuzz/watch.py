@@ -18,13 +18,15 @@ from orbital.v1 import registry_pb2 as registry
 from orbital.v1.crypto_pb2 import UnwrapRequest, WrapRequest
 from orbital.v1.resource_pb2 import RegionSpec, Resource
 
-from tests.fuzz.mutate import SPARE, TENANT
+from tests.fuzz.mutate import REGION, SPARE, TENANT
 from tests.system.world import SECONDS, World, tenancy
 
 MEBIBYTE = 1024 * 1024
 # A process may grow by so much, above what it needs at rest.
 GROWTH = 300 * MEBIBYTE
 OURS = ("gateway-", "region-", "checker-", "console", "envoy-", "opa-")
+# Lists that are of one tenant or region.
+OF_ONE = {"uses": ("--tenant", TENANT), "flagchanges": ("--region", REGION)}
 PAUSE = 0.25
 MARKS = ("Traceback (most recent call last)", '"event": "unexpected"')
 KILL_EVERY = 10.0
@@ -148,7 +150,7 @@ def readable(world: World, nouns: tuple[str, ...]) -> list[str]:
 
     def show(noun: str) -> Iterator[str]:
         for more in ((), ("-o", "json")):
-            done = world.orbital("get", noun, *more)
+            done = world.orbital("get", noun, *OF_ONE.get(noun, ()), *more)
             said = done.stderr.decode(errors="replace")[-300:]
             if done.returncode != 0 or (more and not _is_json(done.stdout)):
                 yield f"get {noun} {' '.join(more)}: {said or done.stdout[-300:]!r}"
