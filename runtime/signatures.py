@@ -151,7 +151,10 @@ class Signer:
         if self._stamp is None or not 0 <= now - self._looked < LOOK_SECONDS:
             self._look()
             self._looked = now
-        usable = [each for each in self._keys.keys if each.start <= now < each.until]
+        keys = self._keys.keys
+        # A first key counts from when it is made: where none has begun it is this clock that is behind.
+        now = max(now, min((each.start for each in keys), default=now))
+        usable = [each for each in keys if each.start <= now < each.until]
         if not usable:
             raise Unavailable("There is no signing key that counts now", reason="NO_SIGNING_KEY")
         key = max(usable, key=lambda each: each.start)

@@ -152,3 +152,13 @@ def test_a_broken_key_file_says_nothing_of_what_was_in_it() -> None:
         KeyFile.load(secret.replace(b"private", b"privat"))
     assert refused.value.__cause__ is None
     assert len(refused.value.message) < 60
+
+
+@pytest.mark.parametrize("hours", [-48.0, -2.0, -0.001])
+def test_a_clock_that_is_behind_signs_with_the_first_key(tmp_path: Path, hours: float) -> None:
+    path, begun = tmp_path / "keys", 1_800_000_000.0
+    keys = KeyFile("me", (make_key(begun, begun + 100), make_key(begun + 60, begun + 160)))
+    path.write_bytes(keys.dump())
+    assert Signer(path, lambda: begun + hours * 3600).sign(TASKS, b"x").key_id == keys.keys[0].key_id
+    with pytest.raises(Unavailable):
+        Signer(path, lambda: begun + 1000).sign(TASKS, b"x")
