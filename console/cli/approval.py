@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from orbital.v1 import approval_pb2 as api
+from orbital.v1.task_pb2 import KeyState
 
 from console.cli.moments import age, iso
 from console.cli.render import count
@@ -39,6 +40,15 @@ def row(one: api.Approval) -> Row:
         "connected": decommission.connected,
         "last_contact_at": iso(decommission.last_contact_at),
         "serve_until": iso(decommission.serve_until),
+        "lost": [
+            {
+                "resource": each.resource,
+                "observed_generation": each.observed_generation,
+                "desired_generation": each.desired_generation,
+                "key_state": word(KeyState, each.key_state, "KEY_STATE"),
+            }
+            for each in decommission.lost
+        ],
         "change": removal.change,
         "removed": removal.removed,
         "total": removal.total,

@@ -26,6 +26,7 @@ class Exit(IntEnum):
     CONFLICT = 9
     UNVERIFIED = 10
     SUPERSEDED = 11
+    GIVEN_UP = 12
     INTERRUPTED = 130
 
 

@@ -47,16 +47,14 @@ def follow(connection: Connection, correlation_id: str, timeout: float) -> Job:
 def finish(connection: Connection, correlation_id: str, timeout: float) -> str:
     """The sentence that ends a wait.
 
-    Raises Failure 7 when the time is over, and 11 when the change was superseded, or when nothing of it is left to
-    converge because every region that it concerned was decommissioned.
+    Raises Failure 7 when the time is over, 11 when the change was superseded, and 12 when a region was decommissioned
+    before it proved its part.
     """
     ended = follow(connection, correlation_id, timeout)
+    if ended.state == JobState.JOB_STATE_GIVEN_UP:
+        raise Failure(given_up(ended), Exit.GIVEN_UP)
     if ended.state != JobState.JOB_STATE_CONVERGED:
         raise Failure(superseded(ended), Exit.SUPERSEDED)
-    if ended.total and not ended.converged:
-        lost = ", ".join(ended.lost_regions) or "a region"
-        message = f"Nothing converged: 0 of {ended.total}. What it concerned was in {lost}: decommissioned."
-        raise Failure(f"{message} What is known of it: orbital proof {ended.correlation_id}", Exit.SUPERSEDED)
     return converged(ended)
 
 
@@ -65,8 +63,16 @@ def converged(job: Job) -> str:
     if not job.total:
         return "Done: the change concerns no placement."
     took = between(iso(job.create_time), iso(job.converge_time))
-    lost = f" {', '.join(job.lost_regions)}: decommissioned, and not waited for." if job.lost_regions else ""
-    return f"Converged: {job.converged} of {job.total} in {elapsed(took)}.{lost}"
+    return f"Converged: {job.converged} of {job.total} in {elapsed(took)}."
+
+
+def given_up(job: Job) -> str:
+    """What is not proven, and where."""
+    lost = ", ".join(job.lost_regions) or "A region"
+    return (
+        f"Ended, but not proven everywhere: {job.converged} of {job.total} converged. {lost} was decommissioned before "
+        f"it proved the other {job.given_up}, and may still hold them. See: orbital proof {job.correlation_id}"
+    )
 
 
 def superseded(job: Job) -> str:

@@ -301,6 +301,7 @@ def trace(one: Trace) -> Row:
         "converged": one.converged,
         "ended": one.ended,
         "superseded_by": list(one.superseded_by),
+        "lost_regions": list(one.lost_regions),
         "hops": [
             {
                 "stage": hop.stage,

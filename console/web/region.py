@@ -8,9 +8,11 @@ from collections.abc import AsyncIterator, Sequence
 
 from aiohttp import web
 from orbital.v1 import registry_pb2 as registry
+from orbital.v1.approval_pb2 import ApprovalState, ListApprovalsRequest
 from orbital.v1.flag_pb2 import Flag
 
-from console.cli import rows
+from console.cli import approval, rows
+from console.cli.moments import at
 from console.web import status
 from console.web.console import CONSOLE, routes
 from console.web.guard import WHO
@@ -42,7 +44,7 @@ async def region(request: web.Request) -> web.Response:
     )
     found = next((one for one in everything if one.resource.name == f"regions/{name}"), None)
     if found is None:
-        raise NotFound(f"There is no region called {name}.")
+        return await _gone(request, name)
     raised = [rows.flag(one) for one in flags]
     done = [rows.task(one) for one in tasks.tasks]
     return console.templates.page(
@@ -61,6 +63,19 @@ async def region(request: web.Request) -> web.Response:
         tasks=sorted(done, key=lambda task: (task["updated_at"] or "", task["sequence"]), reverse=True),
         edges=[rows.edge(one) for one in edges],
     )
+
+
+async def _gone(request: web.Request, name: str) -> web.Response:
+    """What is known of a region that was decommissioned; raises NotFound where there was none."""
+    console, person = request.app[CONSOLE], request[WHO]
+    method = console.gateway.approval.ListApprovals
+    asked = ListApprovalsRequest(kind="decommission", subject=f"regions/{name}")
+    listed = (await console.gateway.call(person, method, asked)).approvals
+    taken_out = next((one.id for one in listed if one.state == ApprovalState.APPROVAL_STATE_APPROVED), "")
+    if not taken_out:
+        raise NotFound(f"There is no region called {name}.")
+    answer = await console.gateway.call(person, method, ListApprovalsRequest(id=taken_out, page_size=1))
+    return console.templates.page(request, "gone.html", found=approval.row(answer.approvals[0]), now=at(time.time()))
 
 
 @routes.get("/live/regions/{name}")

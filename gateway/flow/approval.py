@@ -44,7 +44,7 @@ class Subject(Protocol[T]):
         """Say what would happen now; raises NotFound or Precondition where it cannot."""
 
     async def look(self, found: Approval) -> None:
-        """Bring what an open request says up to date, where that matters to whoever decides."""
+        """Complete what a request says: of an open one what is so now, where that matters to whoever decides."""
 
     async def carry_out(self, change: T, found: Approval, action: Action) -> None:
         """Do it; raises Precondition when it is not what was asked for any more."""
@@ -147,14 +147,13 @@ class ApprovalFlow:
         return await self._one(identity)
 
     async def approvals(self, request: ListApprovalsRequest, size: int) -> tuple[Sequence[Approval], str]:
-        """See the port. An open one that is asked for by its ID says what is reached now."""
+        """See the port. One that is asked for by its ID says more: what is reached now, or what was lost by it."""
         if request.kind not in ("", *KINDS):
             raise Invalid(f"kind is {request.kind[:64]!r}; expected one of {', '.join(KINDS)}", field="kind")
         page, more = await self._store.approvals(request, size)
         if request.id:
             for found in page:
-                if found.state == OPEN:
-                    await self._subjects[kind_of(found)].look(found)
+                await self._subjects[kind_of(found)].look(found)
         return page, more
 
     async def _one(self, identity: str) -> Approval:

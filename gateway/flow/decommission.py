@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager
 
 from orbital.v1.approval_pb2 import Approval
 
+from gateway.domain.approval import APPROVED, OPEN
 from gateway.domain.stored import Stored
 from gateway.flow.wake import work
 from gateway.ports.decommission import Decommissioning, DecommissionStore, QueueRemoval
@@ -19,6 +20,7 @@ from runtime.logs import get_logger
 log = get_logger(__name__)
 
 LOOK_SECONDS = 1.0
+MOST_LOST = 1000  # resources of a region that was taken out, as a person looks over them
 
 
 class DecommissionRegion:
@@ -38,9 +40,12 @@ class DecommissionRegion:
         found.decommission.CopyFrom(await change.standing(region))
 
     async def look(self, found: Approval) -> None:
-        """Say what stands there now, and whether it is connected."""
-        async with self.opening() as change:
-            found.decommission.CopyFrom(await change.standing(found.decommission.region))
+        """Say what stands there now, and whether it is connected; or what stood there when it was taken out."""
+        if found.state == APPROVED:
+            found.decommission.lost.extend(await self._store.lost(found.id, MOST_LOST))
+        elif found.state == OPEN:
+            async with self.opening() as change:
+                found.decommission.CopyFrom(await change.standing(found.decommission.region))
 
     async def carry_out(self, change: Decommissioning, found: Approval, action: Action) -> None:
         """Take the region out; the request says what stood there at that moment."""

@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from orbital.v1.approval_pb2 import Approval, Decommission
+from orbital.v1.receipt_pb2 import LostResource
 
 from gateway.domain.stored import Stored
 from gateway.ports.approval import ApprovalBook
@@ -35,6 +36,9 @@ class DecommissionStore(Protocol):
 
     def decommissioning(self) -> AbstractAsyncContextManager[Decommissioning]:
         """A transaction beside which nothing is declared."""
+
+    async def lost(self, identity: str, most: int) -> Sequence[LostResource]:
+        """What stood in a region when this request took it out; at most so many."""
 
     async def retired(self) -> Sequence[str]:
         """The regions that are gone for good and were not declared anew."""

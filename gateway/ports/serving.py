@@ -103,6 +103,8 @@ class JobRecord:
     # Set without the other when later changes took over what was left of this one.
     ended_at: datetime | None = None
     superseded_by: Sequence[str] = ()
+    # Regions that were decommissioned before they proved their part.
+    lost_regions: Sequence[str] = ()
 
 
 TaskRecord = Mapping[str, Any]

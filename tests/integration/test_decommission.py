@@ -8,7 +8,14 @@ from datetime import timedelta
 import pytest
 from google.protobuf.duration_pb2 import Duration
 from orbital.v1.approval_pb2 import Approval, ApprovalState, AskApprovalRequest, ListApprovalsRequest
-from orbital.v1.registry_pb2 import JOB_STATE_CONVERGED, KillRequest, PlacementFilter, ResourceKind, RetireRequest
+from orbital.v1.registry_pb2 import (
+    JOB_STATE_CONVERGED,
+    JOB_STATE_GIVEN_UP,
+    KillRequest,
+    PlacementFilter,
+    ResourceKind,
+    RetireRequest,
+)
 from orbital.v1.resource_pb2 import RegionSpec, Resource, Selector, TenantSpec, Transport
 from orbital.v1.task_pb2 import KeyState
 
@@ -85,7 +92,8 @@ async def test_a_kill_that_waits_for_it_ends_without_it_and_says_so(world: World
     identity = await world.take_out()
     job = await world.sight.job(killed.correlation_id)
     assert job is not None
-    assert (job.state, job.total, job.converged, job.given_up) == (JOB_STATE_CONVERGED, 4, 2, 2)
+    assert (job.state, job.total, job.converged, job.given_up) == (JOB_STATE_GIVEN_UP, 4, 2, 2)
+    assert not job.HasField("converge_time")
     assert list(job.lost_regions) == ["us20"]
     (lost,) = await PostgresProofs(Database(world.pool)).lost(killed.correlation_id)
     people = (lost.asked_by, lost.approved_by)
@@ -98,6 +106,14 @@ async def test_a_kill_that_waits_for_it_ends_without_it_and_says_so(world: World
     after = await world.one(identity)
     assert after.state == ApprovalState.APPROVAL_STATE_APPROVED
     assert (after.decommission.placements, after.decommission.unproven) == (3, 2)
+    assert {one.resource: one.observed_generation for one in after.decommission.lost} == {
+        "tenants/acme": 1,
+        "tenants/acme/systems/core": 1,
+        "tenants/acme/links/core": 1,
+    }
+    by_subject, _ = await world.flow.approvals(ListApprovalsRequest(subject="regions/us20"), 10)
+    assert [one.id for one in by_subject] == [identity]
+    assert not (await world.flow.approvals(ListApprovalsRequest(subject="regions/eu10"), 10))[0]
 
 
 async def test_later_kills_and_retirements_do_not_wait_for_it_and_their_proof_states_it(world: World) -> None:

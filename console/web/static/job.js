@@ -18,7 +18,7 @@ function show(job) {
   bar.max = job.total || 1;
   bar.value = job.converged;
   document.getElementById("superseded").textContent = job.superseded + (job.superseded ? `, by ${job.superseded_by.join(", ")}` : "");
-  document.getElementById("done").textContent = job.superseded ? "Nobody. Later changes took over the rest." : "Nobody. Every region has it.";
+  document.getElementById("done").textContent = job.given_up ? "Nobody. What was decommissioned has not proven its part." : job.superseded ? "Nobody. Later changes took over the rest." : "Nobody. Every region has it.";
   table.hidden = job.regions.length === 0;
   document.getElementById("done").hidden = job.regions.length > 0;
   table.tBodies[0].replaceChildren(...job.regions.map((one) => {

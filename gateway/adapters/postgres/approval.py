@@ -62,7 +62,7 @@ class PostgresApprovals:
         moment, last = read_token(request.page_token, (str, str)) if request.page_token else ("", "")
         since = read_moment(str(moment)) if moment else None
         rows = await self._database.fetch(
-            "approvals", request.id, request.kind, request.open_only, size + 1, since, last
+            "approvals", request.id, request.kind, request.open_only, size + 1, since, last, request.subject
         )
         found = fitting(map(_approval, rows[:size]))
         if len(found) == len(rows):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from google.protobuf.empty_pb2 import Empty
 from orbital.v1.approval_pb2 import Approval, Decommission
+from orbital.v1.receipt_pb2 import LostResource
 from orbital.v1.resource_pb2 import Resource
 
 from gateway.adapters.postgres.approval import Approvals
@@ -78,6 +79,11 @@ class PostgresDecommission:
         async with self._database.transaction("decommission") as session:
             await session.execute("lock_declarations", AdvisoryLock.DECLARATIONS)
             yield _Decommissioning(session, self._process)
+
+    async def lost(self, identity: str, most: int) -> Sequence[LostResource]:
+        """What stood in a region when it was taken out."""
+        rows = await self._database.fetch("lost_resources", identity, most)
+        return [LostResource(**dict(row)) for row in rows]
 
     async def retired(self) -> Sequence[str]:
         """The regions that are gone for good."""

@@ -94,6 +94,9 @@ def _job(row: asyncpg.Record) -> registry.Job:
     if row["converged_at"] is not None:
         job.converge_time.FromDatetime(row["converged_at"])
         job.state = registry.JOB_STATE_CONVERGED
+    if row["ended_at"] is not None and row["given_up"] and not row["superseded"]:
+        job.ClearField("converge_time")
+        job.state = registry.JOB_STATE_GIVEN_UP
     return job
 
 
@@ -267,5 +270,6 @@ class PostgresSight:
             "converged_at",
             "ended_at",
             "superseded_by",
+            "lost_regions",
         )
         return (JobRecord(**{name: heads[0][name] for name in names}) if heads else None), tasks

@@ -53,9 +53,10 @@ class TraceRpc(TraceServiceServicer):
             correlation_id=request.correlation_id,
             actor=job.actor,
             action=job.action,
-            converged=job.converged_at is not None,
+            converged=job.converged_at is not None and not job.lost_regions,
             ended=job.ended_at is not None,
             superseded_by=job.superseded_by,
+            lost_regions=job.lost_regions,
         )
         # Hops of one transaction share its time: the stable sort keeps them in the order of the stages.
         hops = [_desired(job), *(hop for task in tasks for hop in task_hops(task)), *_converged(job)]
@@ -82,7 +83,10 @@ def _desired(job: JobRecord) -> Hop:
 
 
 def _converged(job: JobRecord) -> Iterator[Hop]:
-    if job.converged_at is not None:
+    if job.lost_regions and job.ended_at is not None:
+        told = f"decommissioned before it was proven there: {', '.join(job.lost_regions)}"
+        yield _hop("converge", job.ended_at, "gateway", outcome="given up", message=told)
+    elif job.converged_at is not None:
         yield _hop("converge", job.converged_at, "gateway", outcome="converged")
     elif job.ended_at is not None:
         by = f"superseded by {', '.join(job.superseded_by)}"

@@ -196,8 +196,8 @@ def test_a_receipt_names_how_each_key_was_verified() -> None:
 JOBS = {
     "all": ({"total": 3, "converged": 3}, Exit.DONE),
     "nothing to do": ({"total": 0}, Exit.DONE),
-    "one region is gone": ({"total": 3, "converged": 2, "given_up": 1, "lost_regions": ["us20"]}, Exit.DONE),
-    "every region is gone": ({"total": 3, "given_up": 3, "lost_regions": ["eu10", "us20"]}, Exit.SUPERSEDED),
+    "one region is gone": ({"total": 3, "converged": 2, "given_up": 1, "lost_regions": ["us20"]}, Exit.GIVEN_UP),
+    "every region is gone": ({"total": 3, "given_up": 3, "lost_regions": ["eu10", "us20"]}, Exit.GIVEN_UP),
 }
 
 
@@ -205,7 +205,8 @@ JOBS = {
 def test_wait(gateway: FakeGateway, orbital: Orbital, case: str) -> None:
     told, status = JOBS[case]
     times = {"create_time": NOW, "converge_time": NOW, "end_time": NOW}
-    gateway.jobs = [api.Job(correlation_id=ID, state=api.JOB_STATE_CONVERGED, **times, **told)]
+    state = api.JOB_STATE_GIVEN_UP if told.get("given_up") else api.JOB_STATE_CONVERGED
+    gateway.jobs = [api.Job(correlation_id=ID, state=state, **times, **told)]
     ended = orbital("wait", ID)
     assert ended.status == status, ended
     assert ended.out.startswith("Converged: ") == (status is Exit.DONE and bool(told["total"]))

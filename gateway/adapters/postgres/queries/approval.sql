@@ -3,7 +3,7 @@
 SELECT id, kind, subject, detail::text AS detail, reason, asked_by, asked_at, expires_at, decided_by, decided_at,
        decline_reason, CASE WHEN state = 1 AND expires_at <= now() THEN 4 ELSE state END AS state
 FROM approval
-WHERE $1 IN ('', id) AND $2 IN ('', kind) AND (NOT $3::boolean OR (state = 1 AND expires_at > now()))
+WHERE $1 IN ('', id) AND $2 IN ('', kind) AND $7 IN ('', subject) AND (NOT $3::boolean OR (state = 1 AND expires_at > now()))
   AND ($5::timestamptz IS NULL OR (asked_at, id) < ($5, $6))
 ORDER BY asked_at DESC, id DESC
 LIMIT $4;

@@ -62,6 +62,12 @@ FROM placement AS p INNER JOIN resource AS r ON r.id = p.resource_id
 WHERE p.region = ANY($1::text[]) AND NOT (r.retired AND p.desired_generation <= p.observed_generation)
 GROUP BY p.region;
 
+-- name: lost_resources
+-- What stood in a region when it was taken out.
+SELECT r.name AS resource, l.observed_generation, l.desired_generation, l.key_state
+FROM lost_placement AS l INNER JOIN resource AS r ON r.id = l.resource_id
+WHERE l.approval_id = $1 ORDER BY r.name LIMIT $2;
+
 -- name: tenant_lost
 -- Regions that are gone for good and had something of a tenant.
 SELECT DISTINCT d.detail ->> 'region' AS region
