@@ -16,7 +16,7 @@ from runtime.fields import check_length
 # PostgreSQL's bigint.
 MOST = 2**63 - 1
 STORES = frozenset({"openbao", "journal"})
-# A region serves again only when each of these is done; about everything else it has to have answered.
+# A region serves again only when each of these is done.
 ENDING = frozenset(
     {
         TaskKind.TASK_KIND_UNLINK_KEY,

@@ -36,12 +36,16 @@ WHERE p.region = $1 AND p.resource_id = u.resource_id;
 SELECT pg_notify('orbital_lane', lane::text) FROM unnest($1::smallint[]) AS lane;
 
 -- name: end_recoveries
--- Over once the region has answered about everything, and every revocation, purge and emergency rotation is done.
+-- Over once every revocation, purge and emergency rotation is done, and the region has answered about each tenant and
+-- about whatever it destroyed before: an older copy may have brought that back. The rest of a copy may be older than is
+-- desired, and is driven on as any drift is.
 UPDATE recovery AS r SET done_at = now()
 WHERE r.region = ANY($1::text[]) AND r.done_at IS NULL AND NOT EXISTS (
-    SELECT 1 FROM placement AS p
+    SELECT 1 FROM placement AS p INNER JOIN resource AS d ON d.id = p.resource_id
     WHERE p.region = r.region AND p.desired_generation > p.observed_generation
-        AND (p.task_kind = ANY($2::smallint[]) OR p.updated_at <= r.began_at));
+        AND (p.task_kind = ANY($2::smallint[])
+            OR (p.updated_at <= r.began_at AND (
+                d.kind = 2 OR EXISTS (SELECT 1 FROM receipt AS e WHERE e.region = p.region AND e.resource = d.name)))));
 
 -- name: ended_recoveries
 SELECT region, id FROM recovery WHERE region = ANY($1::text[]) AND done_at IS NOT NULL ORDER BY began_at DESC LIMIT 1000;
