@@ -116,6 +116,9 @@ class Relay:
             self._open[route].add(task)
             try:
                 await _carry(route.target, reader, writer)
+            except asyncio.CancelledError:
+                # By a cut or at the end; nobody waits for it, and asyncio would print a traceback.
+                return
             finally:
                 self._open[route].discard(task)
                 writer.transport.abort()

@@ -84,8 +84,14 @@ class Database:
         """A transaction: committed when the block ends, undone when it raises."""
         async with self.connection(name) as connection:
             transaction = connection.transaction()
-            with translating(f"begin {name}"):
-                await transaction.start()
+            try:
+                with translating(f"begin {name}"):
+                    await transaction.start()
+            except BaseException:
+                # Whether it began at the server nobody knows.
+                with suppress(*DRIVER):
+                    connection.terminate()
+                raise
             try:
                 yield Session(connection)
             except BaseException:
@@ -96,6 +102,9 @@ class Database:
 
     async def _release(self, connection: Connection) -> None:
         try:
+            if connection.is_in_transaction():
+                # Cancelled while one began or ended: by closing it the server rolls back, and the driver has no say.
+                connection.terminate()
             await self.pool.release(connection)
         except DRIVER:
             # Whatever state it is in, nobody gets it again.

@@ -17,6 +17,9 @@ log = get_logger(__name__)
 # All that the driver raises: what the server says, misuse of a connection, the driver's own state, and the transport.
 DRIVER = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, EOFError, TimeoutError)
 
+# Without an SQLSTATE: the connection is lost, or the driver no longer knows what state it was in when that happened.
+LOST = (asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, EOFError, TimeoutError)
+
 AWAY = ("STORE_UNAVAILABLE", "The database does not answer; nothing is lost, try again")
 # The reason and the sentence, by SQLSTATE or by its class: the longest that fits counts.
 UNAVAILABLE: dict[str, tuple[str, str]] = {
@@ -60,7 +63,7 @@ def from_driver(error: Exception, statement: str) -> OrbitalError:
             field=getattr(error, "column_name", None) or "",
         )
     known = next((UNAVAILABLE[state[:size]] for size in (5, 3, 2) if state[:size] in UNAVAILABLE), None)
-    if known is None and isinstance(error, asyncpg.InterfaceError | OSError | EOFError | TimeoutError):
+    if known is None and isinstance(error, LOST):
         known = AWAY
     if known is None:
         _log_once(error, statement, state)

@@ -45,6 +45,6 @@ async def _listen(database: Database, channel: str, heard: Callable[[str], None]
             heard("")
             await lost.wait()
         finally:
-            if not connection.is_closed():
-                with suppress(*DRIVER):
-                    await connection.remove_listener(channel, hear)
+            # The pool may have taken back already what was lost.
+            with suppress(*DRIVER):
+                await connection.remove_listener(channel, hear)

@@ -31,6 +31,9 @@ class FakePool:
     async def release(self, connection: FakePool) -> None:
         self.step("release")
 
+    def is_in_transaction(self) -> bool:
+        return False
+
     def terminate(self) -> None:
         self.terminated = True
 

@@ -57,6 +57,18 @@ async def test_a_cut_closes_what_is_open_and_refuses_what_is_new_until_healed(re
     assert heard == b"again"
 
 
+async def test_a_cut_of_open_connections_is_no_failure_that_is_printed(relay):
+    found, port, _place = relay
+    unheard = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: unheard.append(context))
+    opened = [await _says(port, b"hello") for _ in range(20)]
+    await found.cut("us20")
+    await asyncio.sleep(0.1)
+    for _heard, _reader, writer in opened:
+        writer.close()
+    assert unheard == []
+
+
 async def test_a_cut_survives_a_restart(relay):
     found, _port, place = relay
     await found.cut("us20")

@@ -1,0 +1,124 @@
+"""PostgreSQL is restored from a copy of before a kill: the kill holds, what is declared later takes effect."""
+
+from __future__ import annotations
+
+import shutil
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from orbital.v1 import registry_pb2 as registry
+from orbital.v1.resource_pb2 import LinkState, Resource, TenantState
+
+from stack import api
+from stack.layout import Layout
+from tests.system.flags import Record
+from tests.system.test_9_went_back import back, wrap
+from tests.system.world import SECONDS, World, eventually, retried, tenancy
+
+# Heads are signed every four seconds and handed over with each beat.
+HEADS_KNOWN = 9.0
+NAMED = uuid.uuid4().hex[:6]
+KILLED, BYSTANDER, LATE = f"lost-{NAMED}", f"by-{NAMED}", f"late-{NAMED}"
+
+
+@contextmanager
+def postgres_stopped(world: World) -> Iterator[Path]:
+    """PostgreSQL is down inside the block, whose value is its directory, and ready after it."""
+    before = world.state.parts["postgres"].pid
+    layout = Layout.of(world.place)
+    pointer = layout.postgres_pointer
+    cluster = Path(pointer.read_text().strip()) if pointer.exists() else layout.part("postgres")
+    api.hold(world.place, "postgres")
+    try:
+        yield cluster
+    finally:
+        api.release(world.place, "postgres")
+        api.wait_ready(world.place, "postgres", after=before, seconds=120)
+
+
+def kill(world: World, tenant: str) -> registry.KillResponse:
+    def call() -> registry.KillResponse:
+        with world.registry() as stub:
+            return stub.Kill(registry.KillRequest(tenant=tenant, reason="breach"), timeout=SECONDS)
+
+    return retried(call)
+
+
+def stored(world: World, name: str) -> Resource:
+    def call() -> Resource:
+        with world.registry() as stub:
+            return stub.GetResource(registry.GetResourceRequest(name=name), timeout=SECONDS)
+
+    return retried(call)
+
+
+@pytest.mark.timeout(900)
+def test_a_restored_database_undoes_no_revocation_and_takes_every_declaration(
+    world: World, tmp_path: Path, measured: Record
+) -> None:
+    for tenant in (KILLED, BYSTANDER):
+        world.declare(tenancy(tenant))
+        world.converged(tenant=tenant)
+    with postgres_stopped(world) as cluster:
+        shutil.copytree(cluster, tmp_path / "copy", symlinks=True)
+    for number in range(4):
+        world.declare(tenancy(BYSTANDER, step=f"lost{number}"))
+    world.declare(tenancy(LATE))
+    world.converged(tenant=BYSTANDER)
+    world.converged(tenant=LATE)
+    kill(world, KILLED)
+    kill(world, LATE)
+    lost = {name: max(p.observed_generation for p in world.converged(tenant=name)) for name in (KILLED, BYSTANDER)}
+    time.sleep(HEADS_KNOWN)
+
+    with postgres_stopped(world) as cluster:
+        owner = cluster.stat()
+        shutil.rmtree(cluster)
+        shutil.copytree(tmp_path / "copy", cluster, symlinks=True)
+        shutil.chown(cluster, owner.st_uid, owner.st_gid)
+        for file in cluster.rglob("*"):
+            shutil.chown(file, owner.st_uid, owner.st_gid)
+    began = time.monotonic()
+    # At once, before anybody has told the control plane anything.
+    world.declare(tenancy(BYSTANDER, step="after"))
+
+    def adopted() -> bool | None:
+        assert wrap(world, KILLED) != ""
+        return (stored(world, f"tenants/{KILLED}").tenant.state == TenantState.TENANT_STATE_KILLED) or None
+
+    eventually(adopted, 60, "the lost kill is desired again")
+    measured("the lost kill is adopted", time.monotonic() - began)
+    assert "control_plane" in {place for names in back(world) for place in names.split(",")}
+    for tenant in (KILLED, BYSTANDER):
+        for placement in world.converged(tenant=tenant):
+            assert placement.desired_generation == placement.observed_generation
+    measured("all converged", time.monotonic() - began)
+    for tenant, generation in lost.items():
+        assert stored(world, f"tenants/{tenant}").generation > generation
+    assert wrap(world, BYSTANDER) == ""
+    assert stored(world, f"tenants/{KILLED}/links/s0").link.state == LinkState.LINK_STATE_UNLINKED
+
+    # A declaration afterwards brings a task to every region that carries its own label.
+    correlation = world.declare(tenancy(BYSTANDER, step="last"))
+    world.converged(tenant=BYSTANDER)
+    trace = world.orbital("trace", correlation)
+    assert trace.returncode == 0, trace.stderr
+    # Killed under a name that the copy did not know: declared anew it is killed, and a kill afterwards has its effect.
+    world.declare([one for one in tenancy(LATE) if not one.HasField("link")])
+    assert stored(world, f"tenants/{LATE}").tenant.state == TenantState.TENANT_STATE_KILLED
+    again = kill(world, BYSTANDER)
+    world.converged(tenant=BYSTANDER)
+    assert wrap(world, BYSTANDER) != ""
+    proof = world.orbital("proof", again.correlation_id, "--file", str(tmp_path / "proof.json"))
+    assert proof.returncode == 0, proof.stderr
+
+    told = world.orbital("audit", "verify")
+    assert told.returncode == 10, told.stdout
+    assert b"The database was restored from a backup" in told.stderr + told.stdout
+    listed = world.orbital("audit", "list", "--limit", "2000", "-o", "json").stdout
+    assert b'"went_back"' in listed
+    assert b"revoked in " in listed
