@@ -42,6 +42,8 @@ BY_CLOCK: dict[str, frozenset[str]] = {
     },
     **{engine: frozenset({"BUNDLE_STALE", "BUNDLE_ERROR", "DECISION_LOG_REFUSED", FLAPPING}) for engine in ENGINES},
     "openbao": frozenset({"OPENBAO_UNREACHABLE", "OPENBAO_LOGIN", "OPENBAO_DENIED", FLAPPING}),
+    "hsm": frozenset({"PROVIDER_NOT_TRIED", FLAPPING}),
+    "kms": frozenset({"KMS_UNREACHABLE", "PROVIDER_NOT_TRIED", FLAPPING}),
     "certificates": frozenset({"CERTIFICATE_EXPIRED", "CERTIFICATE_EXPIRING", FLAPPING}),
     "rabbitmq": frozenset(
         {"QUEUE_UNREAD_IMMEDIATE", "QUEUE_UNREAD_BULK", "QUEUES_UNREAD", "QUEUES_UNKNOWN", "QUEUE_DEEP", FLAPPING}

@@ -96,6 +96,10 @@ def fold(flags: Iterable[Flag], folds: Sequence[Fold] = FOLDS) -> list[Flag]:
         hidden, top = left[name], _top(cause_name, beneath)
         lines = (f"{hidden.component}: {hidden.reason}", *hidden.consequences)
         shown[top] = replace(shown[top], consequences=(*shown[top].consequences, *lines))
+        if shown[top].reason == CLOCK_OFFSET:
+            # A clock by itself is a nuisance; it is as bad as what follows from it.
+            state = worst([shown[top].status, hidden.status])
+            shown[top] = replace(shown[top], status=state, severity=SEVERITIES[state])
     return list(shown.values())
 
 

@@ -87,8 +87,13 @@ def bodies(world: World, number: int) -> None:
     def once() -> None:
         with own_connection(world.state.gateway.jwt, world.credentials(None)) as channel:
             method = channel.stream_unary("/orbital.v1.EnrolmentService/Redeem")
-            for call in [method.future(parts(), timeout=SECONDS) for _ in range(number // 3)]:
-                tried(call.result)
+            calls = [method.future(parts(), timeout=SECONDS) for _ in range(number // 3)]
+            TALLY["tried"] += len(calls)
+            for call in calls:
+                try:
+                    call.result()
+                except grpc.RpcError as error:
+                    ended(error)
         ENDED.wait(0.2)
 
     repeating(3, once)

@@ -64,6 +64,17 @@ async def test_all_effects_together_are_one_flag() -> None:
     assert (component, reason, len(beneath)) == ("clock", CLOCK_OFFSET, len(effects))
 
 
+@pytest.mark.parametrize("status", [Status.DEGRADED, Status.UNKNOWN, Status.OUT_OF_SYNC])
+async def test_a_clock_is_as_bad_as_what_follows_from_it(status: Status) -> None:
+    windows = {
+        "openbao": window("openbao", Finding(status, "OPENBAO_UNREACHABLE", "x"), NOW),
+        "clock": window("clock", await offset(2.0, 0.0), NOW),
+    }
+    (found,) = judge(windows, window("policy", healthy(), NOW), {}, NOW + 2, RULE)
+    assert found.reason == CLOCK_OFFSET
+    assert found.status is status
+
+
 async def test_what_was_wrong_long_before_the_clock_was_is_no_effect_of_it() -> None:
     windows = {
         "openbao": window("openbao", Finding(Status.OUT_OF_SYNC, "OPENBAO_UNREACHABLE", "x"), NOW - 60, looks=130),
