@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +49,18 @@ def make_stubs(stubs: Path = STUBS, descriptors: Path = DESCRIPTORS) -> None:
     )
     if failed:
         raise SystemExit(failed)
+    _forget_others(stubs, protos)
     for package in (stubs / "orbital", stubs / "orbital" / "v1"):
         (package / "py.typed").touch()
         (package / "__init__.py").write_text('"""The contract of Orbital, made from proto/orbital/v1."""\n')
+
+
+def _forget_others(stubs: Path, protos: Sequence[str]) -> None:
+    """Remove what was made of protos that are gone: whoever imports all modules would meet their names twice."""
+    known = {Path(proto).stem for proto in protos}
+    for made in stubs.rglob("*_pb2*.py*"):
+        if made.name.partition("_pb2")[0] not in known:
+            made.unlink()
 
 
 def _plugin(name: str) -> str:
