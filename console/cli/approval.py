@@ -70,7 +70,12 @@ def verb(asked: Row) -> str:
 
 def told(asked: Row) -> list[str]:
     """What it does, in sentences."""
-    return {"restoration": _restoration, "decommission": _decommission, "removal": _removal}[asked["kind"]](asked)
+    tell = {"restoration": _restoration, "decommission": _decommission, "removal": _removal}.get(asked["kind"], _unknown)
+    return tell(asked)
+
+
+def _unknown(_asked: Row) -> list[str]:
+    return ["This version does not know what was asked for. Do not approve it before you have updated."]
 
 
 def _restoration(asked: Row) -> list[str]:
