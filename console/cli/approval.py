@@ -14,7 +14,7 @@ from console.cli.rows import Row, word
 
 def row(one: api.Approval) -> Row:
     """A request, and what became of it; every kind has the same fields, and those of another kind are empty."""
-    kind = str(one.WhichOneof("action"))
+    kind = one.WhichOneof("action") or "unknown"
     restoration, decommission, removal = one.restoration, one.decommission, one.removal
     return {
         "id": one.id,
@@ -70,8 +70,8 @@ def verb(asked: Row) -> str:
 
 def told(asked: Row) -> list[str]:
     """What it does, in sentences."""
-    tell = {"restoration": _restoration, "decommission": _decommission, "removal": _removal}.get(asked["kind"], _unknown)
-    return tell(asked)
+    known = {"restoration": _restoration, "decommission": _decommission, "removal": _removal}
+    return known.get(asked["kind"], _unknown)(asked)
 
 
 def _unknown(_asked: Row) -> list[str]:
