@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import Counter
 
 import asyncpg
@@ -25,6 +26,7 @@ from gateway.main import new_correlation_id
 from gateway.ports.audit import Signature
 from gateway.ports.store import Denial
 from runtime import trail
+from runtime.lifecycle import Backoff
 from runtime.policy import Refusal
 from runtime.trail import Held
 from tests.integration.test_gateway import CALLER, done, estate
@@ -79,7 +81,7 @@ async def audit(emptied: Pool) -> Audit:
         wanted = [Regional(task.region, done(build(task))[1]) for task in batch.tasks]
     await reports.observe(wanted, wanted)
     await tasks.keep_denials([Denial("decision-2", "ingress", "nobody", "Kill", Refusal("NO", "No."), "", "opa")])
-    made = Audit(PostgresAudit(Database(emptied)), Signer(), lambda: NOW, 60.0)
+    made = Audit(PostgresAudit(Database(emptied)), Signer(), lambda: NOW, 3.0)
     assert not await made._seal()
     await made.sign()
     return made
@@ -181,3 +183,28 @@ async def test_gateways_that_seal_at_once_make_one_chain(audit: Audit, pool: Poo
         continue
     assert verdict(await items(audit)) == ""
     assert await pool.fetchval("SELECT count(*) FROM audit WHERE sequence IS NULL") == 0
+
+
+async def test_of_a_cut_of_the_last_minute_at_most_five_seconds_go_unnoticed(audit: Audit, owner: Pool) -> None:
+    """Regions hold each head as it is signed; the owner of the database then cuts off what is the youngest."""
+    held: dict[bytes, Held] = {}
+    running = asyncio.ensure_future(audit.run(lambda: Backoff(random.random)))
+    for number in range(180):
+        await owner.execute("INSERT INTO audit (kind, body) VALUES ('action', $1)", f'{{"n": {number}}}')
+        await asyncio.sleep(0.05)
+        newest = audit.newest_head()
+        if newest is not None:
+            held[newest.head] = Held(newest, "eu10")
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    last = max(one.head.sequence for one in held.values())
+    late = await owner.fetchval("SELECT count(*) FROM audit WHERE sequence > $1 OR sequence IS NULL", last)
+    covered = await owner.fetchval("SELECT clock_timestamp() - recorded_at FROM audit WHERE sequence = $1", last)
+    # Heads every three seconds here, beside one for each hundred records.
+    assert late <= 100 or covered.total_seconds() <= 5
+    assert covered.total_seconds() <= 5
+    whole = [*held.values(), *(await audit.list(0, 1000)).records]
+    assert verdict(whole) == ""
+    for gone in (1, 10, last // 2, last):
+        cut = [one for one in whole if isinstance(one, Held) or one.sequence <= last - gone]
+        assert f"to #{last} cut off" in verdict(cut)
