@@ -30,6 +30,7 @@ from orbital.v1.report_pb2_grpc import ReportServiceStub
 
 from runtime.rpc import OPTIONS
 from stack import api
+from stack.spawn import raise_file_limit
 from tests.system.world import ROOT, World
 
 SECONDS = 30
@@ -196,6 +197,8 @@ KINDS: dict[str, tuple[Callable[[World, int], None], int]] = {
     "refused": (refused, 217),
     "reports": (reports, 8),
 }
+# What has been tried before it counts as a flood.
+LEAST = {"bodies": 150, "connections": 2000, "consoles": 40, "watches": 2000, "refused": 50, "reports": 50}
 
 
 @contextmanager
@@ -224,8 +227,12 @@ def main(kind: str, place: str, number: str) -> None:
     # Linux shares the processors among sessions first; see stack.spawn.
     with contextlib.suppress(OSError):
         Path("/proc/self/autogroup").write_text("19")
+    raise_file_limit()
     KINDS[kind][0](World(Path(place)), int(number))
-    time.sleep(2)
+    until = time.monotonic() + SECONDS
+    while TALLY["tried"] < LEAST[kind] and time.monotonic() < until:
+        time.sleep(0.1)
+    time.sleep(1)
     sys.stdout.write(READY)
     sys.stdout.flush()
     sys.stdin.read()
