@@ -27,6 +27,8 @@ GROWTH = 300 * MEBIBYTE
 OURS = ("gateway-", "region-", "checker-", "console", "envoy-", "opa-")
 # Lists that are of one tenant or region.
 OF_ONE = {"uses": ("--tenant", TENANT), "flagchanges": ("--region", REGION)}
+# Lists that show most of what whoever called has chosen: as tables too.
+CHOSEN_BY_OTHERS = ("denials", "securityevents", "deadletters")
 PAUSE = 0.25
 MARKS = ("Traceback (most recent call last)", '"event": "unexpected"')
 KILL_EVERY = 10.0
@@ -149,7 +151,7 @@ def readable(world: World, nouns: tuple[str, ...]) -> list[str]:
     """What the command line cannot show of what is stored now."""
 
     def show(noun: str) -> Iterator[str]:
-        for more in ((), ("-o", "json")):
+        for more in (*[()] * (noun in CHOSEN_BY_OTHERS), ("-o", "json")):
             done = world.orbital("get", noun, *OF_ONE.get(noun, ()), *more)
             said = done.stderr.decode(errors="replace")[-300:]
             if done.returncode != 0 or (more and not _is_json(done.stdout)):
