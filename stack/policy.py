@@ -194,8 +194,14 @@ def _show(rows: list[dict[str, Any]]) -> None:
 
 
 def _engines(service: PolicyServiceStub) -> ListEnginesResponse:
+    found, request = ListEnginesResponse(), ListEnginesRequest()
     try:
-        return service.ListEngines(ListEnginesRequest(), timeout=ANSWER_SECONDS)
+        while True:
+            page = service.ListEngines(request, timeout=ANSWER_SECONDS)
+            found.MergeFrom(page)
+            if not page.next_page_token:
+                return found
+            request.page_token = page.next_page_token
     except grpc.RpcError as error:
         raise from_rpc_error(error) from error
 

@@ -58,16 +58,17 @@ def fleet(connection: Connection) -> Iterator[Finding]:
         yield Seen("regions", "none is declared", "Declare some: orbital apply -f examples/estate.yaml")
     for listed in connection.pages(registry.ListFlags, ListFlagsRequest()):
         yield from map(_own_flag, (flag for flag in listed.flags if not flag.region))
-    answer = connection.call(connection.policy.ListEngines, ListEnginesRequest())
-    if not answer.engines:
+    pages = list(connection.pages(connection.policy.ListEngines, ListEnginesRequest()))
+    engines, served = [one for page in pages for one in page.engines], pages[0].served_revision
+    if not engines:
         yield Seen("policy engines", "none has been heard of", POLICIES)
-    away = silent(answer.engines)
-    for engine in answer.engines:
+    away = silent(engines)
+    for engine in engines:
         if engine.name in away:
             yield Seen(engine.name, "has not been heard of for minutes, so that its policy is not known", POLICIES)
         elif engine.error:
             yield Seen(engine.name, f"refuses the newest bundle: {engine.error}", POLICIES)
-        elif not engine.revision or engine.revision != answer.served_revision:
+        elif not engine.revision or engine.revision != served:
             yield Seen(engine.name, f"has the policy {engine.revision or 'of nobody'} still", POLICIES)
         elif engine.lost:
             yield Seen(engine.name, f"{count(engine.lost, 'decision')} did not arrive", POLICIES)

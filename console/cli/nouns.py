@@ -161,8 +161,9 @@ def _dead_letters(connection: Connection, wanted: Wanted) -> Iterator[Row]:
 
     from console.cli import judged
 
-    answer = connection.call(connection.registry.ListDeadLetters, ListDeadLettersRequest(page_size=wanted.short_page))
-    yield from map(judged.dead_letter, answer.dead_letters)
+    request = ListDeadLettersRequest(page_size=wanted.short_page)
+    for answer in connection.pages(connection.registry.ListDeadLetters, request):
+        yield from map(judged.dead_letter, answer.dead_letters)
 
 
 def _security_events(connection: Connection, wanted: Wanted) -> Iterator[Row]:
@@ -170,10 +171,9 @@ def _security_events(connection: Connection, wanted: Wanted) -> Iterator[Row]:
 
     from console.cli import judged
 
-    answer = connection.call(
-        connection.registry.ListSecurityEvents, ListSecurityEventsRequest(page_size=wanted.short_page)
-    )
-    yield from map(judged.security_event, answer.events)
+    request = ListSecurityEventsRequest(page_size=wanted.short_page)
+    for answer in connection.pages(connection.registry.ListSecurityEvents, request):
+        yield from map(judged.security_event, answer.events)
 
 
 def _denials(connection: Connection, wanted: Wanted) -> Iterator[Row]:
@@ -182,7 +182,8 @@ def _denials(connection: Connection, wanted: Wanted) -> Iterator[Row]:
     from console.cli import judged
 
     request = ListDenialsRequest(page_size=wanted.short_page, correlation_id=wanted.correlation_id)
-    yield from map(judged.denial, connection.call(connection.registry.ListDenials, request).denials)
+    for answer in connection.pages(connection.registry.ListDenials, request):
+        yield from map(judged.denial, answer.denials)
 
 
 def _approvals(kind: str, connection: Connection, wanted: Wanted) -> Iterator[Row]:
@@ -203,7 +204,8 @@ def _flag_changes(connection: Connection, wanted: Wanted) -> Iterator[Row]:
     if not wanted.region:
         raise Failure("Whose? Say --region REGION.", Exit.USAGE)
     request = ListFlagChangesRequest(region=wanted.region, page_size=wanted.page)
-    yield from map(rows.flag_change, connection.call(connection.registry.ListFlagChanges, request).changes)
+    for answer in connection.pages(connection.registry.ListFlagChanges, request):
+        yield from map(rows.flag_change, answer.changes)
 
 
 def _changes(connection: Connection, wanted: Wanted) -> Iterator[Row]:
@@ -220,8 +222,8 @@ def _engines(connection: Connection, _: Wanted) -> Iterator[Row]:
 
     from console.cli import judged
 
-    answer = connection.call(connection.policy.ListEngines, ListEnginesRequest())
-    yield from (judged.engine(one, answer.served_revision) for one in answer.engines)
+    for answer in connection.pages(connection.policy.ListEngines, ListEnginesRequest()):
+        yield from (judged.engine(one, answer.served_revision) for one in answer.engines)
 
 
 def _uses(connection: Connection, wanted: Wanted) -> Iterator[Row]:
@@ -231,7 +233,8 @@ def _uses(connection: Connection, wanted: Wanted) -> Iterator[Row]:
 
     if not wanted.tenant:
         raise Failure("Whose? Say --tenant TENANT.", Exit.USAGE)
-    yield from map(rows.use, connection.call(connection.registry.ListUses, ListUsesRequest(tenant=wanted.tenant)).uses)
+    for answer in connection.pages(connection.registry.ListUses, ListUsesRequest(tenant=wanted.tenant)):
+        yield from map(rows.use, answer.uses)
 
 
 _GENERATION = (

@@ -302,6 +302,7 @@ def trace(one: Trace) -> Row:
         "ended": one.ended,
         "superseded_by": list(one.superseded_by),
         "lost_regions": list(one.lost_regions),
+        "cut": one.cut,
         "hops": [
             {
                 "stage": hop.stage,

@@ -74,20 +74,21 @@ class Gateway:
                 return
             request.page_token = answer.next_page_token
 
+    async def every(self, person: Person, method: Any, request: Any, field: str) -> list[Any]:
+        """Every row of a listing, out of this field of its pages."""
+        return [one async for page in self.pages(person, method, request) for one in getattr(page, field)]
+
     async def regions(self, person: Person) -> list[registry.Region]:
         """Every region."""
-        pages = self.pages(person, self.registry.ListRegions, registry.ListRegionsRequest())
-        return [one async for page in pages for one in page.regions]
+        return await self.every(person, self.registry.ListRegions, registry.ListRegionsRequest(), "regions")
 
     async def flags(self, person: Person, region: str = "") -> list[Flag]:
         """Every flag, of one region or of all."""
-        pages = self.pages(person, self.registry.ListFlags, registry.ListFlagsRequest(region=region))
-        return [one async for page in pages for one in page.flags]
+        return await self.every(person, self.registry.ListFlags, registry.ListFlagsRequest(region=region), "flags")
 
     async def edges(self, person: Person, region: str = "") -> list[Edge]:
         """Every edge, of one region or of all."""
-        pages = self.pages(person, self.registry.ListEdges, registry.ListEdgesRequest(region=region))
-        return [one async for page in pages for one in page.edges]
+        return await self.every(person, self.registry.ListEdges, registry.ListEdgesRequest(region=region), "edges")
 
 
 @asynccontextmanager

@@ -186,17 +186,17 @@ async def _reach(console: Console, person: Person, found: Aim) -> Radius:
 
 async def _complete(console: Console, person: Person, radius: Radius, found: Aim) -> None:
     """Edges, which of the regions cannot be reached now, and how much is served there."""
-    api, call = console.gateway.registry, console.gateway.call
+    api = console.gateway.registry
     asked = registry.ListUsesRequest(tenant=found.tenant, system=radius.system)
     edges, regions, uses = await asyncio.gather(
         console.gateway.edges(person),
         console.gateway.regions(person),
-        call(person, api.ListUses, asked),
+        console.gateway.every(person, api.ListUses, asked, "uses"),
     )
     reached = set(radius.regions)
     radius.edges = sum(one.region in reached for one in edges)
     known = (rows.region(one) for one in regions)
-    radius.uses = [rows.use(one) for one in uses.uses if one.region in reached]
+    radius.uses = [rows.use(one) for one in uses if one.region in reached]
     radius.unreachable = [one for one in known if one["name"] in reached and not one["connected"]]
 
 

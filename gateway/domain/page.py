@@ -50,9 +50,14 @@ def split(items: Sequence[Item]) -> Iterator[list[Item]]:
         begin += max(1, len(piece))
 
 
-def page_after(items: Sequence[Item], key: Callable[[Item], Key], token: str, size: int) -> tuple[list[Item], str]:
-    """The page of `items` that begins after `token`, and the token of the next one; they are in order of `key`."""
-    begin = read_token(token, tuple(type(part) for part in key(items[0]))) if token and items else ()
+def page_after(
+    items: Sequence[Item], key: Callable[[Item], Key], kinds: Sequence[type], token: str, size: int
+) -> tuple[list[Item], str]:
+    """The page of `items` that begins after `token`, and the token of the next one.
+
+    They are in order of `key`, whose parts are of these kinds. Raises Invalid on a token that is not ours.
+    """
+    begin = read_token(token, kinds) if token else ()
     left = [item for item in items if not begin or key(item) > begin]
     found = fitting(islice(left, size))
     return found, write_token(*key(found[-1])) if len(found) < len(left) else ""
@@ -74,9 +79,31 @@ def read_token(token: str, kinds: Sequence[type]) -> Key:
     if not isinstance(read, list) or [type(part) for part in read] != list(kinds):
         raise _foreign()
     for part in read:
-        if abs(part) > LARGEST if isinstance(part, int) else "\0" in part or not part.isascii():
+        if abs(part) > LARGEST if isinstance(part, int) else not _text(part):
             raise _foreign()
     return tuple(read)
+
+
+def page_before(items: Sequence[Item], key: Callable[[int], Key], size: int) -> tuple[list[Item], str]:
+    """What a page has room for of items that were read newest first, one more than `size`, and the next token.
+
+    `key` says what the token tells of the item at an index.
+    """
+    found = fitting(items[:size])
+    return found, write_token(*key(len(found) - 1)) if found and len(found) < len(items) else ""
+
+
+def before_id(token: str) -> int:
+    """The ID before which a page begins that is newest first; raises Invalid on a token that is not ours."""
+    return int(read_token(token, (int,))[0]) if token else LARGEST
+
+
+def before_moment(token: str) -> tuple[datetime | None, str]:
+    """The time and the key before which a page begins that is newest first; None for the first page."""
+    if not token:
+        return None, ""
+    moment, key = read_token(token, (str, str))
+    return read_moment(str(moment)), str(key)
 
 
 def read_moment(text: str) -> datetime:
@@ -88,6 +115,11 @@ def read_moment(text: str) -> datetime:
         return moment.astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise _foreign() from error
+
+
+def _text(part: str) -> bool:
+    """Whether the store can be asked for it: no NUL, no half of a character."""
+    return "\0" not in part and not any("\ud800" <= sign <= "\udfff" for sign in part)
 
 
 def _foreign() -> Invalid:

@@ -35,9 +35,9 @@ class AllFlags:
         """See the port."""
         await self._checkers.store(signals)
 
-    async def changes(self, region: str, since: datetime | None, most: int) -> list[FlagChange]:
+    async def changes(self, region: str, since: datetime | None, size: int, token: str) -> tuple[list[FlagChange], str]:
         """See the port."""
-        return await self._checkers.changes(region, since, most)
+        return await self._checkers.changes(region, since, size, token)
 
     async def versions(self) -> dict[str, dict[str, str]]:
         """See the port."""

@@ -49,5 +49,5 @@ class EngineStore(Protocol):
     async def engines(self) -> list[Engine]:
         """All of them, by name."""
 
-    async def decisions(self, correlation_id: str, size: int) -> list[Decision]:
+    async def decisions(self, correlation_id: str, size: int, token: str) -> tuple[list[Decision], str]:
         """Those of a change (of all, for ""), newest first."""

@@ -56,8 +56,8 @@ class FlagStore(HoldStore, Protocol):
     async def flags(self, region: str) -> dict[str, list[Flag]]:
         """Declared regions (all for "") with their flags; one whose checker is silent has one that says so."""
 
-    async def changes(self, region: str, since: datetime | None, most: int) -> list[FlagChange]:
-        """What became of its flags, newest first, at most `most` and none before `since`."""
+    async def changes(self, region: str, since: datetime | None, size: int, token: str) -> tuple[list[FlagChange], str]:
+        """A page of what became of its flags, newest first, none before `since`; and the token of the next one."""
 
     async def versions(self) -> dict[str, dict[str, str]]:
         """Component to version, for each region that was ever heard."""

@@ -132,14 +132,14 @@ class Sight(Protocol):
     async def tasks(self, request: registry.ListTasksRequest, size: int) -> registry.ListTasksResponse:
         """A page of tasks, newest first."""
 
-    async def dead_letters(self, size: int) -> registry.ListDeadLettersResponse:
-        """Messages that could not be read, newest first."""
+    async def dead_letters(self, size: int, token: str) -> registry.ListDeadLettersResponse:
+        """A page of messages that could not be read, newest first."""
 
-    async def security_events(self, size: int) -> registry.ListSecurityEventsResponse:
-        """Security events, newest first."""
+    async def security_events(self, size: int, token: str) -> registry.ListSecurityEventsResponse:
+        """A page of security events, newest first."""
 
-    async def denials(self, correlation_id: str, size: int) -> registry.ListDenialsResponse:
-        """Refusals that were kept, newest first."""
+    async def denials(self, correlation_id: str, size: int, token: str) -> registry.ListDenialsResponse:
+        """A page of refusals that were kept, newest first."""
 
     async def job(self, correlation_id: str) -> registry.Job | None:
         """How far a change has converged."""
@@ -148,4 +148,4 @@ class Sight(Protocol):
         """A page of changes, newest first."""
 
     async def trace(self, correlation_id: str) -> tuple[JobRecord | None, Sequence[TaskRecord]]:
-        """A job and what is stored of its tasks, in order of sequence."""
+        """A job and what is stored of its tasks, in order of sequence: at most one more than a trace tells."""

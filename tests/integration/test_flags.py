@@ -159,13 +159,13 @@ async def test_what_became_of_flags_is_told_newest_first(flags: PostgresFlags, p
     await flags.store([signal(region, flag("hsm"))])
     await flags.store([signal(region, flag("hsm", "SLOW", pb.HEALTH_STATUS_DEGRADED))])
     await flags.store([signal(region)])
-    found = await flags.changes(region, None, 100)
+    found, _ = await flags.changes(region, None, 100, "")
     assert [(one.kind, one.status, one.reason) for one in found] == [
         (pb.FLAG_CHANGE_KIND_CLEARED, pb.HEALTH_STATUS_DEGRADED, "SLOW"),
         (pb.FLAG_CHANGE_KIND_CHANGED, pb.HEALTH_STATUS_DEGRADED, "SLOW"),
         (pb.FLAG_CHANGE_KIND_RAISED, pb.HEALTH_STATUS_OUT_OF_SYNC, "AWAY"),
     ]
     assert {(one.region, one.component) for one in found} == {(region, "hsm")}
-    assert len(await flags.changes(region, None, 2)) == 2
-    assert await flags.changes(region, found[0].change_time.ToDatetime(UTC) + timedelta(seconds=1), 100) == []
-    assert await flags.changes("nobody", None, 100) == []
+    assert len((await flags.changes(region, None, 2, ""))[0]) == 2
+    assert await flags.changes(region, found[0].change_time.ToDatetime(UTC) + timedelta(seconds=1), 100, "") == ([], "")
+    assert await flags.changes("nobody", None, 100, "") == ([], "")

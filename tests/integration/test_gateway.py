@@ -271,7 +271,7 @@ async def test_a_refusal_shows_its_reason_and_is_kept(gateway: Gateway) -> None:
     assert {task.region for task in await gateway.receive()} == {"eu10"}
     behind = await placements(gateway, region="us20")
     assert {(item.state, item.reason) for item in behind} == {(DRIFTING, "NOT_HERE")}
-    assert len((await gateway.sight.denials("", 100)).denials) == 3
+    assert len((await gateway.sight.denials("", 100, "")).denials) == 3
 
 
 async def test_unacknowledged_messages_come_again(gateway: Gateway) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 import click
 
 from console.cli.options import Target, connection_options, output_option
@@ -19,12 +21,14 @@ COLUMNS = (
     Column("DECISION", "decision_id", form="short"),
     Column("REVISION", "revision", wide=True),
 )
+# The most that a page of the API has.
+PAGE = 1000
 FORMS = ("table", "wide", "json", "yaml")
 
 
 @click.command()
 @click.option("--correlation", "correlation_id", default="", metavar="ID", help="Only those of this change.")
-@click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="At most this many rows.")
+@click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True, help="At most this many rows.")
 @output_option(*FORMS)
 @connection_options
 def decisions(correlation_id: str, limit: int, output: str, target: Target) -> None:
@@ -38,7 +42,8 @@ def decisions(correlation_id: str, limit: int, output: str, target: Target) -> N
     from console.cli.connection import connect
 
     with connect(target) as connection:
-        request = ListDecisionsRequest(correlation_id=correlation_id, page_size=limit)
-        answer = connection.call(connection.policy.ListDecisions, request)
-        found = [judged.decision(one) for one in answer.decisions]
+        request = ListDecisionsRequest(correlation_id=correlation_id, page_size=min(limit, PAGE))
+        pages = connection.pages(connection.policy.ListDecisions, request)
+        listed = (one for answer in pages for one in answer.decisions)
+        found = [judged.decision(one) for one in islice(listed, limit)]
     show(found, COLUMNS, output, tuple(found[0]) if found else (), "decision_id")

@@ -134,7 +134,7 @@ def _served(connection: Connection, request: KillRequest, reached: set[str]) -> 
         edges = [one for page in listed(registry.ListEdges, api.ListEdgesRequest()) for one in page.edges]
         found = listed(registry.ListRegions, api.ListRegionsRequest())
         regions = [rows.region(one) for page in found for one in page.regions]
-        served = [rows.use(one) for one in ask(registry.ListUses, uses).uses]
+        served = [rows.use(one) for page in listed(registry.ListUses, uses) for one in page.uses]
     except (OrbitalError, Failure):
         return dict.fromkeys(("edges", "unreachable", "uses"))
     away = [one for one in regions if one["name"] in reached and not one["connected"]]

@@ -61,10 +61,14 @@ def trace(correlation_id: str, watch: bool, output: str, target: Target) -> None
             if fresh:
                 _print(answer, fresh)
     say(_told(answer))
+    if answer["cut"]:
+        say("There is more than one trace holds: these are the first of its hops. All tasks: orbital get tasks")
 
 
 def _told(answer: dict[str, Any]) -> str:
     """How the change stands, in a sentence."""
+    if answer["lost_regions"]:
+        return f"Not proven in {', '.join(answer['lost_regions'])}, which was decommissioned."
     if answer["ended"] and not answer["converged"]:
         return f"Superseded by {', '.join(answer['superseded_by'])}."
     return "Converged." if answer["converged"] else "Not converged yet."

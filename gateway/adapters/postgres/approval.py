@@ -11,7 +11,7 @@ from orbital.v1.approval_pb2 import Approval, ApprovalState, ListApprovalsReques
 
 from gateway.adapters.postgres.database import Database, Session
 from gateway.domain.approval import kind_of
-from gateway.domain.page import fitting, read_moment, read_token, write_token
+from gateway.domain.page import before_moment, page_before
 from gateway.ports.approval import Waiting
 from runtime.errors import Conflict
 
@@ -59,16 +59,12 @@ class PostgresApprovals:
 
     async def approvals(self, request: ListApprovalsRequest, size: int) -> tuple[Sequence[Approval], str]:
         """A page; see the port."""
-        moment, last = read_token(request.page_token, (str, str)) if request.page_token else ("", "")
-        since = read_moment(str(moment)) if moment else None
+        since, last = before_moment(request.page_token)
         rows = await self._database.fetch(
             "approvals", request.id, request.kind, request.open_only, size + 1, since, last, request.subject
         )
-        found = fitting(map(_approval, rows[:size]))
-        if len(found) == len(rows):
-            return found, ""
-        end = rows[len(found) - 1]
-        return found, write_token(end["asked_at"].isoformat(), end["id"])
+        found = list(map(_approval, rows))
+        return page_before(found, lambda index: (rows[index]["asked_at"].isoformat(), found[index].id), size)
 
 
 def _detail(found: Approval) -> str:

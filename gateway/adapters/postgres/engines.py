@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from orbital.v1.policy_pb2 import Decision, Engine
 
 from gateway.adapters.postgres.database import Database
+from gateway.domain.page import before_moment, page_before
 from gateway.ports.engines import Decided, EngineStatus
 from runtime.errors import Unavailable
 from runtime.logs import get_logger
@@ -74,13 +75,17 @@ class PostgresEngines:
             found.append(engine)
         return found
 
-    async def decisions(self, correlation_id: str, size: int) -> list[Decision]:
-        """Those of a change (of all, for ""), newest first."""
-        rows = await self._database.fetch("decisions", correlation_id, size)
+    async def decisions(self, correlation_id: str, size: int, token: str) -> tuple[list[Decision], str]:
+        """A page of those of a change (of all, for ""), newest first, and the token of the next one."""
+        rows = await self._database.fetch("decisions", correlation_id, size + 1, *before_moment(token))
         names = ("decision_id", "engine", "policy", "principal", "action", "allowed", "denied", "reason", "revision")
         found: list[Decision] = []
         for row in rows:
             decision = Decision(**{name: row[name] for name in names})
             decision.decide_time.FromDatetime(row["decided_at"])
             found.append(decision)
-        return found
+
+        def key(index: int) -> tuple[str, str]:
+            return rows[index]["decided_at"].isoformat(), f"{found[index].decision_id} {found[index].engine}"
+
+        return page_before(found, key, size)

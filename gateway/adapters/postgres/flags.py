@@ -11,6 +11,7 @@ from orbital.v1.flag_pb2 import Flag, FlagChange, FlagChangeKind
 
 from gateway.adapters.postgres.database import Database
 from gateway.domain.health import GRACE_SECONDS, MISSED, Listening, severity, silent_flag
+from gateway.domain.page import before_id, page_before
 from gateway.ports.flags import Hold, Signal
 from runtime.errors import OrbitalError
 
@@ -74,9 +75,9 @@ class PostgresFlags:
                 ]
         return {name: sorted(flags, key=severity) for name, flags in found.items()}
 
-    async def changes(self, region: str, since: datetime | None, most: int) -> list[FlagChange]:
+    async def changes(self, region: str, since: datetime | None, size: int, token: str) -> tuple[list[FlagChange], str]:
         """See the port."""
-        rows = await self._database.fetch("flag_changes", region, since, most)
+        rows = await self._database.fetch("flag_changes", region, since, size + 1, before_id(token))
         found = []
         for row in rows:
             kind = FlagChangeKind.Value(f"FLAG_CHANGE_KIND_{row['change'].upper()}")
@@ -84,7 +85,7 @@ class PostgresFlags:
             change.status = row["status"]
             change.change_time.FromDatetime(row["recorded_at"])
             found.append(change)
-        return found
+        return page_before(found, lambda index: (rows[index]["id"],), size)
 
     async def hold(self, regions: Sequence[str], holds: Sequence[Hold]) -> None:
         """See the port."""

@@ -9,7 +9,7 @@ from orbital.v1 import registry_pb2 as registry
 from orbital.v1.resource_pb2 import Resource
 
 from gateway.adapters.postgres.database import Database
-from gateway.domain.page import Item, fitting, read_moment, read_token, write_token
+from gateway.domain.page import Item, before_id, before_moment, fitting, page_before, read_token, write_token
 from gateway.ports.serving import JobRecord, TaskRecord
 
 CONVERGED = registry.PlacementState.PLACEMENT_STATE_CONVERGED
@@ -177,30 +177,33 @@ class PostgresSight:
         token = write_token(found[-1].sequence) if more else ""
         return registry.ListTasksResponse(tasks=found, next_page_token=token)
 
-    async def dead_letters(self, size: int) -> registry.ListDeadLettersResponse:
-        """Messages that could not be read, newest first."""
-        answer = registry.ListDeadLettersResponse()
-        for row in await self._fetch("dead_letters", size):
-            letter = answer.dead_letters.add(
-                **{name: row[name] for name in ("id", "region", "lane", "reason", "size_bytes")}
-            )
-            letter.create_time.FromDatetime(row["created_at"])
+    async def dead_letters(self, size: int, token: str) -> registry.ListDeadLettersResponse:
+        """A page of messages that could not be read, newest first."""
+        rows = await self._fetch("dead_letters", size + 1, before_id(token))
+        letters = []
+        for row in rows:
+            names = ("id", "region", "lane", "reason", "size_bytes")
+            letters.append(registry.DeadLetter(**{name: row[name] for name in names}))
+            letters[-1].create_time.FromDatetime(row["created_at"])
+        found, more = page_before(letters, lambda index: (letters[index].id,), size)
+        answer = registry.ListDeadLettersResponse(dead_letters=found, next_page_token=more)
+        for row in rows[:1]:
             answer.total, answer.dropped = row["total"], row["dropped"]
         return answer
 
-    async def security_events(self, size: int) -> registry.ListSecurityEventsResponse:
-        """Security events, newest first."""
-        answer = registry.ListSecurityEventsResponse()
+    async def security_events(self, size: int, token: str) -> registry.ListSecurityEventsResponse:
+        """A page of security events, newest first."""
         names = ("id", "region", "subject", "reason", "message", "principal", "count")
-        for row in await self._fetch("security_events", size):
-            event = answer.events.add(**{name: row[name] for name in names})
-            event.first_time.FromDatetime(row["first_at"])
-            event.last_time.FromDatetime(row["last_at"])
-        return answer
+        events = []
+        for row in await self._fetch("security_events", size + 1, before_id(token)):
+            events.append(registry.SecurityEvent(**{name: row[name] for name in names}))
+            events[-1].first_time.FromDatetime(row["first_at"])
+            events[-1].last_time.FromDatetime(row["last_at"])
+        found, more = page_before(events, lambda index: (events[index].id,), size)
+        return registry.ListSecurityEventsResponse(events=found, next_page_token=more)
 
-    async def denials(self, correlation_id: str, size: int) -> registry.ListDenialsResponse:
-        """Refusals that were kept, newest first."""
-        answer = registry.ListDenialsResponse()
+    async def denials(self, correlation_id: str, size: int, token: str) -> registry.ListDenialsResponse:
+        """A page of refusals that were kept, newest first."""
         names = (
             "decision_id",
             "policy",
@@ -212,11 +215,14 @@ class PostgresSight:
             "engine",
             "count",
         )
-        for row in await self._fetch("denials", correlation_id, size):
-            denial = answer.denials.add(**{name: row[name] for name in names})
-            denial.create_time.FromDatetime(row["created_at"])
-            denial.last_time.FromDatetime(row["last_at"])
-        return answer
+        rows = await self._fetch("denials", correlation_id, size + 1, before_id(token))
+        denials = []
+        for row in rows:
+            denials.append(registry.Denial(**{name: row[name] for name in names}))
+            denials[-1].create_time.FromDatetime(row["created_at"])
+            denials[-1].last_time.FromDatetime(row["last_at"])
+        found, more = page_before(denials, lambda index: (rows[index]["id"],), size)
+        return registry.ListDenialsResponse(denials=found, next_page_token=more)
 
     async def job(self, correlation_id: str) -> registry.Job | None:
         """How far a change has converged."""
@@ -241,15 +247,14 @@ class PostgresSight:
 
     async def jobs(self, request: registry.ListJobsRequest, size: int) -> registry.ListJobsResponse:
         """A page of changes, newest first."""
-        moment, last = read_token(request.page_token, (str, str)) if request.page_token else ("", "")
-        since = read_moment(str(moment)) if moment else None
-        rows = await self._fetch("jobs", since, last, request.action, size)
-        found, more = _page(rows, _listed_job, size)
-        token = ""
-        if more:
-            end = rows[len(found) - 1]
-            token = write_token(end["created_at"].isoformat(), end["correlation_id"])
-        return registry.ListJobsResponse(jobs=found, next_page_token=token)
+        rows = await self._fetch("jobs", *before_moment(request.page_token), request.action, size + 1)
+        listed = list(map(_listed_job, rows))
+
+        def key(index: int) -> tuple[str, str]:
+            return rows[index]["created_at"].isoformat(), listed[index].correlation_id
+
+        found, more = page_before(listed, key, size)
+        return registry.ListJobsResponse(jobs=found, next_page_token=more)
 
     async def trace(self, correlation_id: str) -> tuple[JobRecord | None, Sequence[TaskRecord]]:
         """A job and what is stored of its tasks, in order of sequence."""

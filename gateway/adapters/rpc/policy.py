@@ -9,9 +9,10 @@ import grpc
 from orbital.v1 import policy_pb2 as policy
 from orbital.v1.policy_pb2_grpc import PolicyServiceServicer
 
-from gateway.domain.page import page_size
+from gateway.domain.page import page_after, page_size
 from gateway.ports.engines import EngineStore
 
+MAX_ENGINES = 1000  # of a page
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
@@ -24,11 +25,14 @@ class PolicyRpc(PolicyServiceServicer):
 
     async def ListEngines(  # noqa: N802
         self,
-        request: policy.ListEnginesRequest,  # noqa: ARG002
+        request: policy.ListEnginesRequest,
         context: Context,  # noqa: ARG002
     ) -> policy.ListEnginesResponse:
         """See policy.proto."""
-        return policy.ListEnginesResponse(engines=await self._engines.engines(), served_revision=self._served())
+        size = page_size(request.page_size, MAX_ENGINES)
+        engines = sorted(await self._engines.engines(), key=lambda one: one.name)
+        found, more = page_after(engines, lambda one: (one.name,), (str,), request.page_token, size)
+        return policy.ListEnginesResponse(engines=found, served_revision=self._served(), next_page_token=more)
 
     async def ListDecisions(  # noqa: N802
         self,
@@ -37,4 +41,5 @@ class PolicyRpc(PolicyServiceServicer):
     ) -> policy.ListDecisionsResponse:
         """See policy.proto."""
         size = page_size(request.page_size or 100, 1000)
-        return policy.ListDecisionsResponse(decisions=await self._engines.decisions(request.correlation_id, size))
+        found, more = await self._engines.decisions(request.correlation_id, size, request.page_token)
+        return policy.ListDecisionsResponse(decisions=found, next_page_token=more)

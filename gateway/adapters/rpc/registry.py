@@ -110,7 +110,7 @@ class RegistryRpc(RegistryServiceServicer):
         """See registry.proto."""
         size = page_size(request.page_size, MAX_PAGE)
         answer = await self._fleet.regions()
-        found, more = page_after(answer.regions, lambda one: (one.resource.name,), request.page_token, size)
+        found, more = page_after(answer.regions, lambda one: (one.resource.name,), (str,), request.page_token, size)
         return registry.ListRegionsResponse(regions=found, next_page_token=more)
 
     async def ListFlags(  # noqa: N802
@@ -126,7 +126,7 @@ class RegistryRpc(RegistryServiceServicer):
             # What is held is held because of the worst there is.
             if flag.status == HEALTH_STATUS_OUT_OF_SYNC:
                 flag.effects.extend(f"lane {hold.lane} is held: {hold.reason}" for hold in held.get(flag.region, ()))
-        page, more = page_after(sorted(found, key=severity), severity, request.page_token, size)
+        page, more = page_after(sorted(found, key=severity), severity, (int, int, str, str), request.page_token, size)
         return registry.ListFlagsResponse(flags=page, next_page_token=more)
 
     async def ListFlagChanges(  # noqa: N802
@@ -139,7 +139,8 @@ class RegistryRpc(RegistryServiceServicer):
             raise Invalid("region is empty; whose flags are wanted?", field="region")
         since = utc(request.since) if request.HasField("since") else None
         size = page_size(request.page_size, MAX_PAGE)
-        return registry.ListFlagChangesResponse(changes=await self._flags.changes(request.region, since, size))
+        found, more = await self._flags.changes(request.region, since, size, request.page_token)
+        return registry.ListFlagChangesResponse(changes=found, next_page_token=more)
 
     async def ListEdges(  # noqa: N802
         self,
@@ -149,7 +150,7 @@ class RegistryRpc(RegistryServiceServicer):
         """See registry.proto."""
         size = page_size(request.page_size, MAX_PAGE)
         found = sorted(await self._edges.edges(request.region), key=_edge)
-        page, more = page_after(found, _edge, request.page_token, size)
+        page, more = page_after(found, _edge, (str, str), request.page_token, size)
         return registry.ListEdgesResponse(edges=page, next_page_token=more)
 
     async def ListUses(  # noqa: N802
@@ -159,7 +160,10 @@ class RegistryRpc(RegistryServiceServicer):
     ) -> registry.ListUsesResponse:
         """See registry.proto."""
         check_name(request.tenant, "tenant")
-        return registry.ListUsesResponse(uses=await self._edges.uses(request.tenant, request.system))
+        size = page_size(request.page_size, MAX_PAGE)
+        uses = sorted(await self._edges.uses(request.tenant, request.system), key=lambda one: one.region)
+        found, more = page_after(uses, lambda one: (one.region,), (str,), request.page_token, size)
+        return registry.ListUsesResponse(uses=found, next_page_token=more)
 
     async def ListPlacements(  # noqa: N802
         self,
@@ -184,7 +188,7 @@ class RegistryRpc(RegistryServiceServicer):
         context: Context,  # noqa: ARG002
     ) -> registry.ListDeadLettersResponse:
         """See registry.proto."""
-        return await self._sight.dead_letters(page_size(request.page_size or 100, 1000))
+        return await self._sight.dead_letters(page_size(request.page_size or 100, 1000), request.page_token)
 
     async def ListSecurityEvents(  # noqa: N802
         self,
@@ -192,7 +196,7 @@ class RegistryRpc(RegistryServiceServicer):
         context: Context,  # noqa: ARG002
     ) -> registry.ListSecurityEventsResponse:
         """See registry.proto."""
-        return await self._sight.security_events(page_size(request.page_size or 100, 1000))
+        return await self._sight.security_events(page_size(request.page_size or 100, 1000), request.page_token)
 
     async def ListDenials(  # noqa: N802
         self,
@@ -200,7 +204,8 @@ class RegistryRpc(RegistryServiceServicer):
         context: Context,  # noqa: ARG002
     ) -> registry.ListDenialsResponse:
         """See registry.proto."""
-        return await self._sight.denials(request.correlation_id, page_size(request.page_size or 100, 1000))
+        size = page_size(request.page_size or 100, 1000)
+        return await self._sight.denials(request.correlation_id, size, request.page_token)
 
     async def WatchJob(  # noqa: N802
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,10 +12,12 @@ from orbital.v1.resource_pb2 import Transport
 from orbital.v1.trace_pb2 import GetTraceRequest, Hop, Trace
 from orbital.v1.trace_pb2_grpc import TraceServiceServicer
 
+from gateway.domain.page import fitting
 from gateway.domain.task import KIND_WORDS
 from gateway.ports.serving import JobRecord, Sight, TaskRecord
 from runtime.errors import NotFound
 
+MOST_TASKS = 20_000  # of a trace, as a person may look over it; `trace_tasks` reads one more
 PATHS = {
     Transport.TRANSPORT_STREAM: "stream",
     Transport.TRANSPORT_AMQP: "amqp",
@@ -58,11 +60,20 @@ class TraceRpc(TraceServiceServicer):
             superseded_by=job.superseded_by,
             lost_regions=job.lost_regions,
         )
+        whole, hops = _told(tasks)
+        hops = [_desired(job), *hops, *_converged(job)]
         # Hops of one transaction share its time: the stable sort keeps them in the order of the stages.
-        hops = [_desired(job), *(hop for task in tasks for hop in task_hops(task)), *_converged(job)]
         hops.sort(key=lambda hop: (hop.time.seconds, hop.time.nanos))
         trace.hops.extend(hops)
+        trace.cut = not whole
         return trace
+
+
+def _told(tasks: Sequence[TaskRecord]) -> tuple[bool, list[Hop]]:
+    """Whether all of it is told, and the hops of as many tasks as one trace has room for."""
+    made = [hop for task in tasks[:MOST_TASKS] for hop in task_hops(task)]
+    hops = fitting(made)
+    return len(tasks) <= MOST_TASKS and len(hops) == len(made), hops
 
 
 def _hop(stage: str, time: datetime, process: str, **fields: Any) -> Hop:

@@ -21,7 +21,7 @@ KEYS = st.tuples(st.integers(-(2**62), 2**62), st.text(st.characters(max_codepoi
 def _whole(items: list[Edge], size: int) -> list[list[Edge]]:
     pages, token = [], ""
     while True:
-        page, token = page_after(items, lambda one: (one.region, one.name), token, size)
+        page, token = page_after(items, lambda one: (one.region, one.name), (str, str), token, size)
         pages.append(page)
         if not token:
             return pages
@@ -40,7 +40,7 @@ def test_pages_are_bounded_in_bytes(count: int) -> None:
     items = [Resource(name=f"tenants/t{number:05d}", labels=WIDEST) for number in range(count)]
     token, found = "", []
     while True:
-        page, token = page_after(items, lambda one: (one.name,), token, 5_000)
+        page, token = page_after(items, lambda one: (one.name,), (str,), token, 5_000)
         assert registry_pb2.ListResourcesResponse(resources=page).ByteSize() < 4 * 1024 * 1024
         found += page
         if not token:
@@ -64,8 +64,8 @@ def test_one_item_is_always_taken() -> None:
 
 def test_an_item_that_went_away_does_not_hide_the_next() -> None:
     items = [Edge(region="a", name=str(number)) for number in range(6)]
-    page, token = page_after(items, lambda one: (one.region, one.name), "", 3)
-    rest, _ = page_after(items[4:], lambda one: (one.region, one.name), token, 3)
+    page, token = page_after(items, lambda one: (one.region, one.name), (str, str), "", 3)
+    rest, _ = page_after(items[4:], lambda one: (one.region, one.name), (str, str), token, 3)
     assert [one.name for one in (*page, *rest)] == ["0", "1", "2", "4", "5"]
 
 

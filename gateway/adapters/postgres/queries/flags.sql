@@ -40,9 +40,10 @@ ORDER BY r.name, f.component;
 
 -- name: flag_changes
 SELECT body::jsonb ->> 'component' AS component, body::jsonb ->> 'change' AS change,
-       (body::jsonb ->> 'status')::int AS status, body::jsonb ->> 'reason' AS reason, recorded_at
+       (body::jsonb ->> 'status')::int AS status, body::jsonb ->> 'reason' AS reason, recorded_at, id
 FROM audit
 WHERE kind = 'flag' AND body::jsonb ->> 'region' = $1 AND ($2::timestamptz IS NULL OR recorded_at >= $2)
+    AND id < $4
 ORDER BY id DESC LIMIT $3;
 
 -- name: checker_versions

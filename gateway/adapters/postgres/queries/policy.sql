@@ -45,8 +45,10 @@ ORDER BY e.name;
 
 -- name: decisions
 SELECT decision_id, engine, policy, principal, action, allowed, denied, reason, revision, decided_at
-FROM decision WHERE $1 = '' OR correlation_ids @> ARRAY[$1]
-ORDER BY decided_at DESC LIMIT $2;
+FROM decision
+WHERE ($1 = '' OR correlation_ids @> ARRAY[$1])
+  AND ($3::timestamptz IS NULL OR (decided_at, decision_id || ' ' || engine) < ($3, $4::text COLLATE "C"))
+ORDER BY decided_at DESC, decision_id || ' ' || engine DESC LIMIT $2;
 
 -- name: prune_decisions
 -- Probes are allowed many times a second, and nobody asks for that a day later.

@@ -6,4 +6,4 @@ ON CONFLICT (region, subject, reason, principal, hour) DO UPDATE SET
 
 -- name: security_events
 SELECT id, region, subject, reason, message, principal, count, first_at, last_at
-FROM security_event ORDER BY last_at DESC, id DESC LIMIT $1;
+FROM security_event WHERE id < $2 ORDER BY id DESC LIMIT $1;

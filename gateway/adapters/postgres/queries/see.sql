@@ -61,13 +61,15 @@ WHERE ($1 = '' OR t.tenant = $1) AND ($2 = '' OR t.region = $2) AND ($3 = '' OR 
 ORDER BY t.sequence DESC LIMIT $5;
 
 -- name: dead_letters
-SELECT id, region, lane, reason, octet_length(payload) AS size_bytes, created_at, count(*) OVER () AS total,
+SELECT id, region, lane, reason, octet_length(payload) AS size_bytes, created_at,
+       (SELECT count(*) FROM dead_letter) AS total,
        (SELECT coalesce(sum(dropped), 0)::bigint FROM dead_letter_count) AS dropped
-FROM dead_letter ORDER BY id DESC LIMIT $1;
+FROM dead_letter WHERE id < $2 ORDER BY id DESC LIMIT $1;
 
 -- name: denials
-SELECT decision_id, policy, principal, action, reason, message, correlation_id, engine, created_at, last_at, count
-FROM denial WHERE ($1 = '' OR correlation_id = $1) ORDER BY last_at DESC, id DESC LIMIT $2;
+-- By when they were first: what is repeated meanwhile keeps its place among the pages.
+SELECT id, decision_id, policy, principal, action, reason, message, correlation_id, engine, created_at, last_at, count
+FROM denial WHERE ($1 = '' OR correlation_id = $1) AND id < $3 ORDER BY id DESC LIMIT $2;
 
 -- name: job
 SELECT correlation_id, actor, action, detail, decision_id, process, total, created_at, converged_at, ended_at, superseded,
@@ -125,7 +127,7 @@ SELECT t.id, r.name, t.region, t.kind, t.lane, t.generation, t.state, t.reason, 
        t.dispatch_decision, t.execute_decision,
        t.created_at, t.dispatched_at, t.received_at, t.decided_at, t.executed_at, t.reported_at
 FROM task AS t INNER JOIN resource AS r ON r.id = t.resource_id
-WHERE t.correlation_id = $1 ORDER BY t.sequence LIMIT 20000;
+WHERE t.correlation_id = $1 ORDER BY t.sequence LIMIT 20001;
 
 -- name: trace_arrivals
 SELECT a.task_id, a.path, a.arrived_at
