@@ -305,13 +305,13 @@ NOUNS = (
         Column("MESSAGE", "message", wide=True), Column("CORRELATION ID", "correlation_id", wide=True),
     ), _tasks, ("tenant", "region", "correlation_id")),
     Noun("flags", "flag", "component", (
-        Column("REGION", "region"), Column("COMPONENT", "component"), Column("STATUS", "status"),
+        Column("REGION", "where"), Column("COMPONENT", "component"), Column("STATUS", "status"),
         Column("SEVERITY", "severity"), Column("REASON", "reason"), Column("SINCE", "since", form="age"),
         Column("MESSAGE", "message"), Column("EFFECTS", "effects"),
         Column("NEXT CHECK", "next_check", wide=True, form="age"),
         Column("EVIDENCE", "evidence", wide=True), Column("CONSEQUENCES", "consequences", wide=True),
         Column("CORRELATION ID", "correlation_id", wide=True),
-    ), _flags, ("region",)),
+    ), _flags, ("region",), ("where",)),
     Noun("flagchanges", "flagchange", "component", (
         Column("TIME", "changed_at", form="time"), Column("AGE", "changed_at", form="age"), Column("REGION", "region"),
         Column("COMPONENT", "component"), Column("CHANGE", "kind"), Column("STATUS", "status"),

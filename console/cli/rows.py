@@ -101,6 +101,7 @@ def flag(one: flags.Flag) -> Row:
     """What is not as it should be in a region, and why."""
     return {
         "region": one.region,
+        "where": one.region or "control plane",
         "component": one.component,
         "status": word(flags.HealthStatus, one.status, "HEALTH_STATUS"),
         "severity": word(flags.FlagSeverity, one.severity, "FLAG_SEVERITY"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -29,13 +30,19 @@ async def home(_request: web.Request) -> web.Response:
 async def fleet(request: web.Request) -> web.Response:
     """Every region as a cell, the worst ones as a table."""
     console, person = request.app[CONSOLE], request[WHO]
-    regions = [status.told(rows.region(one)) for one in await console.gateway.regions(person)]
+    asked = registry.ListFlagsRequest(control_plane=True)
+    listed, own = await asyncio.gather(
+        console.gateway.regions(person),
+        console.gateway.every(person, console.gateway.registry.ListFlags, asked, "flags"),
+    )
+    regions = [status.told(rows.region(one)) for one in listed]
     words, area, kind = (request.query.get(name, "").strip() for name in ("q", "area", "status"))
     chosen = status.matching(regions, words, area, kind)
     troubled = status.worst_first(chosen)
     return console.templates.page(
         request,
         "fleet.html",
+        own=[rows.flag(one) for one in own],
         counts=status.counts(regions),
         total=len(regions),
         areas=status.by_area(chosen),

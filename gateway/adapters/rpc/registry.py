@@ -120,7 +120,8 @@ class RegistryRpc(RegistryServiceServicer):
     ) -> registry.ListFlagsResponse:
         """See registry.proto."""
         size = page_size(request.page_size, MAX_PAGE)
-        found = [flag for flags in (await self._flags.flags(request.region)).values() for flag in flags]
+        flags = (await self._flags.flags(request.region)).items()
+        found = [flag for region, here in flags if not (request.control_plane and region) for flag in here]
         held = await self._flags.holds()
         for flag in found:
             # What is held is held because of the worst there is.
