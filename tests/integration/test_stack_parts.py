@@ -11,7 +11,7 @@ import pytest
 
 from stack import api, process
 from stack.openbao.client import make_client
-from stack.parts.postgres import DATABASE, PORT, USER
+from stack.parts.postgres import DATABASE, OWNER, PORT
 
 PARTS = ["postgres", "rabbitmq", "certificates", "openbao-eu10", "paths"]
 PAYLOAD = b"kept"
@@ -28,9 +28,9 @@ def stack(tmp_path_factory):
 
 async def _sql(place, statement):
     found = api.load_state(place)
-    password = (place / "secrets" / "postgres-orbital").read_text()
+    password = (place / "secrets" / "postgres-owner").read_text()
     connection = await asyncpg.connect(
-        host=f"{found.run}-pg", port=PORT, user=USER, database=DATABASE, password=password
+        host=f"{found.run}-pg", port=PORT, user=OWNER, database=DATABASE, password=password
     )
     try:
         return await connection.fetchval(statement)
