@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,7 +13,6 @@ from orbital.v1.registry_pb2 import ListJobsRequest
 from gateway.adapters.postgres.approval import Approvals, PostgresApprovals
 from gateway.adapters.postgres.database import Database, Pool
 from gateway.adapters.postgres.engines import PostgresEngines
-from gateway.adapters.postgres.flags import PostgresFlags
 from gateway.adapters.postgres.security import PostgresSecurity
 from gateway.adapters.postgres.see import PostgresSight
 from gateway.adapters.postgres.tasks import PostgresTasks
@@ -26,8 +23,6 @@ from gateway.ports.store import Denial
 from runtime.policy import Refusal
 
 SIZE, ROWS = 3, 10
-# The trail is never emptied: this one is nobody else's.
-REGION = f"walk-{uuid.uuid4().hex[:8]}"
 BEGIN = datetime(2026, 11, 28, tzinfo=UTC)
 Page = tuple[Sequence[str], str]
 
@@ -95,18 +90,6 @@ async def _approvals(database: Database, token: str) -> Page:
     return [one.reason for one in found], more
 
 
-async def _flag_change(database: Database, number: int) -> None:
-    told = {"region": REGION, "component": "hsm", "change": "raised", "status": 3, "reason": f"R{number}"}
-    body = json.dumps(told)
-    async with database.connection("test") as connection:
-        await connection.execute("INSERT INTO audit (kind, body) VALUES ('flag', $1)", body)
-
-
-async def _flag_changes(database: Database, token: str) -> Page:
-    found, more = await PostgresFlags(database).changes(REGION, None, SIZE, token)
-    return [one.reason for one in found], more
-
-
 async def _job(database: Database, number: int) -> None:
     async with database.connection("test") as connection:
         await connection.execute(
@@ -128,16 +111,14 @@ LISTINGS = {
     "denials": Listing(_denial, _denials),
     "decisions": Listing(_decision, _decisions),
     "approvals": Listing(_approval, _approvals),
-    "flag changes": Listing(_flag_change, _flag_changes),
     "jobs": Listing(_job, _jobs),
 }
 # Of these each call keeps one more row: none is repeated.
-SINGLE = {"dead letters", "flag changes"}
+SINGLE = {"dead letters"}
 
 
 @pytest.mark.parametrize("name", LISTINGS)
 async def test_every_row_is_on_one_page(pool: Pool, name: str) -> None:
-    await pool.execute("TRUNCATE dead_letter, security_event, denial, decision, approval, job CASCADE")
     database, listing = Database(pool), LISTINGS[name]
     for number in range(ROWS):
         await listing.keep(database, number)
