@@ -198,7 +198,7 @@ KINDS: dict[str, tuple[Callable[[World, int], None], int]] = {
     "reports": (reports, 8),
 }
 # What has been tried before it counts as a flood.
-LEAST = {"bodies": 150, "connections": 2000, "consoles": 40, "watches": 2000, "refused": 50, "reports": 50}
+LEAST = {"bodies": 150, "connections": 2000, "consoles": 30, "watches": 500, "refused": 50, "reports": 50}
 
 
 @contextmanager
