@@ -23,7 +23,7 @@ SUITES = ("unit", "contract", "integration", "system")
 # Take many minutes, and run only when they are named.
 LONG = ("fuzz", "simulation", "transports", "soak")
 # Suites that mostly wait run beside those that compute.
-PARALLEL = ("--numprocesses=2", "--dist=loadgroup", "--no-loadscope-reorder")
+PARALLEL = ("--numprocesses=2", "--dist=loadscope", "--no-loadscope-reorder")
 
 
 @dataclass(frozen=True, slots=True)
