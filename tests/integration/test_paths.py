@@ -199,7 +199,7 @@ async def world(parts: tuple[Path, State], rabbitmq_settings: RabbitMQSettings, 
         *(LaneTiming(0.5, 60.0, 0.0), frozenset({LANE}), clock, backoff, lambda: None, Standing(FakeStanding()).ended),
         *(FakeFaults(), OpenStreams(1.0, time.monotonic)),
         States(FakeState()),
-        Holdings(FakeHoldings(), Certificates(), Keys.make(tmp_path).public_keys, security, lambda: None, str),
+        Holdings(FakeHoldings(), Certificates(), made.keys.public_keys, security, lambda: None, str),
     )
 
     async def connected() -> bool:
