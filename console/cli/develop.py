@@ -22,8 +22,6 @@ PACKAGES = ("runtime", "gateway", "region", "checker", "console", "stack", "benc
 SUITES = ("unit", "contract", "integration", "system")
 # Take many minutes, and run only when they are named.
 LONG = ("fuzz", "simulation", "transports", "soak")
-# Suites that mostly wait run beside those that compute.
-PARALLEL = ("--numprocesses=2", "--dist=loadscope", "--no-loadscope-reorder")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,10 +122,9 @@ def test(suites: tuple[str, ...], expression: str, rabbitmq: str | None, **optio
 def _pytest(suites: Sequence[str], more: Sequence[str], chosen: Mapping[str, str]) -> int:
     """One run for all suites, so that its closing line speaks for all of them."""
     folders = [f"tests/{suite}" for suite in suites]
-    parallel = PARALLEL if len(suites) > 1 else ()
     begun = time.monotonic()
     say(f"tests: {', '.join(suites)}")
-    command = (sys.executable, "-m", "pytest", *folders, *parallel, *more)
+    command = (sys.executable, "-m", "pytest", *folders, *more)
     done = subprocess.run(command, cwd=ROOT, env=os.environ | chosen, check=False)
     say(f"tests: {elapsed(time.monotonic() - begun)}")
     return done.returncode
