@@ -66,7 +66,7 @@ def victims(world: World, number: int) -> Iterator[str]:
 
 
 def beside_each(world: World, measured: Record, kinds: tuple[str, ...], number: int) -> tuple[float, dict[str, float]]:
-    """As many kills before, beside each flood and after, all in one run; returns the bound of a p99, and each of them."""
+    """As many kills before, beside each flood and after; returns the bound of a p99, and that of each."""
     names, grown, flooded = victims(world, (len(kinds) + 2) * number + 3), {}, {}
     kills(world, names, 3)
     before, held = kills(world, names, number), memory(world)
