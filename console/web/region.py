@@ -75,7 +75,10 @@ async def _gone(request: web.Request, name: str) -> web.Response:
     if not taken_out:
         raise NotFound(f"There is no region called {name}.")
     answer = await console.gateway.call(person, method, ListApprovalsRequest(id=taken_out, page_size=1))
-    return console.templates.page(request, "gone.html", found=approval.row(answer.approvals[0]), now=at(time.time()))
+    found = next((approval.row(one) for one in answer.approvals), None)
+    if found is None:
+        raise NotFound(f"What took {name} out is not known any more.")
+    return console.templates.page(request, "gone.html", found=found, now=at(time.time()))
 
 
 @routes.get("/live/regions/{name}")
