@@ -58,7 +58,7 @@ class Stack(Section):
     postgres_user: str = Field("nobody", description="Who PostgreSQL runs as when the stack is started by root")
     certificate_hours: float = Field(1.0, gt=0, description="Life of a certificate; renewed after two thirds of it")
     signing_days: float = Field(90.0, gt=0, description="Life of a signing key; the next begins after two thirds of it")
-    ready_seconds: float = Field(60.0, gt=0, description="How long a part may take until it is ready")
+    ready_seconds: float = Field(120.0, gt=0, description="How long a part may take until it is ready")
 
     @field_validator("issuers")
     @classmethod
