@@ -1,4 +1,4 @@
-"""What is injected rather than broken: limits, versions, a clock; and a part that comes and goes."""
+"""What is injected rather than broken: limits and versions; and a part that comes and goes."""
 
 import subprocess
 import sys
@@ -20,11 +20,6 @@ def begins_and_ends_healthy(world: World) -> Iterator[None]:
     healthy(world, 60)
     yield
     healthy(world, 60)
-
-
-# A clock that is a minute ahead, for one process alone.
-AHEAD = "import runpy, time; now = time.time; time.time = lambda: now() + 60; "
-AHEAD += "runpy.run_module('checker.main', run_name='__main__')"
 
 
 @contextmanager
@@ -53,9 +48,8 @@ def checker_with(world: World, *code: str, **settings: str) -> Iterator[None]:
         ({"LIMITS__CERTIFICATE_HOURS": "1000"}, (), ("certificates", "CERTIFICATE_EXPIRING", "hours_left")),
         ({"LIMITS__DISK_FREE": "1"}, (), ("disk", "DISK_LOW", "free_bytes")),
         ({"OPENBAO_VERSION": "0.0.1"}, (), ("openbao", "OPENBAO_VERSION", "version")),
-        ({}, ("-c", AHEAD), ("clock", "CLOCK_OFFSET", "offset_seconds")),
     ],
-    ids=["certificate", "disk", "version", "clock"],
+    ids=["certificate", "disk", "version"],
 )
 def test_what_is_injected_gives_its_flag_and_clears(
     world: World, measured: Record, settings: dict[str, str], code: tuple[str, ...], flag: tuple[str, str, str]
@@ -65,9 +59,7 @@ def test_what_is_injected_gives_its_flag_and_clears(
     with checker_with(world, *code, **settings):
         found = raised(world, component, {reason}, 30)
         measured("flag, from the start of a checker", time.monotonic() - began)
-        # A clock is as bad as what follows from it; test_9_clock shows that.
-        if component != "clock":
-            assert (found.status, found.severity) == (pb.HEALTH_STATUS_DEGRADED, WARNING)
+        assert (found.status, found.severity) == (pb.HEALTH_STATUS_DEGRADED, WARNING)
         assert evidence in {item.name for item in found.evidence}
         eventually(lambda: set(flags(world)) == {component} or None, 15, f"that one alone: {told(flags(world))}")
 
