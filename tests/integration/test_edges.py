@@ -29,12 +29,19 @@ async def shown(edges: PostgresEdges, region: str = "") -> list[tuple[str, str, 
 
 
 async def test_the_whole_list_is_replaced_and_an_overtaken_one_dropped(edges: PostgresEdges) -> None:
-    now = time.time()
+    now = time.time() - 10
     await edges.store([said("us20", "edge-1", at=now), said("eu10", "edge-1", "edge-2", at=now)])
     await edges.store([said("eu10", "edge-2", at=now + 2, revision="r2")])
     await edges.store([said("eu10", "edge-1", at=now + 1)])
     assert await shown(edges, "eu10") == [("eu10", "edge-2", "r2", pb.EDGE_STATUS_IN_FORCE)]
     assert [one[0] for one in await shown(edges)] == ["eu10", "us20"]
+
+
+@pytest.mark.parametrize("ahead", [1, 30, 59, 60, 3600, 7200])
+async def test_a_clock_that_was_ahead_and_is_right_again_is_heard(edges: PostgresEdges, ahead: float) -> None:
+    await edges.store([said("eu10", "edge-1", at=time.time() + ahead)])
+    await edges.store([said("eu10", "edge-2", at=time.time())])
+    assert [one[1] for one in await shown(edges, "eu10")] == ["edge-2"]
 
 
 async def test_of_a_silent_region_the_edges_are_unknown(edges: PostgresEdges, pool: Pool) -> None:

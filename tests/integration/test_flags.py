@@ -78,6 +78,13 @@ async def test_a_list_that_was_overtaken_is_dropped(flags: PostgresFlags) -> Non
     assert [one.component for one in (await flags.flags("eu10"))["eu10"]] == ["hsm"]
 
 
+@pytest.mark.parametrize("ahead", [1, 30, 59, 60, 3600, 7200])
+async def test_a_clock_that_was_ahead_and_is_right_again_is_heard(flags: PostgresFlags, ahead: float) -> None:
+    await flags.store([signal("eu10", at=time.time() + ahead)])
+    await flags.store([signal("eu10", flag("clock"))])
+    assert [one.component for one in (await flags.flags("eu10"))["eu10"]] == ["clock"]
+
+
 async def test_a_silent_checker_is_unknown_and_what_it_said_is_told_as_the_past(
     flags: PostgresFlags, pool: Pool
 ) -> None:

@@ -1,4 +1,4 @@
-"""What is injected rather than broken: limits and versions; and a part that comes and goes."""
+"""What is injected rather than broken: limits, versions, a clock; and a part that comes and goes."""
 
 import subprocess
 import sys
@@ -20,6 +20,11 @@ def begins_and_ends_healthy(world: World) -> Iterator[None]:
     healthy(world, 60)
     yield
     healthy(world, 60)
+
+
+# A clock that is a minute ahead, for one process alone.
+AHEAD = "import runpy, time; now = time.time; time.time = lambda: now() + 60; "
+AHEAD += "runpy.run_module('checker.main', run_name='__main__')"
 
 
 @contextmanager
@@ -48,8 +53,9 @@ def checker_with(world: World, *code: str, **settings: str) -> Iterator[None]:
         ({"LIMITS__CERTIFICATE_HOURS": "1000"}, (), ("certificates", "CERTIFICATE_EXPIRING", "hours_left")),
         ({"LIMITS__DISK_FREE": "1"}, (), ("disk", "DISK_LOW", "free_bytes")),
         ({"OPENBAO_VERSION": "0.0.1"}, (), ("openbao", "OPENBAO_VERSION", "version")),
+        ({}, ("-c", AHEAD), ("clock", "CLOCK_OFFSET", "offset_seconds")),
     ],
-    ids=["certificate", "disk", "version"],
+    ids=["certificate", "disk", "version", "clock"],
 )
 def test_what_is_injected_gives_its_flag_and_clears(
     world: World, measured: Record, settings: dict[str, str], code: tuple[str, ...], flag: tuple[str, str, str]

@@ -1,7 +1,8 @@
 -- name: store_signals
--- A list that overtakes a newer one is not taken, unless the region's clock was set back.
+-- A list that overtakes a newer one is not taken, unless the region's clock was set back. No time is later than ours: a
+-- clock that is ahead and is corrected would silence the region for as long.
 INSERT INTO checker (region, sent_at, heard_at, versions, period)
-SELECT region, to_timestamp(sent_at), now(), versions::jsonb, period
+SELECT region, least(to_timestamp(sent_at), now()), now(), versions::jsonb, period
 FROM unnest($1::text[], $2::double precision[], $3::text[], $4::double precision[])
     AS u (region, sent_at, versions, period)
 ON CONFLICT (region) DO UPDATE SET
