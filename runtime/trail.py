@@ -17,7 +17,7 @@ from typing import Any
 
 from cryptography import x509
 from google.protobuf.message import DecodeError
-from orbital.v1.audit_pb2 import AuditHead, AuditRecord, SignedAuditHead
+from orbital.v1.audit_pb2 import AuditHead, AuditRecord, ListAuditResponse, SignedAuditHead
 
 from runtime import wellknown
 from runtime.errors import Invalid
@@ -160,10 +160,36 @@ class Trail:
         )
 
 
-def check_complete(after: int, end: int) -> None:
-    """Raise Invalid where the pages stop after that record though the trail is said to go on to `end`."""
-    if after < end:
-        raise unverified(f"The pages of the trail stop at #{after}, though it goes to #{end}.")
+class TrailPages:
+    """The pages of ListAudit, in turn: as long as there is `more`, the next one to ask for begins after `after`."""
+
+    def __init__(self) -> None:
+        self.after = 0
+        self.more = True
+        # Where the trail is said to end, if the last page had no record up to there.
+        self._end = 0
+        self._newest = b""
+
+    def take(self, page: ListAuditResponse) -> list[AuditRecord | Held]:
+        """Heads before the records that they are of, the newest head first of all."""
+        items: list[AuditRecord | Held] = []
+        if not self.after and page.HasField("newest"):
+            self._newest = page.newest.head
+            items.append(Held(page.newest))
+        items += [Held(head) for head in page.heads if head.head != self._newest]
+        if page.records:
+            self.after, self._end = page.records[-1].sequence, 0
+        elif page.end > self.after and not self._end:
+            # What was sealed while the page was read comes with the next one.
+            self._end = page.end
+        else:
+            self.more = False
+        return [*items, *page.records]
+
+    def check_complete(self) -> None:
+        """Raise Invalid where the pages stop though the trail is said to go on."""
+        if self.after < self._end:
+            raise unverified(f"The pages of the trail stop at #{self.after}, though it goes to #{self._end}.")
 
 
 def _trail_end(record: AuditRecord) -> int:

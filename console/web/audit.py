@@ -18,7 +18,7 @@ from console.web.console import CONSOLE, routes
 from console.web.guard import HEADERS, WHO
 from console.web.live import Event, send_events
 from runtime.errors import Invalid, Unavailable
-from runtime.trail import Held, Trail, check_complete, write_line
+from runtime.trail import Held, Trail, TrailPages, write_line
 
 PAGE, LISTED = 2000, 60
 
@@ -84,12 +84,12 @@ async def verify(request: web.Request) -> web.StreamResponse:
 
 
 async def _verified(request: web.Request) -> AsyncIterator[Event]:
-    trail = Trail(request.app[CONSOLE].authorities.read_bytes())
+    trail, pages = Trail(request.app[CONSOLE].authorities.read_bytes()), TrailPages()
     try:
-        async for page, left in _pages(request):
-            await asyncio.to_thread(_follow, trail, page)
+        async for items in _read(request, pages):
+            await asyncio.to_thread(_follow, trail, items)
             yield "checked", {"sequence": trail.sequence, "heads": trail.heads}
-            check_complete(trail.sequence, left)
+        pages.check_complete()
         trail.end()
     except Invalid as error:
         yield "verdict", {"whole": False, "said": error.message}
@@ -113,34 +113,19 @@ async def export(request: web.Request) -> web.StreamResponse:
     disposition = {"Content-Disposition": 'attachment; filename="orbital-audit.jsonl"'}
     response = web.StreamResponse(headers={**HEADERS, **disposition, "Content-Type": "application/jsonl"})
     # What is refused is refused before the file begins.
-    pages = _pages(request)
+    pages = _read(request, TrailPages())
     streams = request.app[CONSOLE].streams
     with streams.one(request[WHO].principal):
-        first, _ = await anext(pages)
+        first = await anext(pages)
         await response.prepare(request)
         await streams.write(response, b"".join(map(write_line, first)))
-        async for page, _ in pages:
-            await streams.write(response, b"".join(map(write_line, page)))
+        async for items in pages:
+            await streams.write(response, b"".join(map(write_line, items)))
     return response
 
 
-async def _pages(request: web.Request) -> AsyncIterator[tuple[list[AuditRecord | Held], int]]:
-    """Heads before the records that they are of, the newest first of all; and the end, where no page goes up to it."""
+async def _read(request: web.Request, pages: TrailPages) -> AsyncIterator[list[AuditRecord | Held]]:
     console, person = request.app[CONSOLE], request[WHO]
-    after, ended, newest = 0, 0, b""
-    while True:
-        asked = ListAuditRequest(after=after, page_size=PAGE)
-        page = await console.gateway.call(person, console.gateway.audit.ListAudit, asked)
-        items: list[AuditRecord | Held] = []
-        if not after and page.HasField("newest"):
-            newest = page.newest.head
-            items.append(Held(page.newest))
-        items += [Held(head) for head in page.heads if head.head != newest]
-        yield [*items, *page.records], 0 if page.records else ended
-        if page.records:
-            after, ended = page.records[-1].sequence, 0
-        elif page.end > after and not ended:
-            # What was sealed while the page was read comes with the next one.
-            ended = page.end
-        else:
-            return
+    while pages.more:
+        asked = ListAuditRequest(after=pages.after, page_size=PAGE)
+        yield pages.take(await console.gateway.call(person, console.gateway.audit.ListAudit, asked))

@@ -175,25 +175,14 @@ def _online(connection: Connection, copies: Copies) -> Iterator[AuditRecord | He
     """The regions' heads first: whatever they are of must then be found in the trail."""
     from orbital.v1.audit_pb2 import ListAuditRequest
 
-    from runtime.trail import Held, check_complete
+    from runtime.trail import TrailPages
 
     yield from _regional(connection, copies)
-    after, ended, newest = 0, 0, b""
-    while True:
-        page = connection.call(connection.audit.ListAudit, ListAuditRequest(after=after, page_size=PAGE))
-        if not after and page.HasField("newest"):
-            newest = page.newest.head
-            yield Held(page.newest)
-        yield from (Held(head) for head in page.heads if head.head != newest)
-        yield from page.records
-        if page.records:
-            after, ended = page.records[-1].sequence, 0
-        elif page.end > after and not ended:
-            # What was sealed while the page was read comes with the next one.
-            ended = page.end
-        else:
-            check_complete(after, ended)
-            return
+    pages = TrailPages()
+    while pages.more:
+        request = ListAuditRequest(after=pages.after, page_size=PAGE)
+        yield from pages.take(connection.call(connection.audit.ListAudit, request))
+    pages.check_complete()
 
 
 def _regional(connection: Connection, copies: Copies) -> Iterator[Held]:
