@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from importlib import resources
 
 from gateway.adapters.postgres.database import Connection, Raw
@@ -25,17 +26,13 @@ async def migrate(connection: Connection | Raw) -> None:
     await connection.execute("SELECT pg_advisory_lock($1)", AdvisoryLock.MIGRATIONS)
     try:
         await connection.execute("CREATE TABLE IF NOT EXISTS migration (name text PRIMARY KEY, checksum text NOT NULL)")
-        done = {row["name"]: row["checksum"] for row in await connection.fetch("SELECT name, checksum FROM migration")}
-        for name, text in migrations().items():
-            checksum = hashlib.sha256(text.encode()).hexdigest()
-            if name not in done:
-                async with connection.transaction():
-                    # One that was applied under another number is only noted under this one.
-                    if checksum not in done.values():
-                        await connection.execute(text)
-                    await connection.execute("INSERT INTO migration VALUES ($1, $2)", name, checksum)
-            elif done[name] != checksum:
-                raise Invalid(f"The migration {name} was applied in another form", reason="MIGRATION_CHANGED")
+        done = await _done(connection)
+        for name, (text, checksum) in _left(done).items():
+            async with connection.transaction():
+                # One that was applied under another number is only noted under this one.
+                if checksum not in done.values():
+                    await connection.execute(text)
+                await connection.execute("INSERT INTO migration VALUES ($1, $2)", name, checksum)
     finally:
         await connection.execute("SELECT pg_advisory_unlock($1)", AdvisoryLock.MIGRATIONS)
 
@@ -66,10 +63,22 @@ async def check_schema(connection: Connection) -> None:
             "The gateway's role owns the audit trail, and so could alter it; it has to be another than the owner's",
             reason="ROLE_OWNS_AUDIT",
         )
-    found = await connection.fetch("SELECT name, checksum FROM migration") if row["made"] else ()
-    done = {each["name"]: each["checksum"] for each in found}
+    left = _left(await _done(connection) if row["made"] else {})
+    if left:
+        raise Unavailable(f"The migration {next(iter(left))} was not applied yet", reason="SCHEMA_BEHIND")
+
+
+async def _done(connection: Connection | Raw) -> dict[str, str]:
+    return {row["name"]: row["checksum"] for row in await connection.fetch("SELECT name, checksum FROM migration")}
+
+
+def _left(done: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """Text and checksum of those that were not applied yet; raises Invalid on one that was applied in another form."""
+    left = {}
     for name, text in migrations().items():
-        if name not in done:
-            raise Unavailable(f"The migration {name} was not applied yet", reason="SCHEMA_BEHIND")
-        if done[name] != hashlib.sha256(text.encode()).hexdigest():
+        checksum = hashlib.sha256(text.encode()).hexdigest()
+        if done.get(name, checksum) != checksum:
             raise Invalid(f"The migration {name} was applied in another form", reason="MIGRATION_CHANGED")
+        if name not in done:
+            left[name] = (text, checksum)
+    return left
