@@ -15,7 +15,6 @@ from runtime.printable import printable
 
 MOST_TEXT = 1000  # bytes of a text that is kept or shown; the longest of ours is a sentence
 MOST_WHOLE = 2**63 - 1  # PostgreSQL, SQLite and a protobuf int64 hold no larger number
-MOST_ANSWER = 4 * 1024 * 1024  # bytes of an answer; a list of ten thousand names has a tenth of that
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +58,6 @@ class Json:
         """The items of an array."""
         return map(Json, self.value) if isinstance(self.value, list) else iter(())
 
-    def members(self) -> Iterator[tuple[str, Json]]:
-        """The members of an object."""
-        return ((name, Json(value)) for name, value in self.value.items()) if self.is_object else iter(())
-
     @property
     def is_object(self) -> bool:
         """Whether it is an object."""
@@ -82,7 +77,7 @@ def read_json(raw: bytes) -> Json:
         raise Invalid("This is no JSON", reason="MALFORMED") from error
 
 
-async def read_answer(answer: aiohttp.ClientResponse, most: int = MOST_ANSWER) -> bytes:
+async def read_answer(answer: aiohttp.ClientResponse, most: int) -> bytes:
     """The body of an answer; raises Invalid when it is longer than `most` bytes, of which no more is read."""
     raw = bytearray()
     async for part in answer.content.iter_any():

@@ -108,6 +108,7 @@ class JobRecord:
 
 
 TaskRecord = Mapping[str, Any]
+MOST_TASKS = 20_000  # of a trace, as a person may look over it
 
 
 class Sight(Protocol):

@@ -10,7 +10,7 @@ from orbital.v1.resource_pb2 import Resource
 
 from gateway.adapters.postgres.database import Database
 from gateway.domain.page import Item, before_id, before_moment, fitting, page_before, read_token, write_token
-from gateway.ports.serving import JobRecord, TaskRecord
+from gateway.ports.serving import MOST_TASKS, JobRecord, TaskRecord
 
 CONVERGED = registry.PlacementState.PLACEMENT_STATE_CONVERGED
 CONVERGING = registry.PlacementState.PLACEMENT_STATE_CONVERGING
@@ -259,7 +259,7 @@ class PostgresSight:
     async def trace(self, correlation_id: str) -> tuple[JobRecord | None, Sequence[TaskRecord]]:
         """A job and what is stored of its tasks, in order of sequence."""
         heads = await self._fetch("job", correlation_id)
-        tasks = [dict(row) for row in await self._fetch("trace_tasks", correlation_id)]
+        tasks = [dict(row) for row in await self._fetch("trace_tasks", correlation_id, MOST_TASKS + 1)]
         arrivals: dict[object, list[tuple[int, object]]] = {}
         for row in await self._fetch("trace_arrivals", correlation_id):
             arrivals.setdefault(row["task_id"], []).append((row["path"], row["arrived_at"]))

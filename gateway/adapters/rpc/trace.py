@@ -14,10 +14,9 @@ from orbital.v1.trace_pb2_grpc import TraceServiceServicer
 
 from gateway.domain.page import fitting
 from gateway.domain.task import KIND_WORDS
-from gateway.ports.serving import JobRecord, Sight, TaskRecord
+from gateway.ports.serving import MOST_TASKS, JobRecord, Sight, TaskRecord
 from runtime.errors import NotFound
 
-MOST_TASKS = 20_000  # of a trace, as a person may look over it; `trace_tasks` reads one more
 PATHS = {
     Transport.TRANSPORT_STREAM: "stream",
     Transport.TRANSPORT_AMQP: "amqp",

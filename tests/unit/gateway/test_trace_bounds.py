@@ -12,9 +12,9 @@ from orbital.v1.registry_pb2 import TaskState
 from orbital.v1.task_pb2 import TaskKind
 from orbital.v1.trace_pb2 import GetTraceRequest
 
-from gateway.adapters.rpc.trace import MOST_TASKS, TraceRpc
+from gateway.adapters.rpc.trace import TraceRpc
 from gateway.domain.page import MOST_BYTES
-from gateway.ports.serving import JobRecord, TaskRecord
+from gateway.ports.serving import MOST_TASKS, JobRecord, TaskRecord
 
 NOW = datetime(2026, 11, 28, tzinfo=UTC)
 TIMES = ("created_at", "dispatched_at", "received_at", "decided_at", "executed_at", "reported_at")

@@ -127,7 +127,7 @@ SELECT t.id, r.name, t.region, t.kind, t.lane, t.generation, t.state, t.reason, 
        t.dispatch_decision, t.execute_decision,
        t.created_at, t.dispatched_at, t.received_at, t.decided_at, t.executed_at, t.reported_at
 FROM task AS t INNER JOIN resource AS r ON r.id = t.resource_id
-WHERE t.correlation_id = $1 ORDER BY t.sequence LIMIT 20001;
+WHERE t.correlation_id = $1 ORDER BY t.sequence LIMIT $2;
 
 -- name: trace_arrivals
 SELECT a.task_id, a.path, a.arrived_at
