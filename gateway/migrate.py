@@ -14,21 +14,18 @@ from pydantic import Field
 
 from gateway.adapters.postgres.errors import translating
 from gateway.adapters.postgres.schema import entitle, migrate
+from gateway.settings import PostgresAddress
 from runtime.errors import OrbitalError
-from runtime.settings import Section, Settings, read_secret
+from runtime.settings import Settings, read_secret
 
 CONNECT_SECONDS = 10
 
 
-class OwnerSettings(Section):
+class OwnerSettings(PostgresAddress):
     """The database, and who owns it."""
 
-    host: str = Field(description="Directory of the Unix socket, or a host name")
-    port: int = Field(5432, description="Port, which also names the socket")
-    database: str = Field("orbital", description="A database of Orbital's own")
     owner: str = Field("orbital_owner", description="The role that owns the database; no gateway logs in as it")
     owner_password_file: Path = Field(description="File with the owner's password")
-    user: str = Field("orbital", description="The gateways' role, which owns nothing there")
 
 
 class MigrateSettings(Settings):

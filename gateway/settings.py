@@ -10,13 +10,18 @@ from runtime.issuers import KeySource
 from runtime.settings import Section, Settings
 
 
-class PostgresSettings(Section):
-    """Where desired and observed state are kept."""
+class PostgresAddress(Section):
+    """Where the database is, and the role that gateways use it as."""
 
     host: str = Field(description="Directory of the Unix socket, or a host name")
     port: int = Field(5432, description="Port, which also names the socket")
     database: str = Field("orbital", description="A database of Orbital's own")
     user: str = Field("orbital", description="The gateways' role, which owns nothing there")
+
+
+class PostgresSettings(PostgresAddress):
+    """Where desired and observed state are kept."""
+
     password_file: Path = Field(description="File with the role's password")
     connections: int = Field(12, ge=4, le=100, description="Size of the pool")
     seconds: float = Field(30.0, description="Time-out of a statement")
