@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 
+import grpc
 import structlog
 
 SECRET_WORDS = ("password", "secret", "token", "pin", "plaintext", "material", "private_key")
@@ -21,7 +22,8 @@ def _redact(_: object, __: str, event: structlog.typing.EventDict) -> structlog.
 def _is_own(record: logging.LogRecord) -> bool:
     """Whether what is told is a fault of this process, and not of whoever sent a request, or went away."""
     error = record.exc_info[1] if record.exc_info else None
-    return not isinstance(error, ConnectionError) and type(error).__module__ != "aiohttp.http_exceptions"
+    left = isinstance(error, ConnectionError | grpc.aio.InternalError)
+    return not left and type(error).__module__ != "aiohttp.http_exceptions"
 
 
 def setup_logs(process: str, level: str = "INFO") -> None:
@@ -55,8 +57,9 @@ def setup_logs(process: str, level: str = "INFO") -> None:
     # The broker's client repeats every reconnection of ours at WARNING, with its stack.
     for name in ("aio_pika", "aiormq"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    # A request that is no HTTP was answered with 400: it is no fault of this process.
-    logging.getLogger("aiohttp.server").addFilter(_is_own)
+    # A request that is no HTTP was answered with 400; a caller that left cannot be answered.
+    for name in ("aiohttp.server", "grpc._cython.cygrpc"):
+        logging.getLogger(name).addFilter(_is_own)
     structlog.contextvars.bind_contextvars(process=process)
 
 

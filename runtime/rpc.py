@@ -150,8 +150,8 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
             yield
         except OrbitalError as error:
             await _abort(context, error)
-        except (grpc.aio.AbortError, asyncio.CancelledError):
-            raise
+        except (grpc.aio.AbortError, grpc.aio.InternalError, asyncio.CancelledError):
+            raise  # answered already, or nobody is there any more who could be answered
         except Exception as error:  # the one place where an unexpected error becomes a status
             log.error("unexpected", error=type(error).__name__, exc_info=error)
             await _abort(context, OrbitalError("An internal error; it is in the log of this process"))

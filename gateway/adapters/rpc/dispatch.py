@@ -13,6 +13,7 @@ from orbital.v1.report_pb2_grpc import ReportServiceServicer
 
 from gateway.adapters.rpc.caller import calling_lane, calling_region
 from gateway.ports.serving import LaneStreams, ReportIntake
+from runtime.errors import Unavailable
 
 
 class DispatchRpc(DispatchServiceServicer):
@@ -28,7 +29,10 @@ class DispatchRpc(DispatchServiceServicer):
         principal, region = calling_region(context)
 
         async def send(response: SubscribeResponse) -> None:
-            await context.write(response)
+            try:
+                await context.write(response)
+            except grpc.aio.InternalError as error:
+                raise Unavailable("The region has left the stream", reason="CALLER_LEFT") from error
 
         await self._lanes.serve(principal, region, request_iterator, send)
 

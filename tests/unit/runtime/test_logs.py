@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+import grpc
 import pytest
 from aiohttp.http_exceptions import BadHttpMessage, BadStatusLine, LineTooLong
 
@@ -14,7 +15,8 @@ from runtime.logs import _is_own
     ("error", "own"),
     [
         (BadHttpMessage("x"), False), (BadStatusLine("x"), False), (LineTooLong(b"x", 1), False),
-        (ConnectionResetError(), False), (BrokenPipeError(), False), (ValueError(), True), (OSError(), True),
+        (ConnectionResetError(), False), (grpc.aio.InternalError(), False), (BrokenPipeError(), False),
+        (ValueError(), True), (OSError(), True),
     ],
     ids=repr,
 )  # fmt: skip
