@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from console.cli.moments import age
+from console.cli.moments import age, spell_duration
 from runtime.terminal import json_safe, one_line, trusted
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ class Column:
     field: str
     wide: bool = False
     form: str = "plain"
+    # Shown only where one of the rows has something in it.
+    rare: bool = False
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -59,7 +61,8 @@ def show(rows: Sequence[Row], columns: Sequence[Column], output: str, fields: Se
         for row in rows:
             click.echo(one_line(str(row[key])))
     else:
-        table(rows, [column for column in columns if output == "wide" or not column.wide])
+        shown = [column for column in columns if output == "wide" or not column.wide]
+        table(rows, [column for column in shown if not column.rare or any(row[column.field] for row in rows)])
 
 
 def write(answer: Any, output: str) -> None:
@@ -107,17 +110,25 @@ def _plain(lines: list[list[str]]) -> None:
 
 def cell(value: Any, form: str, now: float) -> str:
     """A value as a table shows it."""
-    if form == "age":
+    empty = value is None or value in ("", {}, [])
+    if form == "age" or (form == "lag" and not empty):
         return age(value, now)
-    if form == "lag":
-        return age(value, now) if value else "-"
-    if form == "lanes":
-        return "/".join(map(str, value))
-    if value is None or value in ("", {}, []):
+    if empty:
         return "-"
     if form in CUTS:
         return str(value)[CUTS[form]]
-    return _spell(value)
+    return SPELT.get(form, _spell)(value)
+
+
+def rebuilt(rebuild: Row) -> str:
+    """How far a region's rebuild is: of how many, how many a second, and how long the rest takes."""
+    said = f"{rebuild['replayed']:,} of {rebuild['total']:,}, {rebuild['rate']:g}/s"
+    left = rebuild["remaining_seconds"]
+    return f"{said}, {spell_duration(round(left))} left" if left else said
+
+
+def _lanes(numbers: Sequence[int]) -> str:
+    return "/".join(map(str, numbers))
 
 
 def _spell(value: Any) -> str:
@@ -128,6 +139,9 @@ def _spell(value: Any) -> str:
     if isinstance(value, list):
         return ",".join(map(_spell, value))
     return str(value)
+
+
+SPELT: Mapping[str, Callable[[Any], str]] = {"lanes": _lanes, "rebuild": rebuilt}
 
 
 def say(message: str) -> None:

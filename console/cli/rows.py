@@ -68,6 +68,7 @@ def region(one: registry.Region) -> Row:
         behind_since=iso(one.behind_since),
         policy_revisions=list(one.policy_revisions),
         holds=[{"lane": each.lane, "reason": each.reason, "since": iso(each.since)} for each in one.holds],
+        rebuild=_rebuild(one.rebuild) if one.HasField("rebuild") else None,
         crypto_endpoint=spec.crypto_endpoint,
         transport=word(resources.Transport, spec.transport, "TRANSPORT") or "stream",
         path=word(resources.Transport, one.transport, "TRANSPORT"),
@@ -75,6 +76,18 @@ def region(one: registry.Region) -> Row:
         revoked_because=one.revocation.reason,
         revoked_by=one.revocation.actor,
     )
+
+
+def _rebuild(one: registry.Rebuild) -> dict[str, Any]:
+    return {
+        "since": iso(one.begin_time),
+        "stores": list(one.stores),
+        "serving": one.serving,
+        "replayed": one.replayed,
+        "total": one.total,
+        "rate": round(one.rate, 1),
+        "remaining_seconds": round(seconds(one.remaining), 1) if one.HasField("remaining") else None,
+    }
 
 
 def convergence(behind: int, stalled: int, held_lanes: list[int]) -> str:

@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from markupsafe import Markup
 
 from console.cli.moments import age, between, elapsed
+from console.cli.render import rebuilt
 from console.web.person import PERSON, Person, person_of
 from runtime.errors import OrbitalError, Unauthenticated
 from runtime.terminal import harmless
@@ -51,6 +52,7 @@ class Templates:
         self._environment.filters["age"] = lambda moment: age(moment, time.time())
         self._environment.filters["clock"] = clock
         self._environment.filters["words"] = words
+        self._environment.filters["rebuilt"] = rebuilt
         self._environment.filters["sentence"] = lambda text: text[:1].upper() + text[1:]
         self._environment.filters["person"] = lambda principal: principal.removeprefix(PERSON)
         self._environment.globals["took"] = took

@@ -42,6 +42,15 @@ def again(placed: Iterable[Placed]) -> list[tuple[int, int, int]]:
     return [(resource_id, kind, LANES[kind]) for resource_id, kind in kinds]
 
 
+def pace(done: int, total: int, seconds: float) -> tuple[float, float | None]:
+    """How many a second were done, and how many seconds the rest takes so; None while nothing is done."""
+    if done >= total:
+        return (done / seconds if seconds > 0 else 0.0), 0.0
+    if not done or seconds <= 0:
+        return 0.0, None
+    return done / seconds, (total - done) * seconds / done
+
+
 def check_mark(mark: StateMark, where: str) -> None:
     """Raise Invalid naming the field of a mark that cannot be kept."""
     if mark.journal not in LANES.values():

@@ -6,11 +6,12 @@ from uuid import uuid4
 
 import pytest
 from orbital.v1.dispatch_pb2 import Recovery
-from orbital.v1.registry_pb2 import KillRequest
+from orbital.v1.registry_pb2 import KillRequest, Rebuild
 from orbital.v1.resource_pb2 import LinkSpec, Resource, SystemSpec
 from orbital.v1.task_pb2 import Task
 
 from gateway.adapters.postgres.database import Database
+from gateway.adapters.postgres.see import PostgresSight
 from gateway.adapters.postgres.state import PostgresState
 from tests.integration.test_gateway import CALLER, Gateway, done, estate, gateway
 from tests.integration.test_restorations import OFFICER, ask, restoring
@@ -53,6 +54,11 @@ class Recovering:
     async def over(self) -> bool:
         return self._id in (await self._state.recovered(["eu10"])).get("eu10", [])
 
+    async def rebuild(self) -> Rebuild | None:
+        listed = (await PostgresSight(Database(self._gateway.pool)).regions()).regions
+        found = next(region for region in listed if region.resource.name == "regions/eu10")
+        return found.rebuild if found.HasField("rebuild") else None
+
 
 async def test_what_was_never_destroyed_does_not_keep_a_region_from_serving(gateway: Gateway) -> None:
     await everywhere(gateway, *estate(), *beside())
@@ -89,3 +95,22 @@ async def test_what_was_destroyed_before_and_linked_again_is_waited_for(gateway:
     assert not await recovering.over()
     await gateway.report(*(done(task) for task in tasks if task.resource.name == name))
     assert await recovering.over()
+
+
+async def test_how_far_it_is_can_be_seen_until_all_of_it_is_driven_again(gateway: Gateway) -> None:
+    await everywhere(gateway, *estate(), *beside())
+    recovering = Recovering(gateway)
+    assert await recovering.rebuild() is None
+    tasks = await recovering.tasks()
+    for number, task in enumerate(tasks):
+        over, rebuild = await recovering.over(), await recovering.rebuild()
+        assert rebuild is not None
+        assert (rebuild.replayed, rebuild.total, list(rebuild.stores)) == (number, len(tasks), ["openbao"])
+        assert rebuild.serving is over
+        assert rebuild.HasField("remaining") is (number > 0)
+        await gateway.report(done(task))
+    assert await recovering.over()
+    assert await recovering.rebuild() is None
+    # What is behind later has nothing to do with it.
+    await gateway.declare(Resource(name="tenants/acme/systems/side", labels={"a": "b"}, system=SystemSpec()))
+    assert await recovering.rebuild() is None

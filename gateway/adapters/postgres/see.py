@@ -10,6 +10,7 @@ from orbital.v1.resource_pb2 import Resource
 
 from gateway.adapters.postgres.database import Database
 from gateway.domain.page import Item, before_id, before_moment, fitting, page_before, read_token, write_token
+from gateway.domain.state import pace
 from gateway.ports.serving import MOST_TASKS, JobRecord, TaskRecord
 
 CONVERGED = registry.PlacementState.PLACEMENT_STATE_CONVERGED
@@ -106,6 +107,20 @@ def _listed_job(row: asyncpg.Record) -> registry.Job:
     return job
 
 
+def _rebuild(row: asyncpg.Record) -> registry.Rebuild:
+    rebuild = registry.Rebuild(
+        stores=row["stores"].split(","),
+        serving=row["serving"],
+        total=row["placements"],
+        replayed=row["placements"] - row["unanswered"],
+    )
+    rebuild.begin_time.FromDatetime(row["began_at"])
+    rebuild.rate, remaining = pace(rebuild.replayed, rebuild.total, row["recovering_seconds"])
+    if remaining is not None:
+        rebuild.remaining.FromMilliseconds(round(remaining * 1000))
+    return rebuild
+
+
 class PostgresSight:
     """Answers every Get, List and Watch."""
 
@@ -148,6 +163,8 @@ class PostgresSight:
                 region.behind_since.FromDatetime(row["behind_since"])
             if row["contacted_at"] is not None:
                 region.last_contact_at.FromDatetime(row["contacted_at"])
+            if row["began_at"] is not None:
+                region.rebuild.CopyFrom(_rebuild(row))
         return answer
 
     async def placements(

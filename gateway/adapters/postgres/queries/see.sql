@@ -8,11 +8,17 @@ WHERE kind = $1::smallint AND ($2 = '' OR tenant = $2) AND name > $3 AND ($5 OR 
 ORDER BY name LIMIT $4;
 
 -- name: region_status
+-- What a recovery drove again and the region has not answered about yet is as old as the recovery.
+WITH newest AS (
+    SELECT DISTINCT ON (region) region, stores, began_at, done_at FROM recovery ORDER BY region, began_at DESC
+)
 SELECT r.name, r.body, r.generation, r.correlation_id, r.updated_at, c.contacted_at,
        coalesce(c.open AND c.contacted_at > now() - interval '10 seconds', false) AS connected,
        coalesce(c.path, 0) AS path,
        coalesce(p.placements, 0) AS placements, coalesce(b.drifting, 0) AS drifting, coalesce(b.stalled, 0) AS stalled,
-       coalesce(b.waiting, '{0,0,0}') AS waiting, b.behind_since, coalesce(e.revisions, '{}') AS revisions
+       coalesce(b.waiting, '{0,0,0}') AS waiting, b.behind_since, coalesce(e.revisions, '{}') AS revisions,
+       n.stores, n.began_at, extract(EPOCH FROM now() - n.began_at)::float AS recovering_seconds,
+       n.done_at IS NOT NULL AS serving, coalesce(b.unanswered, 0) AS unanswered
 FROM resource AS r
 LEFT JOIN (
     SELECT region, max(contacted_at) AS contacted_at, bool_or(open) AS open,
@@ -27,11 +33,14 @@ LEFT JOIN (
     SELECT p.region, count(*) AS drifting, count(*) FILTER (WHERE p.reason <> '' OR p.withdrawn) AS stalled,
            ARRAY[count(*) FILTER (WHERE p.lane = 0), count(*) FILTER (WHERE p.lane = 1), count(*) FILTER (WHERE p.lane = 2)]
                AS waiting,
-           min(j.created_at) AS behind_since
-    FROM placement AS p LEFT JOIN job AS j ON j.correlation_id = p.correlation_id
+           min(j.created_at) AS behind_since, count(*) FILTER (WHERE p.updated_at <= n.began_at) AS unanswered
+    FROM placement AS p
+    LEFT JOIN job AS j ON j.correlation_id = p.correlation_id
+    LEFT JOIN newest AS n ON n.region = p.region
     WHERE p.desired_generation > p.observed_generation OR p.withdrawn
     GROUP BY p.region
 ) AS b ON b.region = substr(r.name, 9)
+LEFT JOIN newest AS n ON n.region = substr(r.name, 9) AND (n.done_at IS NULL OR b.unanswered > 0)
 LEFT JOIN (
     SELECT substring(name FROM '^opa-(.+)-(?:immediate|bulk)$') AS region,
            array_agg(DISTINCT revision ORDER BY revision) AS revisions
