@@ -29,6 +29,7 @@ from bench.links import measure_links
 from bench.throughput import Say, change_labels, converged, declared_regions, open_registry
 from runtime.channels import open_aio_channel
 from runtime.errors import NotFound
+from runtime.files import read_bytes, read_text
 
 TENANT = "bench-crypto"
 SERVICE: dict[str, Any] = {"tenant": TENANT, "system": "core", "service": "pay"}
@@ -43,7 +44,7 @@ REST_SECONDS = 2.0
 
 def measure(directory: Path, region: str | None, seconds: float, say: Say) -> dict[str, Any]:
     """The figures of a region of the stack in `directory`, the first one where none is named; it must be declared."""
-    state = json.loads((directory / "state.json").read_text())
+    state = json.loads(read_text(directory / "state.json"))
     with open_registry(state) as stub:
         declared = [each.name.rpartition("/")[2] for each in declared_regions(stub)]
         region = region or declared[0]
@@ -68,7 +69,7 @@ def _estate(region: str) -> list[Resource]:
 
 def _credentials(state: dict[str, Any]) -> grpc.ChannelCredentials:
     files = state["identity"]["operator"]
-    return grpc.ssl_channel_credentials(*(Path(files[name]).read_bytes() for name in ("ca", "key", "cert")))
+    return grpc.ssl_channel_credentials(*(read_bytes(Path(files[name])) for name in ("ca", "key", "cert")))
 
 
 async def _measure(state: dict[str, Any], region: str, seconds: float, say: Say) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from orbital.v1.resource_pb2 import Resource, Transport
 
 from bench.throughput import Say, change_labels, declared_regions, idle_latency, open_registry
 from runtime.errors import Precondition, Unavailable
+from runtime.files import read_text
 
 PATHS = {
     "stream": Transport.TRANSPORT_STREAM,
@@ -33,7 +34,7 @@ WARM = 5
 
 def measure(directory: Path, tasks: int, samples: int, say: Say) -> dict[str, Any]:
     """The figures of the stack in `directory`, whose regions must be declared."""
-    state = json.loads((directory / "state.json").read_text())
+    state = json.loads(read_text(directory / "state.json"))
     with open_registry(state) as stub:
         regions = declared_regions(stub)
         names = [region.name.rpartition("/")[2] for region in regions]
@@ -85,7 +86,7 @@ def declare(stub: RegistryServiceStub, directory: Path, regions: Sequence[Resour
 def begun(directory: Path, region: str, path: str) -> int:
     """How often the region's lanes 1 and 2 have begun to use this path."""
     said = f'"transport": "{Transport.Name(PATHS[path])}", "event": "{SAID[path][0]}"'
-    return (directory / "log" / f"region-{region}-bulk.log").read_text().count(said)
+    return read_text(directory / "log" / f"region-{region}-bulk.log").count(said)
 
 
 def _plain(region: Resource) -> Resource:

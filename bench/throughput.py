@@ -24,6 +24,7 @@ from bench.processes import cpu_seconds
 from bench.signatures import cost as cost_of_signatures
 from runtime.channels import open_channel
 from runtime.errors import NotFound, Precondition, Unavailable
+from runtime.files import read_bytes, read_text
 
 LATENCY_SAMPLES = 100
 # Resources a declaration: the API takes 5,000.
@@ -34,7 +35,7 @@ Say = Callable[[str], None]
 
 def measure(directory: Path, tasks: int, say: Say) -> dict[str, Any]:
     """The figures of the stack in `directory`, whose regions must be declared."""
-    state = json.loads((directory / "state.json").read_text())
+    state = json.loads(read_text(directory / "state.json"))
     with open_gateway(state) as channel:
         stub = RegistryServiceStub(channel)
         regions = [region.name.rpartition("/")[2] for region in declared_regions(stub)]
@@ -77,7 +78,7 @@ def open_registry(state: dict[str, Any]) -> Iterator[RegistryServiceStub]:
 def open_gateway(state: dict[str, Any]) -> Iterator[grpc.Channel]:
     """A channel to the gateway, as the operator."""
     files = state["identity"]["operator"]
-    credentials = grpc.ssl_channel_credentials(*(Path(files[name]).read_bytes() for name in ("ca", "key", "cert")))
+    credentials = grpc.ssl_channel_credentials(*(read_bytes(Path(files[name])) for name in ("ca", "key", "cert")))
     with open_channel(state["gateway"]["mtls"], credentials) as channel:
         yield channel
 

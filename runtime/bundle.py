@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from orbital.v1 import task_pb2
 
 from runtime.errors import Invalid
+from runtime.files import read_bytes, read_text
+from runtime.programs import run
 
 ALGORITHM = "ES256"
 KEY_NAME = "orbital"
@@ -86,8 +87,8 @@ def build_bundle(opa: Path, policies: Path, keys: Path, target: Path, signers: S
     with tempfile.TemporaryDirectory(prefix="orbital-bundle-") as scratch:
         content = Path(scratch) / "content"
         revision = stage(policies, content, signers, issuers)
-        identity = f"{revision} {hashlib.sha256(public_key.read_bytes()).hexdigest()}\n"
-        if target.exists() and stamp.exists() and stamp.read_text() == identity:
+        identity = f"{revision} {hashlib.sha256(read_bytes(public_key)).hexdigest()}\n"
+        if target.exists() and stamp.exists() and read_text(stamp) == identity:
             return Bundle(target, revision, public_key)
         built = Path(scratch) / target.name
         _run(
@@ -116,7 +117,7 @@ def ensure_keys(keys: Path) -> Path:
         with os.fdopen(descriptor, "wb") as file:
             file.write(packed)
     if not public.exists():
-        loaded = serialization.load_pem_private_key(private.read_bytes(), password=None)
+        loaded = serialization.load_pem_private_key(read_bytes(private), password=None)
         public.write_bytes(
             loaded.public_key().public_bytes(
                 serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
@@ -129,7 +130,7 @@ def _digest(directory: Path) -> str:
     digest = hashlib.sha256()
     for path in sorted(path for path in directory.rglob("*") if path.is_file()):
         digest.update(f"{path.relative_to(directory)}\0{path.stat().st_size}\0".encode())
-        digest.update(path.read_bytes())
+        digest.update(read_bytes(path))
     return digest.hexdigest()[:16]
 
 
@@ -146,7 +147,7 @@ def _move(source: Path, target: Path) -> None:
 
 
 def _run(command: Sequence[str], directory: Path) -> None:
-    done = subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False, timeout=60)
-    if done.returncode:
-        said = (done.stderr or done.stdout).strip()
+    done = run(command, cwd=directory, seconds=60)
+    if done.status:
+        said = (done.err or done.out).strip()
         raise Invalid(f"The policy bundle cannot be built: {said}", reason="BAD_POLICY", field="policies")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import subprocess
 import threading
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from runtime.errors import Invalid
+from runtime.files import read_bytes
 from runtime.limits import LIMITS, bounded, read_limits
+from runtime.programs import run
 from runtime.templates import Parameter, parameters_of, render, write
 
 # The types are made as they are first used, which two threads must not do at once.
@@ -97,9 +98,9 @@ def check_clusters(document: Mapping[str, Any]) -> None:
 def validate(envoy: Path, configuration: Path) -> None:
     """Ask the binary (`--mode validate`); raises Invalid with what it says."""
     command = [str(envoy), "--mode", "validate", "--log-level", "error", "--config-path", str(configuration)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
-    if done.returncode:
-        said = (done.stderr or done.stdout).strip()
+    done = run(command, seconds=30)
+    if done.status:
+        said = (done.err or done.out).strip()
         raise Invalid(f"Envoy refuses {configuration.name}: {said}", reason="BAD_ENVOY", field=configuration.name)
 
 
@@ -123,7 +124,7 @@ def _shape(templates: Sequence[Path], parameters: Mapping[str, Parameter], envoy
     binary = envoy.stat() if envoy else None
     made = (binary.st_size, binary.st_mtime_ns) if binary else ()
     known = f"{kinds} {version('envoy-data-plane')} {made} ".encode()
-    content = b"".join(path.read_bytes() for path in (*templates, LIMITS))
+    content = b"".join(read_bytes(path) for path in (*templates, LIMITS))
     return hashlib.sha256(known + content).hexdigest()[:24]
 
 

@@ -14,6 +14,8 @@ from email.utils import parsedate_to_datetime
 import aiohttp
 import orjson
 
+from runtime.answers import read_answer
+from runtime.errors import Invalid
 from runtime.logs import get_logger
 
 log = get_logger(__name__)
@@ -50,11 +52,20 @@ class Freshness:
         """When it was confirmed last, by the steady clock."""
         try:
             async with asyncio.timeout(ANSWER_SECONDS), self._session.get(self._url) as answer:
-                body = orjson.loads(await answer.read())
+                body = orjson.loads(await read_answer(answer))
                 its_time = parsedate_to_datetime(answer.headers["Date"]).timestamp()
             said = str(body["result"]["bundles"][BUNDLE]["last_successful_request"])
             confirmed = datetime.fromisoformat(said).timestamp()
-        except (aiohttp.ClientError, OSError, TimeoutError, orjson.JSONDecodeError, KeyError, TypeError, ValueError):
+        except (
+            aiohttp.ClientError,
+            OSError,
+            TimeoutError,
+            Invalid,
+            orjson.JSONDecodeError,
+            KeyError,
+            TypeError,
+            ValueError,
+        ):
             log.warning("the policy engine does not say when its bundle was confirmed")
             return None
         if confirmed <= 0:

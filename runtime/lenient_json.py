@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import aiohttp
 import orjson
 
 from runtime.errors import Invalid
@@ -75,13 +74,3 @@ def read_json(raw: bytes) -> Json:
         return Json(orjson.loads(raw) if raw else None)
     except orjson.JSONDecodeError as error:
         raise Invalid("This is no JSON", reason="MALFORMED") from error
-
-
-async def read_answer(answer: aiohttp.ClientResponse, most: int) -> bytes:
-    """The body of an answer; raises Invalid when it is longer than `most` bytes, of which no more is read."""
-    raw = bytearray()
-    async for part in answer.content.iter_any():
-        raw += part
-        if len(raw) > most:
-            raise Invalid(f"The answer has more than {most} bytes", reason="ANSWER_TOO_LONG")
-    return bytes(raw)

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from runtime.files import read_text
 from runtime.issuers import PAYLOADS
 
 LIMITS = Path(__file__).parents[1] / "envoy" / "limits.yaml"
@@ -43,7 +44,7 @@ CALLERS = [{"actions": [{"extension": BY_CERTIFICATE}]}, *map(_by_token, PAYLOAD
 
 def read_limits(path: Path = LIMITS) -> dict[str, Any]:
     """The limits as they are written."""
-    found: dict[str, Any] = yaml.load(path.read_text(), Loader=yaml.CSafeLoader)
+    found: dict[str, Any] = yaml.load(read_text(path), Loader=yaml.CSafeLoader)
     return found
 
 

@@ -16,6 +16,7 @@ import hvac
 import orjson
 import requests
 
+from runtime.answers import BoundedSession, read_answer
 from runtime.errors import Invalid, OrbitalError, Stalled, Unavailable
 from runtime.lenient_json import read_json
 from runtime.logs import get_logger
@@ -79,11 +80,7 @@ class Login:
 
     def client(self, token: str | None = None) -> hvac.Client:
         """A blocking client, for logins and what is asked once."""
-        session = requests.Session()
-        # REQUESTS_CA_BUNDLE would otherwise override `verify`.
-        session.trust_env = False
-        session.verify = str(self.ca_file)
-        return hvac.Client(url=self.address, token=token, timeout=TIMEOUT, session=session)
+        return hvac.Client(url=self.address, token=token, timeout=TIMEOUT, session=BoundedSession(self.ca_file))
 
     def token(self) -> tuple[str, float]:
         """Log in (blocking): the token and the seconds it lives."""
@@ -150,7 +147,7 @@ class OpenBao:
                     method, self._base + path, data=content, headers=headers, ssl=self._trust.context()
                 ) as response,
             ):
-                return Answer(response.status, _read(await response.read()))
+                return Answer(response.status, _read(await read_answer(response)))
         except (aiohttp.ClientError, OSError, TimeoutError, Invalid) as error:
             raise _away(error) from error
 

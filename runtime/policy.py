@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 import aiohttp
-from opa_client import AsyncOpaClient, create_opa_client
+import orjson
 
-from runtime.errors import Unavailable
+from runtime.answers import read_answer
+from runtime.errors import Invalid, Unavailable
 from runtime.freshness import Freshness
 
 
@@ -40,7 +40,7 @@ class Decisions:
         return identity not in self.refused
 
 
-def read_answer(answer: Mapping[str, Any], identities: Sequence[str]) -> Decisions:
+def read_decisions(answer: Mapping[str, Any], identities: Sequence[str]) -> Decisions:
     """Decisions for exactly these IDs: whatever is not explicitly allowed is refused."""
     result = answer.get("result") or {}
     allowed = set(result.get("allowed", ()))
@@ -56,9 +56,10 @@ def read_answer(answer: Mapping[str, Any], identities: Sequence[str]) -> Decisio
 class PolicyEngine:
     """The OPA beside this process."""
 
-    def __init__(self, client: AsyncOpaClient, freshness: Freshness) -> None:
-        self._client = client
-        self._freshness = freshness
+    def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
+        self._session = session
+        self._url = f"{url.rstrip('/')}/v1/data/orbital/authz"
+        self._freshness = Freshness(session, url)
 
     async def policy_age(self) -> float | None:
         """Seconds since the engine could confirm its bundle; None when it does not say."""
@@ -67,10 +68,11 @@ class PolicyEngine:
     async def decide(self, policy: str, question: Mapping[str, Any], identities: Sequence[str]) -> Decisions:
         """Ask `orbital.authz.<policy>.decisions` once; raises Unavailable when OPA does not answer in time."""
         try:
-            answer = await self._client.query_rule(
-                input_data=question, package_path=f"orbital.authz.{policy}", rule_name="decisions"
-            )
-        except (aiohttp.ClientError, TimeoutError) as error:
+            body = orjson.dumps({"input": question})
+            async with self._session.post(f"{self._url}/{policy}/decisions", data=body) as response:
+                response.raise_for_status()
+                answer = orjson.loads(await read_answer(response))
+        except (aiohttp.ClientError, TimeoutError, orjson.JSONDecodeError, Invalid) as error:
             raise Unavailable(
                 "The policy engine does not answer; nothing passes until it does", reason="POLICY_UNAVAILABLE"
             ) from error
@@ -78,15 +80,12 @@ class PolicyEngine:
             raise Unavailable(
                 "The policy engine has no policy yet; nothing passes until it has", reason="POLICY_UNAVAILABLE"
             )
-        return read_answer(answer, identities)
+        return read_decisions(answer, identities)
 
 
 @asynccontextmanager
 async def policy_engine(url: str, seconds: float = 2.0) -> AsyncIterator[PolicyEngine]:
     """The engine at `url` (http://host:port), with a time-out a question."""
-    place = urlsplit(url)
-    async with (
-        create_opa_client(async_mode=True, host=place.hostname, port=place.port, timeout=seconds, retries=0) as client,
-        aiohttp.ClientSession(trust_env=False) as session,
-    ):
-        yield PolicyEngine(client, Freshness(session, url))
+    timeout, headers = aiohttp.ClientTimeout(total=seconds), {"Content-Type": "application/json"}
+    async with aiohttp.ClientSession(timeout=timeout, headers=headers, trust_env=False) as session:
+        yield PolicyEngine(session, url)

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from runtime.errors import Invalid
+from runtime.files import read_text
 
 PREFIX = "ORBITAL_"
 
@@ -45,7 +46,7 @@ class Settings(BaseSettings):
 def read_secret(path: Path) -> SecretStr:
     """The secret in a file, without the newline at its end; raises Invalid when it cannot be read or is empty."""
     try:
-        text = path.read_text().strip()
+        text = read_text(path).strip()
     except OSError as error:
         raise Invalid(f"The secret file {path} cannot be read: {error.strerror}", field=str(path)) from error
     if not text:

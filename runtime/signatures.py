@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from orbital.v1.signed_pb2 import Signed
 
 from runtime.errors import Denied, Invalid, OrbitalError, Unavailable
+from runtime.files import read_bytes
 from runtime.logs import get_logger
 
 log = get_logger(__name__)
@@ -166,7 +167,7 @@ class Signer:
             status = self._path.stat()
             stamp = (status.st_mtime_ns, status.st_ino)
             if stamp != self._stamp:
-                self._keys = KeyFile.load(self._path.read_bytes())
+                self._keys = KeyFile.load(read_bytes(self._path))
                 self._stamp = stamp
         except OSError as error:
             raise Unavailable("The file of signing keys cannot be read", reason="NO_SIGNING_KEY") from error

@@ -10,6 +10,7 @@ from typing import Any
 
 import aiohttp
 
+from runtime.answers import read_answer
 from runtime.errors import Invalid, Unavailable
 from runtime.lenient_json import read_json
 from runtime.signatures import PublicKeys
@@ -25,7 +26,7 @@ async def open_public_keys(url: str, seconds: float = 2.0) -> AsyncIterator[Publ
         async def fetch() -> Mapping[str, Mapping[str, Any]]:
             try:
                 async with asyncio.timeout(seconds), session.get(url.rstrip("/") + PATH) as response:
-                    body = await response.read()
+                    body = await read_answer(response)
                     found = read_json(body).at("result").value if response.status == 200 else None
             except (aiohttp.ClientError, OSError, TimeoutError, Invalid) as error:
                 raise Unavailable("The policy engine does not answer", reason="POLICY_UNAVAILABLE") from error

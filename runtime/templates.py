@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from runtime.errors import Invalid
+from runtime.files import read_text
 
 # A whole `${NAME}` may stand for more than a scalar: what a list or a mapping holds is put in as it is.
 Parameter = str | int | Sequence[Any] | Mapping[str, Any]
@@ -24,7 +25,7 @@ def render(template: Path, parameters: Mapping[str, Parameter]) -> dict[str, Any
     after the YAML is read, so that nothing in a value can change the structure. Raises Invalid naming each parameter
     that is missing, and each that the template does not know.
     """
-    document = yaml.load(template.read_text(), Loader=yaml.CSafeLoader)
+    document = yaml.load(read_text(template), Loader=yaml.CSafeLoader)
     wanted = parameters_of(template)
     missing, unknown = sorted(wanted - parameters.keys()), sorted(parameters.keys() - wanted)
     if missing:
@@ -37,7 +38,7 @@ def render(template: Path, parameters: Mapping[str, Parameter]) -> dict[str, Any
 
 def parameters_of(template: Path) -> set[str]:
     """The names of the parameters that `template` wants."""
-    return set(_PLACE.findall(template.read_text()))
+    return set(_PLACE.findall(read_text(template)))
 
 
 def write(document: Mapping[str, Any], target: Path) -> None:

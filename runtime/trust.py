@@ -5,6 +5,8 @@ from __future__ import annotations
 import ssl
 from pathlib import Path
 
+from runtime.files import read_bytes, read_text
+
 
 class Trust:
     """The authorities in a file (PEM), read anew when it was replaced; without a file, those the machine believes."""
@@ -18,9 +20,22 @@ class Trust:
         """What a client verifies a server by; the same object as long as the file is the same."""
         seen = _mark(self._file) if self._file else None
         if self._context is None or seen != self._seen:
-            self._context = ssl.create_default_context(cafile=str(self._file) if self._file else None)
+            self._context = believing(self._file) if self._file else ssl.create_default_context()
             self._seen = seen
         return self._context
+
+
+def believing(authority: Path, purpose: ssl.Purpose = ssl.Purpose.SERVER_AUTH) -> ssl.SSLContext:
+    """A context that believes the authorities in a file and no others; raises OSError and Invalid."""
+    return ssl.create_default_context(purpose, cadata=read_text(authority))
+
+
+def show(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
+    """Let a context show a certificate; raises OSError and Invalid."""
+    for file in (certificate, key):
+        # OpenSSL opens the files itself, and has no bound.
+        read_bytes(file)
+    context.load_cert_chain(certificate, key)
 
 
 def _mark(file: Path) -> tuple[int, int]:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from runtime.errors import NotFound, Precondition, Unavailable
+from runtime.files import read_text
 from stack import estate, order, process, state
 from stack.acquire import PARTS, acquire
 from stack.layout import Layout
@@ -82,7 +83,7 @@ def remove(place: Path | str) -> None:
     with contextlib.suppress(NotFound):
         down(place)
         if layout.postgres_pointer.exists():
-            shutil.rmtree(layout.postgres_pointer.read_text(), ignore_errors=True)
+            shutil.rmtree(read_text(layout.postgres_pointer), ignore_errors=True)
         shutil.rmtree(layout.root)
 
 

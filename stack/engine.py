@@ -20,6 +20,7 @@ from stack.unit import Launch, Server, Step, Unit
 
 log = get_logger(__name__)
 
+LAST_WORDS = 600  # bytes
 ASK_EVERY = 0.1
 ASK_SECONDS = 5.0
 STEADY_SECONDS = 30.0
@@ -163,8 +164,8 @@ class Engine:
         """The end of the part's log, for the message."""
         with self._layout.log(name).open("rb") as file:
             file.seek(0, 2)
-            file.seek(max(0, file.tell() - 600))
-            return " / ".join(file.read().decode(errors="replace").splitlines()[-3:])
+            file.seek(max(0, file.tell() - LAST_WORDS))
+            return " / ".join(file.read(LAST_WORDS).decode(errors="replace").splitlines()[-3:])
 
     def _state(self, unit: Unit) -> PartState:
         return (self.steps if isinstance(unit, Step) else self.parts)[unit.name]

@@ -15,6 +15,7 @@ from typing import Any
 import pkcs11
 from pkcs11 import Attribute, GCMParams, KeyType, Mechanism, MechanismFlag, ObjectClass
 
+from runtime.files import read_bytes, read_text
 from runtime.private_files import write_private
 
 ROOT_LABEL = "orbital-region-root"
@@ -62,11 +63,11 @@ def unwrap(library: Path, label: str, pin: str, wrapped: bytes) -> bytes:
 def _has_token(library: Path, label: str) -> bool:
     """Asked with the plain C functions: python-pkcs11 would keep the list of slots from before the token is made."""
     tokens = [path for path in Path(_token_directory()).glob("*/token.object") if path.stat().st_size]
-    return any(label.encode() in path.read_bytes() for path in tokens) if library.exists() else False
+    return any(label.encode() in read_bytes(path) for path in tokens) if library.exists() else False
 
 
 def _token_directory() -> str:
-    lines = Path(os.environ["SOFTHSM2_CONF"]).read_text().splitlines()
+    lines = read_text(Path(os.environ["SOFTHSM2_CONF"])).splitlines()
     return next(line.split("=", 1)[1].strip() for line in lines if line.startswith("directories.tokendir"))
 
 
@@ -103,13 +104,13 @@ def main() -> None:
     parser.add_argument("--wrapped", type=Path, required=True)
     parser.add_argument("--to", type=Path)
     chosen = parser.parse_args()
-    pin = chosen.pin_file.read_text().strip()
+    pin = read_text(chosen.pin_file).strip()
     if chosen.action == "make":
-        make_token(chosen.library, chosen.token, chosen.officer_pin_file.read_text().strip(), pin)
+        make_token(chosen.library, chosen.token, read_text(chosen.officer_pin_file).strip(), pin)
         if not chosen.wrapped.exists():
             write_private(chosen.wrapped, wrap(chosen.library, chosen.token, pin, os.urandom(32)))
     else:
-        write_private(chosen.to, unwrap(chosen.library, chosen.token, pin, chosen.wrapped.read_bytes()))
+        write_private(chosen.to, unwrap(chosen.library, chosen.token, pin, read_bytes(chosen.wrapped)))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from runtime.files import read_text
 from runtime.issuers import PERSON, REGION, Issuers, read_issuers
 from stack.openbao import people
 from stack.openbao.world import AUDIENCE
@@ -47,4 +48,4 @@ def _address(site: Site) -> str:
 def _clients(site: Site) -> list[str]:
     """The console and the command line."""
     files = site.secret("console-client-id"), people.cli_client(site)
-    return [file.read_text() for file in files if file.exists()] or [NO_CLIENT]
+    return [read_text(file) for file in files if file.exists()] or [NO_CLIENT]

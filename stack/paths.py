@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from runtime.files import read_text
 from runtime.lifecycle import run
 from runtime.logs import get_logger, setup_logs
 
@@ -52,7 +53,7 @@ class Relay:
         self._servers: dict[Route, asyncio.Server] = {}
         self._open: dict[Route, set[asyncio.Task[None]]] = {route: set() for route in self._routes}
         self._names = {name for route in self._routes for name in route.names}
-        self.cuts: set[str] = set(json.loads(memory.read_text())) if memory.exists() else set()
+        self.cuts: set[str] = set(json.loads(read_text(memory))) if memory.exists() else set()
 
     async def open(self) -> None:
         """Listen on every way that is not cut."""
@@ -173,6 +174,6 @@ if __name__ == "__main__":
     for option in ("--routes", "--control", "--memory"):
         parser.add_argument(option, type=Path, required=True)
     chosen = parser.parse_args()
-    table = [Route(**route) for route in json.loads(chosen.routes.read_text())]
+    table = [Route(**route) for route in json.loads(read_text(chosen.routes))]
     chosen.control.unlink(missing_ok=True)
     run(lambda: main(table, chosen.control, chosen.memory))

@@ -20,6 +20,7 @@ from console.cli.render import Column, table
 from runtime.bundle import kinds
 from runtime.channels import open_channel
 from runtime.errors import Invalid, Stalled
+from runtime.files import read_bytes, read_stream
 from runtime.rpc import from_rpc_error
 from runtime.wellknown import exact
 from stack import policy_files, state
@@ -65,7 +66,7 @@ def test(policies: Path) -> None:
 @_output
 def explain(name: str, policies: Path, given: Any, region: str, component: str, output: str, **said: str) -> None:
     """Say what POLICY (ingress, dispatch, execute, report, probe) decides about a call or a task, by which rules."""
-    question = _question(name, json.load(given) if given else None, region, said)
+    question = _question(name, json.loads(read_stream(given, given.name)) if given else None, region, said)
     labels = {"region": region if component == "region" or name == "execute" else "global", "component": component}
     found = policy_files.explain(policies, name, question, labels)
     if output == "json":
@@ -211,7 +212,7 @@ def _service(place: Path) -> Iterator[PolicyServiceStub]:
     found = state.load(place)
     operator = found.identity["operator"]
     credentials = grpc.ssl_channel_credentials(
-        *(Path(name).read_bytes() for name in (operator.ca, operator.key, operator.cert))
+        *(read_bytes(Path(name)) for name in (operator.ca, operator.key, operator.cert))
     )
     with open_channel(found.gateway.mtls, credentials) as channel:
         yield PolicyServiceStub(channel)

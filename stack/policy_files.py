@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,7 +16,9 @@ import yaml
 
 from runtime.bundle import ALGORITHM, build_bundle, stage
 from runtime.errors import Invalid, Precondition
+from runtime.files import read_stream, read_text
 from runtime.issuers import claims
+from runtime.programs import Ended, run
 from stack.acquire import path as acquired
 from stack.identity.signing import signers
 from stack.issuers import issuers
@@ -33,9 +34,9 @@ TABLES_TEST = "test_the_tables"
 PATIENT = ("--timeout", "120s")
 
 
-def _opa(*arguments: str) -> subprocess.CompletedProcess[str]:
+def _opa(*arguments: str) -> Ended:
     command = [str(acquired("opa", load_settings())), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=EVAL_SECONDS)
+    return run(command, seconds=EVAL_SECONDS)
 
 
 @contextmanager
@@ -58,14 +59,14 @@ def run_tests(policies: Path) -> str:
     """What OPA says of the tests; raises Precondition when one of them fails or they do not compile."""
     with staged(policies) as content:
         done = _opa("check", "--strict", str(content))
-        if done.returncode == 0:
+        if done.status == 0:
             done = _opa("test", *PATIENT, "--run", TABLES_TEST, str(content))
-        if done.returncode == 0:
+        if done.status == 0:
             # The rules' tests speak of tenants and times of their own, which no restraint of ours may touch.
             _without_restraint(content)
             done = _opa("test", *PATIENT, str(content))
-    said = (done.stdout + done.stderr).strip()
-    if done.returncode:
+    said = (done.out + done.err).strip()
+    if done.status:
         raise Precondition(f"The policies' own tests fail:\n{said}", reason="POLICY_TESTS_FAIL", field="policies")
     return said
 
@@ -73,7 +74,7 @@ def run_tests(policies: Path) -> str:
 def _without_restraint(content: Path) -> None:
     for table, field, none in (("residency", "tenants", {}), ("freezes", "windows", [])):
         path = content / "orbital" / table / "data.yaml"
-        path.write_text(json.dumps({**yaml.safe_load(path.read_text()), field: none}))
+        path.write_text(json.dumps({**yaml.safe_load(read_text(path)), field: none}))
 
 
 @dataclass(frozen=True)
@@ -96,9 +97,9 @@ def explain(policies: Path, policy: str, question: Mapping[str, Any], labels: Ma
         asked.write_text(json.dumps(question))
         options = ("--data", str(content), "--input", str(asked), "--coverage", "--format", "json")
         done = _opa("eval", *options, query)
-        answer = json.loads(done.stdout or "{}")
-        if done.returncode or "errors" in answer:
-            raise Invalid(f"The policy cannot be asked: {done.stderr or answer.get('errors')}", field="policy")
+        answer = json.loads(done.out or "{}")
+        if done.status or "errors" in answer:
+            raise Invalid(f"The policy cannot be asked: {done.err or answer.get('errors')}", field="policy")
         results = answer.get("result") or []
         decision = results[0]["bindings"]["x"] if results else None
         return Explanation(decision, list(_rules(content, answer.get("coverage", {}).get("files", {}))))
@@ -112,7 +113,7 @@ def _rules(content: Path, files: Mapping[str, Any]) -> Iterator[str]:
         }
         # OPA leaves the first slash out.
         path = Path("/", name)
-        for number, line in enumerate(path.read_text().splitlines(), 1):
+        for number, line in enumerate(read_text(path).splitlines(), 1):
             head = _HEAD.match(line)
             if head and number in rows and head.group(1) not in ("package", "import"):
                 yield f"{path.resolve().relative_to(content.resolve())}:{number} {head.group(1)}"
@@ -148,8 +149,8 @@ def _install_bundle(site: Site, source: Path) -> str:
             *("--verification-key", str(key), "--signing-alg", ALGORITHM),
             *("--signing-key", str(bundle_keys(site) / "bundle.key")),
         )
-    if checked.returncode:
-        said = (checked.stderr or checked.stdout).strip()
+    if checked.status:
+        said = (checked.err or checked.out).strip()
         raise Precondition(f"The bundle is not signed by our key: {said}", reason="BUNDLE_NOT_OURS", field="bundle")
     beside = bundle(site).with_name(".pushed.new")
     shutil.copyfile(source, beside)
@@ -163,4 +164,4 @@ def revision(packed: Path) -> str:
 
     with tarfile.open(packed) as archive:
         manifest = archive.extractfile("/.manifest")
-        return str(json.load(manifest).get("revision", "")) if manifest else ""
+        return str(json.loads(read_stream(manifest, "/.manifest")).get("revision", "")) if manifest else ""

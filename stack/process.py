@@ -10,13 +10,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from runtime.files import read_text
+
 POLL = 0.05
 PROC = Path("/proc")
 
 
 def boot_id() -> str:
     """Names this boot of the machine: start times of another boot mean nothing."""
-    return (PROC / "sys/kernel/random/boot_id").read_text().strip()
+    return read_text(PROC / "sys/kernel/random/boot_id").strip()
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Seen:
 def look(pid: int) -> Seen | None:
     """The process `pid`, or None if it is gone or only waits to be reaped."""
     try:
-        fields = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
+        fields = read_text(PROC / str(pid) / "stat").rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return None
     # While the leader of a killed process is a zombie its other threads may still hold ports and files.

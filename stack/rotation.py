@@ -17,6 +17,8 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
 from runtime.errors import Precondition
+from runtime.files import read_bytes
+from runtime.trust import show
 from stack import api
 from stack.identity.authority import issue_client, issue_server, servers
 from stack.identity.certificates import Certificates, identities, spread_trust
@@ -111,7 +113,7 @@ class Rotation:
                 place = Path(scratch, name)
                 place.touch(mode=0o600)
                 place.write_text(content)
-            trust.load_cert_chain(Path(scratch, "cert.pem"), Path(scratch, "key.pem"))
+            show(trust, Path(scratch, "cert.pem"), Path(scratch, "key.pem"))
         return self._ask(self._asking_ports(), lambda port: _takes(port, trust))
 
     def _showing_old(self) -> dict[str, str]:
@@ -120,7 +122,7 @@ class Rotation:
         trust = _trusting(newest)
         found = self._ask(self._tls_ports(), lambda port: _shows(port, trust))
         for identity in identities(self._site):
-            chain = (self._site.layout.identity(identity.name) / "current" / "cert.pem").read_bytes()
+            chain = read_bytes(self._site.layout.identity(identity.name) / "current" / "cert.pem")
             if not _leads_to(x509.load_pem_x509_certificates(chain)[-1], newest):
                 found[f"identity {identity.name}"] = "has a certificate of the old root"
         return found

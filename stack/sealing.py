@@ -10,6 +10,7 @@ import hvac
 import requests
 
 from runtime.errors import NotFound, Unavailable
+from runtime.files import read_text
 from runtime.openbao import CORRELATION_HEADER
 from stack import api
 from stack.layout import Layout
@@ -23,7 +24,7 @@ def seal(place: Path | str, region: str) -> str:
     port = found.ports.get(f"openbao-{region}")
     if port is None:
         raise NotFound(f'No region "{region}"', reason="UNKNOWN_REGION", field="region")
-    token = (layout.secrets / f"openbao-{region}-root-token").read_text()
+    token = read_text(layout.secrets / f"openbao-{region}-root-token")
     client = make_client(f"https://127.0.0.1:{port}", layout.root / "identity" / "ca.pem", token)
     correlation_id = uuid.uuid4().hex
     client.session.headers[CORRELATION_HEADER] = correlation_id

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runtime import private_files
+from runtime.files import read_bytes, read_text
 
 if TYPE_CHECKING:
     from stack.site import Site
@@ -22,7 +23,7 @@ def kept_secret(path: Path, characters: int = 32) -> str:
     """The secret in `path`, made at the first call."""
     if not path.exists():
         _put_first(path, secrets.token_urlsafe(characters)[:characters])
-    return path.read_text()
+    return read_text(path)
 
 
 def engine_token(site: Site, engine: str) -> str:
@@ -34,7 +35,7 @@ def kept_bytes(path: Path, size: int = 32) -> bytes:
     """The random bytes in `path`, made at the first call."""
     if not path.exists():
         _put_first(path, secrets.token_bytes(size))
-    return path.read_bytes()
+    return read_bytes(path)
 
 
 def _put_first(path: Path, content: str | bytes) -> None:

@@ -8,6 +8,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
 from runtime.errors import NotFound
+from runtime.files import read_bytes
 from stack.layout import Layout
 
 
@@ -101,7 +102,7 @@ class State(Model):
 def read(layout: Layout) -> State:
     """The state of the stack; raises NotFound when there never was one."""
     try:
-        return State.model_validate_json(layout.state.read_bytes())
+        return State.model_validate_json(read_bytes(layout.state))
     except FileNotFoundError as error:
         raise NotFound(f"There is no stack at {layout.root}. Start one: orbital up", reason="NO_STACK") from error
 

@@ -8,6 +8,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from pathlib import Path
 
+from runtime.files import read_bytes
 from runtime.logs import get_logger
 
 log = get_logger(__name__)
@@ -45,7 +46,7 @@ class FileOutbox:
 
 def _read(path: Path) -> list[bytes]:
     try:
-        return [b64decode(line, validate=True) for line in path.read_bytes().splitlines()]
+        return [b64decode(line, validate=True) for line in read_bytes(path).splitlines()]
     except FileNotFoundError:
         return []
     except (OSError, ValueError) as error:

@@ -13,6 +13,7 @@ import grpc
 from console.cli.failure import Exit, Failure
 from console.cli.options import Target
 from console.cli.session import Login, kept
+from runtime.files import read_bytes, read_text
 from runtime.identity import of_one_version
 
 # Whose certificate is used where nobody is named and nobody is logged in.
@@ -49,7 +50,7 @@ def read_state(directory: Path) -> dict[str, Any]:
     """The state file of a stack; raises Failure when there is none."""
     path = directory / "state.json"
     try:
-        state = json.loads(path.read_text())
+        state = json.loads(read_text(path))
     except FileNotFoundError as error:
         raise Failure(f"No stack in {directory} ({path} is missing). Run: orbital up", Exit.UNAVAILABLE) from error
     except (OSError, ValueError, RecursionError) as error:
@@ -130,7 +131,7 @@ def _files(target: Target, state: dict[str, Any]) -> dict[str, Path]:
 def read_pem(path: Path) -> bytes:
     """What a file of certificates or keys holds; raises Failure."""
     try:
-        return path.read_bytes()
+        return read_bytes(path)
     except OSError as error:
         message = f"{path} cannot be read: {error.strerror}. Run: orbital up, or name --cert, --key and --ca"
         raise Failure(message, Exit.NOT_LOGGED_IN) from error

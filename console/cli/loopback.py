@@ -16,6 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 from console.cli.failure import Exit, Failure
 
 PATH = "/callback"
+MOST_ADDRESS = 64 * 1024  # characters of an address that is pasted
 # A caller that says nothing does not hold up the browser for longer.
 PATIENCE = 2.0
 HEADERS = {
@@ -61,7 +62,7 @@ class Loopback(HTTPServer):
             if self in ready:
                 self.handle_request()
             if sys.stdin in ready:
-                line = sys.stdin.readline()
+                line = sys.stdin.readline(MOST_ADDRESS)
                 if not line:
                     sources.remove(sys.stdin)
                 elif line.strip() and not self.take(line.strip()):

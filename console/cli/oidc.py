@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 import requests
 
 from console.cli.failure import Exit, Failure
+from runtime.answers import BoundedSession
 from runtime.content import LAST_SECOND
 
 SCOPES = "openid orbital"
@@ -119,17 +120,14 @@ def seconds_of(claims: Mapping[str, Any], name: str) -> float:
 
 
 def _answer(method: str, address: str, authority: Path | None, form: Mapping[str, str] | None = None) -> dict[str, Any]:
-    with requests.Session() as session:
-        # Neither a proxy nor another authority out of the environment.
-        session.trust_env = False
-        session.verify = str(authority) if authority else True
-        try:
+    try:
+        with BoundedSession(authority) as session:
             response = session.request(method, address, data=form, timeout=SECONDS, allow_redirects=False)
             answer = response.json()
-        except (requests.RequestException, OSError, ValueError, RecursionError) as error:
-            raise Failure(
-                f"{address} does not answer as an issuer does ({type(error).__name__}).", Exit.UNAVAILABLE
-            ) from error
+    except (requests.RequestException, OSError, ValueError, RecursionError) as error:
+        raise Failure(
+            f"{address} does not answer as an issuer does ({type(error).__name__}).", Exit.UNAVAILABLE
+        ) from error
     if not isinstance(answer, dict) or not response.ok:
         said = answer.get("error_description") or answer.get("error") if isinstance(answer, dict) else ""
         raise Failure(f"The login was refused: {said or response.status_code}", Exit.NOT_LOGGED_IN)

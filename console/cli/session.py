@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from console.cli.failure import Exit, Failure
+from runtime.files import read_stream
 
 # Policy decides (policies/data/limits.yaml, 300 s); who is about to do something grave is told before it fails.
 LOGIN_IS_OLD = 240.0
@@ -79,10 +80,10 @@ def kept(gateway: str) -> Login | None:
     """Who is, or was, logged in for this gateway; raises Failure on a file that others can read, or that is none."""
     place = _place(gateway)
     try:
-        with place.open() as file:
+        with place.open("rb") as file:
             if os.fstat(file.fileno()).st_mode & (stat.S_IRWXG | stat.S_IRWXO):
                 raise Failure(f"{place} can be read by others. {AGAIN}", Exit.NOT_LOGGED_IN)
-            return _read(json.load(file))
+            return _read(json.loads(read_stream(file, str(place))))
     except FileNotFoundError:
         return None
     except (OSError, TypeError, ValueError, RecursionError) as error:

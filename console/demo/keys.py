@@ -11,6 +11,7 @@ from console.cli.commands.proof import headline
 from console.cli.moments import elapsed
 from console.demo.world import World, expect, until
 from runtime.errors import Invalid, OrbitalError, Unavailable
+from runtime.files import read_bytes
 from runtime.proof import page, read_file, verify, write_file
 
 REFUSED = "L1_REFUSED"
@@ -77,7 +78,7 @@ def prove(world: World) -> str:
     answer = world.connection.call(world.connection.proof.GetProof, request)
     file = world.directory / "proof.json"
     file.write_bytes(write_file(answer))
-    content = file.read_bytes()
+    content = read_bytes(file)
     said = page(verify(read_file(content), world.connection.roots))
     expect(not said["missing"], headline(said))
     half = len(content) // 2

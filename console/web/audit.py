@@ -18,6 +18,7 @@ from console.web.console import CONSOLE, routes
 from console.web.guard import HEADERS, WHO
 from console.web.live import Event, send_events
 from runtime.errors import Invalid, Unavailable
+from runtime.files import read_bytes
 from runtime.trail import Held, Trail, TrailPages, write_line
 
 PAGE, LISTED = 2000, 60
@@ -84,7 +85,7 @@ async def verify(request: web.Request) -> web.StreamResponse:
 
 
 async def _verified(request: web.Request) -> AsyncIterator[Event]:
-    trail, pages = Trail(request.app[CONSOLE].authorities.read_bytes()), TrailPages()
+    trail, pages = Trail(read_bytes(request.app[CONSOLE].authorities)), TrailPages()
     try:
         async for items in _read(request, pages):
             await asyncio.to_thread(_follow, trail, items)

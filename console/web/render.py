@@ -17,6 +17,7 @@ from console.cli.moments import age, between, elapsed
 from console.cli.render import rebuilt
 from console.web.person import PERSON, Person, person_of
 from runtime.errors import OrbitalError, Unauthenticated
+from runtime.files import read_bytes
 from runtime.terminal import harmless
 
 HERE = Path(__file__).parent
@@ -27,7 +28,7 @@ STATIC = HERE / "static"
 def release() -> str:
     """A digest of all assets: scripts import one another, so that they change together."""
     files = sorted(STATIC.iterdir())
-    return hashlib.sha256(b"".join(file.name.encode() + file.read_bytes() for file in files)).hexdigest()[:12]
+    return hashlib.sha256(b"".join(file.name.encode() + read_bytes(file) for file in files)).hexdigest()[:12]
 
 
 def asset(name: str) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runtime.identity import of_one_version
+from runtime.trust import believing, show
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,7 @@ class Broker:
 
 def tls(broker: Broker) -> ssl.SSLContext:
     """What a connection to it is made with."""
-    context = ssl.create_default_context(cafile=str(broker.ca_file))
+    context = believing(broker.ca_file)
     certificate, key = of_one_version(broker.cert_file, broker.key_file)
-    context.load_cert_chain(certificate, key)
+    show(context, certificate, key)
     return context

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from runtime.errors import Invalid, Unavailable
+from runtime.files import read_text
 
 T = TypeVar("T")
 
@@ -86,5 +87,5 @@ def _connect(path: Path, schema: Path, pragmas: tuple[str, ...]) -> sqlite3.Conn
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
     for pragma in ("journal_mode = WAL", "synchronous = FULL", *pragmas):
         connection.execute(f"PRAGMA {pragma}")
-    connection.executescript(schema.read_text())
+    connection.executescript(read_text(schema))
     return connection

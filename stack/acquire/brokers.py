@@ -6,6 +6,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
+from runtime.files import read_text
 from stack.acquire import debian
 from stack.acquire.commands import AcquireError, run
 from stack.acquire.debian import packages
@@ -68,7 +69,7 @@ def _move_erlang(tree: Path, final: Path) -> None:
     lib = tree / "usr/lib/erlang"
     for script in [*lib.glob("bin/*"), *lib.glob("erts-*/bin/*")]:
         if script.name in ("erl", "start") and script.is_file() and not script.is_symlink():
-            script.write_text(script.read_text().replace("/usr/lib/erlang", str(final / "usr/lib/erlang")))
+            script.write_text(read_text(script).replace("/usr/lib/erlang", str(final / "usr/lib/erlang")))
 
 
 def bring_libraries(tree: Path, final: Path) -> None:

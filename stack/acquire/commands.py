@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from runtime.errors import Unavailable
+from runtime.programs import run as run_bounded
 
 
 class AcquireError(Unavailable):
@@ -19,12 +19,12 @@ def run(command: Sequence[str], *, cwd: Path, env: Mapping[str, str] | None = No
     """Standard output of `command`; raises AcquireError with the last lines of what it said."""
     shown = " ".join(command[:6]) + (" …" if len(command) > 6 else "")
     try:
-        done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=seconds, check=False)
+        done = run_bounded(command, cwd=cwd, env=env, seconds=seconds)
     except FileNotFoundError as error:
         raise AcquireError(f"`{shown}`: {command[0]} is not on this machine") from error
-    except subprocess.TimeoutExpired as error:
+    except TimeoutError as error:
         raise AcquireError(f"`{shown}` did not end within {seconds:.0f} s") from error
-    if done.returncode:
-        said = (done.stderr.strip() or done.stdout.strip()).splitlines()[-4:]
+    if done.status:
+        said = (done.err.strip() or done.out.strip()).splitlines()[-4:]
         raise AcquireError(f"`{shown}` failed: " + " / ".join(said))
-    return done.stdout
+    return done.out

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from runtime.files import read_bytes
 from stack.acquire.cache import provide
 from stack.acquire.commands import AcquireError, run
 
@@ -100,7 +101,7 @@ def _private_lists(place: Path, other: str) -> list[str]:
     (place / "list").touch()
     candidates = [SOURCES / "sources.list", *sorted((SOURCES / "sources.list.d").glob("*"))]
     candidates = [file for file in candidates if file.suffix in (".list", ".sources") and file.is_file()]
-    texts = {file: file.read_text(errors="replace") for file in candidates}
+    texts = {file: read_bytes(file).decode(errors="replace") for file in candidates}
     own = {file: text for file, text in texts.items() if "/debian" in text or "/ubuntu" in text}
     for file, text in (own or texts).items():
         copy = place / "sources" / file.name

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from runtime.files import read_text
 from stack.acquire.cache import provide
 from stack.acquire.commands import run
 from stack.acquire.wheels import wheel
@@ -18,7 +19,7 @@ SOURCE = Path(__file__).parent / "opa"
 
 def version() -> str:
     """The pinned version of the module."""
-    found = re.search(rf"{MODULE} v(\S+)", (SOURCE / "go.mod").read_text())
+    found = re.search(rf"{MODULE} v(\S+)", read_text(SOURCE / "go.mod"))
     if not found:
         raise LookupError("go.mod does not pin the plugin")
     return found[1]

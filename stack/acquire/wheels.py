@@ -7,6 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from runtime.files import read_text
 from stack.acquire.cache import provide
 from stack.acquire.commands import AcquireError, run
 
@@ -27,7 +28,7 @@ def installers() -> list[list[str]]:
 
 def version(distribution: str) -> str:
     """The pinned version of `distribution`."""
-    return (PINS / f"{distribution}.txt").read_text().split("==")[1].split()[0]
+    return read_text(PINS / f"{distribution}.txt").split("==")[1].split()[0]
 
 
 def wheel(distribution: str) -> Path:

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from runtime.files import read_bytes
 from runtime.identity import swap
 from stack.identity.roots import PEM, Root, Roots, builder, ca_usage, linked, pem
 from stack.secret_files import write_private
@@ -93,5 +94,5 @@ def _issued(name: str, root: Root, purpose: x509.ObjectIdentifier) -> dict[str, 
 def _ends_soon(certificate: Path) -> bool:
     if not certificate.exists():
         return True
-    ends = x509.load_pem_x509_certificate(certificate.read_bytes()).not_valid_after_utc
+    ends = x509.load_pem_x509_certificate(read_bytes(certificate)).not_valid_after_utc
     return ends - dt.datetime.now(dt.UTC) < dt.timedelta(days=RENEW_BELOW_DAYS)

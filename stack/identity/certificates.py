@@ -11,6 +11,7 @@ from pathlib import Path
 import hvac
 from cryptography import x509
 
+from runtime.files import read_bytes, read_text
 from runtime.identity import swap
 from runtime.logs import get_logger
 from stack.openbao.people import PEOPLE
@@ -94,7 +95,7 @@ class Certificates(Step):
         files = {
             "cert.pem": "\n".join([answer["certificate"], *_without_root(answer.get("ca_chain", []))]) + "\n",
             "key.pem": answer["private_key"] + "\n",
-            "ca.pem": self.site.authority().read_text(),
+            "ca.pem": read_text(self.site.authority()),
         }
         swap(self.site.layout.identity(identity.name), files)
         log.info("certificate issued", identity=identity.name)
@@ -102,11 +103,11 @@ class Certificates(Step):
 
 def spread_trust(site: Site) -> None:
     """Everybody believes what the stack believes: what is in force otherwise stays as it is."""
-    believed = site.authority().read_text()
+    believed = read_text(site.authority())
     for identity in identities(site):
         place = site.layout.identity(identity.name)
         current = (place / "current").resolve()
-        files = {name: (current / name).read_text() for name in ("cert.pem", "key.pem", "ca.pem")}
+        files = {name: read_text(current / name) for name in ("cert.pem", "key.pem", "ca.pem")}
         if files["ca.pem"] != believed:
             swap(place, {**files, "ca.pem": believed})
 
@@ -120,7 +121,7 @@ def _without_root(chain: Sequence[str]) -> list[str]:
 def is_due(place: Path, now: dt.datetime | None = None) -> bool:
     """Whether there is no certificate at `place`, or two thirds of its life are over."""
     try:
-        certificate = x509.load_pem_x509_certificate((place / "current" / "cert.pem").read_bytes())
+        certificate = x509.load_pem_x509_certificate(read_bytes(place / "current" / "cert.pem"))
     except FileNotFoundError:
         return True
     begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc

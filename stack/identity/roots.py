@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKey
 from cryptography.x509.oid import NameOID
 
 from runtime.errors import Precondition
+from runtime.files import read_bytes
 from stack.secret_files import write_private
 from stack.site import Site
 
@@ -89,7 +90,7 @@ class Roots:
     @property
     def trusted(self) -> list[x509.Certificate]:
         """Those that are believed, the newest first."""
-        return x509.load_pem_x509_certificates(self._trusted.read_bytes())
+        return x509.load_pem_x509_certificates(read_bytes(self._trusted))
 
     @property
     def phase(self) -> Phase:
@@ -101,7 +102,7 @@ class Roots:
     def begin(self) -> None:
         """Make the next root, and believe it beside the one that issues; raises Precondition during a rotation."""
         self._must_be(Phase.SETTLED)
-        number = len(x509.load_pem_x509_certificates(self._history.read_bytes())) + 1
+        number = len(x509.load_pem_x509_certificates(read_bytes(self._history))) + 1
         fresh = make_root(f"Orbital root {number}")
         write_private(self._next, fresh.pem())
         self.believe_next()
@@ -131,7 +132,7 @@ class Roots:
         return make_root("Orbital root")
 
     def _believe(self, certificates: list[x509.Certificate]) -> None:
-        known = x509.load_pem_x509_certificates(self._history.read_bytes()) if self._history.exists() else []
+        known = x509.load_pem_x509_certificates(read_bytes(self._history)) if self._history.exists() else []
         _replace(self._history, [*(each for each in certificates if each not in known), *known])
         _replace(self._trusted, certificates)
 
@@ -204,11 +205,11 @@ def common_name(name: x509.Name) -> str:
 
 
 def _read(key_file: Path, certificate_file: Path | None = None) -> Root:
-    raw = key_file.read_bytes()
+    raw = read_bytes(key_file)
     key = serialization.load_pem_private_key(raw, None)
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise TypeError("the root's key is not an elliptic-curve key")
-    return Root(key, x509.load_pem_x509_certificate(certificate_file.read_bytes() if certificate_file else raw))
+    return Root(key, x509.load_pem_x509_certificate(read_bytes(certificate_file) if certificate_file else raw))
 
 
 def _replace(file: Path, certificates: list[x509.Certificate]) -> None:

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from runtime.files import read_bytes
 from runtime.logs import get_logger
 from runtime.signatures import GATEWAY, KeyFile, region_identity
 from stack.secret_files import write_private
@@ -30,7 +31,7 @@ def signers(site: Site) -> dict[str, dict[str, Any]]:
     """The public keys of everybody, by key ID."""
     table: dict[str, dict[str, Any]] = {}
     for name in _owners(site):
-        table |= KeyFile.load(signing_file(site, name).read_bytes()).public()
+        table |= KeyFile.load(read_bytes(signing_file(site, name))).public()
     return table
 
 
@@ -62,7 +63,7 @@ class SigningKeys(Step):
         for name, owner in _owners(self.site).items():
             path = signing_file(self.site, name)
             path.parent.mkdir(mode=0o700, exist_ok=True)
-            known = KeyFile.load(path.read_bytes()) if path.exists() else KeyFile(owner, ())
+            known = KeyFile.load(read_bytes(path)) if path.exists() else KeyFile(owner, ())
             fresh = known.rotated(time.time(), life, min(LEAD_SECONDS, life / 5))
             if fresh is not known:
                 write_private(path, fresh.dump().decode())

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import hvac
-import requests
 
+from runtime.answers import BoundedSession
+from runtime.files import read_text
 from runtime.openbao import ATTEMPT_HEADER, CORRELATION_HEADER
 from stack.secret_files import write_private
 
@@ -20,9 +21,7 @@ LIFE = {"token_ttl": "1h", "token_max_ttl": "24h", "token_type": "service"}
 
 def make_client(address: str, authority: Path, token: str | None = None) -> hvac.Client:
     """A client that trusts `authority` alone, whatever the environment says."""
-    session = requests.Session()
-    session.trust_env = False
-    session.verify = str(authority)
+    session = BoundedSession(authority)
     return hvac.Client(url=address, token=token, verify=str(authority), session=session, timeout=ANSWER_SECONDS)
 
 
@@ -43,7 +42,7 @@ def ensure_approle(client: hvac.Client, role: str, policies: Sequence[str], role
     )
     role_id: str = client.auth.approle.read_role_id(role)["data"]["role_id"]
     write_private(role_file, role_id)
-    if not (secret_file.exists() and _known(client, role, secret_file.read_text())):
+    if not (secret_file.exists() and _known(client, role, read_text(secret_file))):
         write_private(secret_file, client.auth.approle.generate_secret_id(role)["data"]["secret_id"])
     return role_id
 

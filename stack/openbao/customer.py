@@ -6,6 +6,7 @@ from pathlib import Path
 
 import hvac
 
+from runtime.files import read_text
 from stack.openbao.client import ensure_mount, make_client
 from stack.openbao.grants import CUSTOMER, render
 from stack.openbao.server import OpenBao
@@ -36,7 +37,7 @@ class CustomerBao(OpenBao):
         if GRANT not in client.sys.list_policies()["data"]["policies"]:
             client.sys.create_or_update_policy(GRANT, POLICY)
         file = self.site.secret("customer-token")
-        if not (file.exists() and _valid(client, file.read_text())):
+        if not (file.exists() and _valid(client, read_text(file))):
             made = client.auth.token.create_orphan(policies=[GRANT], period=TOKEN_PERIOD, no_default_policy=True)
             write_private(file, made["auth"]["client_token"])
 
@@ -50,7 +51,7 @@ def _valid(client: hvac.Client, token: str) -> bool:
 
 def allow(place: Path, *, allowed: bool) -> None:
     """As the customer of the stack at `place`: let the regions use its L1 keys, or no longer."""
-    root = (place / "secrets" / f"{NAME}-root-token").read_text()
+    root = read_text(place / "secrets" / f"{NAME}-root-token")
     client = make_client(f"https://127.0.0.1:{load(place).ports[NAME]}", place / "identity" / "ca.pem", root)
     if allowed:
         client.sys.create_or_update_policy(GRANT, POLICY)

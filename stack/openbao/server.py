@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from abc import abstractmethod
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import hvac
+import orjson
 
+from runtime.answers import read_answer
+from runtime.files import read_text
+from runtime.trust import believing
 from stack.identity.authority import server_tls
 from stack.openbao.client import make_client
 from stack.secret_files import kept_bytes, write_private
@@ -64,7 +67,7 @@ class OpenBao(Server):
 
     def client(self) -> hvac.Client:
         """An API client with the set-up's rights."""
-        token = self.root_token.read_text() if self.root_token.exists() else None
+        token = read_text(self.root_token) if self.root_token.exists() else None
         return make_client(self.address, self.site.authority(), token)
 
     async def prepare(self) -> Launch:
@@ -108,13 +111,13 @@ class OpenBao(Server):
         """Mounts, roles and policies; safe to do again."""
 
     async def _health(self) -> dict[str, Any]:
-        trust = ssl.create_default_context(cafile=str(self.site.authority()))
+        trust = believing(self.site.authority())
         query = "standbyok=true&sealedcode=200&uninitcode=200"
         async with (
             aiohttp.ClientSession(trust_env=False) as session,
             session.get(f"{self.address}/v1/sys/health?{query}", ssl=trust) as answer,
         ):
-            health: dict[str, Any] = await answer.json()
+            health: dict[str, Any] = orjson.loads(await read_answer(answer))
             return health
 
     def _initialise(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from runtime.files import read_text
 from stack.openbao.client import make_client
 from stack.openbao.world import ISSUER
 from stack.site import TRUST_DOMAIN
@@ -14,7 +15,7 @@ NAME = "openbao-global"
 
 def issue_workload(place: Path, service: str) -> tuple[bytes, bytes]:
     """The key and the certificates (PEM) of a workload, TENANT/SYSTEM/SERVICE, by the stack's own authority."""
-    root = (place / "secrets" / f"{NAME}-root-token").read_text()
+    root = read_text(place / "secrets" / f"{NAME}-root-token")
     client = make_client(f"https://127.0.0.1:{load(place).ports[NAME]}", place / "identity" / "ca.pem", root)
     names = {"uri_sans": f"spiffe://{TRUST_DOMAIN}/workload/{service}", "alt_names": "localhost"}
     made = client.secrets.pki.generate_certificate("workload", "", extra_params=names, mount_point=ISSUER)["data"]

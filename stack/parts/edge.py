@@ -10,6 +10,7 @@ import aiohttp
 
 from runtime import templates
 from runtime.bundle import ensure_keys
+from runtime.files import read_text
 from stack.parts.envoy import Envoy
 from stack.parts.opa import DESCRIPTORS, GUARD, POLICIES
 from stack.secret_files import engine_token
@@ -117,7 +118,7 @@ class EdgeOpa(Server):
             "EDGE": EDGE,
             "REGION": self._region,
             "BUNDLES_PORT": site.ports[f"edge-{self._region}-bundles"],
-            "PUBLIC_KEY": (key_directory(site, self._region) / "bundle.pub").read_text(),
+            "PUBLIC_KEY": read_text(key_directory(site, self._region) / "bundle.pub"),
             "PERSISTENCE": str(place / "persistence"),
             "RUN": str(site.layout.run),
             "DESCRIPTORS": str(DESCRIPTORS),

@@ -10,6 +10,7 @@ from pathlib import Path
 import aiohttp
 
 from runtime import envoy, templates
+from runtime.files import read_text
 from runtime.issuers import PERSON, REGION, providers
 from stack.acquire.cache import root as cache
 from stack.issuers import issuers
@@ -101,7 +102,7 @@ class GatewayEnvoy(Envoy):
             "BULK_TOKEN": engine_token(self.site, "opa-gateway-bulk"),
             "OIDC_PORT": self.site.ports["openbao-global"],
             "CONSOLE_PORT": self.site.ports["console"],
-            "CONSOLE_CLIENT": self.site.secret("console-client-id").read_text(),
+            "CONSOLE_CLIENT": read_text(self.site.secret("console-client-id")),
             "PEOPLE_PORT": self.site.ports["gateway-people"],
             "CONSOLE_SECRETS": str(self.site.layout.secrets),
             "PEOPLE_ISSUER": people.issuer(bao),
@@ -112,7 +113,7 @@ class GatewayEnvoy(Envoy):
     def _prepare(self) -> Launch:
         kept_secret(self.site.secret("console-cookie-key"), 64)
         for name in ("console-client-secret", "console-cookie-key"):
-            secret = {"NAME": name, "SECRET": self.site.secret(name).read_text()}
+            secret = {"NAME": name, "SECRET": read_text(self.site.secret(name))}
             templates.write(templates.render(IDENTITY / "secret.yaml", secret), self.site.secret(f"{name}.yaml"))
         return super()._prepare()
 

@@ -11,6 +11,7 @@ import aiohttp
 
 from runtime import templates
 from runtime.bundle import build_bundle
+from runtime.files import read_text
 from runtime.issuers import claims
 from stack.identity.signing import LOOK_EVERY, signers
 from stack.issuers import issuers
@@ -94,7 +95,7 @@ class Opa(Server):
             "COMPONENT": "region" if self._region else "gateway",
             "REGION": self._region or "global",
             "BUNDLES_PORT": self.site.ports[self._bundles_port],
-            "PUBLIC_KEY": (bundle_keys(self.site) / "bundle.pub").read_text(),
+            "PUBLIC_KEY": read_text(bundle_keys(self.site) / "bundle.pub"),
             "PERSISTENCE": str(place / "persistence"),
             "RUN": str(self.site.layout.run),
             "DESCRIPTORS": str(DESCRIPTORS),

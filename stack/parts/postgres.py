@@ -15,6 +15,7 @@ from pathlib import Path
 import asyncpg
 
 from runtime.errors import Precondition
+from runtime.files import read_text
 from stack.acquire.wheels import version
 from stack.layout import make_private
 from stack.parts.accounts import SHARED, account, make_shared, reachable, reachable_copy
@@ -158,7 +159,7 @@ class Postgres(Server):
             for orphan in SHARED.glob(f"cluster-{tag}-*"):
                 shutil.rmtree(orphan)
             write_private(pointer, str(SHARED / f"cluster-{tag}-{secrets.token_hex(4)}"))
-        return Path(pointer.read_text())
+        return Path(read_text(pointer))
 
     def _create(self, binaries: Path, cluster: Path) -> None:
         """Run initdb into a fresh directory that is renamed when it is whole."""

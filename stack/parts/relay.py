@@ -12,6 +12,7 @@ from stack.site import JWT
 from stack.unit import Launch, Server
 
 ANSWER_SECONDS = 10
+MOST_ANSWER = 1024 * 1024  # characters; it names regions
 
 
 def control_socket(run: Path) -> Path:
@@ -27,7 +28,7 @@ def command(run: Path, what: dict[str, str]) -> list[str]:
             connection.connect(str(control_socket(run)))
             connection.sendall(json.dumps(what).encode() + b"\n")
             with connection.makefile() as answer:
-                said = json.loads(answer.readline() or "{}")
+                said = json.loads(answer.readline(MOST_ANSWER) or "{}")
     except OSError as error:
         raise Unavailable(f"The paths of this stack do not answer ({error.strerror or error})") from error
     if "error" in said:

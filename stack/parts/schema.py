@@ -13,6 +13,7 @@ from stack.site import ROOT, Site
 from stack.unit import Step
 
 SECONDS = 300
+MOST_SAID = 64 * 1024  # of the end of what it says; its last line is told
 OWNERS = {"owner", "owner_password_file"}
 
 
@@ -51,9 +52,13 @@ class Schema(Step):
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
         )
+        said = b""
         try:
             async with asyncio.timeout(SECONDS):
-                _, said = await process.communicate()
+                assert process.stderr is not None
+                while piece := await process.stderr.read(MOST_SAID):
+                    said = (said + piece)[-MOST_SAID:]
+                await process.wait()
         except TimeoutError:
             process.kill()
             raise Unavailable("The database was not migrated in time", reason="NOT_MIGRATED") from None

@@ -15,7 +15,8 @@ import orjson
 from envoy_data_plane.envoy.admin.v3 import Certificates, Clusters, HostHealthStatus, ServerInfo, ServerInfoState
 
 from checker.domain.statistics import WANTED, Latency, Snapshot
-from runtime.errors import Unavailable
+from runtime.answers import read_answer
+from runtime.errors import Invalid, Unavailable
 
 FILTER = "(" + "|".join(end.replace(".", r"\.") for end in (*WANTED, ".upstream_rq_time")) + ")$"
 TIMES = re.compile(r"cluster\.([^.]+)\.upstream_rq_time")
@@ -67,8 +68,8 @@ class EnvoyAdmin:
     async def _get(self, path: str) -> str:
         try:
             async with self._session.get(f"http://admin{path}") as answer:
-                text = await answer.text()
-        except (aiohttp.ClientError, OSError) as error:
+                text = (await read_answer(answer)).decode(errors="replace")
+        except (aiohttp.ClientError, OSError, Invalid) as error:
             raise Unavailable("The sidecar's admin interface does not answer") from error
         if answer.status != 200:
             raise Unavailable(

@@ -13,7 +13,8 @@ import grpc
 
 from checker.adapters.rpc.channel import open_channel
 from checker.ports.probe import SIDECAR_UNREACHABLE
-from runtime.errors import OrbitalError, Unavailable
+from runtime.answers import read_answer
+from runtime.errors import Invalid, OrbitalError, Unavailable
 from runtime.rpc import from_rpc_error
 
 # Longer than Envoy waits for a part, so that what is heard after this long is that Envoy itself does not answer.
@@ -34,8 +35,8 @@ class Door:
         """(status, body); Unavailable where the part cannot be reached, SIDECAR_UNREACHABLE where Envoy cannot."""
         try:
             async with asyncio.timeout(SECONDS), self._session.get(f"http://{part}{path}") as answer:
-                body = await answer.read()
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+                body = await read_answer(answer)
+        except (aiohttp.ClientError, OSError, TimeoutError, Invalid) as error:
             raise _blind(type(error).__name__) from error
         if answer.headers.get(REASON):
             raise Unavailable(f"{part}: {body.decode(errors='replace')}")

@@ -19,7 +19,7 @@ def sealed_by(log: Path) -> str:
         with log.open("rb") as file:
             file.seek(0, 2)
             file.seek(max(0, file.tell() - TAIL_BYTES))
-            lines = [line for line in file.read().splitlines() if SEAL in line]
+            lines = [line for line in file.read(TAIL_BYTES).splitlines() if SEAL in line]
         headers = orjson.loads(lines[-1])["request"].get("headers", {}) if lines else {}
         return str((headers.get(CORRELATION_HEADER) or [""])[0])
     except (OSError, orjson.JSONDecodeError, KeyError, TypeError, AttributeError):

@@ -12,6 +12,7 @@ from console.cli.failure import Exit, Failure
 from console.cli.moments import iso
 from console.cli.options import Target, connection_options, output_option
 from console.cli.render import Column, count, say, show, write
+from runtime.files import bounded_lines, read_bytes
 
 if TYPE_CHECKING:
     from orbital.v1.audit_pb2 import AuditRecord
@@ -139,7 +140,7 @@ def _offline(file: Path, ca: Path) -> dict[str, Any]:
 
     try:
         with file.open("rb") as lines:
-            return _follow(read_lines(lines), ca.read_bytes())
+            return _follow(read_lines(bounded_lines(lines, str(file))), read_bytes(ca))
     except OSError as error:
         raise Failure(f"{error.filename} cannot be read: {error.strerror}") from error
 

@@ -12,6 +12,7 @@ import click
 from console.cli.failure import Exit, Failure
 from console.cli.options import Target, connection_options, output_option, timeout_option
 from console.cli.render import say, write
+from runtime.files import read_bytes, read_text
 
 PERSON = "spiffe://orbital/person/"
 
@@ -99,7 +100,7 @@ def _certified(file: Path | None) -> tuple[str, float]:
     from cryptography import x509
 
     assert file is not None
-    certificate = x509.load_pem_x509_certificate(file.read_bytes())
+    certificate = x509.load_pem_x509_certificate(read_bytes(file))
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     principal = next(iter(names.get_values_for_type(x509.UniformResourceIdentifier)), "")
     return principal, certificate.not_valid_after_utc.timestamp()
@@ -116,7 +117,7 @@ def _where(target: Target, issuer: str | None, client: str | None) -> tuple[str,
     authority = target.ca or (Path(authorities[0]) if authorities else None)
     if not client and local.get("client"):
         try:
-            client = Path(local["client"]).read_text()
+            client = read_text(Path(local["client"]))
         except (OSError, ValueError) as error:
             said = error.strerror if isinstance(error, OSError) else "it is no text"
             raise Failure(f"{local['client']} cannot be read: {said}. Run: orbital up") from error

@@ -11,6 +11,7 @@ import click
 from console.cli.failure import Exit, Failure
 from console.cli.options import Target, connection_options, output_option
 from console.cli.render import Column, say, table, write
+from runtime.files import read_bytes
 
 if TYPE_CHECKING:
     from orbital.v1.receipt_pb2 import Proof
@@ -92,7 +93,7 @@ def verify(file: Path, ca: Path, output: str) -> int:
     from runtime.proof import read_file
 
     try:
-        content, authority = file.read_bytes(), ca.read_bytes()
+        content, authority = read_bytes(file), read_bytes(ca)
     except OSError as error:
         raise Failure(f"{error.filename} cannot be read: {error.strerror}") from error
     page = _verified(_read(read_file, content), authority)

@@ -12,6 +12,7 @@ from gateway.ports.serving import Doorkeeper
 from gateway.settings import BrokerAccessSettings
 from runtime.errors import OrbitalError, Unavailable
 from runtime.logs import get_logger
+from runtime.trust import believing, show
 
 log = get_logger(__name__)
 
@@ -47,8 +48,8 @@ class AccessServer:
 @asynccontextmanager
 async def serve_access(settings: BrokerAccessSettings, doorkeeper: Doorkeeper) -> AsyncIterator[None]:
     """Answer inside the block, to whoever has a certificate of the one authority that is trusted for this."""
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(settings.ca_file))
-    context.load_cert_chain(settings.cert_file, settings.key_file)
+    context = believing(settings.ca_file, ssl.Purpose.CLIENT_AUTH)
+    show(context, settings.cert_file, settings.key_file)
     context.verify_mode = ssl.CERT_REQUIRED
     application = web.Application(client_max_size=MAX_BODY)
     server = AccessServer(doorkeeper, authenticated=settings.authenticated)

@@ -20,6 +20,7 @@ from gateway.ports.engines import EngineStore
 from gateway.ports.security import SecurityEvent
 from gateway.ports.store import TaskStore
 from runtime.errors import Denied, Invalid, OrbitalError, Unavailable
+from runtime.files import read_bytes, read_stream
 from runtime.group_commit import store_each
 from runtime.lenient_json import read_json
 from runtime.logs import get_logger
@@ -67,7 +68,7 @@ class BundleServer:
             return
         stamp = (status.st_mtime_ns, status.st_size)
         if stamp != self._stamp:
-            self._content = self._bundle.read_bytes()
+            self._content = read_bytes(self._bundle)
             self._etag = f'"{hashlib.sha256(self._content).hexdigest()}"'
             self._revision = _revision(self._content)
             self._stamp = stamp
@@ -138,7 +139,7 @@ class BundleServer:
 def _revision(packed: bytes) -> str:
     with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
         manifest = archive.extractfile("/.manifest")
-        return str(orjson.loads(manifest.read()).get("revision", "")) if manifest else ""
+        return str(orjson.loads(read_stream(manifest, "/.manifest")).get("revision", "")) if manifest else ""
 
 
 def _lost(engine: str, number: int) -> SecurityEvent:

@@ -10,6 +10,7 @@ from typing import Any
 import aiohttp
 import orjson
 
+from runtime.answers import read_answer
 from runtime.errors import Invalid, Unavailable
 from runtime.issuers import KeySource
 from runtime.trust import Trust
@@ -48,14 +49,14 @@ class IssuerKeys:
         try:
             # Where keys are is said by the settings and by the issuer, and by no third.
             async with self._session.get(address, ssl=trust, allow_redirects=False) as answer:
-                raw = await answer.content.read(MAX_BYTES + 1)
+                raw = await read_answer(answer, MAX_BYTES)
                 status = answer.status
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise Unavailable(f"{address} does not answer: {type(error).__name__}", reason="ISSUER_AWAY") from error
+        except Invalid as error:
+            raise Invalid(f"{address} sends more than {MAX_BYTES} bytes", reason="BAD_KEY_SET") from error
         if status != 200:
             raise Unavailable(f"{address} answers {status}", reason="ISSUER_AWAY")
-        if len(raw) > MAX_BYTES:
-            raise Invalid(f"{address} sends more than {MAX_BYTES} bytes", reason="BAD_KEY_SET")
         try:
             return orjson.loads(raw)
         except orjson.JSONDecodeError as error:

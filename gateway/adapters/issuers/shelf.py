@@ -11,6 +11,7 @@ import orjson
 
 from gateway.domain.keyset import verifying
 from runtime.errors import Invalid
+from runtime.files import read_bytes
 from runtime.logs import get_logger
 
 log = get_logger(__name__)
@@ -26,7 +27,7 @@ class KeyFiles:
     def load(self, name: str) -> Mapping[str, Any] | None:
         """See the port; a file that cannot be read counts as none."""
         try:
-            return verifying(orjson.loads((self._place / f"{name}.json").read_bytes()))
+            return verifying(orjson.loads(read_bytes(self._place / f"{name}.json")))
         except FileNotFoundError:
             return None
         except (OSError, orjson.JSONDecodeError, Invalid) as error:

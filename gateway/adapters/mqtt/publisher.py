@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +19,7 @@ from gateway.ports.lanes import Parcel, Trouble
 from gateway.settings import MqttSettings
 from runtime.errors import Unavailable
 from runtime.identity import of_one_version
+from runtime.trust import believing, show
 
 ANSWER_SECONDS = 10.0
 KEEPALIVE_SECONDS = 5
@@ -78,9 +78,9 @@ class _Connection:
         settings = self._settings
         host, _, port = settings.address.rpartition(":")
         try:
-            context = ssl.create_default_context(cafile=str(settings.ca_file))
+            context = believing(settings.ca_file)
             certificate, key = of_one_version(settings.cert_file, settings.key_file)
-            context.load_cert_chain(certificate, key)
+            show(context, certificate, key)
             self._client.tls_set_context(context)
             await asyncio.to_thread(self._client.connect, host, int(port), KEEPALIVE_SECONDS)
         except (OSError, ValueError) as error:

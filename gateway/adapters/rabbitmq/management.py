@@ -14,7 +14,9 @@ from yarl import URL
 from gateway.adapters.rabbitmq.connection import unavailable
 from gateway.ports.standing import Entry
 from gateway.settings import ManagementSettings
+from runtime.answers import read_answer
 from runtime.errors import Invalid
+from runtime.lenient_json import read_json
 from runtime.settings import read_secret
 
 SECONDS = 5.0
@@ -52,7 +54,7 @@ class Management:
                 if answer.status in (204, 404):
                     return None
                 answer.raise_for_status()
-                return await answer.json()
+                return read_json(await read_answer(answer)).value
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError, Invalid) as error:
             raise unavailable() from error
 

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from region.domain.edge import canonical, revision
 from region.ports.edge import Bundle
 from runtime.errors import Invalid
+from runtime.files import read_bytes
 
 KEY_ID = "edge"
 ROOTS = ["orbital/authz/edge", "orbital/edge"]
@@ -64,8 +65,8 @@ def load_packer(policy: Path, key_file: Path) -> Packer:
     try:
         if key_file.stat().st_mode & OWNER_ALONE:
             raise Invalid(f"{key_file} can be read by others than its owner", reason="BAD_KEY", field="key_file")
-        key = serialization.load_pem_private_key(key_file.read_bytes(), password=None)
-        rego = policy.read_bytes()
+        key = serialization.load_pem_private_key(read_bytes(key_file), password=None)
+        rego = read_bytes(policy)
     except (OSError, ValueError) as error:
         raise Invalid(f"Edge policy cannot be signed: {error}", reason="BAD_KEY", field="key_file") from error
     if not isinstance(key, ec.EllipticCurvePrivateKey) or key.curve.name != "secp256r1":

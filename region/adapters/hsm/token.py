@@ -42,6 +42,7 @@ MATERIAL = {Attribute.TOKEN: False, Attribute.SENSITIVE: False, Attribute.EXTRAC
 
 
 SAMPLE_BYTES = 32
+MOST_PIN = 4096  # characters; a longer one is refused by every token
 WHY: dict[type[Exception], Outcome] = {
     NoSuchToken: Outcome.TOKEN_MISSING,
     TokenNotPresent: Outcome.TOKEN_MISSING,
@@ -142,7 +143,7 @@ class Token:
             if self._loaded is None:
                 self._loaded = pkcs11.lib(str(self._library))
             token = self._loaded.get_token(token_label=self._label)
-            self._session = token.open(rw=True, user_pin=self._pin_file.read_text().strip())
+            self._session = token.open(rw=True, user_pin=_pin(self._pin_file))
         return self._session
 
     def _key(self, label: str) -> Any:
@@ -223,3 +224,8 @@ class Token:
             return bytearray(secret[Attribute.VALUE])
         finally:
             secret.destroy()
+
+
+def _pin(file: Path) -> str:
+    with file.open() as text:
+        return text.read(MOST_PIN).strip()

@@ -8,6 +8,7 @@ import grpc
 from orbital.v1 import enrolment_pb2, enrolment_pb2_grpc
 
 from runtime.channels import open_aio_channel
+from runtime.files import read_bytes
 from runtime.rpc import from_rpc_error
 
 SECONDS = 15.0
@@ -24,7 +25,7 @@ class GrpcEnroller:
     async def redeem(self, token: str, request: bytes) -> enrolment_pb2.RedeemResponse:
         """See the port."""
         asked = enrolment_pb2.RedeemRequest(region=self._region, token=token, signing_request=request)
-        trust = grpc.ssl_channel_credentials(self._ca_file.read_bytes())
+        trust = grpc.ssl_channel_credentials(read_bytes(self._ca_file))
         async with open_aio_channel(self._target, trust) as channel:
             stub = enrolment_pb2_grpc.EnrolmentServiceStub(channel)
             try:

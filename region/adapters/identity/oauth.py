@@ -10,6 +10,7 @@ from urllib.parse import quote_plus
 import aiohttp
 import orjson
 
+from runtime.answers import read_answer
 from runtime.errors import Invalid, Unavailable
 from runtime.settings import read_secret
 from runtime.trust import Trust
@@ -55,7 +56,7 @@ class ClientCredentials:
                     self._address, data=form, headers={"Authorization": client}, ssl=trust, allow_redirects=False
                 ) as answer,
             ):
-                raw, status = await answer.content.read(MAX_BYTES), answer.status
+                raw, status = await read_answer(answer, MAX_BYTES), answer.status
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise Unavailable(f"The issuer gives no token: {type(error).__name__}", reason="ISSUER_AWAY") from error
         if status != 200:

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from orbital.v1 import enrolment_pb2
 
 from runtime.errors import Stalled
+from runtime.files import read_text
 from runtime.identity import swap
 from runtime.private_files import write_private
 
@@ -29,7 +30,7 @@ class FileWallet:
     def token(self) -> str:
         """See the port."""
         try:
-            return self._token_file.read_text().strip()
+            return read_text(self._token_file).strip()
         except FileNotFoundError:
             return ""
 
@@ -48,7 +49,7 @@ class FileWallet:
         key = self._key.private_bytes(PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
         if answer.secret_id and self._secret_file:
             write_private(self._secret_file, answer.secret_id)
-        files = {"cert.pem": "".join(chain), "key.pem": key.decode(), "ca.pem": self._ca_file.read_text()}
+        files = {"cert.pem": "".join(chain), "key.pem": key.decode(), "ca.pem": read_text(self._ca_file)}
         swap(self._identity, files)
         self._key = None
 

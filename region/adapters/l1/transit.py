@@ -20,9 +20,10 @@ from pydantic import Field
 from yarl import URL
 
 from region.ports.l1 import UNREACHABLE, Refused
+from runtime.answers import read_answer
 from runtime.errors import Invalid, Stalled, Unavailable
 from runtime.l1 import NAME_INVALID, transit_problem
-from runtime.lenient_json import Json, read_answer, read_json
+from runtime.lenient_json import Json, read_json
 from runtime.settings import Section, read_secret
 from runtime.trust import Trust
 

@@ -13,7 +13,8 @@ from orbital.v1 import task_pb2 as pb
 
 from region.domain.intent import kind_name
 from region.ports.policy import Decisions
-from runtime.errors import Unavailable
+from runtime.answers import read_answer
+from runtime.errors import Invalid, Unavailable
 from runtime.freshness import Freshness
 
 PATH = "/v1/data/orbital/authz/execute/decisions"
@@ -52,8 +53,8 @@ class OpaPolicy:
             async with asyncio.timeout(TIMEOUT), self._session.post(self._url, data=body) as response:
                 if response.status != 200:
                     raise Unavailable(f"The policy engine answered {response.status}", reason="POLICY_UNAVAILABLE")
-                answer = orjson.loads(await response.read())
-        except (aiohttp.ClientError, OSError, TimeoutError, orjson.JSONDecodeError) as error:
+                answer = orjson.loads(await read_answer(response))
+        except (aiohttp.ClientError, OSError, TimeoutError, Invalid, orjson.JSONDecodeError) as error:
             raise Unavailable(
                 "The policy engine does not answer; nothing passes until it does.", reason="POLICY_UNAVAILABLE"
             ) from error

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from region.ports.receipts import AuditRecords, Mark
 from runtime.errors import Unavailable
+from runtime.files import bounded_lines
 from runtime.openbao import ATTEMPT_HEADER
 
 
@@ -45,7 +46,7 @@ def _records(path: Path, mark: Mark, attempt: str) -> AuditRecords:
             if now.file != mark.file or now.offset < mark.offset:
                 raise Unavailable("OpenBao's audit log was rotated meanwhile", reason="AUDIT_ROTATED")
             log.seek(mark.offset)
-            for line in log:
+            for line in bounded_lines(log, "OpenBao's audit log"):
                 if wanted in line:
                     digest.update(line)
                     count += 1

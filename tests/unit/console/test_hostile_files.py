@@ -142,3 +142,39 @@ def test_a_token_nested_too_deep() -> None:
 
     with pytest.raises(Failure):
         claims_of("x." + base64.urlsafe_b64encode(b"[" * 100_000).decode() + ".y")
+
+
+NAMED = ("--gateway", "127.0.0.1:9", "--cert", "pem", "--key", "pem", "--ca", "pem")
+ENDLESS = "/dev/zero"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(("whoami", *NAMED[:at], ENDLESS, *NAMED[at + 1 :]) for at in (3, 5, 7)),
+        ("get", "tenants", *NAMED[:7], ENDLESS),
+        ("login", "--no-browser", "--gateway", "x:9", "--issuer", "https://x", "--client", "c", "--ca", ENDLESS),
+        ("proof", "verify", ENDLESS, "--ca", "pem"),
+        ("proof", "verify", "pem", "--ca", ENDLESS),
+        ("audit", "verify", "--export", ENDLESS, "--ca", "pem"),
+        ("audit", "verify", "--export", "pem", "--ca", ENDLESS),
+        ("apply", "-f", ENDLESS),
+        ("wrap", "a/b/c", "--region", "eu10", "--plaintext-file", ENDLESS, *NAMED),
+        ("policy", "explain", "ingress", "--input", ENDLESS),
+    ],
+    ids=" ".join,
+)
+def test_a_file_without_an_end(place: Path, capfd: pytest.CaptureFixture[str], words: tuple[str, ...]) -> None:
+    (place / "pem").write_text("no certificate")
+    told(capfd, *words)
+
+
+def test_a_state_or_a_login_without_an_end(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    login = place / "home" / "orbital" / "login-127.0.0.1_9.json"
+    login.parent.mkdir(parents=True)
+    (place / "state.json").symlink_to(ENDLESS)
+    told(capfd, "whoami")
+    (place / "state.json").unlink()
+    (place / "state.json").write_text(json.dumps(STATE))
+    login.symlink_to(ENDLESS)
+    told(capfd, "whoami")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Any, Self, cast
@@ -47,11 +48,16 @@ class Engine:
     async def __aexit__(self, *_: object) -> None:
         return
 
-    async def read(self) -> bytes:
+    @property
+    def content(self) -> Self:
+        return self
+
+    async def iter_any(self) -> AsyncIterator[bytes]:
         if self.confirmed is None:
-            return b"{}"
+            yield b"{}"
+            return
         said = datetime.fromtimestamp(self.confirmed, UTC).isoformat()
-        return orjson.dumps({"result": {"bundles": {"orbital": {"last_successful_request": said}}}})
+        yield orjson.dumps({"result": {"bundles": {"orbital": {"last_successful_request": said}}}})
 
 
 @pytest.fixture
