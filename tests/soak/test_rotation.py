@@ -7,7 +7,7 @@ import pytest
 
 from tests.system.flags import Record
 from tests.system.load import certificates_issued, loaded, paths_lost, shown
-from tests.system.test_9_broker import enters
+from tests.system.test_broker_policy import enters
 from tests.system.world import REGIONS, World
 
 LIFE = 60

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.system.flags import Record
-from tests.system.test_9_went_back import restores
+from tests.system.test_restored_region import restores
 from tests.system.world import World
 
 

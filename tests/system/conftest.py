@@ -13,6 +13,28 @@ from tests.system.world import REGIONS, World
 
 log = logging.getLogger(__name__)
 
+# They share one stack: first what shows that it works, last what leaves it altered. A file that is not named runs
+# between the two.
+FIRST = (
+    "flow", "identities", "certificate_rotation", "region_revocation", "root_rotation", "input", "overload",
+    "database_faults", "killed_parts", "flags", "injected_flags", "decommission", "proofs", "tenant_restore",
+)  # fmt: skip
+LAST = (
+    "edge", "customer_kms", "signatures", "audit_trail", "policy_lifecycle", "region_verify", "broker_policy",
+    "clock_offset", "paused_processes", "lost_key_versions", "no_key_material_written", "restored_database",
+    "transports", "restored_region", "hostile_input",
+)  # fmt: skip
+RANK = {name: rank - len(FIRST) for rank, name in enumerate(FIRST)} | {name: 1 + at for at, name in enumerate(LAST)}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = [place for place, item in enumerate(items) if item.path.parent == Path(__file__).parent]
+    ours = sorted(
+        (items[place] for place in places), key=lambda item: RANK.get(item.path.stem.removeprefix("test_"), 0)
+    )
+    for place, item in zip(places, ours, strict=True):
+        items[place] = item
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--stack", help="Use the stack that runs in this directory, and leave it running")

@@ -17,7 +17,7 @@ import aiormq
 from bench.paths import declare
 from gateway.adapters.rabbitmq.topology import session_name
 from tests.system.conftest import region as declared_region
-from tests.system.test_9_broker import broker_context, url
+from tests.system.test_broker_policy import broker_context, url
 from tests.system.world import REGIONS, World, eventually, retried, tenancy
 
 # Nothing of an earlier run on the same stack has this in its name.

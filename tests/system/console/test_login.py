@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.system.console.person import Pages, log_in, password
-from tests.system.test_8_policies import change, push
+from tests.system.test_policy_lifecycle import change, push
 from tests.system.world import ROOT, World, tenancy
 
 

@@ -25,8 +25,8 @@ from gateway.domain.standing import REVOKED
 from runtime.rpc import OPTIONS, from_rpc_error
 from stack import api
 from tests.system.flags import Record
-from tests.system.test_2_identity import UNAVAILABLE, Tokens, report
-from tests.system.test_9_broker import broker_context, enters, url
+from tests.system.test_broker_policy import broker_context, enters, url
+from tests.system.test_identities import UNAVAILABLE, Tokens, report
 from tests.system.world import SECONDS, World, eventually, refused, tenancy
 
 MOST_SECONDS = 2.0

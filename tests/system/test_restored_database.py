@@ -16,7 +16,7 @@ from orbital.v1.resource_pb2 import LinkState, Resource, TenantState
 from stack import api
 from stack.layout import Layout
 from tests.system.flags import Record
-from tests.system.test_9_went_back import back, wrap
+from tests.system.test_restored_region import back, wrap
 from tests.system.world import SECONDS, World, eventually, retried, tenancy
 
 # Heads are signed every four seconds and handed over with each beat.

@@ -122,8 +122,8 @@ def test_a_session_that_the_broker_lost_is_told_and_what_was_in_it_comes_again(w
 
 
 def test_a_message_that_is_forged_at_the_broker_is_told_by_this_path_too(world: World) -> None:
-    from tests.system.test_7_signatures import assert_not_executed, made_badly, publish
-    from tests.system.test_7_signatures import events as security_events
+    from tests.system.test_signatures import assert_not_executed, made_badly, publish
+    from tests.system.test_signatures import events as security_events
 
     with by(world, "amqp"):
         message, reason = made_badly(world, "altered")

@@ -23,9 +23,9 @@ from stack.rotation import Rotation
 from stack.settings import load_settings
 from stack.site import Site
 from tests.system.load import Load, loaded, paths_lost, shown
-from tests.system.test_2_identity import UNAVAILABLE
-from tests.system.test_6_proof import verify
-from tests.system.test_9_broker import broker_context, enters, url
+from tests.system.test_broker_policy import broker_context, enters, url
+from tests.system.test_identities import UNAVAILABLE
+from tests.system.test_proofs import verify
 from tests.system.world import REGIONS, SECONDS, World, eventually, refused, tenancy
 
 FROZEN = "envoy-edge-eu10"
