@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import NamedTuple
@@ -63,10 +63,10 @@ from gateway.flow.converge import Converge
 from gateway.flow.decommission import Dismantling
 from gateway.flow.deliver import Contacts, Deliver, LaneTiming
 from gateway.flow.detect import Detect
-from gateway.flow.direct import DirectPublisher, OpenStreams
+from gateway.flow.direct import IMMEDIATE, DirectPath, DirectPublisher, OpenStreams
 from gateway.flow.dispatch import Dispatch
 from gateway.flow.effects import Effects
-from gateway.flow.enrolment import Enrolment
+from gateway.flow.enrolment import Enrolment, Invitations
 from gateway.flow.flags import AllFlags
 from gateway.flow.holdings import Holdings
 from gateway.flow.keysets import KeySet
@@ -75,6 +75,7 @@ from gateway.flow.proof import Proofs
 from gateway.flow.receipts import ReceiptCheck
 from gateway.flow.report import ReportFlow
 from gateway.flow.security import Security, SignedReports, SignedSignals
+from gateway.flow.send import Sender
 from gateway.flow.signal import SignalFlow
 from gateway.flow.standing import Expulsion, Shutting, Standing
 from gateway.flow.state import States
@@ -272,9 +273,19 @@ def make_enrolment(
     bao = settings.openbao
     if bao is None or openbao is None:
         return None
-    issuer = BaoAuthority(openbao, bao.pki, bao.region_hosts)
-    parts = (BaoWrapping(openbao), BaoLogins(openbao), issuer, security)
-    return Enrolment(PostgresInvitations(database), sight, *parts, clock, settings.flow.invitation_seconds)
+    invitations = Invitations(
+        store=PostgresInvitations(database),
+        wrapping=BaoWrapping(openbao),
+        clock=clock,
+        seconds=settings.flow.invitation_seconds,
+    )
+    return Enrolment(
+        invitations=invitations,
+        sight=sight,
+        logins=BaoLogins(openbao),
+        authority=BaoAuthority(openbao, bao.pki, bao.region_hosts),
+        security=security,
+    )
 
 
 async def open_expulsion(settings: GatewaySettings, stack: AsyncExitStack, standing: Standing) -> Expulsion | None:
@@ -353,9 +364,14 @@ def start_lanes(
     dispatches: dict[str, Dispatch] = {}
     for lane in sorted(settings.lanes):
         publisher = DirectPublisher(_publisher(settings, broker, lane), streams)
-        here: Callable[[], Sequence[str]] = tuple if lane else streams.regions
-        sizes = {"claim": flow.claim_batch, "message": flow.message_tasks}
-        dispatch = Dispatch(tasks, policy, publisher, signer, lane, **sizes, here=here, call=faults.call_direct)
+        dispatch = Dispatch(
+            lane=lane,
+            store=tasks,
+            policy=policy,
+            sender=Sender(publisher=publisher, signer=signer, most=flow.message_tasks),
+            claim=flow.claim_batch,
+            direct=DirectPath(streams.regions, faults.call_direct) if lane == IMMEDIATE else None,
+        )
         watch = LaneWatch(_publisher(settings, broker, lane), faults, lane, dispatch.wake.set)
         supervisor.start(f"lane {lane} faults", watch.run)
         dispatches[str(lane)] = dispatch

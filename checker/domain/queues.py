@@ -19,6 +19,14 @@ class Queue:
     consumers: int
 
 
+@dataclass(frozen=True, slots=True)
+class QueueLimits:
+    """How many messages a queue may hold, and the seconds for which it may have no reader."""
+
+    messages: int
+    unread: float
+
+
 def read(queues: Sequence[Queue], unread: Sequence[int], most: int, version: str) -> Finding:
     """What the queues say; one with more than `most` messages is deep, those of the lanes `unread` nobody reads."""
     values = tuple(

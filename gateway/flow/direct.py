@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from gateway.ports.lanes import Parcel, Publisher, Trouble
 
@@ -57,6 +57,18 @@ class OpenStreams:
         except TimeoutError:
             self._slow[parcel.region] = self._steady() + SLOW_SECONDS
             return False
+
+
+@dataclass(frozen=True, slots=True)
+class DirectPath:
+    """The path of lane 0 without the broker.
+
+    `regions` are those that this process can send to; `call` tells the other processes that something waits for
+    whoever has the stream.
+    """
+
+    regions: Callable[[], Sequence[str]]
+    call: Callable[[], Awaitable[None]]
 
 
 class DirectPublisher:

@@ -7,14 +7,15 @@ one region's lane is kept as its fault and tried again by itself; the other regi
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 
 from gateway.domain.task import KIND_WORDS
-from gateway.flow.pack import Packed, pack
+from gateway.flow.direct import DirectPath
+from gateway.flow.pack import Packed
+from gateway.flow.send import Sender
 from gateway.flow.wake import work
-from gateway.ports.lanes import Publisher, Trouble
+from gateway.ports.lanes import Trouble
 from gateway.ports.policy import Policy
-from gateway.ports.security import Signs
 from gateway.ports.store import ClaimBatch, Claimed, TaskStore
 from runtime.errors import Unavailable
 from runtime.lifecycle import Backoff
@@ -24,39 +25,25 @@ from runtime.policy import HELD
 log = get_logger(__name__)
 
 
-async def nobody() -> None:
-    """There is nobody to call."""
-
-
 class Dispatch:
-    """Publishes the pending tasks of one lane.
-
-    `here` gives the regions that can be sent to without the broker; `call` tells the other processes that something
-    waits for whoever has the stream.
-    """
+    """Publishes the pending tasks of one lane, `claim` at a time."""
 
     def __init__(
         self,
+        *,
+        lane: int,
         store: TaskStore,
         policy: Policy,
-        publisher: Publisher,
-        signer: Signs,
-        lane: int,
-        *,
+        sender: Sender,
         claim: int,
-        message: int,
-        here: Callable[[], Sequence[str]] = tuple,
-        call: Callable[[], Awaitable[None]] = nobody,
+        direct: DirectPath | None = None,
     ) -> None:
+        self._lane = lane
         self._store = store
         self._policy = policy
-        self._publisher = publisher
-        self._signer = signer
-        self._lane = lane
+        self._sender = sender
         self._claim = claim
-        self._message = message
-        self._here = here
-        self._call = call
+        self._direct = direct
         self.wake = asyncio.Event()
 
     async def run(self, seconds: float, backoff: Backoff) -> None:
@@ -66,7 +53,8 @@ class Dispatch:
     async def step(self) -> bool:
         """Publish one claim; True when there may be more. Raises Unavailable while the broker is away."""
         stuck: list[Trouble] = []
-        async with self._store.claiming(self._lane, self._claim, self._here()) as batch:
+        here = self._direct.regions() if self._direct else ()
+        async with self._store.claiming(self._lane, self._claim, here) as batch:
             overtaken = [task.identity for task in batch.tasks if _overtaken(task)]
             if overtaken:
                 await batch.superseded(overtaken)
@@ -79,9 +67,9 @@ class Dispatch:
         return len(batch.tasks) == self._claim and not stuck
 
     async def _say(self, stuck: Sequence[Trouble]) -> None:
-        """What stays pending waits for the broker, on lane 0 also for whoever has the region's stream."""
-        if self._lane == 0:
-            await self._call()
+        """What stays pending waits for the broker, on the direct path also for whoever has the region's stream."""
+        if self._direct:
+            await self._direct.call()
             return
         away = next((trouble for trouble in stuck if trouble.shared), None)
         if away is not None:
@@ -102,15 +90,14 @@ class Dispatch:
         refused = [
             (task, decisions.refused[task.identity.hex]) for task in tasks if not decisions.allows(task.identity.hex)
         ]
-        load = pack(allowed, self._message, self._signer)
+        load = self._sender.pack(allowed)
         held = [(task, refusal) for task, refusal in refused if refusal.reason in HELD]
         denied = [(task, refusal) for task, refusal in refused if refusal.reason not in HELD]
         if held or load.broken:
             await batch.held([*held, *load.broken], decisions.decision_id)
         if denied:
             await batch.denied(denied, decisions.decision_id)
-        fates = await self._publisher.publish([each.parcel for each in load.messages]) if load.messages else ()
-        return await self._settle(batch, list(zip(load.messages, fates, strict=True)), decisions.decision_id)
+        return await self._settle(batch, await self._sender.publish(load.messages), decisions.decision_id)
 
     async def _settle(
         self, batch: ClaimBatch, sent: Sequence[tuple[Packed, Trouble | None]], decision_id: str

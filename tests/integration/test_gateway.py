@@ -45,6 +45,7 @@ from gateway.domain.task import REVOKING
 from gateway.flow.desired import Desired
 from gateway.flow.detect import Detect
 from gateway.flow.dispatch import Dispatch
+from gateway.flow.send import Sender
 from gateway.main import new_correlation_id
 from gateway.ports.serving import Caller
 from gateway.settings import RabbitMQSettings
@@ -92,7 +93,8 @@ class Gateway:
     async def dispatch(self) -> None:
         for lane in range(3):
             publisher = LanePublisher(LaneTopology(self.broker, "classic"))
-            while await Dispatch(self.tasks, self.policy, publisher, self.signer, lane, claim=100, message=2).step():
+            sender = Sender(publisher=publisher, signer=self.signer, most=2)
+            while await Dispatch(lane=lane, store=self.tasks, policy=self.policy, sender=sender, claim=100).step():
                 pass
             await publisher.close()
 

@@ -28,13 +28,14 @@ from gateway.flow.converge import Converge
 from gateway.flow.deliver import Contacts, Deliver, LaneTiming
 from gateway.flow.desired import Desired
 from gateway.flow.detect import Detect
-from gateway.flow.direct import DirectPublisher, OpenStreams
+from gateway.flow.direct import DirectPath, DirectPublisher, OpenStreams
 from gateway.flow.dispatch import Dispatch
 from gateway.flow.holdings import Holdings
 from gateway.flow.receipts import ReceiptCheck
 from gateway.flow.report import ReportFlow
 from gateway.flow.restore import RestoreTenant
 from gateway.flow.security import Security, SignedReports
+from gateway.flow.send import Sender
 from gateway.flow.state import States
 from region.adapters.edge.store import open_edge_store
 from region.adapters.journal.other import OtherJournal
@@ -264,10 +265,13 @@ class Fleet:
                 supervisor.start("holdings", lambda: holdings.run(BEAT / 2))
             for lane in LANES[role]:
                 publisher = DirectPublisher(client, streams)
-                here: Any = tuple if lane else streams.regions
-                signer = self.keys.signers["gateway"]
                 dispatch = Dispatch(
-                    tasks, policy, publisher, signer, lane, claim=512, message=16, here=here, call=faults.call_direct
+                    lane=lane,
+                    store=tasks,
+                    policy=policy,
+                    sender=Sender(publisher=publisher, signer=self.keys.signers["gateway"], most=16),
+                    claim=512,
+                    direct=DirectPath(streams.regions, faults.call_direct) if lane == 0 else None,
                 )
                 self._start_lane(supervisor, process, dispatch, Detect(tasks, lane, 2000, dispatch.wake.set), lane)
 

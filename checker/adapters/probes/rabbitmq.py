@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import grpc
 from orbital.v1 import flag_pb2, flag_pb2_grpc
 
 from checker.adapters.envoy.door import Door
-from checker.domain.queues import Queue, read
+from checker.domain.queues import Queue, QueueLimits, read
 from checker.domain.sample import Finding, Status
-from checker.ports.control import World
 from checker.ports.probe import SIDECAR_UNREACHABLE, About, Look
 from runtime.errors import OrbitalError, Unavailable
 
@@ -21,19 +20,24 @@ AWAY = "BROKER_UNAVAILABLE"
 class RabbitMQProbe(Look):
     """See checker.ports.probe.Probe. The gateway is asked, because a region has no account of its own there.
 
-    `most` messages a queue are tolerated, and that nobody reads it for `patience` seconds: a stream is opened anew now
-    and then.
+    A queue may be without a reader for a while: a stream is opened anew now and then.
     """
 
     def __init__(
-        self, region: str, door: Door, most: int, patience: float, world: World, period: float, timeout: float
+        self,
+        *,
+        region: str,
+        door: Door,
+        limits: QueueLimits,
+        steady: Callable[[], float],
+        period: float,
+        timeout: float,
     ) -> None:
         self.about = About("rabbitmq", "rabbitmq", "health", "RABBITMQ_UNREACHABLE", period, timeout)
         self._region = region
         self._door = door
-        self._most = most
-        self._patience = patience
-        self._steady = world.steady
+        self._limits = limits
+        self._steady = steady
         self._unread_since: dict[int, float] = {}
 
     async def look(self) -> Finding:
@@ -48,13 +52,13 @@ class RabbitMQProbe(Look):
             text = f"The gateway does not tell how this region's queues are: {error.message}"
             return Finding(Status.UNKNOWN, "QUEUES_UNKNOWN", text, (("gateway", error.reason),))
         queues = [Queue(each.lane, each.messages, each.consumers) for each in said.queues]
-        return read(queues, self._unread(queues), self._most, said.broker_version)
+        return read(queues, self._unread(queues), self._limits.messages, said.broker_version)
 
     def _unread(self, queues: Sequence[Queue]) -> list[int]:
         now = self._steady()
         since = {queue.lane: self._unread_since.get(queue.lane, now) for queue in queues if not queue.consumers}
         self._unread_since = since
-        return sorted(lane for lane, at in since.items() if now - at > self._patience)
+        return sorted(lane for lane, at in since.items() if now - at > self._limits.unread)
 
     async def _ask(self, channel: grpc.aio.Channel) -> flag_pb2.ListQueuesResponse:
         stub: Any = flag_pb2_grpc.CheckerServiceStub(channel)

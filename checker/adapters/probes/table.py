@@ -20,6 +20,7 @@ from checker.adapters.probes.rabbitmq import RabbitMQProbe
 from checker.adapters.probes.region import RegionProbe
 from checker.adapters.rpc.control import GrpcControl
 from checker.domain.lanes import Limits
+from checker.domain.queues import QueueLimits
 from checker.ports.control import World
 from checker.ports.probe import Probe
 from checker.settings import CheckerSettings
@@ -63,13 +64,12 @@ def probes(settings: CheckerSettings, means: Means) -> list[Probe]:
         *(RegionProbe(name, means.parts, lanes, period, timeout) for name in ("region-immediate", "region-bulk")),
         GatewayProbe(means.out, 2 * period, timeout),
         RabbitMQProbe(
-            settings.region,
-            means.out,
-            limits.queue_messages,
-            limits.hop_seconds,
-            means.world,
-            2 * period,
-            timeout,
+            region=settings.region,
+            door=means.out,
+            limits=QueueLimits(messages=limits.queue_messages, unread=limits.hop_seconds),
+            steady=means.world.steady,
+            period=2 * period,
+            timeout=timeout,
         ),
         EdgesProbe(means.parts, 2 * period, timeout),
         EnvoyProbe(means.admin, limits.latency_seconds, 2 * period, timeout),

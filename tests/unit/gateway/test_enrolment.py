@@ -11,7 +11,7 @@ from orbital.v1.resource_pb2 import Resource
 
 from gateway.domain.enrolment import EXPIRED, OTHER, UNKNOWN, USED, Invitation, Invited
 from gateway.domain.proof import Certified
-from gateway.flow.enrolment import Enrolment
+from gateway.flow.enrolment import Enrolment, Invitations
 from gateway.flow.security import Security
 from gateway.ports.serving import Caller
 from runtime.errors import Denied, NotFound
@@ -85,8 +85,11 @@ class World:
 @pytest.fixture
 def world() -> World:
     platform, tasks = Platform(), FakeTasks()
-    parts: Any = (platform, platform, platform, platform, platform)
-    return World(platform, tasks, Enrolment(*parts, Security(tasks, tasks), lambda: NOW, 900))
+    part: Any = platform
+    invitations = Invitations(store=part, wrapping=part, clock=lambda: NOW, seconds=900)
+    security = Security(tasks, tasks)
+    enrolment = Enrolment(invitations=invitations, sight=part, logins=part, authority=part, security=security)
+    return World(platform, tasks, enrolment)
 
 
 async def test_a_token_works_once(world: World) -> None:

@@ -31,6 +31,7 @@ from gateway.flow.pack import pack
 from gateway.flow.receipts import ReceiptCheck
 from gateway.flow.report import ReportFlow
 from gateway.flow.security import Security, SignedReports
+from gateway.flow.send import Sender
 from gateway.flow.standing import Standing
 from gateway.flow.state import States
 from gateway.ports.store import Claimed, Drift
@@ -79,7 +80,8 @@ class World:
     def __init__(self, place: Path) -> None:
         self.keys = Keys.make(place)
         self.tasks, self.policy, self.publisher, self.store = FakeTasks(), FakePolicy(), FakePublisher(), FakeReports()
-        self.dispatch = Dispatch(self.tasks, self.policy, self.publisher, self.keys.gateway, 1, claim=10, message=2)
+        sender = Sender(publisher=self.publisher, signer=self.keys.gateway, most=2)
+        self.dispatch = Dispatch(lane=1, store=self.tasks, policy=self.policy, sender=sender, claim=10)
         self.faults, self.streams = FakeFaults(), OpenStreams(0.2, time.monotonic)
         self.reports = ReportFlow(self.store, self.tasks, self.policy, ReceiptCheck(Certificates()), "gateway", 100)
         self.security = Security(self.tasks, self.tasks)

@@ -13,10 +13,11 @@ from orbital.v1.flag_pb2 import HEALTH_STATUS_DEGRADED, HEALTH_STATUS_OUT_OF_SYN
 
 from gateway.flow import stream
 from gateway.flow.broker import BrokerWatch, LaneWatch
-from gateway.flow.direct import DirectPublisher, OpenStreams
+from gateway.flow.direct import DirectPath, DirectPublisher, OpenStreams
 from gateway.flow.dispatch import Dispatch
 from gateway.flow.flags import AllFlags
 from gateway.flow.pack import MOST_BYTES, pack
+from gateway.flow.send import Sender
 from gateway.ports.lanes import QUEUE_GONE, Parcel, Trouble
 from gateway.ports.store import Claimed
 from runtime.errors import Denied, Unavailable
@@ -73,9 +74,17 @@ async def test_messages_are_bounded_by_bytes(world: World) -> None:
 
 
 def immediate(world: World, streams: OpenStreams) -> Dispatch:
-    publisher = DirectPublisher(world.publisher, streams)
-    sizes = {"claim": 10, "message": 2}
-    return Dispatch(world.tasks, world.policy, publisher, world.keys.gateway, 0, **sizes, here=streams.regions)
+    async def call() -> None:
+        """There is no other process."""
+
+    return Dispatch(
+        lane=0,
+        store=world.tasks,
+        policy=world.policy,
+        sender=Sender(publisher=DirectPublisher(world.publisher, streams), signer=world.keys.gateway, most=2),
+        claim=10,
+        direct=DirectPath(streams.regions, call),
+    )
 
 
 async def take(_: bytes) -> bool:
