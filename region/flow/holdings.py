@@ -48,7 +48,7 @@ class Holdings:
         heads = await self._journal.audit_heads(1)
         if heads:
             try:
-                opening.audit_head.CopyFrom(SignedAuditHead.FromString(heads[0]))
+                opening.audit_head.CopyFrom(SignedAuditHead.FromString(heads[0][1]))
             except DecodeError:
                 log.warning("audit_head_unreadable")
 

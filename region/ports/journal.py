@@ -10,6 +10,7 @@ from orbital.v1.resource_pb2 import Transport
 
 from region.domain.work import Entry, Settled
 from region.ports.inspecting import Census
+from runtime.page import LARGEST
 
 
 class Ledger(Protocol):
@@ -77,8 +78,8 @@ class Journal(Protocol):
     async def keep_audit_head(self, sequence: int, head: bytes) -> None:
         """Keep a signed head of the gateway's audit trail; a second of the same sequence stays beside the first."""
 
-    async def audit_heads(self, limit: int) -> list[bytes]:
-        """The newest signed heads, the newest first."""
+    async def audit_heads(self, limit: int, up_to: int = LARGEST, skipped: int = 0) -> list[tuple[int, bytes]]:
+        """(sequence, signed head), the newest first, up to that sequence; the first `skipped` of these are left out."""
 
     async def census(self, lane: int) -> Census:
         """What the lane holds, without reading it all."""

@@ -15,11 +15,11 @@ from gateway.adapters.postgres.desired import PostgresDesired
 from gateway.adapters.postgres.flags import PostgresFlags
 from gateway.adapters.postgres.see import PostgresSight
 from gateway.adapters.rpc.fleet import Fleet
-from gateway.domain.page import write_token
 from gateway.flow.desired import Desired
 from gateway.main import new_correlation_id
 from gateway.ports.serving import Caller
 from runtime.errors import Invalid
+from runtime.page import write_token
 
 CALLER = Caller("spiffe://orbital/person/operator", "decision-0")
 

@@ -62,8 +62,10 @@ class RabbitMQProbe(Look):
 
     async def _ask(self, channel: grpc.aio.Channel) -> flag_pb2.ListQueuesResponse:
         stub: Any = flag_pb2_grpc.CheckerServiceStub(channel)
-        request = flag_pb2.ListQueuesRequest(region=self._region)
-        answer: flag_pb2.ListQueuesResponse = await stub.ListQueues(
-            request, metadata=(("x-orbital-region", self._region),)
-        )
-        return answer
+        request, found = flag_pb2.ListQueuesRequest(region=self._region), flag_pb2.ListQueuesResponse()
+        while True:
+            page = await stub.ListQueues(request, metadata=(("x-orbital-region", self._region),))
+            found.MergeFrom(page)
+            if not page.next_page_token:
+                return found
+            request.page_token = page.next_page_token

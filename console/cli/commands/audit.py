@@ -197,15 +197,17 @@ def _regional(connection: Connection, copies: Copies) -> Iterator[Held]:
     pages = connection.pages(connection.registry.ListRegions, ListRegionsRequest())
     for region in (one for page in pages for one in page.regions):
         name, heard = region.resource.name.rpartition("/")[2], region.HasField("last_contact_at")
+        held = False
         try:
             stub = connection.verify(endpoint(connection, name))
-            heads = connection.call(stub.ListAuditHeads, ListAuditHeadsRequest(), tries=1).heads
+            for page in connection.pages(stub.ListAuditHeads, ListAuditHeadsRequest(), tries=1):
+                held = held or bool(page.heads)
+                yield from (Held(head, name) for head in page.heads)
         except (OrbitalError, Failure) as error:
             # A region that is away holds its copies for the next time; one that never came holds none.
             if heard:
                 copies.away.append(name)
             say(f"Region {name} was not asked for the heads that it holds: {error.message}")
             continue
-        if heard and not heads:
+        if heard and not held:
             copies.missing.append(name)
-        yield from (Held(head, name) for head in heads)

@@ -11,9 +11,9 @@ from orbital.v1.approval_pb2 import Approval, ApprovalState, ListApprovalsReques
 
 from gateway.adapters.postgres.database import Database, Session
 from gateway.domain.approval import kind_of
-from gateway.domain.page import before_moment, page_before
 from gateway.ports.approval import Waiting
 from runtime.errors import Conflict
+from runtime.page import before_moment, page_before
 
 PLAIN = ("id", "subject", "reason", "asked_by", "state", "decided_by", "decline_reason")
 

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from orbital.v1.policy_pb2 import Decision, Engine
 
 from gateway.adapters.postgres.database import Database
-from gateway.domain.page import before_moment, page_before
 from gateway.ports.engines import Decided, EngineStatus
 from runtime.errors import Unavailable
 from runtime.logs import get_logger
+from runtime.page import before_moment, page_before
 from runtime.printable import printable
 
 log = get_logger(__name__)

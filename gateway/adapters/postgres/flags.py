@@ -11,9 +11,9 @@ from orbital.v1.flag_pb2 import Flag, FlagChange, FlagChangeKind
 
 from gateway.adapters.postgres.database import Database
 from gateway.domain.health import GRACE_SECONDS, MISSED, Listening, severity, silent_flag
-from gateway.domain.page import before_id, page_before
 from gateway.ports.flags import Hold, Signal
 from runtime.errors import OrbitalError
+from runtime.page import before_id, page_before
 
 
 class PostgresFlags:

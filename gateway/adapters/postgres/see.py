@@ -9,9 +9,9 @@ from orbital.v1 import registry_pb2 as registry
 from orbital.v1.resource_pb2 import Resource
 
 from gateway.adapters.postgres.database import Database
-from gateway.domain.page import Item, before_id, before_moment, fitting, page_before, read_token, write_token
 from gateway.domain.state import pace
 from gateway.ports.serving import MOST_TASKS, JobRecord, TaskRecord
+from runtime.page import Item, before_id, before_moment, fitting, page_before, read_token, write_token
 
 CONVERGED = registry.PlacementState.PLACEMENT_STATE_CONVERGED
 CONVERGING = registry.PlacementState.PLACEMENT_STATE_CONVERGING

@@ -9,8 +9,8 @@ from orbital.v1 import approval_pb2 as pb
 from orbital.v1.approval_pb2_grpc import ApprovalServiceServicer
 
 from gateway.adapters.rpc.caller import caller
-from gateway.domain.page import page_size
 from gateway.ports.approval import Approvals
+from runtime.page import page_size
 
 Context = grpc.aio.ServicerContext[Any, Any]
 

@@ -8,8 +8,8 @@ import grpc
 from orbital.v1.audit_pb2 import ListAuditRequest, ListAuditResponse
 from orbital.v1.audit_pb2_grpc import AuditServiceServicer
 
-from gateway.domain.page import page_size
 from gateway.ports.serving import AuditReading
+from runtime.page import page_size
 
 MAX_PAGE = 2000  # records of an answer, so that it stays below the largest message
 

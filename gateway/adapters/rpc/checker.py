@@ -12,6 +12,9 @@ from orbital.v1.flag_pb2_grpc import CheckerServiceServicer
 
 from gateway.adapters.rpc.caller import calling_region
 from gateway.ports.flags import FlagIntake, QueueSight
+from runtime.page import page_after, page_size
+
+MOST_QUEUES = 100  # of a page; a region has one a lane
 
 
 class CheckerRpc(CheckerServiceServicer):
@@ -37,11 +40,17 @@ class CheckerRpc(CheckerServiceServicer):
     ) -> ListQueuesResponse:
         """See flag.proto."""
         _, region = calling_region(context, request.region)
-        found = await self._queues.queues(region)
-        return ListQueuesResponse(
-            queues=[
+        size = page_size(request.page_size, MOST_QUEUES)
+        queues = sorted(
+            (
                 Queue(lane=each.lane, name=each.name, messages=each.messages, consumers=each.consumers)
-                for each in found
-            ],
-            broker_version=self._queues.version,
+                for each in await self._queues.queues(region)
+            ),
+            key=_key,
         )
+        found, more = page_after(queues, _key, (int, str), request.page_token, size)
+        return ListQueuesResponse(queues=found, broker_version=self._queues.version, next_page_token=more)
+
+
+def _key(queue: Queue) -> tuple[int, str]:
+    return queue.lane, queue.name

@@ -10,10 +10,10 @@ from orbital.v1 import registry_pb2 as registry
 from orbital.v1.flag_pb2 import HEALTH_STATUS_OUT_OF_SYNC, HEALTH_STATUS_UNKNOWN
 
 from gateway.domain.health import verdict
-from gateway.domain.page import split
 from gateway.domain.standing import REVOKED, Mark
 from gateway.ports.flags import FlagStore
 from gateway.ports.serving import Sight
+from runtime.page import split
 
 LOOK_SECONDS = 1.0
 # However long a look takes, its process does something else in between.

@@ -9,8 +9,8 @@ import grpc
 from orbital.v1 import policy_pb2 as policy
 from orbital.v1.policy_pb2_grpc import PolicyServiceServicer
 
-from gateway.domain.page import page_after, page_size
 from gateway.ports.engines import EngineStore
+from runtime.page import page_after, page_size
 
 MAX_ENGINES = 1000  # of a page
 Context = grpc.aio.ServicerContext[Any, Any]

@@ -17,7 +17,6 @@ from orbital.v1.resource_pb2 import Resource
 from gateway.adapters.rpc.caller import caller
 from gateway.adapters.rpc.fleet import Fleet
 from gateway.domain.health import severity
-from gateway.domain.page import page_after, page_size
 from gateway.domain.resource import parse_name
 from gateway.ports.edges import EdgeStore
 from gateway.ports.flags import FlagStore
@@ -25,6 +24,7 @@ from gateway.ports.serving import Intent, Sight
 from gateway.ports.standing import Doorman
 from runtime.errors import Exhausted, Invalid, NotFound
 from runtime.fields import check_name
+from runtime.page import page_after, page_size
 from runtime.wellknown import utc
 
 Context = grpc.aio.ServicerContext[Any, Any]

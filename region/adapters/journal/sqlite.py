@@ -20,6 +20,7 @@ from region.domain.work import Entry, Held, Settled
 from region.ports.inspecting import Census, Stuck
 from region.ports.marks import Marker
 from runtime.logs import get_logger
+from runtime.page import LARGEST
 
 log = get_logger(__name__)
 
@@ -53,6 +54,9 @@ DUE = """
 SELECT t.row, t.resource, t.body, t.received_at, t.attempts, t.reason, h.generation, h.kind, h.state, h.version, h.body
 FROM tasks t LEFT JOIN held h ON h.resource = t.resource
 WHERE t.lane = ?1 AND t.settled = 0 AND (t.due_at <= ?2 OR t.due_at > ?2 + 60.0) ORDER BY t.sequence LIMIT ?3"""
+HEADS = """
+SELECT sequence, head FROM audit_heads WHERE sequence <= ? ORDER BY sequence DESC, head DESC LIMIT ? OFFSET ?
+"""
 FORGET_HEADS = """
 DELETE FROM audit_heads WHERE sequence <= (SELECT sequence FROM audit_heads ORDER BY sequence DESC LIMIT 1 OFFSET ?)"""
 HOLD = """
@@ -280,11 +284,10 @@ class SqliteJournal(SqliteMarks):
 
         await self._database.call(work)
 
-    async def audit_heads(self, limit: int) -> list[bytes]:
+    async def audit_heads(self, limit: int, up_to: int = LARGEST, skipped: int = 0) -> list[tuple[int, bytes]]:
         """See the port."""
-        query = "SELECT head FROM audit_heads ORDER BY sequence DESC LIMIT ?"
-        rows = await self._database.call(lambda: self._database.sql.execute(query, (limit,)).fetchall())
-        return [row[0] for row in rows]
+        given = (up_to, limit, skipped)
+        return await self._database.call(lambda: self._database.sql.execute(HEADS, given).fetchall())
 
     async def census(self, lane: int) -> Census:
         """See the port."""

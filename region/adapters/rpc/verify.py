@@ -6,14 +6,16 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
+from google.protobuf.message import DecodeError
 from orbital.v1 import verify_pb2 as pb
 from orbital.v1 import verify_pb2_grpc
 from orbital.v1.audit_pb2 import SignedAuditHead
 
 from region.ports.journal import Journal
 from region.ports.verifying import Verifying
+from runtime.page import LARGEST, fitting, page_size, read_token, write_token
 
-HEADS_MOST = 1000
+MOST_HEADS = 1000  # of a page
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
@@ -42,9 +44,25 @@ class VerifyRpc(verify_pb2_grpc.VerifyServiceServicer):
 
     async def ListAuditHeads(  # noqa: N802
         self,
-        request: pb.ListAuditHeadsRequest,  # noqa: ARG002
+        request: pb.ListAuditHeadsRequest,
         context: Context,  # noqa: ARG002
     ) -> pb.ListAuditHeadsResponse:
         """See the proto."""
-        heads = [SignedAuditHead.FromString(head) for head in await self._journal.audit_heads(HEADS_MOST)]
-        return pb.ListAuditHeadsResponse(heads=heads)
+        size = page_size(request.page_size, MOST_HEADS)
+        up_to, skipped = read_token(request.page_token, (int, int)) if request.page_token else (LARGEST, 0)
+        kept = await self._journal.audit_heads(size + 1, int(up_to), int(skipped))
+        heads = fitting([_read(head) for _, head in kept[:size]])
+        if len(heads) == len(kept):
+            return pb.ListAuditHeadsResponse(heads=heads)
+        sequences = [sequence for sequence, _ in kept[: len(heads)]]
+        last = sequences[-1]
+        told = sequences.count(last) + (int(skipped) if last == up_to else 0)
+        return pb.ListAuditHeadsResponse(heads=heads, next_page_token=write_token(last, told))
+
+
+def _read(kept: bytes) -> SignedAuditHead:
+    """A head as it was kept; a row that became unreadable is told as a head that no signature fits."""
+    try:
+        return SignedAuditHead.FromString(kept)
+    except DecodeError:
+        return SignedAuditHead(head=kept)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
 from google.protobuf.message_factory import GetMessageClass
+from orbital.v1 import verify_pb2
 
 from gateway.adapters.postgres.approval import PostgresApprovals
 from gateway.adapters.postgres.engines import PostgresEngines
@@ -18,19 +19,24 @@ from gateway.adapters.postgres.flags import PostgresFlags
 from gateway.adapters.postgres.see import PostgresSight
 from gateway.adapters.rpc.approval import ApprovalRpc
 from gateway.adapters.rpc.audit import AuditRpc
+from gateway.adapters.rpc.caller import REGION
+from gateway.adapters.rpc.checker import CheckerRpc
 from gateway.adapters.rpc.policy import PolicyRpc
 from gateway.adapters.rpc.registry import RegistryRpc
 from gateway.flow.approval import ApprovalFlow
+from region.adapters.rpc.verify import VerifyRpc
 from runtime.errors import Invalid
 from tests.unit.gateway.test_requests import METHODS
 
 # What bounds those that have no pages.
 BOUNDED = {
-    "ListQueues": "the lanes of one region",
     "ListAudit": "`after` is the sequence of the last record, and `page_size` bounds it",
 }
-LISTS = [method for method in METHODS if method.name.startswith("List")]
+OF_REGIONS = verify_pb2.DESCRIPTOR.services_by_name["VerifyService"].methods
+# What is streamed has no pages: each message of it is one item.
+LISTS = [each for each in (*METHODS, *OF_REGIONS) if each.name.startswith("List") and not each.server_streaming]
 PAGED = [method for method in LISTS if method.name not in BOUNDED]
+CONTEXT = SimpleNamespace(invocation_metadata=lambda: (("x-orbital-principal", f"{REGION}eu10"),))
 FILLED = {"region": "eu10", "tenant": "acme", "kind": 2}
 
 
@@ -62,6 +68,14 @@ class Nothing:
     async def list(self, after: int, size: int) -> None:
         raise AssertionError("The size was to be refused")
 
+    async def queues(self, region: str) -> list[Any]:
+        return []
+
+    async def audit_heads(self, limit: int, up_to: int, skipped: int) -> list[Any]:
+        return []
+
+    version = ""
+
 
 def service(method: MethodDescriptor) -> Any:
     """The gateway's own service of this method, over a store that is empty."""
@@ -76,6 +90,10 @@ def service(method: MethodDescriptor) -> Any:
         return PolicyRpc(PostgresEngines(database, 1.0), str)
     if method.containing_service.name == "AuditService":
         return AuditRpc(nothing)
+    if method.containing_service.name == "CheckerService":
+        return CheckerRpc(nothing, nothing, nothing)
+    if method.containing_service.name == "VerifyService":
+        return VerifyRpc(nothing, nothing)
     registry = RegistryRpc.__new__(RegistryRpc)
     registry._sight, registry._fleet, registry._flags, registry._edges = sight, nothing, nothing, nothing
     return registry
@@ -97,7 +115,8 @@ def packed(value: Any) -> str:
 
 
 def test_whatever_is_listed_is_paged_or_bounded() -> None:
-    assert {method.name for method in LISTS} >= {"ListApprovals", "ListDenials", "ListEngines", "ListUses"}
+    known = {"ListApprovals", "ListDenials", "ListEngines", "ListUses", "ListQueues", "ListAuditHeads"}
+    assert known <= {method.name for method in LISTS}
     assert set(BOUNDED) <= {method.name for method in LISTS}
     for method in PAGED:
         asked, told = method.input_type.fields_by_name, method.output_type.fields_by_name
@@ -107,7 +126,7 @@ def test_whatever_is_listed_is_paged_or_bounded() -> None:
 
 @pytest.mark.parametrize("method", PAGED, ids=lambda method: method.name)
 async def test_an_empty_store_has_one_page(method: MethodDescriptor) -> None:
-    answer = await getattr(service(method), method.name)(request(method), None)
+    answer = await getattr(service(method), method.name)(request(method), CONTEXT)
     assert answer.next_page_token == ""
 
 
@@ -133,14 +152,14 @@ BROKEN = {
 @pytest.mark.parametrize("method", PAGED, ids=lambda method: method.name)
 async def test_a_token_that_is_not_ours_is_refused_and_named(method: MethodDescriptor, broken: str) -> None:
     with pytest.raises(Invalid) as refused:
-        await getattr(service(method), method.name)(request(method, page_token=BROKEN[broken]), None)
+        await getattr(service(method), method.name)(request(method, page_token=BROKEN[broken]), CONTEXT)
     assert refused.value.field == "page_token"
 
 
-@pytest.mark.parametrize("method", [one for one in LISTS if one.name != "ListQueues"], ids=lambda method: method.name)
+@pytest.mark.parametrize("method", LISTS, ids=lambda method: method.name)
 async def test_a_size_beyond_the_bounds_is_refused_and_named(method: MethodDescriptor) -> None:
     signed = method.input_type.fields_by_name["page_size"].type == FieldDescriptor.TYPE_INT32
     for size in (-1, -(2**31), 2**31 - 1) if signed else (5_001, 2**32 - 1):
         with pytest.raises(Invalid) as refused:
-            await getattr(service(method), method.name)(request(method, page_size=size), None)
+            await getattr(service(method), method.name)(request(method, page_size=size), CONTEXT)
         assert refused.value.field == "page_size"

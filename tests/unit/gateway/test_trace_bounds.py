@@ -13,8 +13,8 @@ from orbital.v1.task_pb2 import TaskKind
 from orbital.v1.trace_pb2 import GetTraceRequest
 
 from gateway.adapters.rpc.trace import TraceRpc
-from gateway.domain.page import MOST_BYTES
 from gateway.ports.serving import MOST_TASKS, JobRecord, TaskRecord
+from runtime.page import MOST_BYTES
 
 NOW = datetime(2026, 11, 28, tzinfo=UTC)
 TIMES = ("created_at", "dispatched_at", "received_at", "decided_at", "executed_at", "reported_at")

@@ -11,8 +11,8 @@ from orbital.v1 import registry_pb2
 from orbital.v1.edge_pb2 import Edge
 from orbital.v1.resource_pb2 import Resource
 
-from gateway.domain.page import MOST_BYTES, fitting, page_after, page_size, read_moment, read_token, split, write_token
 from runtime.errors import Invalid
+from runtime.page import MOST_BYTES, fitting, page_after, page_size, read_moment, read_token, split, write_token
 
 WIDEST = {f"{number:063d}": "x" * 63 for number in range(32)}
 KEYS = st.tuples(st.integers(-(2**62), 2**62), st.text(st.characters(max_codepoint=0x7E, min_codepoint=0x20)))
