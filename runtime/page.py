@@ -29,13 +29,13 @@ def page_size(wanted: int, most: int) -> int:
     return wanted or most
 
 
-def fitting(items: Iterable[Item]) -> list[Item]:
-    """The first items that one page has room for; one is always taken."""
+def fitting(items: Iterable[Item], most: int = MOST_BYTES) -> list[Item]:
+    """The first items that have room in that many bytes; one is always taken."""
     found: list[Item] = []
     size = 0
     for item in items:
         size += item.ByteSize()
-        if found and size > MOST_BYTES:
+        if found and size > most:
             break
         found.append(item)
     return found

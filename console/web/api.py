@@ -74,6 +74,15 @@ class Gateway:
                 return
             request.page_token = answer.next_page_token
 
+    async def first(self, person: Person, method: Any, request: Any, field: str, most: int) -> tuple[list[Any], bool]:
+        """The first rows of a listing, `most` of them, and whether there are more than these."""
+        found: list[Any] = []
+        async for page in self.pages(person, method, request):
+            found += getattr(page, field)
+            if len(found) > most or (len(found) == most and page.next_page_token):
+                return found[:most], True
+        return found, False
+
     async def every(self, person: Person, method: Any, request: Any, field: str) -> list[Any]:
         """Every row of a listing, out of this field of its pages."""
         return [one async for page in self.pages(person, method, request) for one in getattr(page, field)]

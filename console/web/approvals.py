@@ -26,20 +26,20 @@ ASKED = {"tenants": "restore_tenant", "regions": "decommission_region"}
 async def approvals(request: web.Request) -> web.Response:
     """What waits for a second person, what was decided, and which tenants are killed."""
     console, person = request.app[CONSOLE], request[WHO]
-    waiting = api.ListApprovalsRequest(open_only=True, page_size=LISTED)
+    waiting, method = api.ListApprovalsRequest(open_only=True, page_size=LISTED), console.gateway.approval.ListApprovals
     everything = api.ListApprovalsRequest(page_size=LISTED, page_token=request.query.get("after", ""))
-    tenants, opened, page = await asyncio.gather(
+    tenants, (opened, more), page = await asyncio.gather(
         listed(console, person, "tenant"),
-        console.gateway.call(person, console.gateway.approval.ListApprovals, waiting),
-        console.gateway.call(person, console.gateway.approval.ListApprovals, everything),
+        console.gateway.first(person, method, waiting, "approvals", LISTED),
+        console.gateway.call(person, method, everything),
     )
-    found = list(map(approval.row, opened.approvals))
+    found = list(map(approval.row, opened))
     asked_for = {one["tenant"] for one in found}
     return console.templates.page(
         request,
         "approvals.html",
         open=found,
-        more=bool(opened.next_page_token),
+        more=more,
         over=[one for one in map(approval.row, page.approvals) if one["state"] != "open"],
         next=page.next_page_token,
         killed=[one for one in tenants if one["state"] == "killed" and one["name"] not in asked_for],

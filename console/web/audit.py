@@ -33,16 +33,22 @@ async def audit(request: web.Request) -> web.Response:
     head = _head(known.newest.head)
     before = request.query.get("before", "")
     end = int(before) if before.isdecimal() and len(before) < 19 else known.end
-    answer = await call(person, api, ListAuditRequest(after=max(0, end - LISTED), page_size=LISTED))
-    records = [_told(one) for one in reversed(answer.records)]
+    found: list[AuditRecord] = []
+    after = max(0, end - LISTED)
+    while after < end and len(found) < LISTED:
+        page = await call(person, api, ListAuditRequest(after=after, page_size=LISTED - len(found)))
+        if not page.records:
+            break
+        found += page.records
+        after = found[-1].sequence
     return console.templates.page(
         request,
         "audit.html",
         sequence=head.sequence,
         hash=head.hash.hex(),
         signed_at=iso(head.sign_time),
-        records=records,
-        older=max(0, answer.records[0].sequence - 1) if answer.records else 0,
+        records=[_told(one) for one in reversed(found)],
+        older=max(0, found[0].sequence - 1) if found else 0,
     )
 
 

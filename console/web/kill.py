@@ -24,6 +24,7 @@ from console.web.wave import Wave, look
 from runtime.errors import Denied, Invalid, NotFound, OrbitalError, Unavailable
 from runtime.proof import opened, page, write_file
 
+KILLS = 20
 MOST_REASON = 500
 LOOK_SECONDS = 0.5
 
@@ -94,9 +95,11 @@ async def choose(request: web.Request) -> web.Response:
     """The only place where it begins: the choice of a tenant; and what was revoked before."""
     console, person, words = request.app[CONSOLE], request[WHO], request.query.get("q", "").strip()
     api = console.gateway.registry
-    tenants, kills = await asyncio.gather(
+    tenants, (kills, more) = await asyncio.gather(
         listed(console, person, "tenant"),
-        console.gateway.call(person, api.ListJobs, registry.ListJobsRequest(page_size=20, action="kill")),
+        console.gateway.first(
+            person, api.ListJobs, registry.ListJobsRequest(page_size=KILLS, action="kill"), "jobs", KILLS
+        ),
     )
     chosen = [one for one in tenants if words.casefold() in f"{one['name']} {one['display_name']}".casefold()]
     return console.templates.page(
@@ -105,7 +108,8 @@ async def choose(request: web.Request) -> web.Response:
         q=words,
         total=len(tenants),
         tenants=[one for one in chosen if one["state"] != "killed"][:200],
-        kills=[rows.job(one) for one in kills.jobs],
+        kills=[rows.job(one) for one in kills],
+        more=more,
     )
 
 

@@ -18,6 +18,7 @@ from runtime.errors import NotFound
 
 DENIALS = 200
 EVENTS = 50
+LOOKED_THROUGH = 10_000  # rows, for the one of a decision
 
 
 @routes.get("/policy")
@@ -69,13 +70,15 @@ async def _engines(gateway: Gateway, person: Person) -> list[ListEnginesResponse
 async def decision(request: web.Request) -> web.Response:
     """One refusal, explained: who, what, the sentence, the rule, what to do."""
     console, person, name = request.app[CONSOLE], request[WHO], request.match_info["id"]
-    call, gateway = console.gateway.call, console.gateway
-    kept = await gateway.every(
-        person, gateway.registry.ListDenials, registry.ListDenialsRequest(page_size=1000), "denials"
-    )
+    gateway = console.gateway
+    asked, wanted = registry.ListDenialsRequest(page_size=1000), ListDecisionsRequest(page_size=1000)
+    kept, more = await gateway.first(person, gateway.registry.ListDenials, asked, "denials", LOOKED_THROUGH)
     denials = [judged.denial(one) for one in kept if one.decision_id == name]
     if not denials:
-        raise NotFound(f"No denial is kept of a decision {name}.")
-    listed = await call(person, gateway.policy.ListDecisions, ListDecisionsRequest(page_size=1000))
-    decided = next((judged.decision(one) for one in listed.decisions if one.decision_id == name), None)
-    return console.templates.page(request, "decision.html", denials=denials, decision=decided)
+        among = f" among the newest {LOOKED_THROUGH:,}" if more else ""
+        raise NotFound(f"No denial is kept of a decision {name}{among}.")
+    listed, more = await gateway.first(person, gateway.policy.ListDecisions, wanted, "decisions", LOOKED_THROUGH)
+    decided = next((judged.decision(one) for one in listed if one.decision_id == name), None)
+    return console.templates.page(
+        request, "decision.html", denials=denials, decision=decided, looked_through=LOOKED_THROUGH if more else 0
+    )

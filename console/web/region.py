@@ -21,6 +21,7 @@ from console.web.timeline import SPANS, ticks, timeline
 from runtime.errors import NotFound
 
 LISTED = 200
+TASKS = 50
 MOST_CHANGES = 2000
 
 
@@ -28,38 +29,39 @@ MOST_CHANGES = 2000
 async def region(request: web.Request) -> web.Response:
     """One region: its flags with their evidence, what drifts, how its parts were, what it did last."""
     console, person, name = request.app[CONSOLE], request[WHO], request.match_info["name"]
-    api, call = console.gateway.registry, console.gateway.call
+    api, first = console.gateway.registry, console.gateway.first
     behind = registry.PlacementFilter(region=name, drifting_only=True)
+    drifting = registry.ListPlacementsRequest(filter=behind, page_size=LISTED)
     span = request.query.get("span", "")
     span, now = span if span in SPANS else next(iter(SPANS)), time.time()
     history = registry.ListFlagChangesRequest(region=name, page_size=MOST_CHANGES)
     history.since.FromNanoseconds(int((now - SPANS[span]) * 1e9))
-    everything, flags, changes, placements, tasks, edges = await asyncio.gather(
+    everything, flags, (changes, cut), (placements, more), (tasks, _), edges = await asyncio.gather(
         console.gateway.regions(person),
         console.gateway.flags(person, name),
-        call(person, api.ListFlagChanges, history),
-        call(person, api.ListPlacements, registry.ListPlacementsRequest(filter=behind, page_size=LISTED)),
-        call(person, api.ListTasks, registry.ListTasksRequest(region=name, page_size=50)),
+        first(person, api.ListFlagChanges, history, "changes", MOST_CHANGES),
+        first(person, api.ListPlacements, drifting, "placements", LISTED),
+        first(person, api.ListTasks, registry.ListTasksRequest(region=name, page_size=TASKS), "tasks", TASKS),
         console.gateway.edges(person, name),
     )
     found = next((one for one in everything if one.resource.name == f"regions/{name}"), None)
     if found is None:
         return await _gone(request, name)
     raised = [rows.flag(one) for one in flags]
-    done = [rows.task(one) for one in tasks.tasks]
+    done = [rows.task(one) for one in tasks]
     return console.templates.page(
         request,
         "region.html",
         spans=list(SPANS),
         span=span,
-        timeline=timeline([rows.flag_change(one) for one in changes.changes], raised, now - SPANS[span], now),
+        timeline=timeline([rows.flag_change(one) for one in changes], raised, now - SPANS[span], now),
         ticks=ticks(now - SPANS[span], now),
-        cut=len(changes.changes) == MOST_CHANGES,
+        cut=cut,
         region=status.told(rows.region(found)),
         versions=dict(sorted(found.versions.items())),
         flags=raised,
-        placements=[rows.placement(one) for one in placements.placements],
-        more=bool(placements.next_page_token),
+        placements=[rows.placement(one) for one in placements],
+        more=more,
         tasks=sorted(done, key=lambda task: (task["updated_at"] or "", task["sequence"]), reverse=True),
         edges=[rows.edge(one) for one in edges],
     )
@@ -70,7 +72,7 @@ async def _gone(request: web.Request, name: str) -> web.Response:
     console, person = request.app[CONSOLE], request[WHO]
     method = console.gateway.approval.ListApprovals
     asked = ListApprovalsRequest(kind="decommission", subject=f"regions/{name}")
-    listed = (await console.gateway.call(person, method, asked)).approvals
+    listed = await console.gateway.every(person, method, asked, "approvals")
     taken_out = next((one.id for one in listed if one.state == ApprovalState.APPROVAL_STATE_APPROVED), "")
     if not taken_out:
         raise NotFound(f"There is no region called {name}.")

@@ -18,6 +18,7 @@ from console.web.tenants import listed
 CORRELATION = re.compile(r"[0-9a-f]{32}")
 DECISION = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 SHOWN = 50
+LOOKED_THROUGH = 500
 
 
 @routes.get("/search")
@@ -30,10 +31,12 @@ async def search(request: web.Request) -> web.Response:
     if DECISION.fullmatch(bare):
         raise web.HTTPSeeOther(f"/policy/decisions/{bare}")
     api = console.gateway.registry
-    everything, tenants, jobs = await asyncio.gather(
+    everything, tenants, (jobs, more) = await asyncio.gather(
         console.gateway.regions(person),
         listed(console, person, "tenant"),
-        console.gateway.call(person, api.ListJobs, registry.ListJobsRequest(page_size=500)),
+        console.gateway.first(
+            person, api.ListJobs, registry.ListJobsRequest(page_size=LOOKED_THROUGH), "jobs", LOOKED_THROUGH
+        ),
     )
     regions = [status.told(rows.region(one)) for one in everything]
     for found, page in ((regions, "regions"), (tenants, "tenants")):
@@ -46,10 +49,9 @@ async def search(request: web.Request) -> web.Response:
         q=words,
         regions=status.matching(regions, words, "", "")[:SHOWN],
         tenants=[one for one in tenants if _has(wanted, one["name"], one["display_name"])][:SHOWN],
+        looked_through=LOOKED_THROUGH if more else 0,
         jobs=[
-            job
-            for one in jobs.jobs
-            if _has(wanted, (job := rows.job(one))["detail"], job["correlation_id"], job["actor"])
+            job for one in jobs if _has(wanted, (job := rows.job(one))["detail"], job["correlation_id"], job["actor"])
         ][:SHOWN],
     )
 

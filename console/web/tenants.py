@@ -14,6 +14,7 @@ from console.web.guard import WHO
 from console.web.person import Person
 
 LISTED = 500
+DRIFTING = 200
 
 
 async def listed(console: Console, person: Person, word: str, tenant: str = "") -> list[rows.Row]:
@@ -45,21 +46,22 @@ async def tenant(request: web.Request) -> web.Response:
     console, person, name = request.app[CONSOLE], request[WHO], request.match_info["name"]
     api, call = console.gateway.registry, console.gateway.call
     behind = registry.PlacementFilter(tenant=name, drifting_only=True)
-    found, systems, services, links, placements = await asyncio.gather(
+    asked = registry.ListPlacementsRequest(filter=behind, page_size=DRIFTING)
+    found, systems, services, links, (placements, more) = await asyncio.gather(
         call(person, api.GetResource, registry.GetResourceRequest(name=f"tenants/{name}")),
         listed(console, person, "system", name),
         listed(console, person, "service", name),
         listed(console, person, "link", name),
-        call(person, api.ListPlacements, registry.ListPlacementsRequest(filter=behind, page_size=200)),
+        console.gateway.first(person, api.ListPlacements, asked, "placements", DRIFTING),
     )
     return console.templates.page(
         request,
         "tenant.html",
         tenant=rows.tenant(found),
         systems=[_with_children(one, services, links) for one in systems],
-        placements=[rows.placement(one) for one in placements.placements],
-        more=bool(placements.next_page_token),
-        drifting=sorted({one.region for one in placements.placements}),
+        placements=[rows.placement(one) for one in placements],
+        more=more,
+        drifting=sorted({one.region for one in placements}),
     )
 
 

@@ -20,6 +20,7 @@ from console.web.person import Person
 from runtime.errors import NotFound
 
 WIDTH = 1000.0
+DECISIONS, DENIALS = 1000, 1000  # rows that are shown of one change
 # The slowest ones are open; the others are a row each.
 OPEN, SHOWN = 5, 300
 # The outcome of an arrival after the first one.
@@ -125,13 +126,13 @@ def _place(hop: rows.Row) -> int:
 async def trace(request: web.Request) -> web.Response:
     """The waterfall of one change, and every hop as a table."""
     console, person, name = request.app[CONSOLE], request[WHO], request.match_info["id"]
-    decided = await _decisions(console, person, name)
+    decided, more = await _decisions(console, person, name)
     try:
         answer = await console.gateway.call(
             person, console.gateway.trace.GetTrace, GetTraceRequest(correlation_id=name)
         )
     except NotFound:
-        return await _known(request, decided)
+        return await _known(request, decided, more_decisions=more)
     found = rows.trace(answer)
     lanes, span = waterfall(found["hops"], await _attempts(console, person, name))
     return console.templates.page(
@@ -147,13 +148,14 @@ async def trace(request: web.Request) -> web.Response:
         regions=len({lane.region for lane in lanes if lane.region}),
         pending=sum(bool(lane.pending) for lane in lanes),
         decisions=decided,
+        more_decisions=more,
     )
 
 
-async def _decisions(console: Console, person: Person, name: str) -> list[rows.Row]:
-    asked = ListDecisionsRequest(correlation_id=name, page_size=100)
-    listed = await console.gateway.call(person, console.gateway.policy.ListDecisions, asked)
-    return [judged.decision(one) for one in listed.decisions]
+async def _decisions(console: Console, person: Person, name: str) -> tuple[list[rows.Row], bool]:
+    asked, method = ListDecisionsRequest(correlation_id=name, page_size=DECISIONS), console.gateway.policy.ListDecisions
+    listed, more = await console.gateway.first(person, method, asked, "decisions", DECISIONS)
+    return [judged.decision(one) for one in listed], more
 
 
 async def _attempts(console: Console, person: Person, name: str) -> dict[str, int]:
@@ -165,17 +167,23 @@ async def _attempts(console: Console, person: Person, name: str) -> dict[str, in
     }
 
 
-async def _known(request: web.Request, decided: list[rows.Row]) -> web.Response:
+async def _known(request: web.Request, decided: list[rows.Row], *, more_decisions: bool) -> web.Response:
     """What is known of an ID that no change has: an action outside of changes, a refused call, a request."""
     console, person, name = request.app[CONSOLE], request[WHO], request.match_info["id"]
     gateway, call = console.gateway, console.gateway.call
-    flags, denials, approvals = await asyncio.gather(
+    flags, (denials, more_denials), approvals = await asyncio.gather(
         gateway.flags(person),
-        call(person, gateway.registry.ListDenials, registry.ListDenialsRequest(correlation_id=name)),
+        gateway.first(
+            person,
+            gateway.registry.ListDenials,
+            registry.ListDenialsRequest(correlation_id=name, page_size=DENIALS),
+            "denials",
+            DENIALS,
+        ),
         call(person, gateway.approval.ListApprovals, ListApprovalsRequest(id=name, page_size=1)),
     )
     caused = [rows.flag(one) for one in flags if one.correlation_id == name]
-    refused = [judged.denial(one) for one in denials.denials]
+    refused = [judged.denial(one) for one in denials]
     asked = [approval.row(one) for one in approvals.approvals] if name else []
     return console.templates.page(
         request,
@@ -186,4 +194,6 @@ async def _known(request: web.Request, decided: list[rows.Row]) -> web.Response:
         denials=refused,
         approvals=asked,
         decisions=decided,
+        more_denials=more_denials,
+        more_decisions=more_decisions,
     )

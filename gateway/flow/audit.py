@@ -11,6 +11,7 @@ from orbital.v1.audit_pb2 import AuditHead, ListAuditResponse, SignedAuditHead
 from gateway.flow.wake import work
 from gateway.ports.audit import AuditStore, HeadSigner
 from runtime.lifecycle import Backoff, task_group
+from runtime.page import MOST_BYTES, fitting
 
 SEAL_SECONDS = 1.0
 SEAL_MOST = 2000
@@ -40,9 +41,14 @@ class Audit:
 
     async def list(self, after: int, most: int) -> ListAuditResponse:
         """A page of the trail with its heads."""
-        records = await self._store.page(after, most)
-        last = records[-1].sequence if records else after
-        heads = await self._store.heads(after, last)
+        records = fitting(await self._store.page(after, most), MOST_BYTES // 2)
+        kept = await self._store.heads(after, records[-1].sequence if records else after)
+        heads = fitting(kept, MOST_BYTES // 2)
+        if len(heads) < len(kept):
+            # What the first head that has no room is of comes with the next page, and so does that head.
+            last = _sequence(kept[len(heads)]) - 1
+            records = [one for one in records if one.sequence <= last]
+            heads = [one for one in heads if _sequence(one) <= last]
         newest, end = await self._store.newest_head(), await self._store.end()
         return ListAuditResponse(records=records, heads=heads, newest=newest, end=end.sequence)
 
@@ -81,3 +87,7 @@ class Audit:
             await self._store.keep_head(end.sequence, signed)
             self._newest = signed
         return False
+
+
+def _sequence(signed: SignedAuditHead) -> int:
+    return AuditHead.FromString(signed.head).sequence

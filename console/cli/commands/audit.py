@@ -46,7 +46,13 @@ def listing(after: int | None, limit: int, output: str, target: Target) -> None:
         call, api = connection.call, connection.audit.ListAudit
         if after is None:
             after = max(0, call(api, ListAuditRequest(page_size=1)).end - limit)
-        records = call(api, ListAuditRequest(after=after, page_size=limit)).records
+        records: list[AuditRecord] = []
+        while len(records) < limit:
+            begin = records[-1].sequence if records else after
+            page = call(api, ListAuditRequest(after=begin, page_size=min(limit - len(records), PAGE))).records
+            if not page:
+                break
+            records += page
     found = [
         {"sequence": one.sequence, "time": iso(one.record_time), "kind": one.kind, "hash": one.hash.hex(),
          "body": _body(one.body)}
