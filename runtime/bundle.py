@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from orbital.v1 import task_pb2
 
+from runtime import kinds
 from runtime.errors import Invalid
 from runtime.files import read_bytes, read_text
 from runtime.programs import run
@@ -24,7 +25,7 @@ ALGORITHM = "ES256"
 KEY_NAME = "orbital"
 # system/authz is not in it: it guards the engine's own API from the start, before there is a bundle.
 ROOTS = ("orbital", "system/log")
-TABLES = ("roles", "rpcs", "resources", "probes", "effects", "residency", "freezes", "limits")
+TABLES = ("roles", "rpcs", "probes", "effects", "residency", "freezes", "limits")
 
 
 @dataclass(frozen=True)
@@ -34,16 +35,6 @@ class Bundle:
     path: Path
     revision: str
     public_key: Path
-
-
-def kinds() -> dict[str, dict[str, int]]:
-    """Every task kind with its lane, as the contract has them: `{"LINK_KEY": {"lane": 1}, …}`."""
-    values = task_pb2.TaskKind.DESCRIPTOR.values
-    return {
-        value.name.removeprefix("TASK_KIND_"): {"lane": value.GetOptions().Extensions[task_pb2.lane]}
-        for value in values
-        if value.GetOptions().HasExtension(task_pb2.lane)
-    }
 
 
 def outcomes() -> dict[str, dict[str, int]]:
@@ -69,7 +60,7 @@ def stage(policies: Path, target: Path, signers: Signers, issuers: Claims, *, te
         directory = target / "orbital" / table
         directory.mkdir(parents=True)
         shutil.copyfile(policies / "data" / f"{table}.yaml", directory / "data.yaml")
-    tables: dict[str, Mapping[str, Any]] = {"kinds": kinds(), "outcomes": outcomes()}
+    tables: dict[str, Mapping[str, Any]] = {"kinds": kinds.table(), "outcomes": outcomes()}
     for name, table_of in {**tables, "signers": signers, "issuers": issuers}.items():
         _write_json(target / "orbital" / name / "data.json", table_of)
     revision = _digest(target)

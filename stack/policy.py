@@ -17,7 +17,7 @@ from orbital.v1.policy_pb2_grpc import PolicyServiceStub
 
 from console.cli.judged import silent
 from console.cli.render import Column, table
-from runtime.bundle import kinds
+from runtime import kinds
 from runtime.channels import open_channel
 from runtime.errors import Invalid, Stalled
 from runtime.files import read_bytes, read_stream
@@ -91,7 +91,7 @@ def _question(name: str, given: Any, region: str, said: dict[str, str]) -> dict[
     if not said["kind"] or not said["resource"]:
         raise Invalid("Say --kind and --resource of a task, --method of a call, or --input", field="input")
     parts = said["resource"].split("/")
-    lanes = kinds()
+    lanes = kinds.table()
     task = {
         "id": "1",
         "kind": said["kind"],

@@ -7,24 +7,15 @@ from dataclasses import dataclass
 
 from orbital.v1.dispatch_pb2 import Recovery, StateMark
 from orbital.v1.resource_pb2 import Resource
-from orbital.v1.task_pb2 import TaskKind
 
-from gateway.domain.task import LANES, drive_kind
+from gateway.domain.task import drive_kind
 from runtime.errors import Invalid
 from runtime.fields import check_length
+from runtime.kinds import LANES
 
 # PostgreSQL's bigint.
 MOST = 2**63 - 1
 STORES = frozenset({"openbao", "journal"})
-# A region serves again only when each of these is done.
-ENDING = frozenset(
-    {
-        TaskKind.TASK_KIND_UNLINK_KEY,
-        TaskKind.TASK_KIND_EMERGENCY_ROTATE,
-        TaskKind.TASK_KIND_PURGE_KEY,
-        TaskKind.TASK_KIND_RETIRE_TENANT,
-    }
-)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,31 +6,14 @@ import hashlib
 import uuid
 
 from orbital.v1.resource_pb2 import LinkState, Resource, TenantState
-from orbital.v1.task_pb2 import TaskKind, lane
+from orbital.v1.task_pb2 import TaskKind
 
-LANES: dict[int, int] = {
-    value.number: value.GetOptions().Extensions[lane] for value in TaskKind.DESCRIPTOR.values if value.number
-}
-KIND_WORDS: dict[int, str] = {
-    value.number: value.name.removeprefix("TASK_KIND_") for value in TaskKind.DESCRIPTOR.values
-}
-
-# What takes key material, or the permission to use it, away: carried out in every region, and proved by a receipt.
-REVOKING = (
-    TaskKind.TASK_KIND_UNLINK_KEY,
-    TaskKind.TASK_KIND_EMERGENCY_ROTATE,
-    TaskKind.TASK_KIND_PURGE_KEY,
-    TaskKind.TASK_KIND_RETIRE_TENANT,
-)
-# What a resource that leaves a region is purged by.
-DEPARTING = (TaskKind.TASK_KIND_PURGE_KEY, TaskKind.TASK_KIND_RETIRE_TENANT)
-# By these a later change says that a revocation is wanted no more; nothing else does.
-_LINKING = {TaskKind.TASK_KIND_LINK_KEY, TaskKind.TASK_KIND_DEFINE_TENANT}
+from runtime.kinds import REINSTATING
 
 
 def takes_back(kind: int) -> tuple[TaskKind.ValueType, ...]:
     """The kinds of revocation that a task of this kind takes back."""
-    return (TaskKind.TASK_KIND_UNLINK_KEY,) if kind in _LINKING else ()
+    return (TaskKind.TASK_KIND_UNLINK_KEY,) if kind in REINSTATING else ()
 
 
 def task_id(resource: str, region: str, generation: int) -> uuid.UUID:

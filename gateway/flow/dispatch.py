@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from gateway.domain.task import KIND_WORDS
 from gateway.flow.direct import DirectPath
 from gateway.flow.pack import Packed
 from gateway.flow.send import Sender
@@ -18,6 +17,7 @@ from gateway.ports.lanes import Trouble
 from gateway.ports.policy import Policy
 from gateway.ports.store import ClaimBatch, Claimed, TaskStore
 from runtime.errors import Unavailable
+from runtime.kinds import KIND_WORDS
 from runtime.lifecycle import Backoff
 from runtime.logs import get_logger
 from runtime.policy import HELD

@@ -9,10 +9,10 @@ from google.protobuf.message import DecodeError
 from orbital.v1.resource_pb2 import LinkState
 from orbital.v1.task_pb2 import Task, TaskBatch, TaskKind
 
-from gateway.domain.task import DEPARTING
 from gateway.ports.lanes import Parcel
 from gateway.ports.security import Signs
 from gateway.ports.store import Claimed
+from runtime.kinds import RETIRING
 from runtime.policy import Refusal
 from runtime.signatures import TASKS
 
@@ -93,7 +93,7 @@ def _headers(tasks: Sequence[Claimed], key_id: str) -> dict[str, str]:
 def _depart(task: Task, claimed: Claimed) -> None:
     """Say that the resource is to go: from everywhere, or from this region alone."""
     task.departure = not task.resource.retired
-    if claimed.kind in (*DEPARTING, TaskKind.TASK_KIND_SYNC_POLICY):
+    if claimed.kind in (*RETIRING, TaskKind.TASK_KIND_SYNC_POLICY):
         task.resource.retired = True
     if task.resource.HasField("link"):
         task.resource.link.state = LinkState.LINK_STATE_UNLINKED
@@ -112,7 +112,7 @@ def build(claimed: Claimed) -> Task:
     )
     task.create_time.FromDatetime(claimed.created_at)
     task.resource.ParseFromString(claimed.body)
-    if claimed.kind in DEPARTING or claimed.leaving:
+    if claimed.kind in RETIRING or claimed.leaving:
         _depart(task, claimed)
     elif claimed.generation < claimed.current_generation:
         # A revocation that retirement overtook; the retirement is a task of its own.

@@ -12,7 +12,6 @@ from orbital.v1.task_pb2 import Outcome, Report
 
 from gateway.domain.proof import check_receipt
 from gateway.domain.report import REDRIVE, Regional, last_by_placement, last_by_task
-from gateway.domain.task import KIND_WORDS
 from gateway.flow.receipts import ReceiptCheck
 from gateway.ports.policy import Policy
 from gateway.ports.store import Denial, ReportStore, TaskStore
@@ -20,6 +19,7 @@ from runtime.content import check_content
 from runtime.errors import Invalid, OrbitalError
 from runtime.fields import check_length
 from runtime.group_commit import GroupCommit
+from runtime.kinds import KIND_WORDS
 from runtime.policy import Decisions, Refusal
 from runtime.wellknown import label
 

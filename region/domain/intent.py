@@ -15,6 +15,7 @@ from region.domain.names import Kind, Name
 from region.domain.work import Held
 from runtime.errors import Invalid
 from runtime.keystates import MOST_VERSIONS
+from runtime.kinds import ABOUT, RETIRING
 
 SPECS = {
     Kind.TENANT: "tenant",
@@ -23,23 +24,7 @@ SPECS = {
     Kind.LINK: "link",
     Kind.EDGE_POLICY: "edge_policy",
 }
-OF_KEYS = {
-    pb.TASK_KIND_DEFINE_KEY,
-    pb.TASK_KIND_ROTATE_KEY,
-    pb.TASK_KIND_EMERGENCY_ROTATE,
-    pb.TASK_KIND_PURGE_KEY,
-    pb.TASK_KIND_SYNC_METADATA,
-}
-# A tombstone is made by these, and by nothing else.
-RETIRING = {pb.TASK_KIND_PURGE_KEY, pb.TASK_KIND_RETIRE_TENANT}
-KINDS = {
-    Kind.TENANT: {pb.TASK_KIND_DEFINE_TENANT, pb.TASK_KIND_UNLINK_KEY, pb.TASK_KIND_SYNC_METADATA}
-    | {pb.TASK_KIND_RETIRE_TENANT},
-    Kind.SYSTEM: OF_KEYS,
-    Kind.SERVICE: OF_KEYS,
-    Kind.LINK: {pb.TASK_KIND_LINK_KEY, pb.TASK_KIND_UNLINK_KEY, pb.TASK_KIND_SYNC_METADATA},
-    Kind.EDGE_POLICY: {pb.TASK_KIND_SYNC_POLICY},
-}
+KINDS = {kind: {number for number, specs in ABOUT.items() if spec in specs} for kind, spec in SPECS.items()}
 # What a region held of a key before it left, or was purged.
 TOMBSTONE = str(State.DESTROYED)
 

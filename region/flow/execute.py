@@ -27,6 +27,7 @@ from region.ports.journal import Journal
 from region.ports.l1 import Refused
 from region.ports.policy import Decisions, Policy
 from runtime.errors import Conflict, Invalid, OrbitalError, Precondition
+from runtime.kinds import REVOKING
 from runtime.lifecycle import Backoff, task_group
 from runtime.logs import get_logger
 from runtime.policy import HELD
@@ -40,7 +41,6 @@ LOOK = 5.0
 LINGER = 0.1
 # A handler that lost a check-and-set reads again and goes on, this often, before its task waits.
 TRIES = 5
-NEVER_SKIPPED = {pb.TASK_KIND_UNLINK_KEY, pb.TASK_KIND_EMERGENCY_ROTATE, *intent.RETIRING}
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,7 +300,7 @@ def _fenced(entry: Entry) -> Result | None:
     if held is None or (side := work.fence(entry.generation, held)) > 0:
         return None
     # A revocation is never skipped on the word of this database alone: the key's own record decides.
-    if entry.task.kind in NEVER_SKIPPED:
+    if entry.task.kind in REVOKING:
         return None
     if side < 0:
         return result.stale(held.generation)

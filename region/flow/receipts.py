@@ -17,18 +17,12 @@ from region.flow.outcome import Decided, stamp
 from region.ports.journal import Journal
 from region.ports.receipts import Audit, Mark, Signer
 from region.ports.world import World
+from runtime.kinds import REVOKING
 from runtime.logs import get_logger
 from runtime.openbao import audited
 from runtime.signing import key_id
 
 log = get_logger(__name__)
-
-ZEROIZING = {
-    pb.TASK_KIND_UNLINK_KEY,
-    pb.TASK_KIND_PURGE_KEY,
-    pb.TASK_KIND_EMERGENCY_ROTATE,
-    pb.TASK_KIND_RETIRE_TENANT,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +80,7 @@ def may_destroy(task: pb.Task) -> bool:
     resource = task.resource
     killed = resource.tenant.state == rpb.TENANT_STATE_KILLED
     unlinked = resource.link.state == rpb.LINK_STATE_UNLINKED
-    return task.kind in ZEROIZING or killed or unlinked or intent.compromised_below(resource) > 1
+    return task.kind in REVOKING or killed or unlinked or intent.compromised_below(resource) > 1
 
 
 def _receipt(region: str, entry: Entry, outcome: Result, decided: Decided, now: float) -> receipt_pb2.Receipt:

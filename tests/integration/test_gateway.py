@@ -41,7 +41,6 @@ from gateway.adapters.rabbitmq.lanes import RabbitLanes
 from gateway.adapters.rabbitmq.publisher import LanePublisher
 from gateway.adapters.rabbitmq.topology import LaneTopology
 from gateway.domain.report import Regional
-from gateway.domain.task import REVOKING
 from gateway.flow.desired import Desired
 from gateway.flow.detect import Detect
 from gateway.flow.dispatch import Dispatch
@@ -50,6 +49,7 @@ from gateway.main import new_correlation_id
 from gateway.ports.serving import Caller
 from gateway.settings import RabbitMQSettings
 from runtime.errors import Conflict, Invalid, Precondition, Unavailable
+from runtime.kinds import REVOKING
 from runtime.lifecycle import Backoff
 from runtime.signatures import TASKS
 from tests.unit.gateway.fakes import FakePolicy

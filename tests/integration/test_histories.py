@@ -31,12 +31,12 @@ from gateway.adapters.postgres.see import PostgresSight
 from gateway.adapters.postgres.tasks import PostgresTasks
 from gateway.domain.report import Regional
 from gateway.domain.restore import restored
-from gateway.domain.task import REVOKING
 from gateway.flow.desired import Desired
 from gateway.flow.detect import Detect
 from gateway.main import new_correlation_id
 from gateway.ports.store import Action
 from runtime.errors import OrbitalError
+from runtime.kinds import REVOKING
 from tests.integration.test_gateway import CALLER, REGIONS, estate
 
 STEPS = 14

@@ -88,7 +88,7 @@ def _report_by_timer(patch: Patch) -> None:
 
 def _superseded_is_stale(patch: Patch) -> None:
     """Revocations are skipped on the word of the journal."""
-    patch.setattr(region.flow.execute, "NEVER_SKIPPED", set())
+    patch.setattr(region.flow.execute, "REVOKING", ())
     patch.setattr(
         region.flow.execute, "_fenced", lambda entry: region.flow.execute.result.done(entry.generation, "", 0)
     )

@@ -21,9 +21,10 @@ from gateway.domain.holdings import Floor
 from gateway.domain.links import Key, key_of
 from gateway.domain.resource import kind_of, parent_of, parse_name
 from gateway.domain.stored import Stored, Wanted
-from gateway.domain.task import LANES, REVOKING, effect_kind
+from gateway.domain.task import effect_kind
 from gateway.ports.store import Action
 from runtime.errors import Conflict
+from runtime.kinds import LANES, REVOKING
 
 if TYPE_CHECKING:
     from gateway.ports.store import Estate, Tenancy

@@ -12,7 +12,8 @@ from orbital.v1.resource_pb2 import Resource
 
 from gateway.adapters.postgres.database import Database
 from gateway.domain.proof import Certified, Share
-from gateway.domain.task import REVOKING, task_id
+from gateway.domain.task import task_id
+from runtime.kinds import REVOKING
 from runtime.lease import lasts
 from runtime.wellknown import from_seconds, seconds
 

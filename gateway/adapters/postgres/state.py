@@ -8,8 +8,9 @@ from orbital.v1.dispatch_pb2 import Recovery, StateMark
 from orbital.v1.resource_pb2 import Resource
 
 from gateway.adapters.postgres.database import Database
-from gateway.domain.state import ENDING, Placed, again
+from gateway.domain.state import Placed, again
 from runtime.errors import Unavailable
+from runtime.kinds import REVOKING
 
 # Each makes everything of a region be driven again.
 MOST_A_MINUTE = 6
@@ -60,7 +61,7 @@ class PostgresState:
 
     async def recovered(self, regions: Sequence[str]) -> Mapping[str, Sequence[str]]:
         """See the port."""
-        await self._database.execute("end_recoveries", list(regions), sorted(ENDING))
+        await self._database.execute("end_recoveries", list(regions), list(REVOKING))
         rows = await self._database.fetch("ended_recoveries", list(regions))
         found: dict[str, list[str]] = {}
         for row in rows:

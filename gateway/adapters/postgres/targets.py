@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from orbital.v1.task_pb2 import TaskKind
 
 from gateway.adapters.postgres.database import Session
-from gateway.domain.task import DEPARTING, REVOKING, takes_back
+from gateway.domain.task import takes_back
+from runtime.kinds import RETIRING, REVOKING
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class Move:
     @property
     def takes_back(self) -> tuple[TaskKind.ValueType, ...]:
         """The kinds of revocation that it takes back; a return also the departure that came before it."""
-        return takes_back(self.kind) + (DEPARTING if self.returns else ())
+        return takes_back(self.kind) + (RETIRING if self.returns else ())
 
 
 async def take_over(session: Session, moves: Sequence[Move], correlation_id: str) -> set[str]:

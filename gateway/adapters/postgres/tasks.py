@@ -11,9 +11,10 @@ import asyncpg
 from orbital.v1.resource_pb2 import Resource, Transport
 
 from gateway.adapters.postgres.database import Database, Session
-from gateway.domain.task import KIND_WORDS, task_id
+from gateway.domain.task import task_id
 from gateway.ports.lanes import Trouble
 from gateway.ports.store import Claimed, Denial, Drift
+from runtime.kinds import KIND_WORDS
 from runtime.policy import Refusal
 from runtime.printable import printable
 

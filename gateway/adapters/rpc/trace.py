@@ -12,9 +12,9 @@ from orbital.v1.resource_pb2 import Transport
 from orbital.v1.trace_pb2 import GetTraceRequest, Hop, Trace
 from orbital.v1.trace_pb2_grpc import TraceServiceServicer
 
-from gateway.domain.task import KIND_WORDS
 from gateway.ports.serving import MOST_TASKS, JobRecord, Sight, TaskRecord
 from runtime.errors import NotFound
+from runtime.kinds import KIND_WORDS
 from runtime.page import fitting
 
 PATHS = {

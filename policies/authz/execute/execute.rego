@@ -35,9 +35,9 @@ lawful contains task.id if {
 	some task in input.tasks
 	data.orbital.kinds[task.kind].lane == task.lane
 	task.region == input.region
-	regex.match(data.orbital.resources[task.kind], task.resource)
+	regex.match(data.orbital.kinds[task.kind].resource, task.resource)
 	split(task.resource, "/")[1] == task.tenant
-	task.kind != "SYNC_POLICY"
+	data.orbital.kinds[task.kind].of_tenant
 	is_number(task.generation)
 	task.generation > 0
 }
@@ -47,10 +47,10 @@ lawful contains task.id if {
 	own_region
 	some task in input.tasks
 	task.tenant == ""
-	task.kind == "SYNC_POLICY"
+	data.orbital.kinds[task.kind].of_tenant == false
 	data.orbital.kinds[task.kind].lane == task.lane
 	task.region == input.region
-	regex.match(data.orbital.resources[task.kind], task.resource)
+	regex.match(data.orbital.kinds[task.kind].resource, task.resource)
 	is_number(task.generation)
 	task.generation > 0
 }

@@ -33,9 +33,9 @@ permitted contains item.id if {
 	some item in input.reports
 	data.orbital.kinds[item.kind]
 	data.orbital.outcomes[item.outcome]
-	regex.match(data.orbital.resources[item.kind], item.resource)
+	regex.match(data.orbital.kinds[item.kind].resource, item.resource)
 	split(item.resource, "/")[1] == item.tenant
-	item.kind != "SYNC_POLICY"
+	data.orbital.kinds[item.kind].of_tenant
 	is_number(item.generation)
 	item.generation > 0
 }
@@ -45,9 +45,9 @@ permitted contains item.id if {
 	speaks_for_itself
 	some item in input.reports
 	item.tenant == ""
-	item.kind == "SYNC_POLICY"
+	data.orbital.kinds[item.kind].of_tenant == false
 	data.orbital.outcomes[item.outcome]
-	regex.match(data.orbital.resources[item.kind], item.resource)
+	regex.match(data.orbital.kinds[item.kind].resource, item.resource)
 	is_number(item.generation)
 	item.generation > 0
 }

@@ -35,7 +35,7 @@ refusal(task, age) := tasks.reject(task, "RESIDENCY", sprintf("%s may not be in 
 misplaced(items) := {task.id |
 	some task in items
 	rule := data.orbital.residency.tenants[task.tenant]
-	not task.kind in data.orbital.residency.always
+	not data.orbital.kinds[task.kind].revokes
 	not resides(rule, task.region)
 }
 

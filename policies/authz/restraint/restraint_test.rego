@@ -10,7 +10,6 @@ task := {
 residency := {
 	"tenants": {"acme": {"regions": ["us20"]}, "globex": {"labels": {"area": "us"}}, "empty": {"labels": {}}},
 	"regions": {"eu10": {"area": "eu"}, "us20": {"area": "us"}},
-	"always": ["UNLINK_KEY"],
 }
 
 noon := time.parse_rfc3339_ns("2026-01-13T12:00:00Z")

@@ -48,13 +48,13 @@ has_generation(task) if {
 }
 
 about_its_own(task) if {
-	task.kind == "SYNC_POLICY"
+	data.orbital.kinds[task.kind].of_tenant == false
 	task.tenant == ""
-	regex.match(data.orbital.resources[task.kind], task.resource)
+	regex.match(data.orbital.kinds[task.kind].resource, task.resource)
 }
 
 about_its_own(task) if {
-	task.kind != "SYNC_POLICY"
-	regex.match(data.orbital.resources[task.kind], task.resource)
+	data.orbital.kinds[task.kind].of_tenant
+	regex.match(data.orbital.kinds[task.kind].resource, task.resource)
 	split(task.resource, "/")[1] == task.tenant
 }

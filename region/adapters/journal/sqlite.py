@@ -19,6 +19,7 @@ from region.domain.mark import Mark
 from region.domain.work import Entry, Held, Settled
 from region.ports.inspecting import Census, Stuck
 from region.ports.marks import Marker
+from runtime.kinds import KEYLESS
 from runtime.logs import get_logger
 from runtime.page import LARGEST
 
@@ -27,8 +28,6 @@ log = get_logger(__name__)
 SCHEMA = Path(__file__).with_name("schema.sql")
 LAST_BEAT = "last_beat"
 IMMEDIATE = 0
-# Their effects are in the region's own databases alone.
-KEYLESS = {pb.TASK_KIND_SYNC_METADATA, pb.TASK_KIND_SYNC_POLICY}
 PRUNE_CHUNK = 5000
 # Two weeks of a head a minute.
 HEADS_KEPT = 20_000

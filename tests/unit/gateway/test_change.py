@@ -15,8 +15,9 @@ from orbital.v1.task_pb2 import TaskKind
 
 from gateway.domain.change import Plan, plan
 from gateway.domain.stored import Stored
-from gateway.domain.task import LANES, drive_kind, effect_kind, task_id
+from gateway.domain.task import drive_kind, effect_kind, task_id
 from runtime.errors import Conflict, Invalid, NotFound, OrbitalError, Precondition
+from runtime.kinds import LANES
 
 REGIONS = {"eu10": {"area": "eu"}, "us20": {"area": "us"}}
 

@@ -23,8 +23,8 @@ from gateway.domain.departure import LEAVING, Place, Step, move, steps
 from gateway.domain.fuse import Fuse, check_accepted, departures
 from gateway.domain.resource import SPEC_KINDS
 from gateway.domain.stored import Stored
-from gateway.domain.task import LANES, REVOKING
 from runtime.errors import Precondition
+from runtime.kinds import LANES, REVOKING
 
 REGIONS = ("eu10", "us20", "ap30")
 LABELS: dict[str, dict[str, str]] = {name: {} for name in REGIONS}

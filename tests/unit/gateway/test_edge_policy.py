@@ -12,8 +12,9 @@ from gateway.domain.change import plan
 from gateway.domain.edge import check_observed, unheard
 from gateway.domain.retire import retire
 from gateway.domain.stored import Stored
-from gateway.domain.task import LANES, drive_kind
+from gateway.domain.task import drive_kind
 from runtime.errors import Invalid, NotFound, Precondition
+from runtime.kinds import LANES
 
 LABELS = {"eu10": {"tier": "production"}, "us20": {"tier": "test"}}
 

@@ -7,8 +7,9 @@ from orbital.v1.task_pb2 import TaskKind
 from gateway.domain.change import Plan, plan
 from gateway.domain.retire import retire
 from gateway.domain.stored import Stored
-from gateway.domain.task import LANES, drive_kind
+from gateway.domain.task import drive_kind
 from runtime.errors import Invalid, NotFound, OrbitalError, Precondition
+from runtime.kinds import LANES
 from tests.unit.gateway.test_change import ESTATE, REGIONS, link, service, stored, system, tenant
 
 EVERYWHERE = frozenset(REGIONS)

@@ -17,10 +17,10 @@ from orbital.v1.resource_pb2 import (
 )
 from orbital.v1.task_pb2 import TaskKind
 
-from gateway.domain.state import ENDING, Placed, again, check_mark, check_recovery
-from gateway.domain.task import LANES
+from gateway.domain.state import Placed, again, check_mark, check_recovery
 from gateway.flow.state import States
 from runtime.errors import Invalid
+from runtime.kinds import LANES, REVOKING
 from tests.unit.gateway.fakes import FakeState
 
 MARK = StateMark(journal=1, term=1, epoch="e1", sequence=3)
@@ -80,7 +80,7 @@ def test_each_is_driven_by_the_kind_of_its_newest_desire() -> None:
     assert all(lane == LANES[kind] for _, kind, lane in tasks)
     for resource, kind in placed():
         if resource.retired or "UNLINK" in TaskKind.Name(kind):
-            assert kind in ENDING
+            assert kind in REVOKING
 
 
 async def test_what_is_known_is_told_at_the_opening_and_with_beats() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from runtime import kinds
 from runtime.bundle import build_bundle, ensure_keys
 from runtime.errors import Invalid
 from stack.acquire import path as binary
@@ -23,14 +24,13 @@ def test_bundle_holds_policies_and_tables_but_no_tests_and_no_guard(tmp_path):
         tables = json.load(archive.extractfile("/data.json"))["orbital"]
     assert manifest["revision"] == bundle.revision
     assert manifest["roots"] == ["orbital", "system/log"]
-    assert tables["kinds"]["UNLINK_KEY"] == {"lane": 0}
+    assert tables["kinds"] == kinds.table()
     assert tables.keys() == {
         "residency",
         "freezes",
         "limits",
         "roles",
         "rpcs",
-        "resources",
         "probes",
         "effects",
         "kinds",

@@ -24,7 +24,7 @@ from orbital.v1 import (
     verify_pb2,
 )
 
-from runtime.bundle import kinds, outcomes
+from runtime.bundle import outcomes
 
 DATA = Path(__file__).resolve().parents[3] / "policies" / "data"
 CONTRACT = (
@@ -33,7 +33,6 @@ CONTRACT = (
 )  # fmt: skip
 RPCS = yaml.safe_load((DATA / "rpcs.yaml").read_text())
 ROLES = yaml.safe_load((DATA / "roles.yaml").read_text())
-RESOURCES = yaml.safe_load((DATA / "resources.yaml").read_text())
 
 
 def methods():
@@ -70,17 +69,6 @@ def test_region_speaks_for_itself_where_its_request_names_a_region(path, rule):
 def test_auditor_changes_nothing():
     reading = re.compile(r"/(Get|List|Watch)[A-Za-z]*$")
     assert all(reading.search(path) for path, rule in RPCS.items() if "auditor" in rule["roles"])
-
-
-def test_kinds_are_those_of_the_contract():
-    expected = {
-        value.name.removeprefix("TASK_KIND_"): {"lane": value.GetOptions().Extensions[task_pb2.lane]}
-        for value in task_pb2.TaskKind.DESCRIPTOR.values
-        if value.number
-    }
-    assert kinds() == expected
-    assert all(0 <= kind["lane"] <= 2 for kind in kinds().values())
-    assert kinds().keys() == RESOURCES.keys()
 
 
 def test_outcomes_are_those_of_the_contract():
