@@ -7,15 +7,12 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
-from functools import partial
-from typing import NamedTuple
 
 from gateway.adapters.broker.server import serve_access
 from gateway.adapters.bundles.server import serve_bundles
 from gateway.adapters.issuers.fetch import open_issuers
 from gateway.adapters.issuers.server import serve_keys
 from gateway.adapters.issuers.shelf import KeyFiles
-from gateway.adapters.mqtt.publisher import MqttPublisher
 from gateway.adapters.openbao.authority import BaoAuthority
 from gateway.adapters.openbao.logins import BaoLogins, BaoWrapping
 from gateway.adapters.postgres.audit import PostgresAudit
@@ -24,9 +21,7 @@ from gateway.adapters.postgres.database import Database
 from gateway.adapters.postgres.decommission import PostgresDecommission
 from gateway.adapters.postgres.edges import PostgresEdges
 from gateway.adapters.postgres.engines import PostgresEngines
-from gateway.adapters.postgres.faults import PostgresFaults
 from gateway.adapters.postgres.flags import PostgresFlags
-from gateway.adapters.postgres.holdings import PostgresHoldings
 from gateway.adapters.postgres.invitations import PostgresInvitations
 from gateway.adapters.postgres.notifications import listen
 from gateway.adapters.postgres.proofs import PostgresProofs
@@ -34,15 +29,10 @@ from gateway.adapters.postgres.reports import PostgresReports
 from gateway.adapters.postgres.security import PostgresSecurity
 from gateway.adapters.postgres.see import PostgresSight
 from gateway.adapters.postgres.standing import PostgresStanding
-from gateway.adapters.postgres.state import PostgresState
 from gateway.adapters.postgres.tasks import PostgresTasks
 from gateway.adapters.rabbitmq.connection import Broker
-from gateway.adapters.rabbitmq.lanes import RabbitLanes
 from gateway.adapters.rabbitmq.management import open_management
-from gateway.adapters.rabbitmq.probe import BrokerProbe
-from gateway.adapters.rabbitmq.publisher import LanePublisher
 from gateway.adapters.rabbitmq.queues import RabbitQueues
-from gateway.adapters.rabbitmq.topology import LaneTopology
 from gateway.adapters.rpc.approval import ApprovalRpc
 from gateway.adapters.rpc.audit import AuditRpc
 from gateway.adapters.rpc.caller import admission
@@ -58,57 +48,35 @@ from gateway.adapters.rpc.trace import TraceRpc
 from gateway.domain.allowance import Allowances
 from gateway.flow.access import Access
 from gateway.flow.audit import Audit
-from gateway.flow.broker import BrokerWatch, LaneWatch
 from gateway.flow.converge import Converge
 from gateway.flow.decommission import Dismantling
-from gateway.flow.deliver import Contacts, Deliver, LaneTiming
-from gateway.flow.detect import Detect
-from gateway.flow.direct import IMMEDIATE, DirectPath, DirectPublisher, OpenStreams
-from gateway.flow.dispatch import Dispatch
 from gateway.flow.effects import Effects
 from gateway.flow.enrolment import Enrolment, Invitations
 from gateway.flow.flags import AllFlags
-from gateway.flow.holdings import Holdings
 from gateway.flow.keysets import KeySet
 from gateway.flow.observe import ObserveFlow
 from gateway.flow.proof import Proofs
 from gateway.flow.receipts import ReceiptCheck
 from gateway.flow.report import ReportFlow
 from gateway.flow.security import Security, SignedReports, SignedSignals
-from gateway.flow.send import Sender
 from gateway.flow.signal import SignalFlow
 from gateway.flow.standing import Expulsion, Shutting, Standing
-from gateway.flow.state import States
+from gateway.flow.stream_intake import StreamIntake
 from gateway.flow.wake import until_done
 from gateway.intent import make_approvals, make_desired
-from gateway.ports.lanes import Publisher
+from gateway.lanes import make_deliver, make_way, start_lanes
 from gateway.settings import GatewaySettings
-from gateway.times import clock, new_correlation_id
-from runtime.lifecycle import Backoff, Supervisor, end_within, run
+from gateway.times import backoff, clock
+from runtime.lifecycle import Supervisor, end_within, run
 from runtime.logs import get_logger, setup_logs
 from runtime.openbao import Login, OpenBao, open_openbao
 from runtime.policy import PolicyEngine, policy_engine
-from runtime.signatures import PublicKeys, Signer
 from runtime.signers import open_public_keys
 from runtime.signing import BaoSigner
 
 log = get_logger(__name__)
 
 PROOF_KEY = "proofs"
-
-
-class Way(NamedTuple):
-    """What is known of the way to the regions: lane faults, direct streams, states and holdings."""
-
-    faults: PostgresFaults
-    streams: OpenStreams
-    states: States
-    holdings: Holdings
-
-
-def backoff() -> Backoff:
-    """Waits of at most a second: there are few gateways, and what they wait for is near."""
-    return Backoff(random.random, first=0.1, most=1.0)
 
 
 async def main(settings: GatewaySettings) -> None:
@@ -127,21 +95,21 @@ async def main(settings: GatewaySettings) -> None:
         public_keys = await stack.enter_async_context(open_public_keys(settings.opa.url, settings.opa.seconds))
         await open_access(settings, stack, policy, tasks, standing)
         intake = SignedReports(reports, public_keys, security)
-        contacts, news = Contacts(tasks), JobNews()
+        news = JobNews()
         flags, edges, queues = PostgresFlags(database), PostgresEdges(database), RabbitQueues(consuming)
         signals, observed = SignalFlow(flags, Effects(policy, flags)), ObserveFlow(edges)
         openbao, expulsion = await open_platform(settings, stack), await open_expulsion(settings, stack, standing)
         proofs = make_proofs(settings, database, sight, openbao)
         enrolment = make_enrolment(settings, database, sight, openbao, security)
         audit = Audit(PostgresAudit(database), proofs, clock, settings.flow.head_seconds)
-        way = make_way(settings, database, public_keys, security, audit)
-        deliver = make_deliver(settings, consuming, tasks, intake, security, contacts, audit, standing, way)
+        way = make_way(settings, database, tasks, public_keys, security, audit)
+        up = StreamIntake(reports=intake, security=security, states=way.states, holdings=way.holdings, backoff=backoff)
         desired = make_desired(settings, database)
         servicers = {
             "Approval": ApprovalRpc(make_approvals(settings, database, policy, tasks)),
             "Audit": AuditRpc(audit),
             "Checker": CheckerRpc(SignedSignals(signals, public_keys, security), queues, clock),
-            "Dispatch": DispatchRpc(deliver),
+            "Dispatch": DispatchRpc(make_deliver(settings, consuming, way, up, standing.ended)),
             "Edge": EdgeRpc(observed),
             "Enrolment": EnrolmentRpc(sight, proofs, standing, enrolment, clock),
             "Policy": PolicyRpc(engines, served),
@@ -159,7 +127,7 @@ async def main(settings: GatewaySettings) -> None:
             "public keys": public_keys.run,
             "proofs": lambda: proofs.run(backoff()),
             "audit": lambda: audit.run(backoff),
-            "contacts": lambda: contacts.run(settings.flow.beat_seconds),
+            "contacts": lambda: way.contacts.run(settings.flow.beat_seconds),
             "holdings": lambda: way.holdings.run(settings.flow.beat_seconds / 2),
             "states": lambda: way.states.run(settings.flow.beat_seconds / 2),
             "converge": lambda: Converge(PostgresReports(database)).run(settings.flow.detect_seconds, backoff()),
@@ -168,7 +136,7 @@ async def main(settings: GatewaySettings) -> None:
         }.items():
             supervisor.start(name, run_part)
         await start_key_sets(settings, stack, supervisor)
-        start_lanes(settings, supervisor, database, tasks, policy, publishing, way)
+        start_lanes(settings, supervisor, database, policy, publishing, way)
         start_standing(supervisor, database, standing, expulsion, openbao)
         await serve_on(settings, servicers, standing, supervisor)
 
@@ -241,8 +209,17 @@ async def start_key_sets(settings: GatewaySettings, stack: AsyncExitStack, super
     if given is None:
         return
     sources, shelf = await stack.enter_async_context(open_issuers(given.sources)), KeyFiles(given.place)
-    limits = (given.refresh_seconds, given.limit_seconds)
-    sets = {name: KeySet(name, source, shelf, *limits, time.monotonic) for name, source in sources.items()}
+    sets = {
+        name: KeySet(
+            name=name,
+            source=source,
+            shelf=shelf,
+            refresh_seconds=given.refresh_seconds,
+            limit_seconds=given.limit_seconds,
+            clock=time.monotonic,
+        )
+        for name, source in sources.items()
+    }
     await stack.enter_async_context(serve_keys(given.listen, sets))
     for name, key_set in sets.items():
         supervisor.start(f"keys of {name}", key_set.run)
@@ -310,85 +287,6 @@ def start_standing(
     if openbao is not None:
         supervisor.start("logins", lambda: Shutting(standing, BaoLogins(openbao)).run(backoff()))
     supervisor.start("standing news", lambda: listen(database, "orbital_standing", lambda _: standing.wake.set()))
-
-
-def make_way(settings: GatewaySettings, database: Database, keys: PublicKeys, security: Security, audit: Audit) -> Way:
-    """The way to the regions, as all lanes of this process know it."""
-    streams = OpenStreams(settings.flow.direct_seconds, time.monotonic)
-    held = PostgresHoldings(database, settings.name, new_correlation_id)
-    holdings = Holdings(held, PostgresProofs(database), keys, security, audit.newest_head, new_correlation_id)
-    return Way(PostgresFaults(database, settings.name), streams, States(PostgresState(database)), holdings)
-
-
-def make_deliver(
-    settings: GatewaySettings,
-    broker: Broker,
-    tasks: PostgresTasks,
-    reports: SignedReports,
-    security: Security,
-    contacts: Contacts,
-    audit: Audit,
-    standing: Standing,
-    way: Way,
-) -> Deliver:
-    """The lane streams of this process."""
-    lanes = RabbitLanes(broker, settings.rabbitmq.queue_type)
-    timing = LaneTiming(settings.flow.beat_seconds, settings.flow.stream_seconds, settings.flow.grace_seconds)
-    news = (audit.newest_head, standing.ended, way.faults, way.streams, way.states, way.holdings)
-    return Deliver(lanes, tasks, reports, security, contacts, timing, settings.lanes, clock, backoff, *news)
-
-
-def _publisher(settings: GatewaySettings, broker: Broker, lane: int) -> Publisher:
-    rabbit = settings.rabbitmq
-    topology = LaneTopology(broker, rabbit.queue_type)
-    patience = {"seconds": rabbit.confirm_seconds, "immediate": rabbit.confirm_immediate_seconds}
-    if rabbit.mqtt is None:
-        return LanePublisher(topology, **patience)
-    return MqttPublisher(rabbit.mqtt, topology, f"orbital.gateway.{settings.name}.{lane}", **patience)
-
-
-def start_lanes(
-    settings: GatewaySettings,
-    supervisor: Supervisor,
-    database: Database,
-    tasks: PostgresTasks,
-    policy: PolicyEngine,
-    broker: Broker,
-    way: Way,
-) -> None:
-    """Detect and dispatch, each lane by itself, woken by the database's notifications."""
-    flow, faults, streams = settings.flow, way.faults, way.streams
-    supervisor.start("broker", BrokerWatch(BrokerProbe(broker), faults).run)
-    signer = Signer(settings.signing_file, time.time)
-    detects: dict[str, Detect] = {}
-    dispatches: dict[str, Dispatch] = {}
-    for lane in sorted(settings.lanes):
-        publisher = DirectPublisher(_publisher(settings, broker, lane), streams)
-        dispatch = Dispatch(
-            lane=lane,
-            store=tasks,
-            policy=policy,
-            sender=Sender(publisher=publisher, signer=signer, most=flow.message_tasks),
-            claim=flow.claim_batch,
-            direct=DirectPath(streams.regions, faults.call_direct) if lane == IMMEDIATE else None,
-        )
-        watch = LaneWatch(_publisher(settings, broker, lane), faults, lane, dispatch.wake.set)
-        supervisor.start(f"lane {lane} faults", watch.run)
-        dispatches[str(lane)] = dispatch
-        detects[str(lane)] = Detect(tasks, lane, flow.detect_batch, dispatch.wake.set)
-        supervisor.start(f"dispatch {lane}", partial(dispatch.run, flow.detect_seconds, backoff()))
-        supervisor.start(f"detect {lane}", partial(detects[str(lane)].run, flow.detect_seconds, backoff()))
-
-    def heard(said: str) -> None:
-        lane, _, released = said.partition(" ")
-        if released and lane in dispatches:
-            dispatches[lane].wake.set()
-            return
-        for name, detect in detects.items():
-            if lane in ("", name):
-                detect.wake.set()
-
-    supervisor.start("lane news", lambda: listen(database, "orbital_lane", heard))
 
 
 if __name__ == "__main__":

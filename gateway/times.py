@@ -1,10 +1,13 @@
-"""The wall clock, and IDs that sort by it."""
+"""The wall clock, IDs that sort by it, and waits between tries."""
 
 from __future__ import annotations
 
+import random
 import secrets
 import time
 from datetime import UTC, datetime
+
+from runtime.lifecycle import Backoff
 
 
 def clock() -> datetime:
@@ -17,3 +20,8 @@ def new_correlation_id() -> str:
     stamp = time.time_ns() // 1_000_000
     value = (stamp & (2**48 - 1)) << 80 | 0x7 << 76 | secrets.randbits(12) << 64 | 0b10 << 62 | secrets.randbits(62)
     return f"{value:032x}"
+
+
+def backoff() -> Backoff:
+    """Waits of at most a second: there are few gateways, and what they wait for is near."""
+    return Backoff(random.random, first=0.1, most=1.0)

@@ -8,13 +8,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from orbital.v1.dispatch_pb2 import (
     Delivery,
     Open,
-    Opened,
     ReportBatch,
     SubscribeRequest,
     SubscribeResponse,
@@ -86,17 +84,13 @@ class LaneStream:
 
     async def run(self) -> None:
         """Serve; raises what ended it."""
-        opened = Opened()
-        opened.expire_time.FromDatetime(self._deliver.expire_time())
-        opened.lifetime.FromTimedelta(timedelta(seconds=self._deliver.timing.stream))
-        await self._deliver.states.opening(self._opening, opened)
-        await self._deliver.holdings.opening(self._opening, opened)
+        opened = await self._deliver.announcements.opened(self._opening)
         await self._down.put(SubscribeResponse(opened=opened))
         try:
             with ungrouped():
                 async with task_group() as group:
                     parts = [group.create_task(part) for part in self._parts()]
-                    with self._deliver.states.held(self._opening.region), self._deliver.holdings.open(self._opening):
+                    with self._deliver.announcements.current(self._opening):
                         await self._serve(group)
                     for part in parts:
                         part.cancel()
@@ -108,13 +102,13 @@ class LaneStream:
         if self._opening.lane != IMMEDIATE:
             await self._listen(group)
             return
-        with self._deliver.streams.offered(self._opening.region, self.offer):
+        with self._deliver.sources.offered(self._opening, self.offer):
             await self._listen(group)
 
     def _parts(self) -> Sequence[Coroutine[None, None, None]]:
         parts = [self._write(), self._read(), self._beat(), self._ended()]
         if self._opening.lane != IMMEDIATE and self._opening.transport != Transport.TRANSPORT_MQTT:
-            parts.append(self._deliver.take_back(self._opening))
+            parts.append(self._deliver.sources.take_back(self._opening))
         return parts
 
     async def _ended(self) -> None:
@@ -131,13 +125,14 @@ class LaneStream:
 
     async def _read(self) -> None:
         """Read the lane's queue, and again whenever the broker, or only the queue, was lost."""
-        backoff = self._deliver.backoff()
+        sources = self._deliver.sources
+        backoff = sources.backoff()
         while True:
             try:
-                async with self._deliver.consumer(self._opening) as self._consumer:
+                async with sources.consumer(self._opening) as self._consumer:
                     backoff.reset()
                     if self._consumer.trouble is not None:
-                        await self._deliver.faulty(self._opening, self._consumer.trouble)
+                        await sources.faulty(self._opening, self._consumer.trouble)
                     async for message in self._consumer.messages():
                         held = _Held(message.body, self._consumer, message.tag)
                         await self._put(held, redelivered=message.redelivered)
@@ -172,11 +167,8 @@ class LaneStream:
 
     async def _beat(self) -> None:
         while True:
-            await asyncio.sleep(self._deliver.timing.beat)
-            beat = self._deliver.beat()
-            beat.transport = self._deliver.transport(self._opening.region)
-            self._deliver.states.tell(self._opening.region, beat)
-            self._deliver.holdings.tell(self._opening, beat)
+            await asyncio.sleep(self._deliver.settings.beat)
+            beat = self._deliver.announcements.beat(self._opening)
             await self._down.put(SubscribeResponse(beat=beat))
 
     async def _listen(self, group: asyncio.TaskGroup) -> None:
@@ -197,17 +189,17 @@ class LaneStream:
                 await self._reporting.acquire()
                 group.create_task(self._report(request.reports))
             elif what == "holdings":
-                await self._deliver.holdings.take(self._principal, self._opening, request.holdings)
+                await self._deliver.intake.holdings(self._principal, self._opening, request.holdings)
             else:
                 raise Invalid(f"A lane stream takes no {what or 'empty message'} here", field="message")
 
     async def _keep(self, reason: str, body: bytes) -> None:
-        await self._deliver.keep_dead_letter(self._opening, reason[:LONGEST_REASON], body)
+        await self._deliver.intake.refused(self._opening, reason[:LONGEST_REASON], body)
 
     async def _restore(self) -> None:
         """The lane's queue is gone, or the session that was read in its place."""
         await self._rehydrations.take()
-        await self._deliver.restore(self._opening)
+        await self._deliver.sources.restore(self._opening)
 
     async def _acknowledge(self, delivery_id: int) -> None:
         # In the order in which they were sent.
@@ -235,8 +227,7 @@ class LaneStream:
 
     async def _report(self, batch: ReportBatch) -> None:
         try:
-            accepted = await self._deliver.submit(self._principal, self._opening, batch)
-            self._deliver.states.reported(self._opening.region, batch.mark)
+            accepted = await self._deliver.intake.submit(self._principal, self._opening, batch)
         finally:
             self._reporting.release()
         await self._down.put(SubscribeResponse(accepted=accepted))

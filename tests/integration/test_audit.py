@@ -22,9 +22,9 @@ from gateway.flow.audit import Audit
 from gateway.flow.desired import Desired
 from gateway.flow.detect import Detect
 from gateway.flow.pack import build
-from gateway.main import new_correlation_id
 from gateway.ports.audit import Signature
 from gateway.ports.store import Denial
+from gateway.times import new_correlation_id
 from runtime import trail
 from runtime.lifecycle import Backoff
 from runtime.policy import Refusal

@@ -30,8 +30,8 @@ from gateway.adapters.postgres.standing import PostgresStanding
 from gateway.adapters.postgres.state import PostgresState
 from gateway.adapters.postgres.tasks import PostgresTasks
 from gateway.flow.audit import Audit
+from gateway.flow.contacts import Contacts
 from gateway.flow.converge import Converge
-from gateway.flow.deliver import Contacts
 from gateway.flow.desired import Desired
 from gateway.flow.detect import Detect
 from gateway.flow.standing import Standing

@@ -27,9 +27,9 @@ from gateway.adapters.postgres.standing import PostgresStanding
 from gateway.adapters.rabbitmq.queues import RabbitQueues
 from gateway.flow.approval import ApprovalFlow, SecondPerson
 from gateway.flow.decommission import DecommissionRegion, Dismantling
-from gateway.main import new_correlation_id
 from gateway.ports.serving import Caller
 from gateway.settings import RabbitMQSettings
+from gateway.times import new_correlation_id
 from runtime.errors import Conflict, NotFound, Precondition
 from tests.integration.test_gateway import CALLER, Gateway, connected, done, estate
 

@@ -16,8 +16,8 @@ from gateway.adapters.postgres.flags import PostgresFlags
 from gateway.adapters.postgres.see import PostgresSight
 from gateway.adapters.rpc.fleet import Fleet
 from gateway.flow.desired import Desired
-from gateway.main import new_correlation_id
 from gateway.ports.serving import Caller
+from gateway.times import new_correlation_id
 from runtime.errors import Invalid
 from runtime.page import write_token
 

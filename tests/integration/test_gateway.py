@@ -45,9 +45,9 @@ from gateway.flow.desired import Desired
 from gateway.flow.detect import Detect
 from gateway.flow.dispatch import Dispatch
 from gateway.flow.send import Sender
-from gateway.main import new_correlation_id
 from gateway.ports.serving import Caller
 from gateway.settings import RabbitMQSettings
+from gateway.times import new_correlation_id
 from runtime.errors import Conflict, Invalid, Precondition, Unavailable
 from runtime.kinds import REVOKING
 from runtime.lifecycle import Backoff

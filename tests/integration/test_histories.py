@@ -33,8 +33,8 @@ from gateway.domain.report import Regional
 from gateway.domain.restore import restored
 from gateway.flow.desired import Desired
 from gateway.flow.detect import Detect
-from gateway.main import new_correlation_id
 from gateway.ports.store import Action
+from gateway.times import new_correlation_id
 from runtime.errors import OrbitalError
 from runtime.kinds import REVOKING
 from tests.integration.test_gateway import CALLER, REGIONS, estate

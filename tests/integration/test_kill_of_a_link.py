@@ -8,8 +8,8 @@ from gateway.adapters.postgres.database import Database, Pool
 from gateway.adapters.postgres.desired import PostgresDesired
 from gateway.adapters.postgres.see import PostgresSight
 from gateway.flow.desired import Desired
-from gateway.main import new_correlation_id
 from gateway.ports.serving import Caller
+from gateway.times import new_correlation_id
 from runtime.errors import Invalid, NotFound
 from tests.integration.test_gateway import estate
 

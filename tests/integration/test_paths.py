@@ -28,15 +28,19 @@ from gateway.adapters.rabbitmq.lanes import RabbitLanes
 from gateway.adapters.rabbitmq.publisher import LanePublisher
 from gateway.adapters.rabbitmq.topology import LaneTopology, queue_name, session_name
 from gateway.adapters.rpc.services import serve
-from gateway.flow.deliver import Contacts, Deliver, LaneTiming
+from gateway.flow.announce import Announcements
+from gateway.flow.contacts import Contacts
+from gateway.flow.deliver import Deliver, StreamSettings
 from gateway.flow.direct import OpenStreams
 from gateway.flow.holdings import Holdings
 from gateway.flow.security import Security
+from gateway.flow.sources import LaneSources
 from gateway.flow.standing import Standing
 from gateway.flow.state import States
-from gateway.main import backoff, clock
+from gateway.flow.stream_intake import StreamIntake
 from gateway.ports.lanes import Parcel, Publisher
 from gateway.settings import BrokerAccessSettings, MqttSettings, RabbitMQSettings
+from gateway.times import backoff, clock
 from region.adapters.amqp.inbound import AmqpInbound
 from region.adapters.broker import Broker, tls
 from region.adapters.journal.sqlite import SqliteJournal, open_journal
@@ -174,6 +178,24 @@ class World:
             return news.refusal.reason.partition(":")[0]
 
 
+def make_deliver(world: World) -> Deliver:
+    """The gateway's side of the lane stream; nothing is reported."""
+    security, contacts, states = Security(world.tasks, world.tasks), Contacts(world.tasks), States(FakeState())
+    holdings = Holdings(FakeHoldings(), Certificates(), world.keys.public_keys, security, lambda: None, str)
+    reports: Any = None
+    lanes, streams = RabbitLanes(world.broker, "classic"), OpenStreams(1.0, time.monotonic)
+    return Deliver(
+        sources=LaneSources(lanes=lanes, store=world.tasks, faults=FakeFaults(), streams=streams, backoff=backoff),
+        intake=StreamIntake(reports=reports, security=security, states=states, holdings=holdings, backoff=backoff),
+        announcements=Announcements(
+            contacts=contacts, states=states, holdings=holdings, audit_head=lambda: None, clock=clock, lifetime=60.0
+        ),
+        contacts=contacts,
+        ended=Standing(FakeStanding()).ended,
+        settings=StreamSettings(lanes=frozenset({LANE}), beat=0.5, lifetime=60.0, grace=0.0),
+    )
+
+
 @pytest.fixture
 async def world(parts: tuple[Path, State], rabbitmq_settings: RabbitMQSettings, tmp_path: Path) -> AsyncIterator[World]:
     place, state = parts
@@ -193,14 +215,7 @@ async def world(parts: tuple[Path, State], rabbitmq_settings: RabbitMQSettings, 
     broker = GatewayBroker(rabbitmq_settings, "test", Backoff(random.random, first=0.05, most=0.2))
     keeping = asyncio.ensure_future(broker.run())
     made = World(tmp_path, Keys.make(tmp_path), broker, amqp, mqtt, inbounds)
-    security = Security(made.tasks, made.tasks)
-    deliver = Deliver(
-        *(RabbitLanes(broker, "classic"), made.tasks, None, security, Contacts(made.tasks)),  # type: ignore[arg-type]
-        *(LaneTiming(0.5, 60.0, 0.0), frozenset({LANE}), clock, backoff, lambda: None, Standing(FakeStanding()).ended),
-        *(FakeFaults(), OpenStreams(1.0, time.monotonic)),
-        States(FakeState()),
-        Holdings(FakeHoldings(), Certificates(), made.keys.public_keys, security, lambda: None, str),
-    )
+    deliver = make_deliver(made)
 
     async def connected() -> bool:
         return bool(broker.version)

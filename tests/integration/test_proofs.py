@@ -20,7 +20,7 @@ from gateway.domain.report import Regional
 from gateway.domain.task import task_id
 from gateway.flow.desired import Desired
 from gateway.flow.detect import Detect
-from gateway.main import new_correlation_id
+from gateway.times import new_correlation_id
 from runtime.errors import Invalid
 from tests.integration.test_gateway import CALLER, REGIONS, estate
 

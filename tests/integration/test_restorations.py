@@ -16,8 +16,8 @@ from gateway.adapters.postgres.tasks import PostgresTasks
 from gateway.flow.approval import ApprovalFlow, SecondPerson
 from gateway.flow.desired import Desired
 from gateway.flow.restore import RestoreTenant
-from gateway.main import new_correlation_id
 from gateway.ports.serving import Caller
+from gateway.times import new_correlation_id
 from runtime.errors import Conflict, Precondition
 from tests.integration.test_gateway import estate
 from tests.unit.gateway.fakes import FakePolicy

@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,12 @@ from gateway.adapters.postgres.security import PostgresSecurity
 from gateway.adapters.postgres.state import PostgresState
 from gateway.adapters.postgres.tasks import PostgresTasks
 from gateway.domain.fuse import Fuse
+from gateway.flow.announce import Announcements
 from gateway.flow.approval import ApprovalFlow, SecondPerson
 from gateway.flow.audit import Audit
+from gateway.flow.contacts import Contacts
 from gateway.flow.converge import Converge
-from gateway.flow.deliver import Contacts, Deliver, LaneTiming
+from gateway.flow.deliver import Deliver, StreamSettings
 from gateway.flow.desired import Desired
 from gateway.flow.detect import Detect
 from gateway.flow.direct import DirectPath, DirectPublisher, OpenStreams
@@ -36,7 +39,9 @@ from gateway.flow.report import ReportFlow
 from gateway.flow.restore import RestoreTenant
 from gateway.flow.security import Security, SignedReports
 from gateway.flow.send import Sender
+from gateway.flow.sources import LaneSources
 from gateway.flow.state import States
+from gateway.flow.stream_intake import StreamIntake
 from region.adapters.edge.store import open_edge_store
 from region.adapters.journal.other import OtherJournal
 from region.adapters.journal.sqlite import open_journal
@@ -241,10 +246,17 @@ class Fleet:
         held = PostgresHoldings(database, process.name, self.new_id)
         keys: Any = self.keys.public_keys
         holdings = Holdings(held, HeadCertificates(), keys, security, audit.newest_head, self.new_id)
+        wait = partial(_backoff, process)
         deliver = Deliver(
-            client, tasks, intake, security, contacts, LaneTiming(BEAT, 600.0, 3.0), frozenset(LANES[role]),
-            self._clock, lambda: Backoff(process.random.random, 0.1, 1.0), audit.newest_head, _never_revoked, faults,
-            streams, states, holdings,
+            sources=LaneSources(lanes=client, store=tasks, faults=faults, streams=streams, backoff=wait),
+            intake=StreamIntake(reports=intake, security=security, states=states, holdings=holdings, backoff=wait),
+            announcements=Announcements(
+                contacts=contacts, states=states, holdings=holdings, audit_head=audit.newest_head, clock=self._clock,
+                lifetime=600.0,
+            ),
+            contacts=contacts,
+            ended=_never_revoked,
+            settings=StreamSettings(lanes=frozenset(LANES[role]), beat=BEAT, lifetime=600.0, grace=3.0),
         )  # fmt: skip
         if role == "bulk":
             store, fuse = PostgresDesired(database, process.name), Fuse(share=1.0)

@@ -22,7 +22,9 @@ from orbital.v1.task_pb2 import Outcome, Report, Reports, TaskBatch, TaskKind
 
 from gateway.domain.retry import redrive_after
 from gateway.domain.task import task_id
-from gateway.flow.deliver import Contacts, Deliver, LaneTiming
+from gateway.flow.announce import Announcements
+from gateway.flow.contacts import Contacts
+from gateway.flow.deliver import Deliver, StreamSettings
 from gateway.flow.detect import Detect
 from gateway.flow.direct import OpenStreams
 from gateway.flow.dispatch import Dispatch
@@ -32,8 +34,10 @@ from gateway.flow.receipts import ReceiptCheck
 from gateway.flow.report import ReportFlow
 from gateway.flow.security import Security, SignedReports
 from gateway.flow.send import Sender
+from gateway.flow.sources import LaneSources
 from gateway.flow.standing import Standing
 from gateway.flow.state import States
+from gateway.flow.stream_intake import StreamIntake
 from gateway.ports.store import Claimed, Drift
 from runtime.errors import Denied, Invalid, Unavailable
 from runtime.lifecycle import Backoff
@@ -87,13 +91,28 @@ class World:
         self.security = Security(self.tasks, self.tasks)
         self.intake = SignedReports(self.reports, self.keys.public_keys, self.security)
 
-    def deliver(self, lanes: FakeLanes, seconds: float = 60) -> Deliver:
-        return Deliver(
-            lanes, self.tasks, self.intake, self.security, Contacts(self.tasks), LaneTiming(60, seconds, 15),
-            frozenset({1}), lambda: NOW, lambda: Backoff(lambda: 0, 0.001, 0.001), SignedAuditHead,
-            Standing(FakeStanding()).ended, self.faults, self.streams, States(FakeState()),
-            Holdings(FakeHoldings(), Certificates(), self.keys.public_keys, self.security, lambda: None, str),
+    def deliver(self, lanes: FakeLanes, seconds: float = 60, lane: int = 1) -> Deliver:
+        def backoff() -> Backoff:
+            return Backoff(lambda: 0, 0.001, 0.001)
+
+        contacts, states, keys = Contacts(self.tasks), States(FakeState()), self.keys.public_keys
+        holdings = Holdings(FakeHoldings(), Certificates(), keys, self.security, lambda: None, str)
+        sources = LaneSources(lanes=lanes, store=self.tasks, faults=self.faults, streams=self.streams, backoff=backoff)
+        intake = StreamIntake(
+            reports=self.intake, security=self.security, states=states, holdings=holdings, backoff=backoff
+        )
+        announcements = Announcements(
+            contacts=contacts, states=states, holdings=holdings, audit_head=SignedAuditHead, clock=lambda: NOW,
+            lifetime=seconds,
         )  # fmt: skip
+        return Deliver(
+            sources=sources,
+            intake=intake,
+            announcements=announcements,
+            contacts=contacts,
+            ended=Standing(FakeStanding()).ended,
+            settings=StreamSettings(lanes=frozenset({lane}), beat=60, lifetime=seconds, grace=15),
+        )
 
 
 @pytest.fixture

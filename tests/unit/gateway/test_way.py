@@ -181,8 +181,7 @@ async def test_deliveries_of_both_ways_are_acknowledged_each_to_its_own(world: W
     """An acknowledgement covers what was sent before, and nothing that was sent after it."""
     lanes = FakeLanes(b"broker 1", b"broker 2")
     region = Region(opening(lane=0))
-    deliver = world.deliver(lanes)
-    deliver._served = frozenset({0})
+    deliver = world.deliver(lanes, lane=0)
     serving = asyncio.create_task(deliver.serve(PRINCIPAL, "eu10", region.requests(), region.send))
     heard = [(await region.heard("delivery")).delivery for _ in range(2)]
     direct = asyncio.create_task(world.streams.send(Parcel("eu10", 0, b"direct")))
@@ -199,8 +198,7 @@ async def test_deliveries_of_both_ways_are_acknowledged_each_to_its_own(world: W
 
 async def test_what_went_without_the_broker_is_not_delivered_when_the_stream_ends(world: World) -> None:
     region = Region(opening(lane=0))
-    deliver = world.deliver(FakeLanes())
-    deliver._served = frozenset({0})
+    deliver = world.deliver(FakeLanes(), lane=0)
     serving = asyncio.create_task(deliver.serve(PRINCIPAL, "eu10", region.requests(), region.send))
     await region.heard("opened")
     direct = asyncio.create_task(world.streams.send(Parcel("eu10", 0, b"direct")))
