@@ -1,4 +1,4 @@
-"""What takes in intent, put together: declarations, retirements, kills, and what of them takes two people."""
+"""What takes in intent, put together: declarations, retirements, kills, parked tasks, and what takes two people."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from gateway.adapters.postgres.approval import PostgresApprovals
 from gateway.adapters.postgres.database import Database
 from gateway.adapters.postgres.decommission import PostgresDecommission
 from gateway.adapters.postgres.desired import PostgresDesired
+from gateway.adapters.postgres.parked import PostgresParked
 from gateway.domain.fuse import Fuse
 from gateway.flow.approval import ApprovalFlow, SecondPerson, Subject
 from gateway.flow.decommission import DecommissionRegion
 from gateway.flow.desired import Desired
+from gateway.flow.parked import ParkedTasks
 from gateway.flow.removal import ApproveRemoval
 from gateway.flow.restore import RestoreTenant
 from gateway.ports.policy import Policy
@@ -43,3 +45,8 @@ def make_approvals(
     second_person = SecondPerson(policy, denials, settings.name)
     seconds = settings.flow.approval_seconds
     return ApprovalFlow(PostgresApprovals(database), subjects, second_person, new_correlation_id, seconds)
+
+
+def make_parked(settings: GatewaySettings, database: Database) -> ParkedTasks:
+    """What people may do about tasks that keep failing."""
+    return ParkedTasks(PostgresParked(database, settings.name), new_correlation_id)

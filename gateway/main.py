@@ -40,6 +40,7 @@ from gateway.adapters.rpc.checker import CheckerRpc
 from gateway.adapters.rpc.dispatch import DispatchRpc, ReportRpc
 from gateway.adapters.rpc.edge import EdgeRpc
 from gateway.adapters.rpc.enrolment import EnrolmentRpc
+from gateway.adapters.rpc.parked import TaskRpc
 from gateway.adapters.rpc.policy import PolicyRpc
 from gateway.adapters.rpc.proof import ProofRpc
 from gateway.adapters.rpc.registry import JobNews, RegistryRpc
@@ -63,7 +64,7 @@ from gateway.flow.signal import SignalFlow
 from gateway.flow.standing import Expulsion, Shutting, Standing
 from gateway.flow.stream_intake import StreamIntake
 from gateway.flow.wake import until_done
-from gateway.intent import make_approvals, make_desired
+from gateway.intent import make_approvals, make_desired, make_parked
 from gateway.lanes import make_deliver, make_way, start_lanes
 from gateway.settings import GatewaySettings
 from gateway.times import backoff, clock
@@ -94,8 +95,7 @@ async def main(settings: GatewaySettings) -> None:
         reports = make_reports(settings, database, tasks, policy)
         public_keys = await stack.enter_async_context(open_public_keys(settings.opa.url, settings.opa.seconds))
         await open_access(settings, stack, policy, tasks, standing)
-        intake = SignedReports(reports, public_keys, security)
-        news = JobNews()
+        intake, news = SignedReports(reports, public_keys, security), JobNews()
         flags, edges, queues = PostgresFlags(database), PostgresEdges(database), RabbitQueues(consuming)
         signals, observed = SignalFlow(flags, Effects(policy, flags)), ObserveFlow(edges)
         openbao, expulsion = await open_platform(settings, stack), await open_expulsion(settings, stack, standing)
@@ -104,7 +104,7 @@ async def main(settings: GatewaySettings) -> None:
         audit = Audit(PostgresAudit(database), proofs, clock, settings.flow.head_seconds)
         way = make_way(settings, database, tasks, public_keys, security, audit)
         up = StreamIntake(reports=intake, security=security, states=way.states, holdings=way.holdings, backoff=backoff)
-        desired = make_desired(settings, database)
+        desired, parked = make_desired(settings, database), make_parked(settings, database)
         servicers = {
             "Approval": ApprovalRpc(make_approvals(settings, database, policy, tasks)),
             "Audit": AuditRpc(audit),
@@ -116,6 +116,7 @@ async def main(settings: GatewaySettings) -> None:
             "Proof": ProofRpc(proofs),
             "Registry": RegistryRpc(desired, sight, AllFlags(flags, way.faults), edges, news, standing),
             "Report": ReportRpc(intake),
+            "Task": TaskRpc(parked),
             "Trace": TraceRpc(sight),
         }
         group = await stack.enter_async_context(asyncio.TaskGroup())

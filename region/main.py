@@ -295,7 +295,7 @@ def _start_lanes(
     signer = Signer(settings.signing_file, parts.world.now)
     linger = Linger(stream.linger, stream.company)
     lane_settings = LaneSettings(stream.credit, stream.merge, linger, stream.beat * stream.missed_beats)
-    execute_settings = ExecuteSettings(pace.batch, pace.width, pace.patience)
+    execute_settings = ExecuteSettings(pace.batch, pace.width, pace.patience, pace.tries, pace.pause)
     for number in sorted(settings.lanes):
         news = News()
         signal, world = signals[number], parts.world

@@ -7,6 +7,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
+from region.domain.retry import LONGEST_PAUSE
 from region.ports.vault import LONGEST_CACHED
 from runtime.settings import Section, Settings
 
@@ -120,6 +121,8 @@ class ExecuteSettings(Section):
     batch: int = Field(256, ge=1, le=5000, description="Tasks asked of the policy at once")
     width: int = Field(32, ge=1, description="Systems worked on at once")
     patience: float = Field(60.0, gt=0, description="Seconds after which a task is put back")
+    tries: int = Field(8, ge=1, description="Tries after which a task that fails by itself is parked")
+    pause: float = Field(300.0, gt=0, le=LONGEST_PAUSE, description="Seconds until a parked task is tried again")
 
 
 class ServeSettings(Section):

@@ -28,6 +28,8 @@ VERBS = {
     "approve": f"{COMMANDS}.approval:approve",
     "decline": f"{COMMANDS}.approval:decline",
     "retire": f"{COMMANDS}.retire:retire",
+    "retry": f"{COMMANDS}.parked:retry",
+    "cancel": f"{COMMANDS}.parked:cancel",
     "proof": f"{COMMANDS}.proof:proof",
     "decisions": f"{COMMANDS}.decisions:decisions",
     "region": f"{COMMANDS}.region:region",

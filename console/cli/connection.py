@@ -16,6 +16,7 @@ from orbital.v1.approval_pb2_grpc import ApprovalServiceStub
 from orbital.v1.audit_pb2_grpc import AuditServiceStub
 from orbital.v1.crypto_pb2_grpc import CryptoServiceStub
 from orbital.v1.enrolment_pb2_grpc import EnrolmentServiceStub
+from orbital.v1.parked_pb2_grpc import TaskServiceStub
 from orbital.v1.policy_pb2_grpc import PolicyServiceStub
 from orbital.v1.receipt_pb2_grpc import ProofServiceStub
 from orbital.v1.registry_pb2_grpc import RegistryServiceStub
@@ -82,6 +83,11 @@ class Connection:
     def trace(self) -> TraceServiceStub:
         """The gateway's TraceService."""
         return TraceServiceStub(self._channel(self.address))
+
+    @property
+    def tasks(self) -> TaskServiceStub:
+        """The gateway's TaskService."""
+        return TaskServiceStub(self._channel(self.address))
 
     @property
     def proof(self) -> ProofServiceStub:

@@ -30,6 +30,7 @@ def follow(connection: Connection, correlation_id: str, timeout: float) -> Job:
     """
     begun = time.monotonic()
     last: Job = Job(correlation_id=correlation_id)
+    parked: set[str] = set()
     with _progress(begun) as progress:
         while (left := timeout - (time.monotonic() - begun)) > 0:
             try:
@@ -37,6 +38,7 @@ def follow(connection: Connection, correlation_id: str, timeout: float) -> Job:
                 for job in connection.stream(connection.registry.WatchJob, request, left):
                     last = job
                     progress(last)
+                    _tell_parked(last, parked)
                     if last.HasField("end_time"):
                         return last
             except Unavailable:
@@ -90,11 +92,24 @@ def _timed_out(job: Job, timeout: float) -> str:
     waiting = []
     for part in filter(_behind, job.regions):
         heard = silence(iso(part.last_contact_at), now)
-        why = part.reason if part.connected else f"unreachable, {heard}"
+        why = _why(part) if part.connected else f"unreachable, {heard}"
         waiting.append(f"{part.region} ({why})" if why else part.region)
     blocked = f" Waiting: {', '.join(waiting)}." if waiting else ""
     counted = f"{job.converged} of {job.total} converged." if job.total else "no answer about the job."
     return f"Timed out after {timeout:.0f} s: {counted}{blocked} Follow: orbital trace {job.correlation_id} --watch"
+
+
+def _why(part: JobRegion) -> str:
+    """Why a region is behind; what is parked waits for somebody, or for the end of its pause."""
+    return f"parked: {part.reason}" if part.parked else part.reason
+
+
+def _tell_parked(job: Job, told: set[str]) -> None:
+    """Say once of each region that something is parked there: a wait may end only because somebody mends it."""
+    for part in job.regions:
+        if part.parked and part.region not in told:
+            told.add(part.region)
+            say(f"{part.region}: {_why(part)}. List: orbital get tasks --parked --region {part.region}")
 
 
 def _behind(part: JobRegion) -> bool:

@@ -26,6 +26,7 @@ class Wanted:
     tenant: str = ""
     region: str = ""
     correlation_id: str = ""
+    parked: bool = False
     limit: int = 0
 
     @property
@@ -149,11 +150,26 @@ def _tasks(connection: Connection, wanted: Wanted) -> Iterator[Row]:
 
     from console.cli import rows
 
+    if wanted.parked:
+        yield from _parked(connection, wanted)
+        return
     request = api.ListTasksRequest(
         tenant=wanted.tenant, region=wanted.region, correlation_id=wanted.correlation_id, page_size=wanted.page
     )
     for answer in connection.pages(connection.registry.ListTasks, request):
         yield from map(rows.task, answer.tasks)
+
+
+def _parked(connection: Connection, wanted: Wanted) -> Iterator[Row]:
+    from orbital.v1.parked_pb2 import ListParkedTasksRequest
+
+    from console.cli import rows
+
+    request = ListParkedTasksRequest(tenant=wanted.tenant, region=wanted.region, page_size=wanted.page)
+    for answer in connection.pages(connection.tasks.ListParkedTasks, request):
+        for one in map(rows.task, answer.tasks):
+            if wanted.correlation_id in ("", one["correlation_id"]):
+                yield one
 
 
 def _dead_letters(connection: Connection, wanted: Wanted) -> Iterator[Row]:
@@ -302,8 +318,9 @@ NOUNS = (
         Column("STATE", "state"), Column("REASON", "reason"), Column("UPDATED", "updated_at", form="age"),
         Column("SEQUENCE", "sequence", wide=True, form="number"),
         Column("ATTEMPTS", "attempts", wide=True, form="number"),
+        Column("RETRY AT", "retry_at", wide=True),
         Column("MESSAGE", "message", wide=True), Column("CORRELATION ID", "correlation_id", wide=True),
-    ), _tasks, ("tenant", "region", "correlation_id")),
+    ), _tasks, ("tenant", "region", "correlation_id", "parked")),
     Noun("flags", "flag", "component", (
         Column("REGION", "where"), Column("COMPONENT", "component"), Column("STATUS", "status"),
         Column("SEVERITY", "severity"), Column("REASON", "reason"), Column("SINCE", "since", form="age"),

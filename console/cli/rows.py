@@ -91,12 +91,12 @@ def _rebuild(one: registry.Rebuild) -> dict[str, Any]:
 
 
 def convergence(behind: int, stalled: int, held_lanes: list[int]) -> str:
-    """Converged; converging: behind and under way; parked: policy holds a lane; drifting: something prevents it."""
+    """Converged; converging: behind and under way; held: policy holds a lane; drifting: something prevents it."""
     if not behind:
         return "converged"
     if stalled:
         return "drifting"
-    return "parked" if held_lanes else "converging"
+    return "held" if held_lanes else "converging"
 
 
 def use(one: edges.Use) -> Row:
@@ -257,6 +257,7 @@ def task(one: registry.TaskStatus) -> Row:
         "attempts": one.attempts,
         "created_at": iso(one.create_time),
         "updated_at": iso(one.update_time),
+        "retry_at": iso(one.retry_time),
     }
 
 
@@ -298,6 +299,7 @@ def job(one: registry.Job) -> Row:
                 "connected": part.connected,
                 "last_contact_at": iso(part.last_contact_at),
                 "reason": part.reason,
+                "parked": part.parked,
             }
             for part in one.regions
             if part.behind

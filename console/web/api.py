@@ -13,6 +13,7 @@ from orbital.v1.approval_pb2_grpc import ApprovalServiceStub
 from orbital.v1.audit_pb2_grpc import AuditServiceStub
 from orbital.v1.edge_pb2 import Edge
 from orbital.v1.flag_pb2 import Flag
+from orbital.v1.parked_pb2_grpc import TaskServiceStub
 from orbital.v1.policy_pb2_grpc import PolicyServiceStub
 from orbital.v1.receipt_pb2_grpc import ProofServiceStub
 from orbital.v1.registry_pb2_grpc import RegistryServiceStub
@@ -43,6 +44,7 @@ class Gateway:
         self.registry: Any = RegistryServiceStub(untyped)
         self.approval: Any = ApprovalServiceStub(untyped)
         self.trace: Any = TraceServiceStub(untyped)
+        self.tasks: Any = TaskServiceStub(untyped)
         self.proof: Any = ProofServiceStub(untyped)
         self.policy: Any = PolicyServiceStub(untyped)
         self.audit: Any = AuditServiceStub(untyped)

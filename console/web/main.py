@@ -15,6 +15,7 @@ from console.web import (
     fleet,
     kill,
     login,
+    parked,
     policy,
     region,
     search,
@@ -36,7 +37,7 @@ from runtime.settings import read_secret
 log = get_logger(__name__)
 
 # Importing a page adds its routes.
-PAGES = (fleet, region, tenants, change, kill, approvals, trace, login, policy, audit, search, static_files)
+PAGES = (fleet, region, tenants, change, kill, approvals, trace, login, parked, policy, audit, search, static_files)
 LARGEST_FORM = 512 * 1024
 
 

@@ -10,8 +10,8 @@ Row = dict[str, Any]
 
 # The worst first: what is known to be wrong, then what is not known, then what is not as it should be.
 HEALTH = ("out_of_sync", "unknown", "degraded", "healthy")
-CONVERGENCE = ("drifting", "parked", "converging", "converged")
-BADNESS = ("out_of_sync", "unknown", "degraded", "drifting", "parked", "converging", "quiet")
+CONVERGENCE = ("drifting", "held", "converging", "converged")
+BADNESS = ("out_of_sync", "unknown", "degraded", "drifting", "held", "converging", "quiet")
 
 NO_AREA = "no area"
 

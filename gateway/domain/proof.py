@@ -25,6 +25,8 @@ WHY = {
     TaskState.TASK_STATE_DENIED: "Refused by policy.",
     TaskState.TASK_STATE_FAILED: "The region cannot do it.",
     TaskState.TASK_STATE_SUPERSEDED: "A newer generation took its place.",
+    TaskState.TASK_STATE_PARKED: "It kept failing in the region, which leaves it alone for a while.",
+    TaskState.TASK_STATE_CANCELLED: "It was cancelled.",
 }
 
 

@@ -109,6 +109,7 @@ def build(claimed: Claimed) -> Task:
         region=claimed.region,
         tenant=claimed.tenant,
         correlation_id=claimed.correlation_id,
+        cancelled=claimed.cancelled,
     )
     task.create_time.FromDatetime(claimed.created_at)
     task.resource.ParseFromString(claimed.body)

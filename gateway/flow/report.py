@@ -11,7 +11,7 @@ from orbital.v1.resource_pb2 import Transport
 from orbital.v1.task_pb2 import Outcome, Report
 
 from gateway.domain.proof import check_receipt
-from gateway.domain.report import REDRIVE, Regional, last_by_placement, last_by_task
+from gateway.domain.report import LONGEST_PAUSE, REDRIVE, Regional, last_by_placement, last_by_task
 from gateway.flow.receipts import ReceiptCheck
 from gateway.ports.policy import Policy
 from gateway.ports.store import Denial, ReportStore, TaskStore
@@ -21,7 +21,7 @@ from runtime.fields import check_length
 from runtime.group_commit import GroupCommit
 from runtime.kinds import KIND_WORDS
 from runtime.policy import Decisions, Refusal
-from runtime.wellknown import label
+from runtime.wellknown import label, seconds
 
 MAX_RECEIPT = 2 * 1024 * 1024  # bytes; it is kept for good
 # A batch is at most 500, and a stream has at most 8 under way.
@@ -151,12 +151,20 @@ def check_report(report: Report, where: str) -> None:
     if not _TASK_ID.fullmatch(report.task_id):
         raise Invalid(f"{where}.task_id is not 32 hex digits", field=f"{where}.task_id")
     if report.outcome not in REDRIVE:
-        raise Invalid(f"{where}.outcome is {report.outcome}; expected 1 to 5", field=f"{where}.outcome")
+        raise Invalid(f"{where}.outcome is {report.outcome}; expected 1 to {len(REDRIVE)}", field=f"{where}.outcome")
     if report.kind not in KIND_WORDS or not report.kind:
         raise Invalid(f"{where}.kind is {report.kind}, which is no task kind", field=f"{where}.kind")
     check_length(len(report.reason), 0, 100, f"{where}.reason")
     check_length(len(report.message), 0, 2000, f"{where}.message")
     check_length(len(report.receipt), 0, MAX_RECEIPT, f"{where}.receipt", "bytes")
+    parked = report.outcome == Outcome.OUTCOME_PARKED
+    pause = seconds(report.retry_after)
+    if (parked or report.HasField("retry_after")) and not (parked and 0 < pause <= LONGEST_PAUSE):
+        raise Invalid(
+            f"{where}.retry_after is {pause:g} s; expected more than 0 and at most {LONGEST_PAUSE} s of a parked task, "
+            "and none of any other",
+            field=f"{where}.retry_after",
+        )
     check_length(len(report.arrivals), 0, len(Transport.values()), f"{where}.arrivals", "items")
     if any(each.transport not in Transport.values() or not each.time.seconds for each in report.arrivals):
         raise Invalid(f"{where}.arrivals name no path or no time", field=f"{where}.arrivals")

@@ -78,6 +78,8 @@ class Claimed:
     owed: bool = False
     # Whether the resource is about to leave the region.
     leaving: bool = False
+    # Whether the region is to forget it.
+    cancelled: bool = False
 
 
 @dataclass(frozen=True, slots=True)

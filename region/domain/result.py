@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from orbital.v1 import task_pb2 as pb
 
@@ -14,6 +14,7 @@ class Result:
     """The outcome of one task; `state` is remembered as held, `awaits` names the resource that wakes a waiting one.
 
     `destroyed` is None where the task was none that destroys; an empty one says that there was nothing to destroy.
+    `failing` says that the task failed by itself, and `retry_after` after how many seconds a parked one is tried again.
     """
 
     outcome: pb.Outcome.ValueType
@@ -25,6 +26,8 @@ class Result:
     state: str = ""
     awaits: str = ""
     destroyed: tuple[Destroyed, ...] | None = None
+    failing: bool = False
+    retry_after: float = 0.0
 
     @property
     def waiting(self) -> bool:
@@ -62,7 +65,22 @@ def superseded(by: int, held: int) -> Result:
 
 def failed(reason: str, message: str) -> Result:
     """The task cannot succeed as it is."""
-    return Result(pb.OUTCOME_FAILED, 0, reason, message)
+    return Result(pb.OUTCOME_FAILED, 0, reason, message, failing=True)
+
+
+def failing(reason: str, message: str) -> Result:
+    """It failed by itself, and may succeed later; tried again by itself."""
+    return Result(pb.OUTCOME_WAITING, 0, reason, message, failing=True)
+
+
+def parked(last: Result, seconds: float) -> Result:
+    """It failed as often as the limit says, at last with `last`; left alone for so many seconds."""
+    return replace(last, outcome=pb.OUTCOME_PARKED, retry_after=seconds)
+
+
+def cancelled() -> Result:
+    """The control plane took it back."""
+    return Result(pb.OUTCOME_CANCELLED, 0, "CANCELLED", "The task was cancelled before it was done; nothing was done.")
 
 
 def denied(reason: str, message: str) -> Result:

@@ -26,6 +26,8 @@ class Held:
 class Entry:
     """A task in the journal that is due. `reason` is why it waited last, `held` what is held of its resource.
 
+    `attempts` counts the tries in vain, `failures` those of them in which the task failed by itself.
+
     `resource` and `generation` are the task's: reading them out of a message thousands of times a second costs.
     """
 
@@ -37,6 +39,7 @@ class Entry:
     attempts: int = 0
     reason: str = ""
     held: Held | None = None
+    failures: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,11 +45,16 @@ TRIES = 5
 
 @dataclass(frozen=True, slots=True)
 class ExecuteSettings:
-    """`batch`: tasks a policy query; `width`: Systems at once; `patience`: seconds a handler may take."""
+    """`batch`: tasks a policy query; `width`: Systems at once; `patience`: seconds a handler may take.
+
+    A task that failed by itself `tries` times is left alone for `pause` seconds.
+    """
 
     batch: int
     width: int
     patience: float
+    tries: int = 8
+    pause: float = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +203,7 @@ class Executor:
                 outcome = sync_metadata([step.entry])[0]
             if outcome is None:
                 outcome, receipt = await self._handle(step.entry, step.name, step.kind, decided)
-            away = outcome if outcome.waiting and not outcome.awaits else None
+            away = outcome if outcome.waiting and not (outcome.awaits or outcome.failing) else None
             outcomes.append((step.entry, outcome, receipt))
         return outcomes
 
@@ -219,12 +224,13 @@ class Executor:
         except (Invalid, Precondition, Refused) as error:
             return result.failed(error.reason, error.message), b""
         except OrbitalError as error:
-            return result.waiting(error.reason, error.message), b""
+            waits = result.failing if retry.own(error) else result.waiting
+            return waits(error.reason, error.message), b""
         except TimeoutError:
-            return result.waiting("TIMEOUT", f"{intent.kind_name(kind)} took too long."), b""
+            return result.failing("TIMEOUT", f"{intent.kind_name(kind)} took too long."), b""
         except Exception as error:  # supervises handlers: one task that breaks its handler must not stop its lane
             log.error("handler_broke", task_id=entry.task.id, error=type(error).__name__, exc_info=error)
-            return result.waiting("INTERNAL", "The handler broke; the region's log says where."), b""
+            return result.failing("INTERNAL", "The handler broke; the region's log says where."), b""
 
     async def _settle(
         self, outcomes: Sequence[tuple[Entry, Result, bytes]], decided: Decided, commits: Commits
@@ -233,11 +239,19 @@ class Executor:
             return
         now = self._world.now()
         rows: list[Settled] = []
-        for entry, outcome, receipt in outcomes:
-            due = now + retry.delay(entry.attempts, self._world.random()) if outcome.waiting else 0.0
+        for entry, came, receipt in outcomes:
+            outcome, due = self._next(entry, came, now)
             rows.append(settled(entry, outcome, decided, now, due, receipt))
             _log(entry, outcome)
         await commits.keep(rows)
+
+    def _next(self, entry: Entry, outcome: Result, now: float) -> tuple[Result, float]:
+        """What is kept of an outcome, and when the task is due again: one that keeps failing is parked."""
+        settings, random = self._settings, self._world.random
+        if outcome.failing and retry.parks(self._lane, entry.failures + 1, settings.tries):
+            seconds = retry.pause(settings.pause, random())
+            return result.parked(outcome, seconds), now + seconds
+        return outcome, now + retry.delay(entry.attempts, random()) if outcome.waiting else 0.0
 
     async def _commit(self, rows: list[Settled]) -> None:
         await self._keep(rows)
@@ -268,10 +282,13 @@ async def _until_it_holds(run: Callable[[], Awaitable[Result]]) -> Result:
 
 
 def _sift(entries: list[Entry], decisions: Decisions) -> tuple[list[tuple[Entry, Result]], list[Entry]]:
-    """(the refused with their outcome, the allowed). What the policy did not name is refused."""
+    """(the refused and the cancelled with their outcome, the allowed). What the policy did not name is refused."""
     refused: list[tuple[Entry, Result]] = []
     allowed: list[Entry] = []
     for entry in entries:
+        if entry.task.cancelled:
+            refused.append((entry, result.cancelled()))
+            continue
         if entry.task.id in decisions.allowed and entry.task.id not in decisions.denied:
             allowed.append(entry)
             continue

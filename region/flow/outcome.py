@@ -45,6 +45,8 @@ def settled(
         executed_at=stamp(now),
         receipt=receipt,
     )
+    if outcome.retry_after:
+        report.retry_after.FromNanoseconds(int(outcome.retry_after * 1e9))
     return Settled(entry, outcome, report.SerializeToString(), due_at, receipt)
 
 

@@ -32,7 +32,7 @@ class Journal(Protocol):
     ) -> int:
         """Keep the tasks in one transaction and give the number of new ones.
 
-        A task that was reported done is reported again; one that was reported denied or failed is tried again. Of lane
+        A task that was reported done is reported again; one that was reported otherwise is tried again. Of lane
         0 the first arrival by each path is kept: a copy by another path is only reported, not tried.
         """
 
@@ -54,7 +54,8 @@ class Journal(Protocol):
     async def settle(self, lane: int, settled: Sequence[Settled], now: float) -> None:
         """Keep outcomes, held state and reports in one transaction.
 
-        A waiting task is reported when its reason changed; what waited for a resource that is now done becomes due.
+        A waiting task is reported when its reason changed; what waited for a resource that is now done becomes due. A
+        parked one is left alone until it is due, unless a task of its resource comes.
         """
 
     async def receipt(self, task_id: str) -> bytes:

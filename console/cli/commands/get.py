@@ -38,12 +38,15 @@ def _nouns(_ctx: click.Context, _param: click.Parameter, begun: str) -> list[str
 @click.option("--tenant", default="", help="Only of this tenant.")
 @click.option("--region", default="", help="Only in this region.")
 @click.option("--correlation", "correlation_id", default="", metavar="ID", help="Only of this change.")
+@click.option(
+    "--parked", is_flag=True, help="Only tasks that kept failing, which their regions leave alone for a while."
+)
 @click.option("--limit", type=click.IntRange(min=1), help="At most this many rows.")
 @click.option("-w", "--watch", is_flag=True, help="Print what there is, then whatever changes.")
 @output_option(*FORMS)
 @connection_options
 def get(
-    noun: str, name: str | None, limit: int | None, watch: bool, output: str, target: Target, **filters: str
+    noun: str, name: str | None, limit: int | None, watch: bool, output: str, target: Target, **filters: Any
 ) -> None:
     """List what NOUN says.
 
@@ -68,7 +71,12 @@ def get(
 
 
 def _refuse_filters(noun: Noun, wanted: Wanted) -> None:
-    for field, flag in (("tenant", "--tenant"), ("region", "--region"), ("correlation_id", "--correlation")):
+    for field, flag in (
+        ("tenant", "--tenant"),
+        ("region", "--region"),
+        ("correlation_id", "--correlation"),
+        ("parked", "--parked"),
+    ):
         if getattr(wanted, field) and field not in noun.filters:
             raise Failure(f"{noun.name} cannot be chosen by {flag}.", Exit.USAGE)
 

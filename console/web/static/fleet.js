@@ -9,7 +9,7 @@ const waiting = new Map();
 const cells = new Map([...grid.querySelectorAll("a.cell")].map((cell) => [cell.textContent, cell]));
 const filter = new URLSearchParams(location.search);
 const filtered = ["q", "area", "status"].some((name) => filter.get(name));
-const BADNESS = ["out_of_sync", "unknown", "degraded", "drifting", "parked", "converging", "quiet"];
+const BADNESS = ["out_of_sync", "unknown", "degraded", "drifting", "held", "converging", "quiet"];
 const LISTED = 100;
 const PER_FRAME = 500;
 // Thousands of cells that blink at once keep the browser from showing any of them.

@@ -24,7 +24,7 @@ function show(job) {
   table.tBodies[0].replaceChildren(...job.regions.map((one) => {
     const row = document.createElement("tr");
     const heard = one.last_contact_at ? one.last_contact_at.slice(11, 19) : "never";
-    row.append(cell("th", one.region), cell("td", one.behind, "n"), cell("td", one.connected ? "yes" : "no"), cell("td", heard), cell("td", one.reason || "under way"));
+    row.append(cell("th", one.region), cell("td", one.behind, "n"), cell("td", one.connected ? "yes" : "no"), cell("td", heard), cell("td", (one.parked ? "parked: " : "") + (one.reason || "under way")));
     return row;
   }));
   if (job.ended_at) {

@@ -69,7 +69,8 @@ async def _wake(session: Session, lanes: set[int]) -> None:
     await session.execute("wake", [str(lane) for lane in sorted(lanes)])
 
 
-async def _answered(session: Session, actor: str, request_id: str, action: str) -> bytes | None:
+async def answered(session: Session, actor: str, request_id: str, action: str) -> bytes | None:
+    """The stored answer to this request, if it was made before; raises Conflict if it was another action."""
     row = await session.fetchrow("request_answer", actor, request_id) if request_id else None
     if row is None:
         return None
@@ -129,7 +130,7 @@ class _Estate:
         self._process = process
 
     async def answered(self, actor: str, request_id: str, action: str) -> bytes | None:
-        return await _answered(self._session, actor, request_id, action)
+        return await answered(self._session, actor, request_id, action)
 
     async def regions(self) -> Mapping[str, Stored]:
         rows = await self._session.fetch("regions")
@@ -208,7 +209,7 @@ class LockedTenancy:
 
     async def answered(self, actor: str, request_id: str, action: str) -> bytes | None:
         """The stored answer to this request; see `Tenancy`."""
-        return await _answered(self._session, actor, request_id, action)
+        return await answered(self._session, actor, request_id, action)
 
     async def locked(self, tenant: str) -> Mapping[str, Stored]:
         """The tenant and its links, locked."""

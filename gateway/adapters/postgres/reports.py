@@ -10,7 +10,7 @@ from orbital.v1.task_pb2 import Outcome
 
 from gateway.adapters.postgres.database import Database
 from gateway.adapters.postgres.targets import converge
-from gateway.domain.report import REDRIVE, TASK_STATES, Regional, proves
+from gateway.domain.report import TASK_STATES, Regional, pause_of, proves, redrive_after
 
 
 def _time(stamp: Timestamp) -> float | None:
@@ -29,6 +29,7 @@ def _task_row(item: Regional) -> tuple[object, ...]:
         _time(report.received_at),
         _time(report.decided_at),
         _time(report.executed_at),
+        pause_of(report),
     )
 
 
@@ -61,9 +62,10 @@ def _placement_row(item: Regional) -> tuple[object, ...]:
         report.key_version,
         report.reason,
         report.message,
-        REDRIVE[report.outcome],
+        redrive_after(report),
         report.withdrawn,
         report.correlation_id,
+        pause_of(report),
     )
 
 

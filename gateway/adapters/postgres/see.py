@@ -19,7 +19,9 @@ DRIFTING = registry.PlacementState.PLACEMENT_STATE_DRIFTING
 LAST_SEQUENCE = 2**62
 
 
-def _page(rows: Sequence[asyncpg.Record], made: Callable[[asyncpg.Record], Item], size: int) -> tuple[list[Item], bool]:
+def page_of(
+    rows: Sequence[asyncpg.Record], made: Callable[[asyncpg.Record], Item], size: int
+) -> tuple[list[Item], bool]:
     """What a page of at most `size` rows has room for, and whether there may be more."""
     found = fitting(map(made, rows))
     return found, len(found) < len(rows) or len(rows) == size
@@ -52,10 +54,13 @@ def _placement(row: asyncpg.Record) -> registry.Placement:
         leaving=row["leaving"],
     )
     placement.updated_at.FromDatetime(row["updated_at"])
+    if row["parked_until"] is not None and behind:
+        placement.retry_time.FromDatetime(row["parked_until"])
     return placement
 
 
-def _task(row: asyncpg.Record) -> registry.TaskStatus:
+def task_of(row: asyncpg.Record) -> registry.TaskStatus:
+    """A task as a row has it."""
     task = registry.TaskStatus(
         id=row["id"].hex,
         resource=row["name"],
@@ -70,6 +75,8 @@ def _task(row: asyncpg.Record) -> registry.TaskStatus:
     )  # fmt: skip
     task.create_time.FromDatetime(row["created_at"])
     task.update_time.FromDatetime(row["updated_at"])
+    if row["parked_until"] is not None:
+        task.retry_time.FromDatetime(row["parked_until"])
     return task
 
 
@@ -141,7 +148,7 @@ class PostgresSight:
         """A page of resources of one kind; with `retired`, tombstones too."""
         (after,) = read_token(token, (str,)) if token else ("",)
         rows = await self._fetch("resources", kind, tenant, after, size, retired)
-        found, more = _page(rows, _resource, size)
+        found, more = page_of(rows, _resource, size)
         token = write_token(found[-1].name) if more else ""
         return registry.ListResourcesResponse(resources=found, next_page_token=token)
 
@@ -182,7 +189,7 @@ class PostgresSight:
             *after,
             size,
         )
-        found, more = _page(rows, _placement, size)
+        found, more = page_of(rows, _placement, size)
         token = write_token(found[-1].resource, found[-1].region) if more else ""
         return registry.ListPlacementsResponse(placements=found, next_page_token=token)
 
@@ -190,7 +197,7 @@ class PostgresSight:
         """A page of tasks, newest first."""
         (before,) = read_token(request.page_token, (int,)) if request.page_token else (LAST_SEQUENCE,)
         rows = await self._fetch("tasks", request.tenant, request.region, request.correlation_id, before, size)
-        found, more = _page(rows, _task, size)
+        found, more = page_of(rows, task_of, size)
         token = write_token(found[-1].sequence) if more else ""
         return registry.ListTasksResponse(tasks=found, next_page_token=token)
 
@@ -252,7 +259,7 @@ class PostgresSight:
             return job
         rows = await self._fetch("job_regions", correlation_id)
         for row in rows:
-            names = ("region", "behind", "connected", "reason", "superseded")
+            names = ("region", "behind", "connected", "reason", "superseded", "parked")
             region = job.regions.add(**{name: row[name] for name in names if row[name] is not None})
             if row["contacted_at"] is not None:
                 region.last_contact_at.FromDatetime(row["contacted_at"])

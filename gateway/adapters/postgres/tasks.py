@@ -218,6 +218,7 @@ class PostgresTasks:
                     row["body"],
                     row["owed"],
                     row["leaving"],
+                    row["cancelled"],
                 )
                 for row in rows
             ]

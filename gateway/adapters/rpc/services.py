@@ -12,6 +12,7 @@ from orbital.v1.dispatch_pb2_grpc import add_DispatchServiceServicer_to_server
 from orbital.v1.edge_pb2_grpc import add_EdgeServiceServicer_to_server
 from orbital.v1.enrolment_pb2_grpc import add_EnrolmentServiceServicer_to_server
 from orbital.v1.flag_pb2_grpc import add_CheckerServiceServicer_to_server
+from orbital.v1.parked_pb2_grpc import add_TaskServiceServicer_to_server
 from orbital.v1.policy_pb2_grpc import add_PolicyServiceServicer_to_server
 from orbital.v1.receipt_pb2_grpc import add_ProofServiceServicer_to_server
 from orbital.v1.registry_pb2_grpc import add_RegistryServiceServicer_to_server
@@ -31,6 +32,7 @@ ADD: Mapping[str, Callable[..., Any]] = {
     "Proof": add_ProofServiceServicer_to_server,
     "Registry": add_RegistryServiceServicer_to_server,
     "Report": add_ReportServiceServicer_to_server,
+    "Task": add_TaskServiceServicer_to_server,
     "Trace": add_TraceServiceServicer_to_server,
 }
 

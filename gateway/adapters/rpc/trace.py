@@ -28,6 +28,8 @@ OUTCOMES = {
     TaskState.TASK_STATE_DENIED: "denied",
     TaskState.TASK_STATE_FAILED: "failed",
     TaskState.TASK_STATE_SUPERSEDED: "superseded",
+    TaskState.TASK_STATE_PARKED: "parked",
+    TaskState.TASK_STATE_CANCELLED: "cancelled",
 }
 
 

@@ -37,7 +37,7 @@ test_unknown_outcome_is_denied if {
 	found := decide({"reports": [object.union(item, {"outcome": "PERHAPS"}), other]})
 	found.allowed == {"b"}
 	found.denied[0].reason == "UNKNOWN_OUTCOME"
-	contains(found.denied[0].message, "DENIED, DONE, FAILED, STALE, WAITING")
+	contains(found.denied[0].message, "CANCELLED, DENIED, DONE, FAILED, PARKED, STALE, WAITING")
 	none := decide({"reports": [object.remove(item, ["outcome"])]})
 	none.denied[0].reason == "UNKNOWN_OUTCOME"
 }

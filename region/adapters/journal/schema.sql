@@ -1,4 +1,5 @@
--- The region's journal. `settled` is 0 while a task is pending; then `body` is its report, before it is the task.
+-- The region's journal. `settled` is 0 while a task is pending, 2 while it is parked until `due_at`, and 1 afterwards:
+-- then `body` is its report, before it is the task.
 CREATE TABLE IF NOT EXISTS tasks (
     row         INTEGER PRIMARY KEY,
     id          TEXT    NOT NULL UNIQUE,
@@ -16,7 +17,15 @@ CREATE TABLE IF NOT EXISTS tasks (
     awaits      TEXT    NOT NULL DEFAULT ''
 );
 CREATE INDEX IF NOT EXISTS tasks_pending ON tasks (lane, sequence) WHERE settled = 0;
+CREATE INDEX IF NOT EXISTS tasks_parked ON tasks (lane, due_at) WHERE settled = 2;
+CREATE INDEX IF NOT EXISTS tasks_parked_resource ON tasks (resource) WHERE settled = 2;
 CREATE INDEX IF NOT EXISTS tasks_awaiting ON tasks (awaits) WHERE awaits <> '';
+
+-- How often a task failed by itself, until it is done.
+CREATE TABLE IF NOT EXISTS failing (
+    task_id  TEXT    PRIMARY KEY,
+    failures INTEGER NOT NULL
+) WITHOUT ROWID;
 
 CREATE TABLE IF NOT EXISTS held (
     resource   TEXT    PRIMARY KEY,

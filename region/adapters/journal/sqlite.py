@@ -12,6 +12,7 @@ from google.protobuf.message import DecodeError
 from orbital.v1 import task_pb2 as pb
 from orbital.v1.resource_pb2 import Transport
 
+from region.adapters.journal import parking
 from region.adapters.journal.lock import only_writer
 from region.adapters.journal.marks import SqliteMarks, Unmarked, held_body, set_mark
 from region.adapters.sqlite import Database, open_database
@@ -44,14 +45,14 @@ INSERT INTO reports (lane, report)
 SELECT lane, body FROM tasks WHERE settled = 1 AND id IN (SELECT value FROM json_each(?))"""
 TRY_AGAIN = """
 UPDATE tasks SET settled = 0, body = ?, outcome = 0, due_at = 0, attempts = 0, reason = '', awaits = ''
-WHERE id = ? AND settled = 1 AND outcome NOT IN (?, ?)"""
-SAY_AGAIN = """
-UPDATE tasks SET reason = '', due_at = 0
-WHERE settled = 0 AND attempts > 0 AND id IN (SELECT value FROM json_each(?))"""
+WHERE id = ? AND (settled = 2 OR (settled = 1 AND outcome NOT IN (?, ?)))"""
+# As it came last: it may have been cancelled.
+SAY_AGAIN = "UPDATE tasks SET body = ?, reason = '', due_at = 0 WHERE settled = 0 AND id = ?"
 # A try that lies a minute ahead or more was planned by a clock that was wrong (see domain.retry).
 DUE = """
-SELECT t.row, t.resource, t.body, t.received_at, t.attempts, t.reason, h.generation, h.kind, h.state, h.version, h.body
-FROM tasks t LEFT JOIN held h ON h.resource = t.resource
+SELECT t.row, t.resource, t.body, t.received_at, t.attempts, t.reason, coalesce(f.failures, 0),
+    h.generation, h.kind, h.state, h.version, h.body
+FROM tasks t LEFT JOIN held h ON h.resource = t.resource LEFT JOIN failing f ON f.task_id = t.id
 WHERE t.lane = ?1 AND t.settled = 0 AND (t.due_at <= ?2 OR t.due_at > ?2 + 60.0) ORDER BY t.sequence LIMIT ?3"""
 HEADS = """
 SELECT sequence, head FROM audit_heads WHERE sequence <= ? ORDER BY sequence DESC, head DESC LIMIT ? OFFSET ?
@@ -117,8 +118,9 @@ class SqliteJournal(SqliteMarks):
                     again = [row for row in rows if row[0] not in copies]
                     ids = _json(row[0] for row in again)
                     sql.execute(REPORT_AGAIN, (pb.OUTCOME_DONE, pb.OUTCOME_STALE, ids))
-                    sql.execute(SAY_AGAIN, (ids,))
+                    sql.executemany(SAY_AGAIN, [(row[4], row[0]) for row in again])
                     sql.executemany(TRY_AGAIN, [(row[4], row[0], pb.OUTCOME_DONE, pb.OUTCOME_STALE) for row in again])
+                parking.disturb(sql, _json(row[3] for row in rows))
                 return new
 
         return await self._database.call(work)
@@ -136,7 +138,12 @@ class SqliteJournal(SqliteMarks):
 
     async def due(self, lane: int, now: float, limit: int, taken: Collection[int] = ()) -> list[Entry]:
         """See the port."""
-        rows = await self._database.call(lambda: self._database.sql.execute(DUE, (lane, now, limit)).fetchall())
+
+        def work() -> list[Any]:
+            parking.release(self._database.sql, lane, now)
+            return self._database.sql.execute(DUE, (lane, now, limit)).fetchall()
+
+        rows = await self._database.call(work)
         found, broken = [], []
         for row in rows:
             if row[0] in taken:
@@ -192,8 +199,10 @@ class SqliteJournal(SqliteMarks):
                 if result.reason != entry.reason:
                     reports.append((lane, each.report))
                 continue
-            over.append((each.report, result.outcome, now, entry.row))
             reports.append((lane, each.report))
+            if result.outcome == pb.OUTCOME_PARKED:
+                continue
+            over.append((each.report, result.outcome, now, entry.row))
             if result.outcome == pb.OUTCOME_DONE:
                 done.append(entry.resource)
                 body = held_body(entry.task)
@@ -205,6 +214,7 @@ class SqliteJournal(SqliteMarks):
                 sql.executemany(HOLD, held)
                 sql.executemany(SETTLE, over)
                 sql.executemany(WAIT, waits)
+                parking.keep(sql, settled)
                 sql.executemany("INSERT OR IGNORE INTO receipts (task_id, receipt) VALUES (?, ?)", receipts)
                 sql.executemany("INSERT INTO reports (lane, report) VALUES (?, ?)", reports)
                 if sql.execute("SELECT 1 FROM tasks WHERE awaits <> '' LIMIT 1").fetchone():
@@ -296,7 +306,7 @@ class SqliteJournal(SqliteMarks):
             (pending,) = sql.execute(PENDING, (lane,)).fetchone()
             (unreported,) = sql.execute(UNREPORTED, (lane,)).fetchone()
             oldest = sql.execute(OLDEST, (lane,)).fetchone()
-            row = sql.execute(STUCK, (lane,)).fetchone()
+            row = sql.execute(STUCK, (lane,)).fetchone() or parking.one(sql, lane)
             return Census(pending, oldest and oldest[0], unreported, _stuck(*row) if row else None)
 
         return await self._database.call(work)
@@ -320,6 +330,7 @@ class SqliteJournal(SqliteMarks):
         """See the port."""
         cursor, gone = 0, 0
         await self._database.call(lambda: self._database.sql.execute("DELETE FROM arrivals WHERE at < ?", (before,)))
+        await self._database.call(lambda: parking.forget(self._database.sql))
         while True:
             ends = await self._database.call(lambda after=cursor: self._chunk(after, before))  # type: ignore[misc]
             if ends is None:
@@ -350,10 +361,12 @@ def _stuck(body: bytes, attempts: int, reason: str) -> Stuck:
     return Stuck(task.id, task.resource.name, reason, attempts, task.correlation_id)
 
 
-def _entry(row: int, resource: str, body: bytes, received_at: float, attempts: int, reason: str, *held: Any) -> Entry:
+def _entry(
+    row: int, resource: str, body: bytes, received_at: float, attempts: int, reason: str, failures: int, *held: Any
+) -> Entry:
     task = pb.Task.FromString(body)
     known = None if held[0] is None else Held(*held)
-    return Entry(row, task, resource, task.resource.generation, received_at, attempts, reason, known)
+    return Entry(row, task, resource, task.resource.generation, received_at, attempts, reason, known, failures)
 
 
 @asynccontextmanager

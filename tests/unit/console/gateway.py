@@ -15,6 +15,8 @@ from orbital.v1 import (
     crypto_pb2_grpc,
     edge_pb2,
     flag_pb2,
+    parked_pb2,
+    parked_pb2_grpc,
     registry_pb2_grpc,
     resource_pb2,
     task_pb2,
@@ -35,6 +37,7 @@ ID = "0192f0aa"
 class FakeGateway(
     registry_pb2_grpc.RegistryServiceServicer,
     trace_pb2_grpc.TraceServiceServicer,
+    parked_pb2_grpc.TaskServiceServicer,
     crypto_pb2_grpc.CryptoServiceServicer,
 ):
     """Answers from its attributes; `error` is raised by the next calls instead, `errors_left` times."""
@@ -47,6 +50,7 @@ class FakeGateway(
         self.jobs: list[api.Job] = []
         self.placements: list[api.Placement] = []
         self.killed = False
+        self.parked: list[api.TaskStatus] = []
         self.reached = ["eu10", "us20"]
 
     def _ask(self, request: Any, context: Any) -> None:
@@ -95,6 +99,19 @@ class FakeGateway(
         self._ask(request, context)
         task = api.TaskStatus(id="ab" * 16, kind=task_pb2.TASK_KIND_UNLINK_KEY, state=api.TASK_STATE_DONE)
         return api.ListTasksResponse(tasks=[task])
+
+    def ListParkedTasks(self, request: Any, context: Any) -> Any:  # noqa: N802
+        self._ask(request, context)
+        found = [one for one in self.parked if request.region in ("", one.region)]
+        return parked_pb2.ListParkedTasksResponse(tasks=found)
+
+    def RetryTasks(self, request: Any, context: Any) -> Any:  # noqa: N802
+        self._ask(request, context)
+        return parked_pb2.RetryTasksResponse(correlation_id=ID)
+
+    def CancelTasks(self, request: Any, context: Any) -> Any:  # noqa: N802
+        self._ask(request, context)
+        return parked_pb2.CancelTasksResponse(correlation_id=ID)
 
     def GetResource(self, request: Any, context: Any) -> Any:  # noqa: N802
         self._ask(request, context)
@@ -200,6 +217,7 @@ def serving(gateway: FakeGateway, directory: Path) -> Iterator[str]:
     for add in (
         registry_pb2_grpc.add_RegistryServiceServicer_to_server,
         trace_pb2_grpc.add_TraceServiceServicer_to_server,
+        parked_pb2_grpc.add_TaskServiceServicer_to_server,
         crypto_pb2_grpc.add_CryptoServiceServicer_to_server,
     ):
         add(gateway, server)

@@ -15,6 +15,7 @@ from orbital.v1 import (
     enrolment_pb2,
     flag_pb2,
     inspect_pb2,
+    parked_pb2,
     policy_pb2,
     receipt_pb2,
     registry_pb2,
@@ -28,8 +29,8 @@ from runtime.bundle import outcomes
 
 DATA = Path(__file__).resolve().parents[3] / "policies" / "data"
 CONTRACT = (
-    approval_pb2, audit_pb2, crypto_pb2, dispatch_pb2, edge_pb2, enrolment_pb2, flag_pb2, inspect_pb2, policy_pb2,
-    receipt_pb2, registry_pb2, report_pb2, trace_pb2, verify_pb2, health_pb2,
+    approval_pb2, audit_pb2, crypto_pb2, dispatch_pb2, edge_pb2, enrolment_pb2, flag_pb2, inspect_pb2, parked_pb2,
+    policy_pb2, receipt_pb2, registry_pb2, report_pb2, trace_pb2, verify_pb2, health_pb2,
 )  # fmt: skip
 RPCS = yaml.safe_load((DATA / "rpcs.yaml").read_text())
 ROLES = yaml.safe_load((DATA / "roles.yaml").read_text())

@@ -16,7 +16,7 @@ FOR NO KEY UPDATE OF p SKIP LOCKED;
 
 -- name: supersede
 UPDATE task SET state = 6, reason = 'SUPERSEDED', reported_at = now()
-WHERE id = ANY($1::uuid[]) AND state IN (1, 2)
+WHERE id = ANY($1::uuid[]) AND state IN (1, 2, 7)
     -- A revocation is carried out whatever came after it.
     AND NOT EXISTS (
         SELECT FROM job_target AS g

@@ -3,12 +3,15 @@
 UPDATE task AS t SET
     state = u.state, reason = u.reason, message = u.message, execute_decision = u.decision_id,
     received_at = to_timestamp(u.received_at), decided_at = to_timestamp(u.decided_at),
-    executed_at = to_timestamp(u.executed_at), reported_at = now()
+    executed_at = to_timestamp(u.executed_at), reported_at = now(),
+    parked_until = CASE WHEN u.state = 7 THEN now() + u.pause * interval '1 second' END
 FROM unnest(
     $1::uuid[], $2::text[], $3::smallint[], $4::text[], $5::text[], $6::text[],
-    $7::float8[], $8::float8[], $9::float8[]
-) AS u (id, region, state, reason, message, decision_id, received_at, decided_at, executed_at)
-WHERE t.id = u.id AND t.region = u.region AND coalesce(t.state, 0) <> 3;
+    $7::float8[], $8::float8[], $9::float8[], $10::float8[]
+) AS u (id, region, state, reason, message, decision_id, received_at, decided_at, executed_at, pause)
+WHERE t.id = u.id AND t.region = u.region AND coalesce(t.state, 0) <> 3
+    -- What is about to be sent again was parked or cancelled before.
+    AND NOT (coalesce(t.state, 0) = 1 AND u.state IN (7, 8));
 
 -- name: observe
 UPDATE placement AS p SET
@@ -16,7 +19,10 @@ UPDATE placement AS p SET
     key_state = CASE WHEN u.done AND u.observed_generation >= p.observed_generation THEN u.key_state ELSE p.key_state END,
     key_version = CASE WHEN u.done AND u.observed_generation >= p.observed_generation
         THEN u.key_version ELSE p.key_version END,
-    reason = u.reason, message = u.message,
+    reason = u.reason,
+    -- Who cancelled it is known here alone.
+    message = CASE WHEN u.reason = 'CANCELLED' AND p.reason = u.reason THEN p.message ELSE u.message END,
+    parked_until = CASE WHEN u.pause > 0 THEN now() + u.pause * interval '1 second' END,
     -- Taken back by the region itself, until it says that it is done again.
     withdrawn = CASE WHEN u.done THEN u.withdrawn ELSE p.withdrawn END,
     due_at = CASE WHEN u.generation = p.desired_generation AND u.seconds > 0
@@ -24,10 +30,10 @@ UPDATE placement AS p SET
     updated_at = now()
 FROM unnest(
     $1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bool[], $6::smallint[], $7::integer[],
-    $8::text[], $9::text[], $10::float8[], $11::bool[], $12::text[]
+    $8::text[], $9::text[], $10::float8[], $11::bool[], $12::text[], $13::float8[]
 ) AS u (
     resource, region, generation, observed_generation, done, key_state, key_version, reason, message, seconds, withdrawn,
-    correlation_id)
+    correlation_id, pause)
 INNER JOIN resource AS r ON r.name = u.resource
 WHERE p.resource_id = r.id AND p.region = u.region
     AND u.observed_generation <= p.desired_generation

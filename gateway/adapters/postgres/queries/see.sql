@@ -51,7 +51,8 @@ ORDER BY r.name;
 
 -- name: placements
 SELECT r.tenant, r.name, r.kind, p.region, p.desired_generation, p.observed_generation, p.reason, p.message,
-       p.correlation_id, p.updated_at, p.key_state, p.key_version, p.withdrawn, p.leaving
+       p.correlation_id, p.updated_at, p.key_state, p.key_version, p.withdrawn, p.leaving,
+       CASE WHEN p.reason <> '' THEN p.parked_until END AS parked_until
 FROM placement AS p INNER JOIN resource AS r ON r.id = p.resource_id
 WHERE ($1 = '' OR r.tenant = $1) AND ($2 = '' OR p.region = $2) AND ($3 = '' OR r.name = $3)
     AND ($4 = '' OR p.correlation_id = $4) AND (NOT $5 OR p.desired_generation > p.observed_generation OR p.withdrawn)
@@ -62,7 +63,7 @@ ORDER BY r.name, p.region LIMIT $8;
 
 -- name: tasks
 SELECT t.id, t.kind, t.lane, t.sequence, t.region, t.tenant, r.name, t.generation, t.state, t.reason, t.message,
-       t.correlation_id, t.attempt, t.created_at,
+       t.correlation_id, t.attempt, t.created_at, t.parked_until,
        coalesce(t.reported_at, t.dispatched_at, t.created_at) AS updated_at
 FROM task AS t INNER JOIN resource AS r ON r.id = t.resource_id
 WHERE ($1 = '' OR t.tenant = $1) AND ($2 = '' OR t.region = $2) AND ($3 = '' OR t.correlation_id = $3)
@@ -114,15 +115,17 @@ ORDER BY j.created_at DESC, j.correlation_id DESC;
 -- name: job_regions
 -- What is behind, and what a later change has taken over before it was done.
 SELECT w.region, count(*) FILTER (WHERE w.state = 1) AS behind, count(*) FILTER (WHERE w.state = 3) AS superseded,
-       max(w.reason) FILTER (WHERE w.state = 1) AS reason,
+       max(w.reason) FILTER (WHERE w.state = 1) AS reason, count(*) FILTER (WHERE w.state = 1 AND w.parked) AS parked,
        coalesce(array_agg(DISTINCT w.superseded_by) FILTER (WHERE w.state = 3), '{}') AS superseded_by,
        max(c.contacted_at) AS contacted_at,
        coalesce(bool_or(c.open AND c.contacted_at > now() - interval '10 seconds'), false) AS connected
 FROM (
-    SELECT p.region, p.lane, p.reason, 1 AS state, '' AS superseded_by FROM placement AS p
+    SELECT p.region, p.lane, p.reason, p.reason <> '' AND p.parked_until IS NOT NULL AS parked, 1 AS state,
+           '' AS superseded_by
+    FROM placement AS p
     WHERE p.correlation_id = $1 AND p.desired_generation > p.observed_generation
     UNION ALL
-    SELECT t.region, t.lane, coalesce(p.reason, ''), t.state, t.superseded_by
+    SELECT t.region, t.lane, coalesce(p.reason, ''), false, t.state, t.superseded_by
     FROM job_target AS t
     LEFT JOIN placement AS p ON p.resource_id = t.resource_id AND p.region = t.region
     WHERE t.correlation_id = $1 AND t.state <> 2

@@ -21,7 +21,7 @@ def region(name="eu10", **changes):
     [
         ({}, "converged", "quiet"),
         ({"drifting": 2}, "converging", "converging"),
-        ({"drifting": 2, "held_lanes": [2]}, "parked", "parked"),
+        ({"drifting": 2, "held_lanes": [2]}, "held", "held"),
         ({"drifting": 2, "stalled": 1, "held_lanes": [2]}, "drifting", "drifting"),
         ({"held_lanes": [2]}, "converged", "quiet"),
         ({"drifting": 2, "stalled": 1, "status": "unknown"}, "drifting", "unknown"),

@@ -1,0 +1,39 @@
+"""TaskService: what keeps failing, and what people do about it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import grpc
+from orbital.v1 import parked_pb2 as pb
+from orbital.v1.parked_pb2_grpc import TaskServiceServicer
+
+from gateway.adapters.rpc.caller import caller
+from gateway.ports.parked import ParkedTasks
+from runtime.page import page_size
+
+Context = grpc.aio.ServicerContext[Any, Any]
+MAX_PAGE = 5000  # rows of an answer, so that it stays below the largest message
+
+
+class TaskRpc(TaskServiceServicer):
+    """See parked.proto."""
+
+    def __init__(self, parked: ParkedTasks) -> None:
+        self._parked = parked
+
+    async def ListParkedTasks(  # noqa: N802
+        self,
+        request: pb.ListParkedTasksRequest,
+        context: Context,  # noqa: ARG002
+    ) -> pb.ListParkedTasksResponse:
+        """See parked.proto."""
+        return await self._parked.page(request, page_size(request.page_size, MAX_PAGE))
+
+    async def RetryTasks(self, request: pb.RetryTasksRequest, context: Context) -> pb.RetryTasksResponse:  # noqa: N802
+        """See parked.proto."""
+        return await self._parked.retry(request, caller(context))
+
+    async def CancelTasks(self, request: pb.CancelTasksRequest, context: Context) -> pb.CancelTasksResponse:  # noqa: N802
+        """See parked.proto."""
+        return await self._parked.cancel(request, caller(context))
