@@ -11,8 +11,8 @@ from contextlib import AsyncExitStack
 from gateway.adapters.broker.server import serve_access
 from gateway.adapters.bundles.server import serve_bundles
 from gateway.adapters.issuers.fetch import open_issuers
+from gateway.adapters.issuers.key_files import KeyFiles
 from gateway.adapters.issuers.server import serve_keys
-from gateway.adapters.issuers.shelf import KeyFiles
 from gateway.adapters.openbao.authority import BaoAuthority
 from gateway.adapters.openbao.logins import BaoLogins, BaoWrapping
 from gateway.adapters.postgres.audit import PostgresAudit
@@ -27,7 +27,7 @@ from gateway.adapters.postgres.notifications import listen
 from gateway.adapters.postgres.proofs import PostgresProofs
 from gateway.adapters.postgres.reports import PostgresReports
 from gateway.adapters.postgres.security import PostgresSecurity
-from gateway.adapters.postgres.see import PostgresSight
+from gateway.adapters.postgres.see import PostgresReads
 from gateway.adapters.postgres.standing import PostgresStanding
 from gateway.adapters.postgres.tasks import PostgresTasks
 from gateway.adapters.rabbitmq.connection import Broker
@@ -61,7 +61,7 @@ from gateway.flow.receipts import ReceiptCheck
 from gateway.flow.report import ReportFlow
 from gateway.flow.security import Security, SignedReports, SignedSignals
 from gateway.flow.signal import SignalFlow
-from gateway.flow.standing import Expulsion, Shutting, Standing
+from gateway.flow.standing import ConnectionReaper, LoginRevoker, Standing
 from gateway.flow.stream_intake import StreamIntake
 from gateway.flow.wake import until_done
 from gateway.intent import make_approvals, make_desired, make_parked
@@ -85,7 +85,7 @@ async def main(settings: GatewaySettings) -> None:
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(open_store(settings.postgres))
         policy = await stack.enter_async_context(policy_engine(settings.opa.url, settings.opa.seconds))
-        sight, tasks = PostgresSight(database), PostgresTasks(database, settings.name)
+        reads, tasks = PostgresReads(database), PostgresTasks(database, settings.name)
         engines, standing = PostgresEngines(database, settings.flow.decision_days), Standing(PostgresStanding(database))
         await until_done("standing", standing.load, backoff())
         security = Security(PostgresSecurity(database), tasks)
@@ -98,9 +98,9 @@ async def main(settings: GatewaySettings) -> None:
         intake, news = SignedReports(reports, public_keys, security), JobNews()
         flags, edges, queues = PostgresFlags(database), PostgresEdges(database), RabbitQueues(consuming)
         signals, observed = SignalFlow(flags, Effects(policy, flags)), ObserveFlow(edges)
-        openbao, expulsion = await open_platform(settings, stack), await open_expulsion(settings, stack, standing)
-        proofs = make_proofs(settings, database, sight, openbao)
-        enrolment = make_enrolment(settings, database, sight, openbao, security)
+        openbao, reaper = await open_platform(settings, stack), await open_reaper(settings, stack, standing)
+        proofs = make_proofs(settings, database, reads, openbao)
+        enrolment = make_enrolment(settings, database, reads, openbao, security)
         audit = Audit(PostgresAudit(database), proofs, clock, settings.flow.head_seconds)
         way = make_way(settings, database, tasks, public_keys, security, audit)
         up = StreamIntake(reports=intake, security=security, states=way.states, holdings=way.holdings, backoff=backoff)
@@ -111,13 +111,13 @@ async def main(settings: GatewaySettings) -> None:
             "Checker": CheckerRpc(SignedSignals(signals, public_keys, security), queues, clock),
             "Dispatch": DispatchRpc(make_deliver(settings, consuming, way, up, standing.ended)),
             "Edge": EdgeRpc(observed),
-            "Enrolment": EnrolmentRpc(sight, proofs, standing, enrolment, clock),
+            "Enrolment": EnrolmentRpc(reads, proofs, standing, enrolment, clock),
             "Policy": PolicyRpc(engines, served),
             "Proof": ProofRpc(proofs),
-            "Registry": RegistryRpc(desired, sight, AllFlags(flags, way.faults), edges, news, standing),
+            "Registry": RegistryRpc(desired, reads, AllFlags(flags, way.faults), edges, news, standing),
             "Report": ReportRpc(intake),
             "Task": TaskRpc(parked),
-            "Trace": TraceRpc(sight),
+            "Trace": TraceRpc(reads),
         }
         group = await stack.enter_async_context(asyncio.TaskGroup())
         supervisor = Supervisor(group, random.random)
@@ -138,7 +138,7 @@ async def main(settings: GatewaySettings) -> None:
             supervisor.start(name, run_part)
         await start_key_sets(settings, stack, supervisor)
         start_lanes(settings, supervisor, database, policy, publishing, way)
-        start_standing(supervisor, database, standing, expulsion, openbao)
+        start_standing(supervisor, database, standing, reaper, openbao)
         await serve_on(settings, servicers, standing, supervisor)
 
 
@@ -209,12 +209,12 @@ async def start_key_sets(settings: GatewaySettings, stack: AsyncExitStack, super
     given = settings.key_sets
     if given is None:
         return
-    sources, shelf = await stack.enter_async_context(open_issuers(given.sources)), KeyFiles(given.place)
+    sources, store = await stack.enter_async_context(open_issuers(given.sources)), KeyFiles(given.place)
     sets = {
         name: KeySet(
             name=name,
             source=source,
-            shelf=shelf,
+            store=store,
             refresh_seconds=given.refresh_seconds,
             limit_seconds=given.limit_seconds,
             clock=time.monotonic,
@@ -235,17 +235,17 @@ async def open_platform(settings: GatewaySettings, stack: AsyncExitStack) -> Ope
     return await stack.enter_async_context(open_openbao(login))
 
 
-def make_proofs(settings: GatewaySettings, database: Database, sight: PostgresSight, openbao: OpenBao | None) -> Proofs:
+def make_proofs(settings: GatewaySettings, database: Database, reads: PostgresReads, openbao: OpenBao | None) -> Proofs:
     """Proofs, which need an OpenBao where they are made and where keys are certified."""
     store, bao = PostgresProofs(database), settings.openbao
     if bao is None or openbao is None:
-        return Proofs(store, sight, None, None, clock)
+        return Proofs(store, reads, None, None, clock)
     signer = BaoSigner(openbao, bao.signing, PROOF_KEY)
-    return Proofs(store, sight, BaoAuthority(openbao, bao.pki), signer, clock)
+    return Proofs(store, reads, BaoAuthority(openbao, bao.pki), signer, clock)
 
 
 def make_enrolment(
-    settings: GatewaySettings, database: Database, sight: PostgresSight, openbao: OpenBao | None, security: Security
+    settings: GatewaySettings, database: Database, reads: PostgresReads, openbao: OpenBao | None, security: Security
 ) -> Enrolment | None:
     """Enrolment, where there is an OpenBao to issue identities."""
     bao = settings.openbao
@@ -259,34 +259,34 @@ def make_enrolment(
     )
     return Enrolment(
         invitations=invitations,
-        sight=sight,
+        reads=reads,
         logins=BaoLogins(openbao),
         authority=BaoAuthority(openbao, bao.pki, bao.region_hosts),
         security=security,
     )
 
 
-async def open_expulsion(settings: GatewaySettings, stack: AsyncExitStack, standing: Standing) -> Expulsion | None:
+async def open_reaper(settings: GatewaySettings, stack: AsyncExitStack, standing: Standing) -> ConnectionReaper | None:
     """What puts revoked regions out of the broker, where this process may."""
     management = settings.rabbitmq.management
     if management is None:
         return None
-    return Expulsion(standing, await stack.enter_async_context(open_management(management)))
+    return ConnectionReaper(standing, await stack.enter_async_context(open_management(management)))
 
 
 def start_standing(
     supervisor: Supervisor,
     database: Database,
     standing: Standing,
-    expulsion: Expulsion | None,
+    reaper: ConnectionReaper | None,
     openbao: OpenBao | None,
 ) -> None:
     """Know who is revoked, and carry it out where this process can."""
     supervisor.start("standing", lambda: standing.run(backoff()))
-    if expulsion is not None:
-        supervisor.start("expulsion", lambda: expulsion.run(backoff))
+    if reaper is not None:
+        supervisor.start("reaper", lambda: reaper.run(backoff))
     if openbao is not None:
-        supervisor.start("logins", lambda: Shutting(standing, BaoLogins(openbao)).run(backoff()))
+        supervisor.start("logins", lambda: LoginRevoker(standing, BaoLogins(openbao)).run(backoff()))
     supervisor.start("standing news", lambda: listen(database, "orbital_standing", lambda _: standing.wake.set()))
 
 

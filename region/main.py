@@ -18,9 +18,9 @@ from region.adapters.edge.server import EdgeServer, serve_edges
 from region.adapters.edge.store import open_edge_store
 from region.adapters.hsm.process import HsmProcess, open_hsm
 from region.adapters.identity.enroller import GrpcEnroller
+from region.adapters.identity.files import FileIdentityStore
 from region.adapters.identity.oauth import ClientCredentials
 from region.adapters.identity.token_file import write_token
-from region.adapters.identity.wallet import FileWallet
 from region.adapters.journal.other import OtherJournal
 from region.adapters.journal.sqlite import SqliteJournal, open_journal
 from region.adapters.l1.providers import open_providers
@@ -39,7 +39,7 @@ from region.domain.edge import Limits
 from region.domain.usage import Usage
 from region.flow.bearer import keep_bearer
 from region.flow.certify import certify
-from region.flow.edge import Distribution, Fleet, Observation, Shelf, recall_kills
+from region.flow.edge import Distribution, Fleet, Observation, ServedBundle, recall_kills
 from region.flow.enrol import enrol
 from region.flow.execute import ExecuteSettings, Executor
 from region.flow.flight import Scopes
@@ -217,8 +217,8 @@ def _start_identity(supervisor: Supervisor, settings: RegionSettings, world: wor
         enroller = GrpcEnroller(enrolment.gateway, enrolment.ca_file, settings.region)
         # Another issuer's credentials are not the gateway's to give.
         secret = ias.openbao.secret_id_file if ias and ias.openbao else None
-        wallet = FileWallet(enrolment.token_file, enrolment.identity, enrolment.ca_file, secret)
-        supervisor.start("identity", lambda: enrol_with_token(enroller, wallet, world, fresh.give))
+        identity_store = FileIdentityStore(enrolment.token_file, enrolment.identity, enrolment.ca_file, secret)
+        supervisor.start("identity", lambda: enrol_with_token(enroller, identity_store, world, fresh.give))
 
 
 def _tokens(settings: IasSettings) -> Tokens:
@@ -265,9 +265,9 @@ async def _serve_edges(
 ) -> dict[str, Callable[[], Awaitable[None]]]:
     """Serve the region's edges until the stack unwinds; what has to run for that, by name."""
     packer = load_packer(settings.policy, settings.key_file)
-    shelf, fleet = Shelf(), Fleet(parts.world, Limits(settings.drift_seconds, settings.silent_seconds))
-    distribution = Distribution(parts.edges, packer, shelf, fleet)
-    await stack.enter_async_context(serve_edges(settings.listen, EdgeServer(shelf, fleet, parts.world.now)))
+    served, fleet = ServedBundle(), Fleet(parts.world, Limits(settings.drift_seconds, settings.silent_seconds))
+    distribution = Distribution(parts.edges, packer, served, fleet)
+    await stack.enter_async_context(serve_edges(settings.listen, EdgeServer(served, fleet, parts.world.now)))
     return {
         "edge-bundle": distribution.run,
         "edge-kills": lambda: recall_kills(parts),

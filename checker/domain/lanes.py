@@ -17,7 +17,7 @@ WAITS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Stuck:
+class FailingTask:
     """A task that was tried in vain."""
 
     task_id: str
@@ -37,7 +37,7 @@ class Lane:
     unreported: int
     heard: float | None
     accepted: float | None
-    stuck: Stuck | None
+    stuck: FailingTask | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ def _values(lane: Lane, now: float) -> list[tuple[str, str]]:
     return found + [(f"lane_{lane.lane}.{name}", f"{now - at:.1f}") for name, at in ages if at is not None]
 
 
-def _stuck(stuck: Stuck, values: tuple[tuple[str, str], ...], version: str) -> Finding:
+def _stuck(stuck: FailingTask, values: tuple[tuple[str, str], ...], version: str) -> Finding:
     reason = next((reason for start, reason in WAITS if stuck.reason.startswith(start)), "TASK_FAILING")
     text = f"{stuck.resource} was tried {stuck.attempts} times in vain: {stuck.reason}."
     mine = (("task", stuck.task_id), ("attempts", str(stuck.attempts)), ("waits_for", stuck.reason))

@@ -11,7 +11,7 @@ from orbital.v1.resource_pb2 import Resource, ServiceSpec, SystemSpec
 from gateway.domain import links
 from gateway.domain.edge import written
 from gateway.domain.holdings import Floor, begin_above
-from gateway.domain.placement import Atlas
+from gateway.domain.placement import PlacementResolver
 from gateway.domain.resource import normalize, parse_name, tenant_of
 from gateway.domain.stored import Stored, Wanted, tombstone
 from runtime.errors import Invalid, OrbitalError, Precondition
@@ -66,20 +66,20 @@ def plan(
     links.check_state(plain, estate)
     links.check_keys(plain, stored, estate)
     lost = {parse_name(name).last for name, one in estate.items() if one.HasField("region") and one.retired}
-    atlas = Atlas(estate, fresh, lost)
+    resolver = PlacementResolver(estate, fresh, lost)
     for index, resource in enumerate(plain):
         _check_named(resource, lost, index)
     # First, so that the store sees a System without a Link before it sees the next one.
     for item in gone:
-        retire_one(result, item, _regions(item.resource, len(plain), atlas))
+        retire_one(result, item, _regions(item.resource, len(plain), resolver))
     for index, resource in enumerate(plain):
-        regions = _regions(resource, index, atlas)
+        regions = _regions(resource, index, resolver)
         change, wanted = _compare(resource, stored.get(resource.name), len(regions), begins.get(resource.name, 1))
         result.changes.append(change)
         if wanted is not None:
             result.wanted.append(wanted)
         result.regions[resource.name] = regions
-    _spread(result, {*seen, *(item.resource.name for item in gone)}, estate, atlas)
+    _spread(result, {*seen, *(item.resource.name for item in gone)}, estate, resolver)
     return result
 
 
@@ -195,12 +195,12 @@ def _check_named(resource: Resource, lost: Collection[str], index: int) -> None:
             )
 
 
-def _regions(resource: Resource, index: int, atlas: Atlas) -> frozenset[str]:
+def _regions(resource: Resource, index: int, resolver: PlacementResolver) -> frozenset[str]:
     if resource.WhichOneof("spec") == "region":
         return frozenset()
-    found = atlas.regions_of(resource, f"resources[{index}]")
+    found = resolver.regions_of(resource, f"resources[{index}]")
     if not found:
-        raise atlas.nowhere(resource, f"resources[{index}]")
+        raise resolver.nowhere(resource, f"resources[{index}]")
     return found
 
 
@@ -260,7 +260,7 @@ def _flat(resource: Resource) -> dict[str, str]:
     return flat
 
 
-def _spread(result: Plan, seen: Collection[str], estate: Mapping[str, Resource], atlas: Atlas) -> None:
+def _spread(result: Plan, seen: Collection[str], estate: Mapping[str, Resource], resolver: PlacementResolver) -> None:
     """Find where undeclared resources belong now: a changed selector or region moves those below it."""
     moved = {
         tenant_of(item.resource.name)
@@ -272,13 +272,13 @@ def _spread(result: Plan, seen: Collection[str], estate: Mapping[str, Resource],
         if name in seen or resource.retired or resource.WhichOneof("spec") == "region":
             continue
         if everything or tenant_of(name) in moved:
-            result.regions[name] = _still(name, resource, atlas)
+            result.regions[name] = _still(name, resource, resolver)
 
 
-def _still(name: str, resource: Resource, atlas: Atlas) -> frozenset[str]:
+def _still(name: str, resource: Resource, resolver: PlacementResolver) -> frozenset[str]:
     """Where a resource that is not declared now belongs; raises Precondition if the declaration would break it."""
     try:
-        return atlas.regions_of(resource, name)
+        return resolver.regions_of(resource, name)
     except OrbitalError as error:
         raise Precondition(
             f"This would break {name}, which is declared already: {error.message}",

@@ -32,7 +32,7 @@ def select(selector: Selector, regions: Mapping[str, Labels], field: str, lost: 
     return (frozenset(selector.regions) - frozenset(lost)) | matching
 
 
-class Atlas:
+class PlacementResolver:
     """Answers where each resource of an estate belongs.
 
     `resources` holds every resource of the tenants asked about, by full name; `regions` the labels of all regions;

@@ -17,7 +17,7 @@ ID = "1"
 
 
 class Access:
-    """See gateway.ports.serving.Doorkeeper."""
+    """See gateway.ports.serving.BrokerAuthorizer."""
 
     def __init__(
         self,

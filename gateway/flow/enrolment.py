@@ -11,7 +11,7 @@ from gateway.flow.security import Security
 from gateway.ports.enrolment import InvitationStore, Opening, Wrapping
 from gateway.ports.proof import Authority
 from gateway.ports.security import SecurityEvent
-from gateway.ports.serving import Caller, Sight
+from gateway.ports.serving import Caller, ReadStore
 from runtime.errors import Denied
 from runtime.fields import check_length, check_name
 from runtime.logs import get_logger
@@ -62,10 +62,10 @@ class Enrolment:
     """See gateway.ports.enrolment.Enrolling."""
 
     def __init__(
-        self, *, invitations: Invitations, sight: Sight, logins: Opening, authority: Authority, security: Security
+        self, *, invitations: Invitations, reads: ReadStore, logins: Opening, authority: Authority, security: Security
     ) -> None:
         self._invitations = invitations
-        self._sight = sight
+        self._reads = reads
         self._logins = logins
         self._authority = authority
         self._security = security
@@ -73,7 +73,7 @@ class Enrolment:
     async def invite(self, region: str, caller: Caller) -> Invitation:
         """See the port."""
         check_name(region, "region")
-        declared(await self._sight.resource(f"regions/{region}"), region)
+        declared(await self._reads.resource(f"regions/{region}"), region)
         invitation = await self._invitations.make(region, caller)
         log.info("region invited", region=region, actor=caller.principal, ends_at=invitation.ends_at.isoformat())
         return invitation

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from gateway.domain.keyset import key_ids, verifying
-from gateway.ports.keysets import KeyFetch, KeyShelf
+from gateway.ports.keysets import KeyFetch, KeySetStore
 from runtime.errors import Invalid, Unavailable
 from runtime.logs import get_logger
 
@@ -28,19 +28,19 @@ class KeySet:
         self,
         name: str,
         source: KeyFetch,
-        shelf: KeyShelf,
+        store: KeySetStore,
         refresh_seconds: float,
         limit_seconds: float,
         clock: Callable[[], float],
     ) -> None:
         self._name = name
         self._source = source
-        self._shelf = shelf
+        self._store = store
         self._refresh = max(refresh_seconds, limit_seconds)
         self._limit = limit_seconds
         self._clock = clock
         self._asked = asyncio.Event()
-        self.keys: Mapping[str, Any] | None = shelf.load(name)
+        self.keys: Mapping[str, Any] | None = store.load(name)
 
     def unknown(self) -> None:
         """See gateway.ports.keysets.KnownKeys."""
@@ -69,7 +69,7 @@ class KeySet:
             log.warning("key set not fetched", issuer=self._name, error=error.message, reason=error.reason, kept=kept)
             return False
         if fetched != self.keys:
-            await asyncio.to_thread(self._shelf.keep, self._name, fetched)
+            await asyncio.to_thread(self._store.keep, self._name, fetched)
             self.keys = fetched
             log.info("key set changed", issuer=self._name, keys=key_ids(fetched))
         return True

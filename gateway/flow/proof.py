@@ -13,7 +13,7 @@ from gateway.domain.proof import Certified, collect
 from gateway.flow.wake import work
 from gateway.ports.audit import Signature
 from gateway.ports.proof import Authority, ProofStore, Signer
-from gateway.ports.serving import Sight
+from gateway.ports.serving import ReadStore
 from runtime.errors import NotFound, Precondition, Stalled, Unavailable
 from runtime.lifecycle import Backoff
 from runtime.proof import GATEWAY_SIGNER, region_signer
@@ -30,13 +30,13 @@ class Proofs:
     def __init__(
         self,
         store: ProofStore,
-        sight: Sight,
+        reads: ReadStore,
         authority: Authority | None,
         signer: Signer | None,
         clock: Callable[[], datetime],
     ) -> None:
         self._store = store
-        self._sight = sight
+        self._reads = reads
         self._authority = authority
         self._signer = signer
         self._clock = clock
@@ -54,7 +54,7 @@ class Proofs:
 
     async def proof(self, correlation_id: str) -> Proof:
         """The proof of a change as it stands now; raises NotFound or, if it revokes nothing, Precondition."""
-        job, _ = await self._sight.trace(correlation_id)
+        job, _ = await self._reads.trace(correlation_id)
         if job is None:
             raise NotFound(
                 f"No change has the correlation ID {correlation_id[:64]!r}",

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from gateway.domain.standing import Credential, Mark, refusal
 from gateway.flow.wake import work
 from gateway.ports.serving import Caller
-from gateway.ports.standing import Entry, Logins, StandingStore, Turnstile
+from gateway.ports.standing import BrokerConnections, Entry, Logins, StandingStore
 from runtime.fields import check_length, check_name
 from runtime.lifecycle import Backoff, task_group
 from runtime.logs import get_logger
@@ -89,15 +89,15 @@ class Standing:
         return Mark(region, reason.strip(), caller.principal, at)
 
 
-class Expulsion:
+class ConnectionReaper:
     """Ends connections at the broker whose identity is refused.
 
     Again and again, since the broker remembers for a moment whom it let in.
     """
 
-    def __init__(self, standing: Standing, turnstile: Turnstile) -> None:
+    def __init__(self, standing: Standing, connections: BrokerConnections) -> None:
         self._standing = standing
-        self._turnstile = turnstile
+        self._connections = connections
 
     async def run(self, backoff: Callable[[], Backoff]) -> None:
         """Until cancelled."""
@@ -109,24 +109,24 @@ class Expulsion:
         """End all connections of those that are revoked."""
         for mark in self._standing.marks:
             if mark.revoked:
-                await self._turnstile.expel(region_identity(mark.region))
+                await self._connections.expel(region_identity(mark.region))
         return False
 
     async def _sift(self) -> bool:
         """End the connections of those that enrolled again which were made by what they had before."""
         for mark in self._standing.marks:
             if not mark.revoked:
-                for entry in await self._turnstile.entries(region_identity(mark.region)):
+                for entry in await self._connections.entries(region_identity(mark.region)):
                     if not mark.admits(Credential(entry.certificate_start)):
                         await self._end(mark, entry)
         return False
 
     async def _end(self, mark: Mark, entry: Entry) -> None:
-        await self._turnstile.close(entry)
+        await self._connections.close(entry)
         log.warning("broker connection ended", region=mark.region, connection=entry.name)
 
 
-class Shutting:
+class LoginRevoker:
     """Takes the logins of revoked regions away; again after every start, and for as long as it could not be done."""
 
     def __init__(self, standing: Standing, logins: Logins) -> None:

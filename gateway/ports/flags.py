@@ -73,7 +73,7 @@ class QueueState:
     consumers: int
 
 
-class QueueSight(Protocol):
+class QueueReader(Protocol):
     """The broker's queues."""
 
     @property

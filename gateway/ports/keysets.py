@@ -13,7 +13,7 @@ class KeyFetch(Protocol):
         """The key set as the issuer serves it, JSON; raises Unavailable or Invalid."""
 
 
-class KeyShelf(Protocol):
+class KeySetStore(Protocol):
     """Keeps the last good set of each issuer over a restart."""
 
     def load(self, name: str) -> Mapping[str, Any] | None:

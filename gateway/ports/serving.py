@@ -55,7 +55,7 @@ class LaneStreams(Protocol):
         """Serve one stream until it is too old or an end of it is lost; `region` is what the sidecar authorised."""
 
 
-class Doorkeeper(Protocol):
+class BrokerAuthorizer(Protocol):
     """Whom the message broker lets do what."""
 
     async def allows(self, about: str, asked: Mapping[str, str], *, password: bool) -> bool:
@@ -111,7 +111,7 @@ TaskRecord = Mapping[str, Any]
 MOST_TASKS = 20_000  # of a trace, as a person may look over it
 
 
-class Sight(Protocol):
+class ReadStore(Protocol):
     """Reads. Sizes are page sizes; tokens are those of the page before."""
 
     async def resource(self, name: str) -> Resource | None:

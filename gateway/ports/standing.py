@@ -11,7 +11,7 @@ from gateway.domain.standing import Credential, Mark
 from gateway.ports.serving import Caller
 
 
-class Doorman(Protocol):
+class RevocationList(Protocol):
     """Who is refused, as this process knows it."""
 
     @property
@@ -43,7 +43,7 @@ class Entry:
     certificate_start: float | None
 
 
-class Turnstile(Protocol):
+class BrokerConnections(Protocol):
     """The connections at the broker."""
 
     async def expel(self, principal: str) -> None:

@@ -34,7 +34,7 @@ MOST_USES = 1000
 WIDTH = 8
 
 
-class Shelf:
+class ServedBundle:
     """The bundle that is served now, and who waits for the next."""
 
     def __init__(self) -> None:
@@ -59,12 +59,12 @@ class Shelf:
 
 
 class Distribution:
-    """Keeps the shelf at the level of what is kept."""
+    """Keeps the served at the level of what is kept."""
 
-    def __init__(self, store: EdgeStore, packer: Pack, shelf: Shelf, fleet: Fleet) -> None:
+    def __init__(self, store: EdgeStore, packer: Pack, served: ServedBundle, fleet: Fleet) -> None:
         self._store = store
         self._packer = packer
-        self._shelf = shelf
+        self._served = served
         self._fleet = fleet
 
     async def run(self) -> None:
@@ -73,8 +73,8 @@ class Distribution:
             kept = await self._store.kept()
             content = edge.compiled([rpb.Resource.FromString(body) for body in kept.policies], kept.killed)
             bundle = self._packer.pack(content)
-            if self._shelf.bundle is None or self._shelf.bundle.etag != bundle.etag:
-                self._shelf.put(bundle)
+            if self._served.bundle is None or self._served.bundle.etag != bundle.etag:
+                self._served.put(bundle)
                 self._fleet.desire(bundle.revision)
                 log.info("edge_bundle", revision=bundle.revision, policies=len(kept.policies), killed=len(kept.killed))
             await self._store.changed(LOOK)

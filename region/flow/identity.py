@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from region.ports.identity import Enroller, Wallet
+from region.ports.identity import Enroller, IdentityStore
 from region.ports.world import World
 from runtime.errors import Denied, Invalid, OrbitalError
 from runtime.lifecycle import Backoff
@@ -15,13 +15,15 @@ log = get_logger(__name__)
 LOOK_SECONDS = 1.0
 
 
-async def enrol_with_token(enroller: Enroller, wallet: Wallet, world: World, enrolled: Callable[[], None]) -> None:
+async def enrol_with_token(
+    enroller: Enroller, identity_store: IdentityStore, world: World, enrolled: Callable[[], None]
+) -> None:
     """Redeem every token that is laid down, for ever; `enrolled` is called once an identity is in force."""
     backoff = Backoff(world.random)
     while True:
-        if token := wallet.token():
+        if token := identity_store.token():
             try:
-                wallet.take(await enroller.redeem(token, wallet.request()))
+                identity_store.take(await enroller.redeem(token, identity_store.request()))
             except (Denied, Invalid) as error:
                 # It will not count later either, and an attempt is told as a security event.
                 log.error("token_refused", reason=error.reason, error=error.message)
@@ -32,6 +34,6 @@ async def enrol_with_token(enroller: Enroller, wallet: Wallet, world: World, enr
             else:
                 log.info("identity_taken")
                 enrolled()
-            wallet.forget()
+            identity_store.forget()
             backoff.reset()
         await world.sleep(LOOK_SECONDS)

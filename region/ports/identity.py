@@ -14,7 +14,7 @@ class Enroller(Protocol):
         """An identity for the key of a signing request; raises Denied when the token does not count."""
 
 
-class Wallet(Protocol):
+class IdentityStore(Protocol):
     """Where the token is found, and where the identity is kept."""
 
     def token(self) -> str:

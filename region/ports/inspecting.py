@@ -8,7 +8,7 @@ from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
-class Stuck:
+class FailingTask:
     """A task that was tried in vain."""
 
     task_id: str
@@ -25,7 +25,7 @@ class Census:
     pending: int
     oldest: float | None
     unreported: int
-    stuck: Stuck | None
+    stuck: FailingTask | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,7 @@ class World(Gateway):
         await self.reports.converge_all()
 
     async def placed(self, region: str) -> int:
-        return len((await self.sight.placements(PlacementFilter(region=region), 100, "")).placements)
+        return len((await self.reads.placements(PlacementFilter(region=region), 100, "")).placements)
 
 
 @pytest.fixture
@@ -83,14 +83,14 @@ async def world(pool: Pool, rabbitmq_settings: RabbitMQSettings) -> AsyncIterato
 async def test_a_kill_that_waits_for_it_ends_without_it_and_says_so(world: World) -> None:
     killed = await world.desired.kill(KillRequest(tenant="acme", reason="breach"), CALLER)
     await world.drive_eu()
-    job = await world.sight.job(killed.correlation_id)
+    job = await world.reads.job(killed.correlation_id)
     assert job is not None
     assert not job.HasField("end_time")
     radius = (await world.ask(only=True)).decommission
     assert (radius.placements, radius.tenants, radius.unproven) == (3, 1, 2)
     assert radius.serve_until.ToDatetime() - radius.last_contact_at.ToDatetime() == timedelta(hours=1)
     identity = await world.take_out()
-    job = await world.sight.job(killed.correlation_id)
+    job = await world.reads.job(killed.correlation_id)
     assert job is not None
     assert (job.state, job.total, job.converged, job.given_up) == (JOB_STATE_GIVEN_UP, 4, 2, 2)
     assert not job.HasField("converge_time")
@@ -126,7 +126,7 @@ async def test_later_kills_and_retirements_do_not_wait_for_it_and_their_proof_st
     await world.drive_eu()
     proofs = PostgresProofs(Database(world.pool))
     for correlation_id in (killed.correlation_id, retired.correlation_id):
-        job = await world.sight.job(correlation_id)
+        job = await world.reads.job(correlation_id)
         assert job is not None
         assert job.state == JOB_STATE_CONVERGED
         assert [one.region for one in await proofs.lost(correlation_id)] == ["us20"]
@@ -136,8 +136,8 @@ async def test_it_is_revoked_unseen_and_unmatched(world: World) -> None:
     await world.take_out()
     (mark,) = await PostgresStanding(Database(world.pool)).marks()
     assert (mark.region, mark.revoked) == ("us20", True)
-    assert [one.resource.name for one in (await world.sight.regions()).regions] == ["regions/eu10"]
-    kept = await world.sight.resources(ResourceKind.RESOURCE_KIND_REGION, "", 10, "", retired=False)
+    assert [one.resource.name for one in (await world.reads.regions()).regions] == ["regions/eu10"]
+    kept = await world.reads.resources(ResourceKind.RESOURCE_KIND_REGION, "", 10, "", retired=False)
     assert [one.name for one in kept.resources] == ["regions/eu10"]
     # What names it and is declared no more goes on; what is declared now has to leave it out.
     await world.declare(Resource(name="regions/eu10", labels={"tier": "gold"}, region=RegionSpec(area="eu")))
@@ -185,7 +185,7 @@ async def test_an_empty_region_is_retired_by_one_person_and_another_is_not(world
     await world.report(*map(done, await world.drive()))
     await world.reports.converge_all()
     await world.desired.retire(request, CALLER)
-    assert [one.resource.name for one in (await world.sight.regions()).regions] == ["regions/eu10"]
+    assert [one.resource.name for one in (await world.reads.regions()).regions] == ["regions/eu10"]
 
 
 async def test_its_queues_are_removed(world: World) -> None:

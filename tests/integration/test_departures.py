@@ -51,12 +51,12 @@ def told(tasks: Sequence[Task]) -> set[tuple[str, str, str]]:
 
 
 async def placed(gateway: Gateway) -> list[tuple[str, bool]]:
-    found = await gateway.sight.placements(PlacementFilter(region="us20"), 100, "")
+    found = await gateway.reads.placements(PlacementFilter(region="us20"), 100, "")
     return [(one.resource, one.leaving) for one in found.placements]
 
 
 async def state(gateway: Gateway, correlation_id: str) -> JobState.ValueType:
-    job = await gateway.sight.job(correlation_id)
+    job = await gateway.reads.job(correlation_id)
     assert job is not None
     return job.state
 

@@ -13,7 +13,7 @@ from orbital.v1.resource_pb2 import LinkSpec, RegionSpec, Resource, Selector, Sy
 from gateway.adapters.postgres.database import Database, Pool
 from gateway.adapters.postgres.desired import PostgresDesired
 from gateway.adapters.postgres.flags import PostgresFlags
-from gateway.adapters.postgres.see import PostgresSight
+from gateway.adapters.postgres.see import PostgresReads
 from gateway.adapters.rpc.fleet import Fleet
 from gateway.flow.desired import Desired
 from gateway.ports.serving import Caller
@@ -50,7 +50,7 @@ async def test_a_region_says_what_waits_for_it_since_when_and_what_prevents_it(p
         "INSERT INTO engine (name, instance, revision, error, made) VALUES ('opa-eu10-bulk','i','r7','',0)"
     )
     found = named(
-        list((await Fleet(PostgresSight(Database(pool)), PostgresFlags(Database(pool)), list).regions()).regions)
+        list((await Fleet(PostgresReads(Database(pool)), PostgresFlags(Database(pool)), list).regions()).regions)
     )
     eu10, us20 = found["eu10"], found["us20"]
     assert (eu10.placements, eu10.drifting, eu10.stalled, list(eu10.waiting)) == (3, 3, 1, [0, 3, 0])
@@ -64,7 +64,7 @@ async def test_a_region_says_what_waits_for_it_since_when_and_what_prevents_it(p
 async def test_whoever_watches_is_told_of_all_then_of_what_changed_and_otherwise_of_nothing(pool: Pool) -> None:
     await declared(pool)
     now = 0.0
-    watching = Fleet(PostgresSight(Database(pool)), PostgresFlags(Database(pool)), list, lambda: now).watch()
+    watching = Fleet(PostgresReads(Database(pool)), PostgresFlags(Database(pool)), list, lambda: now).watch()
     async with asyncio.timeout(20):
         assert named(list((await anext(watching)).regions)).keys() == {"eu10", "us20"}
         await pool.execute("UPDATE placement SET observed_generation = desired_generation")
@@ -83,14 +83,14 @@ async def test_changes_are_listed_newest_first_by_page_and_by_what_was_done(pool
     desired = await declared(pool)
     # Whoever brings an ID of their own is listed by the time, not by the ID.
     await desired.kill(KillRequest(tenant="acme", reason="Lost"), replace(CALLER, correlation_id="0" * 32))
-    sight = PostgresSight(Database(pool))
+    reads = PostgresReads(Database(pool))
     with pytest.raises(Invalid):
-        await sight.jobs(ListJobsRequest(page_token=write_token("never", "")), 1)
-    page = await sight.jobs(ListJobsRequest(), 1)
+        await reads.jobs(ListJobsRequest(page_token=write_token("never", "")), 1)
+    page = await reads.jobs(ListJobsRequest(), 1)
     (kill,) = page.jobs
     assert (kill.action, kill.detail, kill.actor) == ("kill acme", "Lost", CALLER.principal)
     assert (kill.converged, kill.HasField("converge_time")) == (0, False)
-    (declare,) = (await sight.jobs(ListJobsRequest(page_token=page.next_page_token), 100)).jobs
+    (declare,) = (await reads.jobs(ListJobsRequest(page_token=page.next_page_token), 100)).jobs
     assert declare.action == "declare"
-    assert [one.action for one in (await sight.jobs(ListJobsRequest(action="kill"), 100)).jobs] == ["kill acme"]
-    assert not (await sight.jobs(ListJobsRequest(action="retire"), 100)).jobs
+    assert [one.action for one in (await reads.jobs(ListJobsRequest(action="kill"), 100)).jobs] == ["kill acme"]
+    assert not (await reads.jobs(ListJobsRequest(action="retire"), 100)).jobs

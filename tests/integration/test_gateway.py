@@ -34,7 +34,7 @@ from gateway.adapters.postgres.database import Database, Pool
 from gateway.adapters.postgres.desired import PostgresDesired
 from gateway.adapters.postgres.queries import SQL
 from gateway.adapters.postgres.reports import PostgresReports
-from gateway.adapters.postgres.see import CONVERGED, CONVERGING, DRIFTING, PostgresSight
+from gateway.adapters.postgres.see import CONVERGED, CONVERGING, DRIFTING, PostgresReads
 from gateway.adapters.postgres.tasks import PostgresTasks
 from gateway.adapters.rabbitmq.connection import Broker
 from gateway.adapters.rabbitmq.lanes import RabbitLanes
@@ -71,10 +71,10 @@ def estate(**labels: str) -> list[Resource]:
 class Gateway:
     def __init__(self, pool: Pool, broker: Broker) -> None:
         self.pool, self.policy = pool, FakePolicy()
-        self.tasks, self.reports, self.sight = (
+        self.tasks, self.reports, self.reads = (
             PostgresTasks(Database(pool), "gateway"),
             PostgresReports(Database(pool)),
-            PostgresSight(Database(pool)),
+            PostgresReads(Database(pool)),
         )
         self.desired = Desired(PostgresDesired(Database(pool), "gateway"), new_correlation_id)
         self.broker, self.lanes = broker, RabbitLanes(broker, "classic")
@@ -192,11 +192,11 @@ async def test_from_desired_to_converged_and_again_nothing(gateway: Gateway) -> 
     assert sorted((task.region, task.resource.name) for task in tasks) == sorted(
         (region, resource.name) for region in REGIONS for resource in estate()[2:]
     )
-    job = await gateway.sight.job(answer.correlation_id)
+    job = await gateway.reads.job(answer.correlation_id)
     assert job is not None
     assert (job.total, job.converged, job.HasField("converge_time")) == (6, 0, False)
     await gateway.report(*(done(task) for task in tasks))
-    job = await gateway.sight.job(answer.correlation_id)
+    job = await gateway.reads.job(answer.correlation_id)
     assert job is not None
     assert job.HasField("converge_time")
     again = await gateway.declare(*estate())
@@ -209,7 +209,7 @@ async def test_a_request_that_is_repeated_gets_its_first_answer(gateway: Gateway
     first = await gateway.declare(*estate(), request_id="r-1")
     second = await gateway.declare(*estate(tier="gold"), request_id="r-1")
     assert second == first
-    assert (await gateway.sight.resource("tenants/acme")).generation == 1  # type: ignore[union-attr]
+    assert (await gateway.reads.resource("tenants/acme")).generation == 1  # type: ignore[union-attr]
 
 
 async def test_a_dry_run_and_a_mistake_store_nothing(gateway: Gateway) -> None:
@@ -217,7 +217,7 @@ async def test_a_dry_run_and_a_mistake_store_nothing(gateway: Gateway) -> None:
     assert len(planned.changes) == 5
     with pytest.raises(Invalid):
         await gateway.declare(*estate(), Resource(name="tenants/acme/systems/Bad", system=SystemSpec()))
-    assert await gateway.sight.resource("tenants/acme") is None
+    assert await gateway.reads.resource("tenants/acme") is None
     assert await gateway.pool.fetchval("SELECT count(*) FROM job") == 0
 
 
@@ -273,7 +273,7 @@ async def test_a_refusal_shows_its_reason_and_is_kept(gateway: Gateway) -> None:
     assert {task.region for task in await gateway.receive()} == {"eu10"}
     behind = await placements(gateway, region="us20")
     assert {(item.state, item.reason) for item in behind} == {(DRIFTING, "NOT_HERE")}
-    assert len((await gateway.sight.denials("", 100, "")).denials) == 3
+    assert len((await gateway.reads.denials("", 100, "")).denials) == 3
 
 
 async def test_unacknowledged_messages_come_again(gateway: Gateway) -> None:
@@ -309,13 +309,13 @@ async def test_a_second_link_of_a_system_takes_the_place_of_the_first(gateway: G
     await gateway.declare(*estate())
     other = Resource(name="tenants/acme/links/two", link=LinkSpec(system="core", provider="hsm", key="k"))
     await gateway.declare(other)
-    first = await gateway.sight.resource("tenants/acme/links/core")
+    first = await gateway.reads.resource("tenants/acme/links/core")
     assert first is not None
     assert first.retired
 
 
 async def placements(gateway: Gateway, **chosen: str) -> list[object]:
-    return list((await gateway.sight.placements(PlacementFilter(**chosen), 100, "")).placements)  # type: ignore[arg-type]
+    return list((await gateway.reads.placements(PlacementFilter(**chosen), 100, "")).placements)  # type: ignore[arg-type]
 
 
 async def test_pages_join_without_gap_or_overlap(gateway: Gateway) -> None:
@@ -323,7 +323,7 @@ async def test_pages_join_without_gap_or_overlap(gateway: Gateway) -> None:
     seen: list[tuple[str, str]] = []
     token = ""
     while True:
-        page = await gateway.sight.placements(PlacementFilter(), 4, token)
+        page = await gateway.reads.placements(PlacementFilter(), 4, token)
         seen += [(item.resource, item.region) for item in page.placements]
         token = page.next_page_token
         if not token:

@@ -27,7 +27,7 @@ from gateway.adapters.postgres.desired import PostgresDesired
 from gateway.adapters.postgres.pool import Pool
 from gateway.adapters.postgres.proofs import PostgresProofs
 from gateway.adapters.postgres.reports import PostgresReports
-from gateway.adapters.postgres.see import PostgresSight
+from gateway.adapters.postgres.see import PostgresReads
 from gateway.adapters.postgres.tasks import PostgresTasks
 from gateway.domain.report import Regional
 from gateway.domain.restore import restored
@@ -66,7 +66,7 @@ class World:
         self.database = Database(self.pool)
         self.store = PostgresDesired(self.database, "gateway")
         self.desired = Desired(self.store, new_correlation_id)
-        self.reports, self.sight = PostgresReports(self.database), PostgresSight(self.database)
+        self.reports, self.reads = PostgresReports(self.database), PostgresReads(self.database)
         self.tasks, self.proofs = PostgresTasks(self.database, "gateway"), PostgresProofs(self.database)
 
     async def keep(self, correlation_id: str) -> None:
@@ -80,7 +80,7 @@ class World:
 
     async def relabel(self) -> None:
         self.labels += 1
-        found = [await self.sight.resource(name.name) for name in self.rng.sample(estate()[2:], 2)]
+        found = [await self.reads.resource(name.name) for name in self.rng.sample(estate()[2:], 2)]
         for one in found:
             assert one is not None
             one.labels["round"] = str(self.labels)
@@ -155,7 +155,7 @@ class World:
         """Nothing claims more than regions said."""
         await self.reports.converge_all()
         for change, targets in self.wanted.items():
-            job = await self.sight.job(change)
+            job = await self.reads.job(change)
             assert job is not None
             revoking = {target for target in targets if target[3] in REVOKING}
             if job.state == JOB_STATE_CONVERGED:

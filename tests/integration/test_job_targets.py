@@ -29,7 +29,7 @@ async def everywhere(gateway: Gateway) -> None:
 
 
 async def job_of(gateway: Gateway, correlation_id: str) -> Job:
-    job = await gateway.sight.job(correlation_id)
+    job = await gateway.reads.job(correlation_id)
     assert job is not None
     return job
 
@@ -160,13 +160,13 @@ async def test_a_retirement_purges_everything_beneath_and_leaves_tombstones(gate
     assert len(tasks) == 4 * len(REGIONS)
     assert len(await placements(gateway, tenant="acme")) == len(tasks)
     await gateway.report(*(done(task) for task in tasks))
-    job = await gateway.sight.job(answer.correlation_id)
+    job = await gateway.reads.job(answer.correlation_id)
     assert job is not None
     assert job.HasField("converge_time")
     # Tombstones stay, and are seen only by whoever asks.
     assert await placements(gateway, tenant="acme") == []
     for retired in (False, True):
-        page = await gateway.sight.resources(2, "", 10, "", retired=retired)
+        page = await gateway.reads.resources(2, "", 10, "", retired=retired)
         assert [item.name for item in page.resources] == ["tenants/acme"] * retired
     with pytest.raises(Precondition):
         await gateway.declare(*estate())

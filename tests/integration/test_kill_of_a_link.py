@@ -6,7 +6,7 @@ from orbital.v1.resource_pb2 import LinkSpec, LinkState, Resource, ServiceSpec, 
 
 from gateway.adapters.postgres.database import Database, Pool
 from gateway.adapters.postgres.desired import PostgresDesired
-from gateway.adapters.postgres.see import PostgresSight
+from gateway.adapters.postgres.see import PostgresReads
 from gateway.flow.desired import Desired
 from gateway.ports.serving import Caller
 from gateway.times import new_correlation_id
@@ -42,9 +42,9 @@ async def test_it_alone_is_driven_on_lane_zero_and_the_reason_is_kept(pool: Pool
         killed.correlation_id,
     )
     assert [(row["name"], row["lane"]) for row in driven] == [("tenants/acme/links/edge", 0)]
-    sight = PostgresSight(Database(pool))
+    reads = PostgresReads(Database(pool))
     tenant, core, edge = [
-        await sight.resource(name) for name in ("tenants/acme", "tenants/acme/links/core", "tenants/acme/links/edge")
+        await reads.resource(name) for name in ("tenants/acme", "tenants/acme/links/core", "tenants/acme/links/edge")
     ]
     assert tenant is not None
     assert core is not None
@@ -52,7 +52,7 @@ async def test_it_alone_is_driven_on_lane_zero_and_the_reason_is_kept(pool: Pool
     assert tenant.tenant.state != TenantState.TENANT_STATE_KILLED
     assert core.link.state == LinkState.LINK_STATE_LINKED
     assert edge.link.state == LinkState.LINK_STATE_UNLINKED
-    job = await sight.job(killed.correlation_id)
+    job = await reads.job(killed.correlation_id)
     assert job is not None
     assert (job.action, job.detail, job.total) == ("kill acme/edge", "key stolen", 2)
     assert (await desired.kill(KillRequest(tenant="acme", link="edge", reason="again"), OFFICER)).already_killed
@@ -61,7 +61,7 @@ async def test_it_alone_is_driven_on_lane_zero_and_the_reason_is_kept(pool: Pool
 async def test_a_tenant_killed_after_one_of_its_links_remembers_the_others(pool: Pool, desired: Desired) -> None:
     await desired.kill(KillRequest(tenant="acme", link="edge", reason="key stolen"), OFFICER)
     assert (await desired.kill(KillRequest(tenant="acme", reason="breach"), OFFICER)).links == 2
-    tenant = await PostgresSight(Database(pool)).resource("tenants/acme")
+    tenant = await PostgresReads(Database(pool)).resource("tenants/acme")
     assert tenant is not None
     assert list(tenant.tenant.unlinked_by_kill) == ["core"]
 

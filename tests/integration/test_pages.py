@@ -14,7 +14,7 @@ from gateway.adapters.postgres.approval import Approvals, PostgresApprovals
 from gateway.adapters.postgres.database import Database, Pool
 from gateway.adapters.postgres.engines import PostgresEngines
 from gateway.adapters.postgres.security import PostgresSecurity
-from gateway.adapters.postgres.see import PostgresSight
+from gateway.adapters.postgres.see import PostgresReads
 from gateway.adapters.postgres.tasks import PostgresTasks
 from gateway.ports.approval import Waiting
 from gateway.ports.engines import Decided
@@ -40,7 +40,7 @@ async def _letter(database: Database, number: int) -> None:
 
 
 async def _letters(database: Database, token: str) -> Page:
-    answer = await PostgresSight(database).dead_letters(SIZE, token)
+    answer = await PostgresReads(database).dead_letters(SIZE, token)
     return [one.reason for one in answer.dead_letters], answer.next_page_token
 
 
@@ -50,7 +50,7 @@ async def _event(database: Database, number: int) -> None:
 
 
 async def _events(database: Database, token: str) -> Page:
-    answer = await PostgresSight(database).security_events(SIZE, token)
+    answer = await PostgresReads(database).security_events(SIZE, token)
     return [one.reason for one in answer.events], answer.next_page_token
 
 
@@ -60,7 +60,7 @@ async def _denial(database: Database, number: int) -> None:
 
 
 async def _denials(database: Database, token: str) -> Page:
-    answer = await PostgresSight(database).denials("", SIZE, token)
+    answer = await PostgresReads(database).denials("", SIZE, token)
     return [one.reason for one in answer.denials], answer.next_page_token
 
 
@@ -101,7 +101,7 @@ async def _job(database: Database, number: int) -> None:
 
 
 async def _jobs(database: Database, token: str) -> Page:
-    answer = await PostgresSight(database).jobs(ListJobsRequest(page_token=token), SIZE)
+    answer = await PostgresReads(database).jobs(ListJobsRequest(page_token=token), SIZE)
     return [one.detail for one in answer.jobs], answer.next_page_token
 
 

@@ -63,12 +63,12 @@ class Poisoned:
         return list((await self.parked.page(pb.ListParkedTasksRequest(**chosen), 100)).tasks)
 
     async def job(self) -> Job:
-        job = await self.gateway.sight.job(self.change)
+        job = await self.gateway.reads.job(self.change)
         assert job is not None
         return job
 
     async def state(self) -> TaskState.ValueType:
-        found = await self.gateway.sight.tasks(ListTasksRequest(correlation_id=self.change), 100)
+        found = await self.gateway.reads.tasks(ListTasksRequest(correlation_id=self.change), 100)
         return next(one.state for one in found.tasks if one.id == self.task.id)
 
     async def retry(self, **changes: object) -> pb.RetryTasksResponse:
@@ -113,7 +113,7 @@ async def test_a_parked_task_is_shown_with_its_reason_and_until_when(poisoned: P
     assert [(part.region, part.behind, part.parked, part.reason) for part in job.regions] == [
         ("eu10", 1, 1, "L1_KEY_MISSING")
     ]
-    found = await poisoned.gateway.sight.placements(PlacementFilter(drifting_only=True), 10, "")
+    found = await poisoned.gateway.reads.placements(PlacementFilter(drifting_only=True), 10, "")
     assert [one.HasField("retry_time") for one in found.placements] == [True]
     # Nobody sends it before its time.
     await poisoned.gateway.detect()
@@ -130,7 +130,7 @@ async def test_a_retry_is_a_task_that_goes_by_its_lane(poisoned: Poisoned) -> No
     # What the region said before it had it again is not what came of it.
     await poisoned.gateway.report(done(sent))
     assert (await poisoned.job()).state == JOB_STATE_CONVERGED
-    head, _ = await poisoned.gateway.sight.trace(answer.correlation_id)
+    head, _ = await poisoned.gateway.reads.trace(answer.correlation_id)
     assert head is not None
     assert (head.actor, head.action) == (CALLER.principal, "retry")
     assert poisoned.task.id in head.detail
@@ -150,7 +150,7 @@ async def test_a_cancelled_task_is_forgotten_by_its_region_and_not_sent_again(po
     assert await poisoned.state() == TASK_STATE_CANCELLED
     (part,) = (await poisoned.job()).regions
     assert (part.behind, part.parked, part.reason) == (1, 0, "CANCELLED")
-    (placement,) = (await poisoned.gateway.sight.placements(PlacementFilter(drifting_only=True), 10, "")).placements
+    (placement,) = (await poisoned.gateway.reads.placements(PlacementFilter(drifting_only=True), 10, "")).placements
     assert placement.message == f"Cancelled by {CALLER.principal}: not wanted"
     await poisoned.gateway.detect()
     assert not await poisoned.sent()

@@ -11,7 +11,7 @@ from orbital.v1.resource_pb2 import LinkSpec, Resource, SystemSpec
 from orbital.v1.task_pb2 import Task
 
 from gateway.adapters.postgres.database import Database
-from gateway.adapters.postgres.see import PostgresSight
+from gateway.adapters.postgres.see import PostgresReads
 from gateway.adapters.postgres.state import PostgresState
 from tests.integration.test_gateway import CALLER, Gateway, done, estate, gateway
 from tests.integration.test_restorations import OFFICER, ask, restoring
@@ -55,7 +55,7 @@ class Recovering:
         return self._id in (await self._state.recovered(["eu10"])).get("eu10", [])
 
     async def rebuild(self) -> Rebuild | None:
-        listed = (await PostgresSight(Database(self._gateway.pool)).regions()).regions
+        listed = (await PostgresReads(Database(self._gateway.pool)).regions()).regions
         found = next(region for region in listed if region.resource.name == "regions/eu10")
         return found.rebuild if found.HasField("rebuild") else None
 

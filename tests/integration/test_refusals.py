@@ -7,7 +7,7 @@ import pytest
 from gateway.adapters.postgres.database import Database
 from gateway.adapters.postgres.pool import Pool
 from gateway.adapters.postgres.security import PostgresSecurity
-from gateway.adapters.postgres.see import PostgresSight
+from gateway.adapters.postgres.see import PostgresReads
 from gateway.adapters.postgres.tasks import MOST_DENIALS, MOST_LETTER_BYTES, MOST_LETTERS, PostgresTasks
 from gateway.ports.security import SecurityEvent
 from gateway.ports.store import Denial
@@ -36,7 +36,7 @@ async def test_refusals_that_are_alike_are_one_with_a_count(pool: Pool) -> None:
     tasks, before = PostgresTasks(Database(pool), "test"), await audited(pool, "denial")
     for begin in range(0, 2000, 100):
         await tasks.keep_denials([denial(number) for number in range(begin, begin + 100)])
-    (one,) = (await PostgresSight(Database(pool)).denials("", 100, "")).denials
+    (one,) = (await PostgresReads(Database(pool)).denials("", 100, "")).denials
     assert (one.count, one.decision_id) == (2000, "d001999")
     assert await audited(pool, "denial") == before + 1
 
@@ -45,7 +45,7 @@ async def test_a_log_that_is_delivered_twice_counts_once(pool: Pool) -> None:
     tasks = PostgresTasks(Database(pool), "test")
     for _ in range(3):
         await tasks.keep_denials([denial(1), denial(2)])
-    assert [one.count for one in (await PostgresSight(Database(pool)).denials("", 100, "")).denials] == [2]
+    assert [one.count for one in (await PostgresReads(Database(pool)).denials("", 100, "")).denials] == [2]
 
 
 @pytest.mark.parametrize("field", ["action", "correlation"])
@@ -57,7 +57,7 @@ async def test_a_caller_that_varies_what_it_asks_is_bounded_and_hides_nobody(fie
     assert await rows(pool, "denial") <= MOST_DENIALS + 102
     assert await audited(pool, "denial") - before <= MOST_DENIALS + 102
     assert await pool.fetchval("SELECT sum(count) FROM denial WHERE principal = ''") == 3000
-    (other,) = (await PostgresSight(Database(pool)).denials(CHANGE, 100, "")).denials
+    (other,) = (await PostgresReads(Database(pool)).denials(CHANGE, 100, "")).denials
     assert (other.count, other.principal) == (30, "spiffe://orbital/person/auditor")
 
 
@@ -79,7 +79,7 @@ async def test_dead_letters_of_a_region_are_bounded_and_the_newest_stay(number: 
     assert sum(row["size"] for row in kept) <= MOST_LETTER_BYTES
     newest = {f"UNREADABLE: {each}" for each in range(number - len(kept), number)}
     assert {row["reason"] for row in kept} == newest
-    answer = await PostgresSight(Database(pool)).dead_letters(1000, "")
+    answer = await PostgresReads(Database(pool)).dead_letters(1000, "")
     assert answer.total == len(kept) + 1
     assert answer.dropped == number - len(kept)
     assert await audited(pool, "dead_letter") - before <= 101
@@ -89,5 +89,5 @@ async def test_security_events_merge_whatever_they_repeat(pool: Pool) -> None:
     events = PostgresSecurity(Database(pool))
     for number in range(400):
         await events.keep_event(SecurityEvent("eu10", "reports", "REPLAYED", f"It is of {number}", "p"))
-    (one,) = (await PostgresSight(Database(pool)).security_events(1000, "")).events
+    (one,) = (await PostgresReads(Database(pool)).security_events(1000, "")).events
     assert (one.count, one.message) == (400, "It is of 399")

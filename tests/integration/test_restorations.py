@@ -11,7 +11,7 @@ from orbital.v1.resource_pb2 import LinkState, Resource, TenantState
 from gateway.adapters.postgres.approval import PostgresApprovals
 from gateway.adapters.postgres.database import Database, Pool
 from gateway.adapters.postgres.desired import PostgresDesired
-from gateway.adapters.postgres.see import PostgresSight
+from gateway.adapters.postgres.see import PostgresReads
 from gateway.adapters.postgres.tasks import PostgresTasks
 from gateway.flow.approval import ApprovalFlow, SecondPerson
 from gateway.flow.desired import Desired
@@ -69,13 +69,13 @@ async def test_a_killed_tenant_comes_back_and_everything_is_in_the_trail(pool: P
     # Two who approve at once restore it once.
     answers = await asyncio.gather(*(restore.approve(asked.id, OFFICER) for _ in range(2)), return_exceptions=True)
     assert all(isinstance(one, Precondition) or not isinstance(one, BaseException) for one in answers)
-    sight = PostgresSight(Database(pool))
-    tenant, link = (await sight.resource("tenants/acme")), (await sight.resource("tenants/acme/links/core"))
+    reads = PostgresReads(Database(pool))
+    tenant, link = (await reads.resource("tenants/acme")), (await reads.resource("tenants/acme/links/core"))
     assert tenant is not None
     assert link is not None
     assert (tenant.tenant.state, link.link.state) == (TenantState.TENANT_STATE_ACTIVE, LinkState.LINK_STATE_LINKED)
     assert (tenant.generation, link.generation) == (3, 3)
-    job = await sight.job(asked.id)
+    job = await reads.job(asked.id)
     assert job is not None
     assert (job.action, job.actor, job.total) == ("restore acme", OFFICER.principal, 4)
     lanes = await pool.fetch("SELECT DISTINCT lane FROM placement WHERE correlation_id = $1", asked.id)
@@ -101,7 +101,7 @@ async def test_one_request_a_tenant_until_its_time_is_over(pool: Pool, desired: 
     second = await ask(restoring(pool), caller=OFFICER)
     found = await listed(restoring(pool))
     assert [one.id for one in found] == [second.id, first.id]
-    tenant = await PostgresSight(Database(pool)).resource("tenants/acme")
+    tenant = await PostgresReads(Database(pool)).resource("tenants/acme")
     assert tenant is not None
     assert tenant.tenant.state == TenantState.TENANT_STATE_KILLED
 
@@ -117,6 +117,6 @@ async def test_what_is_declared_while_it_is_killed_is_kept(pool: Pool, desired: 
     again = await ask(restore)
     assert list(again.restoration.links) == ["core"]
     await restore.approve(again.id, OFFICER)
-    tenant = await PostgresSight(Database(pool)).resource("tenants/acme")
+    tenant = await PostgresReads(Database(pool)).resource("tenants/acme")
     assert tenant is not None
     assert (tenant.labels["tier"], tenant.tenant.state) == ("gold", TenantState.TENANT_STATE_ACTIVE)

@@ -7,7 +7,7 @@ from orbital.v1.resource_pb2 import LinkSpec, LinkState, RegionSpec, Resource, S
 from gateway.adapters.postgres.backfill import fill_l1
 from gateway.adapters.postgres.database import Database, Pool
 from gateway.adapters.postgres.desired import PostgresDesired
-from gateway.adapters.postgres.see import PostgresSight
+from gateway.adapters.postgres.see import PostgresReads
 from gateway.flow.desired import Desired
 from gateway.ports.serving import Caller
 from gateway.times import new_correlation_id
@@ -36,7 +36,7 @@ async def desired(pool: Pool) -> Desired:
 
 
 async def state(pool: Pool, name: str) -> LinkState.ValueType:
-    found = await PostgresSight(Database(pool)).resource(f"tenants/{name}/links/core")
+    found = await PostgresReads(Database(pool)).resource(f"tenants/{name}/links/core")
     assert found is not None
     return found.link.state
 
@@ -79,7 +79,7 @@ async def test_a_key_that_its_owner_gave_up_is_free(desired: Desired) -> None:
 async def test_a_link_takes_the_place_of_another(pool: Pool, desired: Desired) -> None:
     renamed = Resource(name="tenants/a/links/core-v2", link=LinkSpec(system="core", provider="hsm", key="root"))
     await desired.declare(DeclareRequest(resources=[renamed]), OFFICER)
-    old = await PostgresSight(Database(pool)).resource("tenants/a/links/core")
+    old = await PostgresReads(Database(pool)).resource("tenants/a/links/core")
     assert old is not None
     assert (old.retired, old.link.state) == (True, UNLINKED)
     await desired.retire(RetireRequest(names=["tenants/a/links/core-v2"], reason="moved"), OFFICER)

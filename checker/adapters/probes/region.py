@@ -12,7 +12,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from orbital.v1 import inspect_pb2, inspect_pb2_grpc
 
 from checker.adapters.envoy.door import Door
-from checker.domain.lanes import Key, Lane, Limits, Stuck, disagreeing, read
+from checker.domain.lanes import FailingTask, Key, Lane, Limits, disagreeing, read
 from checker.domain.sample import Finding, Status
 from checker.ports.probe import About, Look
 from runtime.wellknown import label, seconds
@@ -73,7 +73,7 @@ def _lanes(said: inspect_pb2.InspectResponse) -> Iterator[Lane]:
             lane.unreported,
             _seconds(lane.heard_time),
             _seconds(lane.accepted_time),
-            Stuck(stuck.task_id, stuck.resource, stuck.reason, stuck.attempts, stuck.correlation_id)
+            FailingTask(stuck.task_id, stuck.resource, stuck.reason, stuck.attempts, stuck.correlation_id)
             if stuck.task_id
             else None,
         )

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
-from gateway.ports.serving import Doorkeeper
+from gateway.ports.serving import BrokerAuthorizer
 from gateway.settings import BrokerAccessSettings
 from runtime.errors import OrbitalError, Unavailable
 from runtime.logs import get_logger
@@ -24,8 +24,8 @@ FIELDS = ("username", "vhost", "client_id", "resource", "name", "permission", "r
 class AccessServer:
     """One route for each kind of question."""
 
-    def __init__(self, doorkeeper: Doorkeeper, *, authenticated: bool) -> None:
-        self._doorkeeper = doorkeeper
+    def __init__(self, authorizer: BrokerAuthorizer, *, authenticated: bool) -> None:
+        self._authorizer = authorizer
         self._authenticated = authenticated
 
     async def answer(self, request: web.Request) -> web.Response:
@@ -36,7 +36,7 @@ class AccessServer:
         try:
             # A broker that has authenticated sends as a password what says nothing.
             password = "password" in form and not self._authenticated
-            allowed = await self._doorkeeper.allows(request.match_info["about"], asked, password=password)
+            allowed = await self._authorizer.allows(request.match_info["about"], asked, password=password)
         except Unavailable as error:
             return web.Response(status=503, text=error.message)
         except OrbitalError as error:
@@ -46,13 +46,13 @@ class AccessServer:
 
 
 @asynccontextmanager
-async def serve_access(settings: BrokerAccessSettings, doorkeeper: Doorkeeper) -> AsyncIterator[None]:
+async def serve_access(settings: BrokerAccessSettings, authorizer: BrokerAuthorizer) -> AsyncIterator[None]:
     """Answer inside the block, to whoever has a certificate of the one authority that is trusted for this."""
     context = believing(settings.ca_file, ssl.Purpose.CLIENT_AUTH)
     show(context, settings.cert_file, settings.key_file)
     context.verify_mode = ssl.CERT_REQUIRED
     application = web.Application(client_max_size=MAX_BODY)
-    server = AccessServer(doorkeeper, authenticated=settings.authenticated)
+    server = AccessServer(authorizer, authenticated=settings.authenticated)
     application.router.add_post(f"/{{about:{'|'.join(QUESTIONS)}}}", server.answer)
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
     await runner.setup()

@@ -128,7 +128,7 @@ def _rebuild(row: asyncpg.Record) -> registry.Rebuild:
     return rebuild
 
 
-class PostgresSight:
+class PostgresReads:
     """Answers every Get, List and Watch."""
 
     def __init__(self, database: Database) -> None:

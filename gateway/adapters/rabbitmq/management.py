@@ -23,7 +23,7 @@ SECONDS = 5.0
 
 
 class Management:
-    """Implements `Turnstile`."""
+    """Implements `BrokerConnections`."""
 
     def __init__(self, session: aiohttp.ClientSession, settings: ManagementSettings) -> None:
         self._session = session

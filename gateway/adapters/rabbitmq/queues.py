@@ -21,7 +21,7 @@ REMOVE_SECONDS = 5.0
 
 
 class RabbitQueues:
-    """Implements `QueueSight`, on one channel for all."""
+    """Implements `QueueReader`, on one channel for all."""
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker

@@ -10,7 +10,7 @@ import grpc
 
 from gateway.domain.standing import Credential
 from gateway.ports.serving import Caller
-from gateway.ports.standing import Doorman
+from gateway.ports.standing import RevocationList
 from runtime.errors import Denied, Invalid, Unauthenticated
 from runtime.rpc import Metadata
 
@@ -57,7 +57,7 @@ def calling_lane(context: grpc.aio.ServicerContext[Any, Any]) -> int:
     return int(said) if said in ("0", "1", "2") else 0
 
 
-def admission(standing: Doorman) -> Callable[[Metadata], None]:
+def admission(standing: RevocationList) -> Callable[[Metadata], None]:
     """What refuses a revoked region whatever it calls."""
     return lambda metadata: standing.admit(str(metadata.get(PRINCIPAL, "")), shown(metadata))
 

@@ -11,7 +11,7 @@ from orbital.v1.flag_pb2 import ListQueuesRequest, ListQueuesResponse, Queue, Si
 from orbital.v1.flag_pb2_grpc import CheckerServiceServicer
 
 from gateway.adapters.rpc.caller import calling_region
-from gateway.ports.flags import FlagIntake, QueueSight
+from gateway.ports.flags import FlagIntake, QueueReader
 from runtime.page import page_after, page_size
 
 MOST_QUEUES = 100  # of a page; a region has one a lane
@@ -20,7 +20,7 @@ MOST_QUEUES = 100  # of a page; a region has one a lane
 class CheckerRpc(CheckerServiceServicer):
     """See flag.proto."""
 
-    def __init__(self, intake: FlagIntake, queues: QueueSight, clock: Callable[[], datetime]) -> None:
+    def __init__(self, intake: FlagIntake, queues: QueueReader, clock: Callable[[], datetime]) -> None:
         self._intake = intake
         self._queues = queues
         self._clock = clock

@@ -13,8 +13,8 @@ from orbital.v1.enrolment_pb2_grpc import EnrolmentServiceServicer
 from gateway.adapters.rpc.caller import caller, calling_region
 from gateway.domain.enrolment import declared
 from gateway.ports.enrolment import Enrolling
-from gateway.ports.serving import Prover, Sight
-from gateway.ports.standing import Doorman
+from gateway.ports.serving import Prover, ReadStore
+from gateway.ports.standing import RevocationList
 from runtime.errors import Unavailable
 from runtime.fields import check_length
 from runtime.logs import get_logger
@@ -30,13 +30,13 @@ class EnrolmentRpc(EnrolmentServiceServicer):
 
     def __init__(
         self,
-        sight: Sight,
+        reads: ReadStore,
         prover: Prover,
-        standing: Doorman,
+        standing: RevocationList,
         enrolling: Enrolling | None,
         clock: Callable[[], datetime],
     ) -> None:
-        self._sight = sight
+        self._reads = reads
         self._prover = prover
         self._standing = standing
         self._enrolling = enrolling
@@ -47,7 +47,7 @@ class EnrolmentRpc(EnrolmentServiceServicer):
         _, region = calling_region(context, request.region)
         check_length(len(request.version), 0, 100, "version")
         check_length(len(request.process), 0, 100, "process")
-        known = declared(await self._sight.resource(f"regions/{region}"), region)
+        known = declared(await self._reads.resource(f"regions/{region}"), region)
         log.info("enrolled", region=region, version=request.version, region_process=request.process)
         answer = pb.EnrolResponse(labels=known.labels)
         answer.time.FromDatetime(self._clock())
@@ -81,7 +81,7 @@ class EnrolmentRpc(EnrolmentServiceServicer):
     async def Revoke(self, request: pb.RevokeRequest, context: Context) -> pb.RevokeResponse:  # noqa: N802
         """See enrolment.proto."""
         who = caller(context)
-        declared(await self._sight.resource(f"regions/{request.region}"), request.region)
+        declared(await self._reads.resource(f"regions/{request.region}"), request.region)
         mark = await self._standing.revoke(request.region, request.reason, who)
         answer = pb.RevokeResponse(already_revoked=mark is None)
         if mark is not None:

@@ -12,7 +12,7 @@ from orbital.v1.flag_pb2 import HEALTH_STATUS_OUT_OF_SYNC, HEALTH_STATUS_UNKNOWN
 from gateway.domain.health import verdict
 from gateway.domain.standing import REVOKED, Mark
 from gateway.ports.flags import FlagStore
-from gateway.ports.serving import Sight
+from gateway.ports.serving import ReadStore
 from runtime.page import split
 
 LOOK_SECONDS = 1.0
@@ -26,12 +26,12 @@ class Fleet:
 
     def __init__(
         self,
-        sight: Sight,
+        reads: ReadStore,
         flags: FlagStore,
         marks: Callable[[], Sequence[Mark]],
         steady: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._sight = sight
+        self._reads = reads
         self._marks = marks
         self._flags = flags
         self._steady = steady
@@ -41,7 +41,7 @@ class Fleet:
 
     async def regions(self) -> registry.ListRegionsResponse:
         """Every region as it is now."""
-        answer = await self._sight.regions()
+        answer = await self._reads.regions()
         flags, versions, held = await self._flags.flags(""), await self._flags.versions(), await self._flags.holds()
         revoked = {mark.region: mark for mark in self._marks() if mark.revoked}
         for region in answer.regions:

@@ -20,8 +20,8 @@ from gateway.domain.health import severity
 from gateway.domain.resource import parse_name
 from gateway.ports.edges import EdgeStore
 from gateway.ports.flags import FlagStore
-from gateway.ports.serving import Intent, Sight
-from gateway.ports.standing import Doorman
+from gateway.ports.serving import Intent, ReadStore
+from gateway.ports.standing import RevocationList
 from runtime.errors import Exhausted, Invalid, NotFound
 from runtime.fields import check_name
 from runtime.page import page_after, page_size
@@ -56,14 +56,20 @@ class RegistryRpc(RegistryServiceServicer):
     """See registry.proto."""
 
     def __init__(
-        self, desired: Intent, sight: Sight, flags: FlagStore, edges: EdgeStore, news: JobNews, standing: Doorman
+        self,
+        desired: Intent,
+        reads: ReadStore,
+        flags: FlagStore,
+        edges: EdgeStore,
+        news: JobNews,
+        standing: RevocationList,
     ) -> None:
         self._desired = desired
-        self._sight = sight
+        self._reads = reads
         self._flags = flags
         self._edges = edges
         self._news = news
-        self._fleet = Fleet(sight, flags, lambda: standing.marks)
+        self._fleet = Fleet(reads, flags, lambda: standing.marks)
 
     async def Declare(  # noqa: N802
         self, request: registry.DeclareRequest, context: Context
@@ -84,7 +90,7 @@ class RegistryRpc(RegistryServiceServicer):
     async def GetResource(self, request: registry.GetResourceRequest, context: Context) -> Resource:  # noqa: N802, ARG002
         """See registry.proto."""
         parse_name(request.name)
-        found = await self._sight.resource(request.name)
+        found = await self._reads.resource(request.name)
         if found is None:
             raise NotFound(f"{request.name} is not declared", reason="UNKNOWN_RESOURCE", field="name")
         return found
@@ -98,7 +104,7 @@ class RegistryRpc(RegistryServiceServicer):
         if request.kind not in registry.ResourceKind.values() or not request.kind:
             raise Invalid(f"kind is {request.kind}; expected 1 to 6", field="kind")
         size = page_size(request.page_size, MAX_PAGE)
-        return await self._sight.resources(
+        return await self._reads.resources(
             request.kind, request.tenant, size, request.page_token, retired=request.include_retired
         )
 
@@ -173,7 +179,7 @@ class RegistryRpc(RegistryServiceServicer):
     ) -> registry.ListPlacementsResponse:
         """See registry.proto."""
         size = page_size(request.page_size, MAX_PAGE)
-        return await self._sight.placements(request.filter, size, request.page_token)
+        return await self._reads.placements(request.filter, size, request.page_token)
 
     async def ListTasks(  # noqa: N802
         self,
@@ -181,7 +187,7 @@ class RegistryRpc(RegistryServiceServicer):
         context: Context,  # noqa: ARG002
     ) -> registry.ListTasksResponse:
         """See registry.proto."""
-        return await self._sight.tasks(request, page_size(request.page_size, MAX_PAGE))
+        return await self._reads.tasks(request, page_size(request.page_size, MAX_PAGE))
 
     async def ListDeadLetters(  # noqa: N802
         self,
@@ -189,7 +195,7 @@ class RegistryRpc(RegistryServiceServicer):
         context: Context,  # noqa: ARG002
     ) -> registry.ListDeadLettersResponse:
         """See registry.proto."""
-        return await self._sight.dead_letters(page_size(request.page_size or 100, 1000), request.page_token)
+        return await self._reads.dead_letters(page_size(request.page_size or 100, 1000), request.page_token)
 
     async def ListSecurityEvents(  # noqa: N802
         self,
@@ -197,7 +203,7 @@ class RegistryRpc(RegistryServiceServicer):
         context: Context,  # noqa: ARG002
     ) -> registry.ListSecurityEventsResponse:
         """See registry.proto."""
-        return await self._sight.security_events(page_size(request.page_size or 100, 1000), request.page_token)
+        return await self._reads.security_events(page_size(request.page_size or 100, 1000), request.page_token)
 
     async def ListDenials(  # noqa: N802
         self,
@@ -206,7 +212,7 @@ class RegistryRpc(RegistryServiceServicer):
     ) -> registry.ListDenialsResponse:
         """See registry.proto."""
         size = page_size(request.page_size or 100, 1000)
-        return await self._sight.denials(request.correlation_id, size, request.page_token)
+        return await self._reads.denials(request.correlation_id, size, request.page_token)
 
     async def WatchJob(  # noqa: N802
         self,
@@ -217,7 +223,7 @@ class RegistryRpc(RegistryServiceServicer):
         last: registry.Job | None = None
         while True:
             end = self._news.end(request.correlation_id)
-            job = await self._sight.job(request.correlation_id)
+            job = await self._reads.job(request.correlation_id)
             if job is None:
                 raise NotFound(
                     f"No change has the correlation ID {request.correlation_id[:64]!r}",
@@ -237,7 +243,7 @@ class RegistryRpc(RegistryServiceServicer):
         context: Context,  # noqa: ARG002
     ) -> registry.ListJobsResponse:
         """See registry.proto."""
-        return await self._sight.jobs(request, page_size(request.page_size or 100, 1000))
+        return await self._reads.jobs(request, page_size(request.page_size or 100, 1000))
 
     async def WatchRegions(  # noqa: N802
         self,
@@ -256,7 +262,7 @@ class RegistryRpc(RegistryServiceServicer):
         """See registry.proto."""
         seen: dict[tuple[str, str], registry.Placement] = {}
         while True:
-            page = await self._sight.placements(request.filter, MAX_WATCHED, "")
+            page = await self._reads.placements(request.filter, MAX_WATCHED, "")
             if page.next_page_token:
                 raise Exhausted(f"More than {MAX_WATCHED} placements match; narrow the filter", field="filter")
             for placement in page.placements:

@@ -12,7 +12,7 @@ from orbital.v1.resource_pb2 import Transport
 from orbital.v1.trace_pb2 import GetTraceRequest, Hop, Trace
 from orbital.v1.trace_pb2_grpc import TraceServiceServicer
 
-from gateway.ports.serving import MOST_TASKS, JobRecord, Sight, TaskRecord
+from gateway.ports.serving import MOST_TASKS, JobRecord, ReadStore, TaskRecord
 from runtime.errors import NotFound
 from runtime.kinds import KIND_WORDS
 from runtime.page import fitting
@@ -36,8 +36,8 @@ OUTCOMES = {
 class TraceRpc(TraceServiceServicer):
     """See trace.proto."""
 
-    def __init__(self, sight: Sight) -> None:
-        self._sight = sight
+    def __init__(self, reads: ReadStore) -> None:
+        self._reads = reads
 
     async def GetTrace(  # noqa: N802
         self,
@@ -45,7 +45,7 @@ class TraceRpc(TraceServiceServicer):
         context: grpc.aio.ServicerContext[Any, Any],  # noqa: ARG002
     ) -> Trace:
         """See trace.proto."""
-        job, tasks = await self._sight.trace(request.correlation_id)
+        job, tasks = await self._reads.trace(request.correlation_id)
         if job is None:
             raise NotFound(
                 f"No change has the correlation ID {request.correlation_id[:64]!r}",

@@ -18,7 +18,7 @@ from region.adapters.journal.marks import SqliteMarks, Unmarked, held_body, set_
 from region.adapters.sqlite import Database, open_database
 from region.domain.mark import Mark
 from region.domain.work import Entry, Held, Settled
-from region.ports.inspecting import Census, Stuck
+from region.ports.inspecting import Census, FailingTask
 from region.ports.marks import Marker
 from runtime.kinds import KEYLESS
 from runtime.logs import get_logger
@@ -353,12 +353,12 @@ def _json(names: Iterable[str]) -> str:
     return orjson.dumps(list(names)).decode()
 
 
-def _stuck(body: bytes, attempts: int, reason: str) -> Stuck:
+def _stuck(body: bytes, attempts: int, reason: str) -> FailingTask:
     try:
         task = pb.Task.FromString(body)
     except DecodeError:
-        return Stuck("", "", UNREADABLE, attempts, "")
-    return Stuck(task.id, task.resource.name, reason, attempts, task.correlation_id)
+        return FailingTask("", "", UNREADABLE, attempts, "")
+    return FailingTask(task.id, task.resource.name, reason, attempts, task.correlation_id)
 
 
 def _entry(

@@ -10,7 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from orbital.v1 import inspect_pb2 as pb
 from orbital.v1 import inspect_pb2_grpc
 
-from region.ports.inspecting import Disagreement, Inspecting, LaneView, Stuck
+from region.ports.inspecting import Disagreement, FailingTask, Inspecting, LaneView
 from runtime.fields import check_name
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -62,7 +62,7 @@ def _lane(view: LaneView) -> pb.LaneState:
     )
 
 
-def _stuck(stuck: Stuck) -> pb.StuckTask:
+def _stuck(stuck: FailingTask) -> pb.StuckTask:
     return pb.StuckTask(
         task_id=stuck.task_id,
         resource=stuck.resource,

@@ -17,7 +17,7 @@ from orbital.v1 import resource_pb2 as rpb
 from region.adapters.edge.bundle import Packer, load_packer
 from region.adapters.edge.server import EdgeServer, serve_edges
 from region.domain.edge import Heard, Limits, compiled
-from region.flow.edge import Fleet, Shelf
+from region.flow.edge import Fleet, ServedBundle
 from region.ports.edge import Bundle
 from region.ports.world import real
 from runtime.bundle import ensure_keys
@@ -44,8 +44,8 @@ class RegionSide:
     """What the region serves to its edges, on the socket that its Envoy leads to."""
 
     def __init__(self, listen: Path) -> None:
-        self.shelf, self.fleet = Shelf(), Fleet(real(), Limits(drift=5.0, silence=30.0))
-        self.server = Server(self.shelf, self.fleet, time.time)
+        self.served, self.fleet = ServedBundle(), Fleet(real(), Limits(drift=5.0, silence=30.0))
+        self.server = Server(self.served, self.fleet, time.time)
         self._listen = listen
         self._runner = asyncio.Runner()
         self._loop = self._runner.get_loop()
@@ -77,7 +77,7 @@ class RegionSide:
         """Serve this bundle from now on."""
 
         async def work() -> None:
-            self.shelf.put(bundle)
+            self.served.put(bundle)
             self.fleet.desire(bundle.revision)
 
         self._run(work())

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Self
 
 from gateway.adapters.issuers.fetch import open_issuers
+from gateway.adapters.issuers.key_files import KeyFiles
 from gateway.adapters.issuers.server import serve_keys
-from gateway.adapters.issuers.shelf import KeyFiles
 from gateway.flow.keysets import KeySet
 from runtime.issuers import KeySource
 
@@ -42,9 +42,9 @@ class Keeper:
 
     async def _run(self) -> None:
         self._stop = asyncio.Event()
-        shelf = KeyFiles(self._place)
+        store = KeyFiles(self._place)
         async with open_issuers(self._sources) as fetches:
-            sets = {name: KeySet(name, fetch, shelf, REFRESH, LIMIT, time.monotonic) for name, fetch in fetches.items()}
+            sets = {name: KeySet(name, fetch, store, REFRESH, LIMIT, time.monotonic) for name, fetch in fetches.items()}
             async with serve_keys(self._socket, sets):
                 tasks = [asyncio.create_task(each.run()) for each in sets.values()]
                 self._ready.set()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from checker.domain.lanes import Key, Lane, Limits, Stuck, disagreeing
+from checker.domain.lanes import FailingTask, Key, Lane, Limits, disagreeing
 from checker.domain.lanes import read as read_lanes
 from checker.domain.queues import Queue
 from checker.domain.queues import read as read_queues
@@ -17,7 +17,7 @@ def judged(first=900.0, **changed):
 
 
 def stuck(reason, attempts=4):
-    return Stuck("t1", "tenants/acme/links/core", reason, attempts, "c" * 32)
+    return FailingTask("t1", "tenants/acme/links/core", reason, attempts, "c" * 32)
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,7 @@ def world() -> World:
     part: Any = platform
     invitations = Invitations(store=part, wrapping=part, clock=lambda: NOW, seconds=900)
     security = Security(tasks, tasks)
-    enrolment = Enrolment(invitations=invitations, sight=part, logins=part, authority=part, security=security)
+    enrolment = Enrolment(invitations=invitations, reads=part, logins=part, authority=part, security=security)
     return World(platform, tasks, enrolment)
 
 

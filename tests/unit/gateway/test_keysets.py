@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.adapters.issuers.shelf import KeyFiles
+from gateway.adapters.issuers.key_files import KeyFiles
 from gateway.domain.keyset import verifying
 from gateway.flow.keysets import KeySet
 from runtime.errors import Invalid, Unavailable

@@ -16,7 +16,7 @@ from orbital.v1 import verify_pb2
 from gateway.adapters.postgres.approval import PostgresApprovals
 from gateway.adapters.postgres.engines import PostgresEngines
 from gateway.adapters.postgres.flags import PostgresFlags
-from gateway.adapters.postgres.see import PostgresSight
+from gateway.adapters.postgres.see import PostgresReads
 from gateway.adapters.rpc.approval import ApprovalRpc
 from gateway.adapters.rpc.audit import AuditRpc
 from gateway.adapters.rpc.caller import REGION
@@ -80,7 +80,7 @@ class Nothing:
 def service(method: MethodDescriptor) -> Any:
     """The gateway's own service of this method, over a store that is empty."""
     database: Any = EmptyDatabase()
-    sight = PostgresSight(database)
+    reads = PostgresReads(database)
     nothing: Any = Nothing()
     nothing.changes = PostgresFlags(database).changes
     if method.containing_service.name == "ApprovalService":
@@ -95,7 +95,7 @@ def service(method: MethodDescriptor) -> Any:
     if method.containing_service.name == "VerifyService":
         return VerifyRpc(nothing, nothing)
     registry = RegistryRpc.__new__(RegistryRpc)
-    registry._sight, registry._fleet, registry._flags, registry._edges = sight, nothing, nothing, nothing
+    registry._reads, registry._fleet, registry._flags, registry._edges = reads, nothing, nothing, nothing
     return registry
 
 

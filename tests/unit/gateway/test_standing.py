@@ -8,7 +8,7 @@ import pytest
 
 from gateway.adapters.rpc.caller import admission
 from gateway.domain.standing import REVOKED, Credential, Mark
-from gateway.flow.standing import Expulsion, Shutting, Standing
+from gateway.flow.standing import ConnectionReaper, LoginRevoker, Standing
 from gateway.ports.serving import Caller
 from gateway.ports.standing import Entry
 from runtime.errors import Denied, Invalid, Unavailable
@@ -86,7 +86,7 @@ async def test_a_revocation_has_a_reason() -> None:
 
 
 class Door:
-    """A `Turnstile` and `Logins`."""
+    """A `BrokerConnections` and `Logins`."""
 
     def __init__(self, *entries: Entry) -> None:
         self.open = list(entries)
@@ -113,7 +113,7 @@ class Door:
 @pytest.mark.parametrize(("mark", "left"), [(OUT, 0), (BACK, 1)])
 async def test_connections_of_a_refused_identity_are_ended(mark: Mark, left: int) -> None:
     door = Door(Entry("old", START - 1), Entry("new", START), Entry("silent", None))
-    running = asyncio.create_task(Expulsion(await known(mark), door).run(lambda: Backoff(lambda: 0)))
+    running = asyncio.create_task(ConnectionReaper(await known(mark), door).run(lambda: Backoff(lambda: 0)))
     async with asyncio.timeout(5):
         while len(door.open) > left:  # noqa: ASYNC110 - nobody notifies us
             await asyncio.sleep(0)
@@ -123,7 +123,7 @@ async def test_connections_of_a_refused_identity_are_ended(mark: Mark, left: int
 
 async def test_logins_are_shut_until_it_was_done() -> None:
     door = Door()
-    running = asyncio.create_task(Shutting(await known(OUT), door).run(Backoff(lambda: 0, 0.001, 0.001)))
+    running = asyncio.create_task(LoginRevoker(await known(OUT), door).run(Backoff(lambda: 0, 0.001, 0.001)))
     async with asyncio.timeout(5):
         while door.shuts < 2:  # noqa: ASYNC110
             await asyncio.sleep(0.001)

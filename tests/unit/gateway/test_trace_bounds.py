@@ -29,7 +29,7 @@ def task(message: str = "") -> TaskRecord:
     return {**told, **dict.fromkeys(TIMES, NOW)}
 
 
-class Sight:
+class ReadStore:
     def __init__(self, tasks: Sequence[TaskRecord]) -> None:
         self.tasks = tasks
 
@@ -49,9 +49,9 @@ class Sight:
     ],
 )
 async def test_it_fits_and_says_whether_it_is_whole(tasks: Sequence[TaskRecord], cut: bool) -> None:
-    sight: Any = Sight(tasks)
+    reads: Any = ReadStore(tasks)
     context: Any = None
-    found = await TraceRpc(sight).GetTrace(GetTraceRequest(correlation_id="c"), context)
+    found = await TraceRpc(reads).GetTrace(GetTraceRequest(correlation_id="c"), context)
     assert found.cut == cut
     assert found.ByteSize() < MOST_BYTES + 2 * 1024 * 1024 or len(tasks) == 1
     assert [hop.stage for hop in found.hops if hop.stage in ("desired", "converge")] == ["desired", "converge"]

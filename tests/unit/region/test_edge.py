@@ -20,7 +20,7 @@ from orbital.v1 import task_pb2 as pb
 from region.adapters.edge.server import read_status
 from region.domain import edge
 from region.domain.edge import Desired, Heard, Limits
-from region.flow.edge import Fleet, Shelf, recall_kills
+from region.flow.edge import Fleet, ServedBundle, recall_kills
 from region.ports.edge import Bundle
 from runtime.content import check_content
 from runtime.errors import Invalid
@@ -221,18 +221,18 @@ def test_the_fleet_tells_what_is_new_and_forgets_what_is_gone() -> None:
 
 
 async def test_who_waits_gets_the_next_bundle_at_once() -> None:
-    shelf = Shelf()
-    assert await shelf.newer("", 0.0) is None
-    waiting = asyncio.ensure_future(shelf.newer("", 5.0))
+    served = ServedBundle()
+    assert await served.newer("", 0.0) is None
+    waiting = asyncio.ensure_future(served.newer("", 5.0))
     await asyncio.sleep(0)
-    shelf.put(Bundle("r1", '"r1"', b"1"))
+    served.put(Bundle("r1", '"r1"', b"1"))
     assert await waiting == Bundle("r1", '"r1"', b"1")
-    same = await shelf.newer('"r1"', 0.01)
+    same = await served.newer('"r1"', 0.01)
     assert same is not None
     assert same.revision == "r1"
-    waiting = asyncio.ensure_future(shelf.newer('"r1"', 5.0))
+    waiting = asyncio.ensure_future(served.newer('"r1"', 5.0))
     await asyncio.sleep(0)
-    shelf.put(Bundle("r2", '"r2"', b"2"))
+    served.put(Bundle("r2", '"r2"', b"2"))
     newer = await waiting
     assert newer is not None
     assert newer.revision == "r2"

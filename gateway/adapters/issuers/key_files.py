@@ -18,7 +18,7 @@ log = get_logger(__name__)
 
 
 class KeyFiles:
-    """Implements `KeyShelf`: NAME.json in a directory that is the gateway's alone."""
+    """Implements `KeySetStore`: NAME.json in a directory that is the gateway's alone."""
 
     def __init__(self, place: Path) -> None:
         self._place = place

@@ -17,8 +17,8 @@ from runtime.private_files import write_private
 PEM = serialization.Encoding.PEM
 
 
-class FileWallet:
-    """See region.ports.identity.Wallet. `secret_file` takes the secret of a region that logs in for tokens."""
+class FileIdentityStore:
+    """See region.ports.identity.IdentityStore. `secret_file` takes the secret of a region that logs in for tokens."""
 
     def __init__(self, token_file: Path, identity: Path, ca_file: Path, secret_file: Path | None) -> None:
         self._token_file = token_file
