@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 
 from orbital.v1 import crypto_pb2, crypto_pb2_grpc, inspect_pb2, inspect_pb2_grpc, verify_pb2, verify_pb2_grpc
-from orbital.v1.resource_pb2 import Transport
 
-from region.adapters.amqp.inbound import AmqpInbound
-from region.adapters.broker import Broker
 from region.adapters.edge.bundle import load_packer
 from region.adapters.edge.server import EdgeServer, serve_edges
 from region.adapters.edge.store import open_edge_store
@@ -24,7 +21,6 @@ from region.adapters.identity.token_file import write_token
 from region.adapters.journal.other import OtherJournal
 from region.adapters.journal.sqlite import SqliteJournal, open_journal
 from region.adapters.l1.providers import open_providers
-from region.adapters.mqtt.inbound import MqttInbound
 from region.adapters.opa.policy import open_policy
 from region.adapters.openbao.audit import AuditFile
 from region.adapters.openbao.permits import BaoPermits
@@ -41,31 +37,28 @@ from region.flow.bearer import keep_bearer
 from region.flow.certify import certify
 from region.flow.edge import Distribution, Fleet, Observation, ServedBundle, recall_kills
 from region.flow.enrol import enrol
-from region.flow.execute import ExecuteSettings, Executor
-from region.flow.flight import Scopes
 from region.flow.identity import enrol_with_token
 from region.flow.inspect import Asked, Inspect
+from region.flow.key_access import KeyAccess
 from region.flow.keyring import Keyring
-from region.flow.lane import Lane, LaneSettings
+from region.flow.lane_journal import LaneJournal
 from region.flow.lease import Beats
 from region.flow.marks import StateMarks
 from region.flow.owners import Owners
 from region.flow.prune import prune
 from region.flow.receipts import Receipts
 from region.flow.reconcile import Pace, Reconciler
-from region.flow.report import Linger
+from region.flow.run_handlers import HandlerRunner
 from region.flow.serve import Serve
-from region.flow.signals import Contact, LaneSignals, Signal
-from region.flow.transport import Choice, Inflow, News, load_choice
+from region.flow.signals import LaneSignals, Signal
 from region.flow.verify import Verify
 from region.handlers.parts import Parts
 from region.handlers.table import HANDLERS
+from region.lanes import Ends, load_control, start_executors, start_streams
 from region.ports import world as worlds
 from region.ports.identity import Tokens
-from region.ports.inbound import Inbound
 from region.ports.inspecting import Provider
-from region.ports.policy import Policy
-from region.ports.vault import Store
+from region.ports.vault import Store, Transit
 from region.settings import (
     EdgeServeSettings,
     HsmSettings,
@@ -78,7 +71,7 @@ from runtime.lifecycle import Supervisor, run
 from runtime.logs import setup_logs
 from runtime.openbao import Login, OpenBao, open_openbao
 from runtime.rpc import Server
-from runtime.signatures import PublicKeys, Signer
+from runtime.signatures import Signer
 from runtime.signers import open_public_keys
 from runtime.signing import BaoSigner
 
@@ -103,10 +96,6 @@ def _marks(
     others = dict(zip([BULK], map(OtherJournal, settings.journals), strict=False))
     journal.marker = marks = StateMarks(min(settings.lanes), store, journal, world, others, keyring.clear)
     return marks
-
-
-def _crypto(settings: RegionSettings, serve: Serve) -> CryptoRpc | None:
-    return CryptoRpc(serve) if settings.listen else None
 
 
 def _version() -> str:
@@ -138,14 +127,14 @@ async def _parts(
 ) -> Parts:
     """What the handlers work with."""
     return Parts(
-        KvStore(openbao, settings.openbao.store),
-        BaoTransit(openbao, settings.openbao.transit, world),
-        hsm,
-        keyring,
-        world,
-        await stack.enter_async_context(open_edge_store(settings.edge.store)),
-        permits,
-        await open_providers(settings.l1, stack),
+        store=KvStore(openbao, settings.openbao.store),
+        transit=BaoTransit(openbao, settings.openbao.transit, world),
+        hsm=hsm,
+        cache=keyring,
+        world=world,
+        edges=await stack.enter_async_context(open_edge_store(settings.edge.store)),
+        permits=permits,
+        providers=await open_providers(settings.l1, stack),
     )
 
 
@@ -176,35 +165,52 @@ async def main() -> None:
         owners = Owners(settings.region, journal, parts, receipts, signals[min(signals)].reports, settings.l1_seconds)
         providers: dict[str, Provider] = {"hsm": hsm, **{name: Asked(name, owners) for name in settings.l1}}
         reconciler = Reconciler(parts, Pace(settings.reconcile.rate, settings.reconcile.rest), lambda: marks.recovering)
-        inspect = InspectRpc(Inspect(_version(), journal, signals, providers, world, marks, reconciler.found))
-        if listen := settings.listen or settings.health:
-            serve = Serve(parts, keyring, beats, owners.seen, usage, proof=marks, suspect=reconciler.suspect)
-            crypto = _crypto(settings, serve)
-            verify = VerifyRpc(Verify(parts, [journal, *map(OtherJournal, settings.journals)]), journal)
-            await stack.enter_async_context(_serving(listen, inspect, crypto, verify, settings.serve.streams))
+        lanes = [LaneJournal(lane=number, journal=journal, signals=signals, world=world) for number in sorted(signals)]
+        inspect = Inspect(
+            version=_version(), lanes=lanes, providers=providers, marks=marks, found=reconciler.found, world=world
+        )
+        access = KeyAccess(
+            parts=parts, keyring=keyring, beats=beats, proof=marks, seen=owners.seen, suspect=reconciler.suspect
+        )
+        serve = Serve(access=access, world=world, usage=usage)
+        verify = Verify(parts, [journal, *map(OtherJournal, settings.journals)])
+        await _serve(stack, settings, InspectRpc(inspect), CryptoRpc(serve), VerifyRpc(verify, journal))
         edges = await _serve_edges(stack, settings.edge.serve, parts, gateway, usage) if settings.edge.serve else {}
 
         # What it does: receive and report on each lane's stream, execute beside it.
-        contact = Contact()
-        choice = await load_choice(journal, frozenset(_inbounds(settings)))
-        group = await stack.enter_async_context(asyncio.TaskGroup())
-        supervisor = Supervisor(group, world.random)
-        ends = (gateway, journal, policy, public_keys)
-        _start_lanes(supervisor, settings, *ends, parts, receipts, beats, signals, contact, choice, marks)
-        # OpenBao takes seconds to answer this the first time; the first Link should not wait for it.
-        if settings.lanes - {IMMEDIATE}:
-            supervisor.start("prepare", parts.transit.prepare_import)
-            supervisor.start("certify", lambda: certify(gateway, signer, settings.region, world))
-        if IMMEDIATE in settings.lanes:
-            supervisor.start("owners", owners.run)
-            supervisor.start("reconcile", reconciler.run)
+        control = await load_control(settings, journal, beats, marks)
+        supervisor = Supervisor(await stack.enter_async_context(asyncio.TaskGroup()), world.random)
+        ends = Ends(gateway=gateway, keys=public_keys, journal=journal, signer=Signer(settings.signing_file, world.now))
+        start_streams(supervisor, settings, lanes, ends, control, world)
+        runner = HandlerRunner(handlers=HANDLERS, parts=parts, receipts=receipts, patience=settings.execute.patience)
+        start_executors(supervisor, settings, lanes, policy, runner, world)
+        certifying = partial(certify, gateway, signer, settings.region, world)
+        _start_keys(supervisor, settings.lanes, parts.transit, certifying, owners, reconciler)
         running = {"public-keys": public_keys.run, "lease": beats.run, "keyring": keyring.run, "marks": marks.run}
         for name, part in {"permits": permits.run, **running, **edges}.items():
             supervisor.start(name, part)
         supervisor.start("prune", lambda: prune(journal, world, settings.keep_hours))
         _start_identity(supervisor, settings, world)
         await enrol(gateway, _version(), settings.name, world, lambda: _ready(settings))
-        contact.made()
+        control.contact.made()
+
+
+def _start_keys(
+    supervisor: Supervisor,
+    lanes: frozenset[int],
+    transit: Transit,
+    certifying: Callable[[], Awaitable[None]],
+    owners: Owners,
+    reconciler: Reconciler,
+) -> None:
+    """Prepare for Links and certify the key of receipts in one process; look after all keys in the other."""
+    if lanes - {IMMEDIATE}:
+        # OpenBao takes seconds to answer this the first time; the first Link should not wait for it.
+        supervisor.start("prepare", transit.prepare_import)
+        supervisor.start("certify", certifying)
+    if IMMEDIATE in lanes:
+        supervisor.start("owners", owners.run)
+        supervisor.start("reconcile", reconciler.run)
 
 
 def _start_identity(supervisor: Supervisor, settings: RegionSettings, world: worlds.World) -> None:
@@ -229,35 +235,20 @@ def _tokens(settings: IasSettings) -> Tokens:
     return ClientCredentials(oauth.address, oauth.ca_file, oauth.client_id, oauth.client_secret_file, oauth.parameters)
 
 
-def _inbounds(settings: RegionSettings) -> dict[Transport.ValueType, Inbound]:
-    """The paths beside the lane stream that are set up here."""
-    broker = settings.broker
-    if broker is None:
-        return {}
-    identity = (broker.ca_file, broker.cert_file, broker.key_file, broker.virtual_host)
-    found: dict[Transport.ValueType, Inbound] = {
-        Transport.TRANSPORT_AMQP: AmqpInbound(Broker(broker.address, *identity), settings.region)
-    }
-    if broker.mqtt:
-        found[Transport.TRANSPORT_MQTT] = MqttInbound(
-            Broker(broker.mqtt, *identity), settings.region, broker.mqtt_version
-        )
-    return found
-
-
-@asynccontextmanager
-async def _serving(
-    listen: str, inspect: InspectRpc, crypto: CryptoRpc | None, verify: VerifyRpc, streams: int
-) -> AsyncIterator[None]:
-    """The process's gRPC server inside the block."""
-    server = Server(listen, [CRYPTO, INSPECT, VERIFY] if crypto else [INSPECT], streams=streams)
-    if crypto:
+async def _serve(
+    stack: AsyncExitStack, settings: RegionSettings, inspect: InspectRpc, crypto: CryptoRpc, verify: VerifyRpc
+) -> None:
+    """Serve gRPC until the stack unwinds, where this process does; keys are served where `listen` is set."""
+    listen, keys = settings.listen or settings.health, bool(settings.listen)
+    if not listen:
+        return
+    server = Server(listen, [CRYPTO, INSPECT, VERIFY] if keys else [INSPECT], streams=settings.serve.streams)
+    if keys:
         crypto_pb2_grpc.add_CryptoServiceServicer_to_server(crypto, server.grpc)
         verify_pb2_grpc.add_VerifyServiceServicer_to_server(verify, server.grpc)
     inspect_pb2_grpc.add_InspectServiceServicer_to_server(inspect, server.grpc)
-    async with server.running():
-        await server.serving(True)
-        yield
+    await stack.enter_async_context(server.running())
+    await server.serving(True)
 
 
 async def _serve_edges(
@@ -273,43 +264,6 @@ async def _serve_edges(
         "edge-kills": lambda: recall_kills(parts),
         "edge-observation": Observation(fleet, usage, gateway, parts.world).run,
     }
-
-
-def _start_lanes(
-    supervisor: Supervisor,
-    settings: RegionSettings,
-    gateway: GrpcGateway,
-    journal: SqliteJournal,
-    policy: Policy,
-    public_keys: PublicKeys,
-    parts: Parts,
-    receipts: Receipts,
-    beats: Beats,
-    signals: dict[int, LaneSignals],
-    contact: Contact,
-    choice: Choice,
-    marks: StateMarks,
-) -> None:
-    stream, pace = settings.stream, settings.execute
-    scopes = Scopes()
-    signer = Signer(settings.signing_file, parts.world.now)
-    linger = Linger(stream.linger, stream.company)
-    lane_settings = LaneSettings(stream.credit, stream.merge, linger, stream.beat * stream.missed_beats)
-    execute_settings = ExecuteSettings(pace.batch, pace.width, pace.patience, pace.tries, pace.pause)
-    for number in sorted(settings.lanes):
-        news = News()
-        signal, world = signals[number], parts.world
-        lane = Lane(
-            *(settings.region, number, gateway, journal, signer, public_keys),
-            *(beats, signal, contact, choice),
-            *(news, world, lane_settings, marks),
-        )
-        for transport, inbound in _inbounds(settings).items():
-            inflow = Inflow(number, inbound, transport, choice, lane.receiver(), news, stream.credit, world)
-            supervisor.start(f"{Transport.Name(transport)}-{number}", inflow.run)
-        executor = Executor(number, journal, policy, HANDLERS, parts, scopes, signals, receipts, execute_settings)
-        supervisor.start(f"lane-{number}", lane.run)
-        supervisor.start(f"execute-{number}", executor.run)
 
 
 def _ready(settings: RegionSettings) -> None:

@@ -6,27 +6,24 @@ There is no end of a batch to wait for: while Systems are worked on, the next ta
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from google.protobuf.message import DecodeError
 from orbital.v1 import task_pb2 as pb
 
 from region.domain import intent, result, retry, work
-from region.domain.names import Name, parse
+from region.domain.names import parse
 from region.domain.result import Result
 from region.domain.work import Entry, Settled
 from region.flow.flight import Commits, Flight, Scope, Scopes
+from region.flow.lane_journal import LaneJournal
 from region.flow.outcome import Decided, settled
-from region.flow.receipts import Receipts
-from region.flow.signals import LaneSignals
-from region.handlers.parts import Handler, Parts
+from region.flow.run_handlers import HandlerRunner, Step
 from region.handlers.sync_metadata import sync_metadata
-from region.ports.journal import Journal
-from region.ports.l1 import Refused
 from region.ports.policy import Decisions, Policy
-from runtime.errors import Conflict, Invalid, OrbitalError, Precondition
+from region.ports.world import World
+from runtime.errors import Invalid, OrbitalError
 from runtime.kinds import REVOKING
 from runtime.lifecycle import Backoff, task_group
 from runtime.logs import get_logger
@@ -39,31 +36,19 @@ log = get_logger(__name__)
 LOOK = 5.0
 # Seconds in which outcomes gather while every worker is busy: a transaction, and a report, for several.
 LINGER = 0.1
-# A handler that lost a check-and-set reads again and goes on, this often, before its task waits.
-TRIES = 5
 
 
 @dataclass(frozen=True, slots=True)
 class ExecuteSettings:
-    """`batch`: tasks a policy query; `width`: Systems at once; `patience`: seconds a handler may take.
+    """`batch`: tasks a policy query; `width`: Systems at once.
 
     A task that failed by itself `tries` times is left alone for `pause` seconds.
     """
 
     batch: int
     width: int
-    patience: float
     tries: int = 8
     pause: float = 300.0
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """An entry that a handler works on, and the kind of work that it needs."""
-
-    entry: Entry
-    name: Name
-    kind: pb.TaskKind.ValueType
 
 
 class Executor:
@@ -71,31 +56,25 @@ class Executor:
 
     def __init__(
         self,
-        lane: int,
-        journal: Journal,
+        *,
+        journal: LaneJournal,
         policy: Policy,
-        handlers: Mapping[pb.TaskKind.ValueType, Handler],
-        parts: Parts,
+        runner: HandlerRunner,
         scopes: Scopes,
-        signals: Mapping[int, LaneSignals],
-        receipts: Receipts,
         settings: ExecuteSettings,
+        world: World,
     ) -> None:
-        self._lane = lane
         self._journal = journal
         self._policy = policy
-        self._handlers = handlers
-        self._parts = parts
-        self._world = parts.world
+        self._runner = runner
         self._scopes = scopes
-        self._signals = signals
-        self._receipts = receipts
         self._settings = settings
+        self._world = world
 
     async def run(self) -> None:
         """Execute whatever is due, for ever."""
-        signals, flight = self._signals[self._lane], Flight()
-        commits = Commits(self._commit, lambda rows: self._linger(flight, rows))
+        signals, flight = self._journal.signals, Flight()
+        commits = Commits(self._journal.settle, lambda rows: self._linger(flight, rows))
         gate = asyncio.Semaphore(self._settings.width)
         async with task_group() as group:
             while True:
@@ -126,11 +105,11 @@ class Executor:
         if self._full(flight):
             return []
         limit = self._settings.batch + len(flight.rows)
-        return flight.free(await self._journal.due(self._lane, now, limit, flight.rows))
+        return flight.free(await self._journal.due(now, limit, flight.rows))
 
     async def _pause(self, flight: Flight, now: float) -> float:
         """Seconds after which to look again without a signal."""
-        next_due = None if self._full(flight) else await self._journal.next_due(self._lane, now)
+        next_due = None if self._full(flight) else await self._journal.next_due(now)
         return LOOK if next_due is None else min(LOOK, next_due - self._world.now())
 
     async def _sort(self, entries: list[Entry], commits: Commits) -> tuple[Decided, dict[Scope, list[Step]]]:
@@ -171,7 +150,7 @@ class Executor:
             try:
                 return await self._policy.decide(tasks)
             except OrbitalError as error:
-                log.warning("policy_away", lane=self._lane, reason=error.reason, error=error.message)
+                log.warning("policy_away", lane=self._journal.lane, reason=error.reason, error=error.message)
             await asyncio.sleep(backoff.next())
 
     async def _run_scope(
@@ -186,51 +165,11 @@ class Executor:
         await flight.after_own(scope)
         async with self._scopes.lock(scope):
             async with gate:
-                outcomes = await self._work(steps, decided)
+                outcomes = await self._runner.work(steps, decided)
             # Another System may begin while this one's outcomes are made durable.
             await self._settle(outcomes, decided, commits)
         flight.end(scope)
-        self._signals[self._lane].work.give()
-
-    async def _work(self, steps: Sequence[Step], decided: Decided) -> list[tuple[Entry, Result, bytes]]:
-        """What came of each, in turn."""
-        outcomes: list[tuple[Entry, Result, bytes]] = []
-        away: Result | None = None
-        for step in steps:
-            # A part that is away for one task of a scope is away for the next: its order holds, time is saved.
-            outcome, receipt = away, b""
-            if outcome is None and step.kind == pb.TASK_KIND_SYNC_METADATA:
-                outcome = sync_metadata([step.entry])[0]
-            if outcome is None:
-                outcome, receipt = await self._handle(step.entry, step.name, step.kind, decided)
-            away = outcome if outcome.waiting and not (outcome.awaits or outcome.failing) else None
-            outcomes.append((step.entry, outcome, receipt))
-        return outcomes
-
-    async def _handle(
-        self, entry: Entry, name: Name, kind: pb.TaskKind.ValueType, decided: Decided
-    ) -> tuple[Result, bytes]:
-        """What came of it, with its receipt where there has to be one."""
-        handler = self._handlers.get(kind)
-        if handler is None:
-            return result.failed("UNKNOWN_KIND", f"This region does not know {intent.kind_name(kind)}."), b""
-        try:
-            async with asyncio.timeout(self._settings.patience), self._receipts.attempt(entry.task) as attempt:
-                outcome = await _until_it_holds(lambda: handler(self._parts, entry.task, name))
-                receipt = b""
-                if outcome.destroyed is not None:
-                    receipt = await self._receipts.issue(entry, outcome, decided, attempt)
-                return outcome, receipt
-        except (Invalid, Precondition, Refused) as error:
-            return result.failed(error.reason, error.message), b""
-        except OrbitalError as error:
-            waits = result.failing if retry.own(error) else result.waiting
-            return waits(error.reason, error.message), b""
-        except TimeoutError:
-            return result.failing("TIMEOUT", f"{intent.kind_name(kind)} took too long."), b""
-        except Exception as error:  # supervises handlers: one task that breaks its handler must not stop its lane
-            log.error("handler_broke", task_id=entry.task.id, error=type(error).__name__, exc_info=error)
-            return result.failing("INTERNAL", "The handler broke; the region's log says where."), b""
+        self._journal.signals.work.give()
 
     async def _settle(
         self, outcomes: Sequence[tuple[Entry, Result, bytes]], decided: Decided, commits: Commits
@@ -248,37 +187,10 @@ class Executor:
     def _next(self, entry: Entry, outcome: Result, now: float) -> tuple[Result, float]:
         """What is kept of an outcome, and when the task is due again: one that keeps failing is parked."""
         settings, random = self._settings, self._world.random
-        if outcome.failing and retry.parks(self._lane, entry.failures + 1, settings.tries):
+        if outcome.failing and retry.parks(self._journal.lane, entry.failures + 1, settings.tries):
             seconds = retry.pause(settings.pause, random())
             return result.parked(outcome, seconds), now + seconds
         return outcome, now + retry.delay(entry.attempts, random()) if outcome.waiting else 0.0
-
-    async def _commit(self, rows: list[Settled]) -> None:
-        await self._keep(rows)
-        self._signals[self._lane].reports.give()
-        # What waited for one of these may be on any lane.
-        for signals in self._signals.values():
-            signals.work.give()
-
-    async def _keep(self, rows: list[Settled]) -> None:
-        """Make outcomes durable; one that the journal cannot keep is set aside, and all the others are kept."""
-        try:
-            await self._journal.settle(self._lane, rows, self._world.now())
-        except Invalid as error:
-            if len(rows) == 1:
-                await self._journal.abandon([rows[0].entry.row], error.reason, self._world.now())
-                return
-            middle = len(rows) // 2
-            await self._keep(rows[:middle])
-            await self._keep(rows[middle:])
-
-
-async def _until_it_holds(run: Callable[[], Awaitable[Result]]) -> Result:
-    """Run a handler again each time that it lost a check-and-set, up to a limit."""
-    for _ in range(TRIES - 1):
-        with suppress(Conflict):
-            return await run()
-    return await run()
 
 
 def _sift(entries: list[Entry], decisions: Decisions) -> tuple[list[tuple[Entry, Result]], list[Entry]]:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from region.flow.lane_journal import LaneJournal
 from region.flow.marks import StateMarks
 from region.flow.owners import Owners
-from region.flow.signals import LaneSignals
 from region.ports.inspecting import Disagreement, LaneView, Provider, WentBack
-from region.ports.journal import Journal
 from region.ports.world import World
 from runtime.errors import NotFound
 
@@ -18,20 +17,19 @@ class Inspect:
 
     def __init__(
         self,
+        *,
         version: str,
-        journal: Journal,
-        signals: Mapping[int, LaneSignals],
+        lanes: Sequence[LaneJournal],
         providers: Mapping[str, Provider],
-        world: World,
         marks: StateMarks,
-        found: Callable[[], Sequence[Disagreement]] = list,
+        found: Callable[[], Sequence[Disagreement]],
+        world: World,
     ) -> None:
-        self._marks = marks
         self.version = version
-        self._found = found
-        self._journal = journal
-        self._signals = signals
+        self._lanes = lanes
         self._providers = providers
+        self._marks = marks
+        self._found = found
         self._world = world
 
     @property
@@ -41,10 +39,7 @@ class Inspect:
 
     async def lanes(self) -> Sequence[LaneView]:
         """See the port."""
-        return [
-            LaneView(lane, await self._journal.census(lane), signals.heard, signals.accepted)
-            for lane, signals in sorted(self._signals.items())
-        ]
+        return [await lane.view() for lane in self._lanes]
 
     def went_back(self) -> WentBack:
         """See the port."""

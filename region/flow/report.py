@@ -65,6 +65,15 @@ class Reporter:
         self._sent: dict[int, Sent] = {}
         self._window = asyncio.Semaphore(WINDOW)
 
+    def afresh(self) -> Reporter:
+        """The same for a new stream, of which nothing is under way."""
+        return Reporter(self._region, self._lane, self._journal, self._signer, self._signals, self._linger)
+
+    async def apart(self, gateway: Gateway) -> None:
+        """Report all that is waiting by calls of their own, for when the lane's stream is down."""
+        while await report_apart(self._region, self._lane, self._journal, self._signer, gateway):
+            pass
+
     async def run(self, send: Callable[[dispatch_pb2.SubscribeRequest], Awaitable[None]]) -> None:
         """Send whatever is to be reported, for as long as the stream lives."""
         cursor, batch_id = 0, 0

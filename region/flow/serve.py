@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from region.domain import envelope, keys, lease
+from region.domain import envelope
 from region.domain.names import Name
 from region.domain.usage import Usage
-from region.flow.keyring import Keyring, ServiceKeys
-from region.flow.lease import Beats
-from region.handlers.parts import Parts, read_service, read_system, read_tenant
-from region.ports.l1 import REFUSED
-from region.ports.marks import Proof, Proven
+from region.flow.key_access import KeyAccess
+from region.flow.keyring import ServiceKeys
 from region.ports.serving import Item
-from runtime.errors import Invalid, NotFound, OrbitalError, Precondition, Stalled
-from runtime.keystates import STATES, state_of
+from region.ports.world import World
+from runtime.errors import Invalid, NotFound, OrbitalError, Precondition
 
 T = TypeVar("T")
 
@@ -98,39 +94,13 @@ def _at(index: int, call: Callable[[Item], T], item: Item) -> T:
         raise
 
 
-# Told of each System that is served, when its keys are loaded.
-Seen = Callable[[Name, keys.SystemRecord], None]
-
-
-def _unseen(_name: Name, _record: keys.SystemRecord) -> None:
-    """Nobody is told."""
-
-
-def _unsuspected(_name: Name) -> None:
-    """Nobody is told."""
-
-
 class Serve:
     """See region.ports.serving.Serving. What was served is counted in `usage`."""
 
-    def __init__(
-        self,
-        parts: Parts,
-        keyring: Keyring,
-        beats: Beats,
-        seen: Seen = _unseen,
-        usage: Usage | None = None,
-        *,
-        proof: Proof | None = None,
-        suspect: Callable[[Name], None] = _unsuspected,
-    ) -> None:
-        self._parts = parts
-        self._seen = seen
-        self._suspect = suspect
-        self._usage = usage or Usage(parts.world.now())
-        self._keyring = keyring
-        self._beats = beats
-        self._proof = proof or Proven()
+    def __init__(self, *, access: KeyAccess, world: World, usage: Usage | None = None) -> None:
+        self._access = access
+        self._world = world
+        self._usage = usage or Usage(world.now())
 
     async def wrap(self, service: Name, plaintext: bytes, associated_data: bytes) -> tuple[bytes, int]:
         """See the port."""
@@ -184,72 +154,14 @@ class Serve:
     ) -> tuple[list[bytes], list[bytes], int]:
         """See the port."""
         cipher = await self._cipher(service)
-        drawn = self._parts.world.entropy(size * count)
+        drawn = self._world.entropy(size * count)
         plaintexts = [drawn[at : at + size] for at in range(0, size * count, size)]
         sealed = cipher.seal_all([Item(one, associated_data) for one in plaintexts])
         self._count(service, wraps=count)
         return plaintexts, sealed, cipher.newest
 
     def _count(self, service: Name, *, wraps: int = 0, unwraps: int = 0) -> None:
-        self._usage.add(service.tenant, service.system, self._parts.world.now(), wraps=wraps, unwraps=unwraps)
+        self._usage.add(service.tenant, service.system, self._world.now(), wraps=wraps, unwraps=unwraps)
 
     async def _cipher(self, service: Name) -> Cipher:
-        return Cipher(service, await self._keys(service), self._parts.world.entropy)
-
-    async def _keys(self, service: Name) -> ServiceKeys:
-        held = await self._keyring.get(service, lambda: self._load(service))
-        self._proof.refuse()
-        # Asked at every call and last, so that neither a cached key nor a slow load outlives the lease.
-        if lease.expired(self._beats.silence(), held.lease):
-            raise Precondition(
-                f"The control plane was not heard for longer than the lease of {service.parent_tenant().resource}",
-                reason="LEASE_EXPIRED",
-            )
-        return held
-
-    async def _load(self, service: Name) -> ServiceKeys:
-        system_name = service.system_of()
-        # None of these may be of a copy that is older than what the region's neighbours know.
-        (tenant, _), (system, _), (record, _), _ = await asyncio.gather(
-            read_tenant(self._parts, service),
-            read_system(self._parts, system_name),
-            read_service(self._parts, service),
-            self._proof.prove(),
-        )
-        if tenant is None:
-            raise NotFound(f"{service.parent_tenant().resource} is not known here", field="tenant")
-        if tenant.retired or (system and system.purged) or (record and record.purged):
-            raise Precondition(f"{service.resource} was purged", reason="KEY_DESTROYED")
-        if tenant.killed:
-            raise Precondition(f"{service.parent_tenant().resource} was killed", reason="TENANT_KILLED")
-        if system is None:
-            raise NotFound(f"{system_name.resource} is not known here", field="system")
-        if record is None:
-            raise NotFound(f"{service.resource} is not known here", field="service")
-        if system.refused_at:
-            raise Precondition(f"The owner of the L1 of {system_name.resource} refused it", reason=REFUSED)
-        if system.state is keys.State.UNLINKED:
-            self._suspect(system_name)
-            raise Precondition(f"{system_name.resource} was unlinked", reason="KEY_REVOKED")
-        if system.state is not keys.State.ACTIVE or any(blob.wrapped_by != keys.L2 for blob in record.blobs):
-            raise Precondition(f"{system_name.resource} is not linked yet", reason="KEY_PRE_ACTIVE")
-        usable = [
-            blob
-            for blob in record.blobs
-            if STATES[state_of(blob.version, len(record.blobs), record.compromised_below, linked=True)].unwraps
-        ]
-        materials = await self._opened(system_name, [blob.text for blob in usable])
-        self._seen(system_name, system)
-        versions = {blob.version: material for blob, material in zip(usable, materials, strict=True)}
-        return ServiceKeys(versions, tenant.lease, record.compromised_below)
-
-    async def _opened(self, system: Name, texts: list[str]) -> list[bytearray]:
-        """The L3 versions; whoever mends keys is told where the L2 does not open them."""
-        try:
-            return await self._parts.transit.decrypt(system.transit, texts)
-        except NotFound as error:
-            self._suspect(system)
-            raise Precondition(f"{system.resource} was unlinked", reason="KEY_REVOKED") from error
-        except Stalled:
-            self._suspect(system)
-            raise
+        return Cipher(service, await self._access.keys(service), self._world.entropy)

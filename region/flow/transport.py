@@ -120,19 +120,11 @@ class Inflow:
     """Takes one lane's tasks from another path whenever they come by it."""
 
     def __init__(
-        self,
-        lane: int,
-        inbound: Inbound,
-        transport: Transport.ValueType,
-        choice: Choice,
-        receiver: Receiver,
-        news: News,
-        credit: int,
-        world: World,
+        self, *, inbound: Inbound, choice: Choice, receiver: Receiver, news: News, credit: int, world: World
     ) -> None:
-        self._lane = lane
+        self._lane = receiver.lane
         self._inbound = inbound
-        self._transport = transport
+        self._transport = inbound.transport
         self._choice = choice
         self._receiver = receiver
         self._news = news

@@ -7,6 +7,8 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from orbital.v1.resource_pb2 import Transport
+
 # The reason of an Unavailable when the queue that is read is not there.
 QUEUE_GONE = "QUEUE_GONE"
 
@@ -41,6 +43,10 @@ class Inlet(Protocol):
 
 class Inbound(Protocol):
     """A path."""
+
+    @property
+    def transport(self) -> Transport.ValueType:
+        """Which path it is."""
 
     def open(self, lane: int, credit: int) -> AbstractAsyncContextManager[Inlet]:
         """A way in that holds at most `credit` unacknowledged messages; raises Unavailable when there is none."""

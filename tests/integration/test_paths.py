@@ -1,21 +1,14 @@
 """One contract for the three ways by which tasks reach a region, on a real broker: lane stream, AMQP and MQTT."""
 
 import asyncio
-import datetime as dt
 import random
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import aiormq
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from orbital.v1.dispatch_pb2_grpc import DispatchServiceServicer
 from orbital.v1.resource_pb2 import Resource, TenantSpec, Transport
 from orbital.v1.task_pb2 import Task, TaskBatch, TaskKind
 from paho.mqtt.enums import MQTTProtocolVersion
@@ -24,47 +17,38 @@ from structlog.testing import capture_logs
 from gateway.adapters.broker.server import serve_access
 from gateway.adapters.mqtt.publisher import MqttPublisher, speaks_five
 from gateway.adapters.rabbitmq.connection import Broker as GatewayBroker
-from gateway.adapters.rabbitmq.lanes import RabbitLanes
 from gateway.adapters.rabbitmq.publisher import LanePublisher
 from gateway.adapters.rabbitmq.topology import LaneTopology, queue_name, session_name
 from gateway.adapters.rpc.services import serve
-from gateway.flow.announce import Announcements
-from gateway.flow.contacts import Contacts
-from gateway.flow.deliver import Deliver, StreamSettings
-from gateway.flow.direct import OpenStreams
-from gateway.flow.holdings import Holdings
-from gateway.flow.security import Security
-from gateway.flow.sources import LaneSources
-from gateway.flow.standing import Standing
-from gateway.flow.state import States
-from gateway.flow.stream_intake import StreamIntake
 from gateway.ports.lanes import Parcel, Publisher
 from gateway.settings import BrokerAccessSettings, MqttSettings, RabbitMQSettings
-from gateway.times import backoff, clock
 from region.adapters.amqp.inbound import AmqpInbound
 from region.adapters.broker import Broker, tls
 from region.adapters.journal.sqlite import SqliteJournal, open_journal
 from region.adapters.mqtt.inbound import MqttInbound
 from region.adapters.stream.gateway import GrpcGateway
+from region.flow.control_plane import ControlPlane
+from region.flow.holdings import Holdings as RegionHoldings
 from region.flow.lane import Lane, LaneSettings
+from region.flow.lane_journal import LaneJournal
+from region.flow.lane_traffic import LaneTraffic
 from region.flow.lease import Beats
 from region.flow.marks import StateMarks
-from region.flow.report import Linger
+from region.flow.receive import BatchReader, Receiver
+from region.flow.report import Linger, Reporter
 from region.flow.signals import Contact, LaneSignals
 from region.flow.transport import Choice, Inflow, News
 from region.ports.inbound import Inbound
 from region.ports.world import real
 from runtime.lifecycle import Backoff
 from runtime.signatures import TASKS, Signer, region_identity
-from stack.secret_files import write_private
 from stack.settings import load_settings
 from stack.state import State
-from tests.unit.gateway.fakes import FakeFaults, FakeHoldings, FakeStanding, FakeState, FakeTasks
-from tests.unit.gateway.test_receipts import Certificates
+from tests.integration.path_gateway import CREDIT, LANE, REGION, OpenDoor, Sidecar, certify, make_deliver
+from tests.unit.gateway.fakes import FakeTasks
 from tests.unit.region.fakes import FakeStore
 from tests.unit.runtime.keys import Keys
 
-REGION, LANE, CREDIT = "eu10", 1, 8
 PATHS = {
     "stream": Transport.TRANSPORT_STREAM,
     "amqp": Transport.TRANSPORT_AMQP,
@@ -76,39 +60,6 @@ async def until(look: Callable[[], Awaitable[bool]], seconds: float = 15) -> Non
     async with asyncio.timeout(seconds):
         while not await look():  # noqa: ASYNC110 - what is waited for is in a database or a broker
             await asyncio.sleep(0.05)
-
-
-def certify(place: Path, target: Path, identity: str) -> None:
-    """A certificate of this identity, by the stack's root."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    issuing = (place / "secrets" / "root-ca.pem").read_bytes()
-    root = x509.load_pem_x509_certificate(issuing)
-    signing: Any = serialization.load_pem_private_key(issuing, None)
-    now = dt.datetime.now(dt.UTC)
-    name = x509.UniformResourceIdentifier(identity)
-    builder = x509.CertificateBuilder(root.subject, x509.Name([]), key.public_key(), x509.random_serial_number())
-    builder = builder.not_valid_before(now - dt.timedelta(minutes=1)).not_valid_after(now + dt.timedelta(hours=1))
-    signed = builder.add_extension(x509.SubjectAlternativeName([name]), critical=False).sign(signing, hashes.SHA256())
-    write_private(target / "cert.pem", signed.public_bytes(serialization.Encoding.PEM))
-    form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    write_private(target / "key.pem", key.private_bytes(*form))
-
-
-class Sidecar(DispatchServiceServicer):
-    """What the two Envoys say of the caller."""
-
-    def __init__(self, deliver: Deliver) -> None:
-        self._deliver = deliver
-
-    async def Subscribe(self, request_iterator: Any, context: Any) -> None:  # type: ignore[override]  # noqa: N802
-        await self._deliver.serve(region_identity(REGION), REGION, request_iterator, context.write)
-
-
-class OpenDoor:
-    """Lets everybody in who has a certificate; the policy has tests of its own, and tests/system tries it."""
-
-    async def allows(self, about: str, asked: Mapping[str, str], *, password: bool) -> bool:
-        return asked["username"].startswith("spiffe://") and not password
 
 
 @dataclass
@@ -150,16 +101,26 @@ class World:
         choice.take(PATHS[path])
         marks = StateMarks(LANE, FakeStore(), journal, world, {}, lambda: None)
         socket = f"unix:{self.place / 'gateway.sock'}"
-        lane = Lane(
-            *(REGION, LANE, GrpcGateway(socket, REGION), journal, self.keys.region, self.keys.public_keys),
-            *(Beats(journal, world, 60.0), signals, Contact(), choice, self.news, world),
-            LaneSettings(CREDIT, 4, Linger(0.0, 0.0), 10.0),
-            marks,
-        )
-        runs = [lane.run] if path == "stream" else []
+        lane = LaneJournal(lane=LANE, journal=journal, signals={LANE: signals}, world=world)
+        reader = BatchReader(region=REGION, lane=LANE, keys=self.keys.public_keys)
+        receiver = Receiver(reader=reader, journal=lane, merge=4)
+        traffic = LaneTraffic(
+            journal=lane, receiver=receiver, news=self.news, marks=marks,
+            reporter=Reporter(REGION, LANE, journal, self.keys.region, signals, Linger(0.0, 0.0)),
+            holdings=RegionHoldings(REGION, journal, marks, self.keys.region),
+        )  # fmt: skip
+        control = ControlPlane(beats=Beats(journal, world, 60.0), marks=marks, choice=choice, contact=Contact())
+        stream = Lane(
+            region=REGION, gateway=GrpcGateway(socket, REGION), traffic=traffic, control=control,
+            settings=LaneSettings(credit=CREDIT, silence=10.0), world=world,
+        )  # fmt: skip
+        runs = [stream.run] if path == "stream" else []
         if path in self.inbounds:
-            inflow = (LANE, self.inbounds[path], PATHS[path], choice, lane.receiver(), self.news, CREDIT, world)
-            runs.append(Inflow(*inflow).run)
+            inflow = Inflow(
+                inbound=self.inbounds[path], choice=choice, receiver=receiver, news=self.news, credit=CREDIT,
+                world=world,
+            )  # fmt: skip
+            runs.append(inflow.run)
         parts = [asyncio.ensure_future(run()) for run in runs]
         try:
             yield
@@ -176,24 +137,6 @@ class World:
             while (news := await self.news.next()).WhichOneof("message") != "refusal":
                 self.news.told()
             return news.refusal.reason.partition(":")[0]
-
-
-def make_deliver(world: World) -> Deliver:
-    """The gateway's side of the lane stream; nothing is reported."""
-    security, contacts, states = Security(world.tasks, world.tasks), Contacts(world.tasks), States(FakeState())
-    holdings = Holdings(FakeHoldings(), Certificates(), world.keys.public_keys, security, lambda: None, str)
-    reports: Any = None
-    lanes, streams = RabbitLanes(world.broker, "classic"), OpenStreams(1.0, time.monotonic)
-    return Deliver(
-        sources=LaneSources(lanes=lanes, store=world.tasks, faults=FakeFaults(), streams=streams, backoff=backoff),
-        intake=StreamIntake(reports=reports, security=security, states=states, holdings=holdings, backoff=backoff),
-        announcements=Announcements(
-            contacts=contacts, states=states, holdings=holdings, audit_head=lambda: None, clock=clock, lifetime=60.0
-        ),
-        contacts=contacts,
-        ended=Standing(FakeStanding()).ended,
-        settings=StreamSettings(lanes=frozenset({LANE}), beat=0.5, lifetime=60.0, grace=0.0),
-    )
 
 
 @pytest.fixture
@@ -215,7 +158,7 @@ async def world(parts: tuple[Path, State], rabbitmq_settings: RabbitMQSettings, 
     broker = GatewayBroker(rabbitmq_settings, "test", Backoff(random.random, first=0.05, most=0.2))
     keeping = asyncio.ensure_future(broker.run())
     made = World(tmp_path, Keys.make(tmp_path), broker, amqp, mqtt, inbounds)
-    deliver = make_deliver(made)
+    deliver = make_deliver(broker, made.tasks, made.keys)
 
     async def connected() -> bool:
         return bool(broker.version)

@@ -17,7 +17,7 @@ import region.handlers.link_key
 import region.handlers.turn
 import region.handlers.unlink_key
 from region.domain import work
-from region.flow.receive import Receiver, read_batch
+from region.flow.receive import Receiver
 from region.handlers.parts import Parts
 from runtime.errors import Denied, Invalid
 from tests.unit.region.fakes import FakeStore
@@ -46,13 +46,11 @@ def _acknowledge_before_write(patch: Patch) -> None:
         tasks: list[pb.Task] = []
         for delivery in deliveries:
             try:
-                tasks += await read_batch(delivery.batch, receiver._region, receiver._lane, receiver._keys)
+                tasks += await receiver._reader.read(delivery.batch)
             except (Invalid, Denied):
                 continue
         if tasks:
-            await receiver._journal.receive(receiver._lane, tasks, receiver._world.now(), receiver._path)
-            receiver._work.give()
-            receiver._reports.give()
+            await receiver._journal.receive(tasks, receiver._path)
 
     patch.setattr(Receiver, "_keep", kept)
 

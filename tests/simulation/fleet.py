@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
-
-from orbital.v1 import task_pb2 as pb
 
 from gateway.adapters.postgres.approval import PostgresApprovals
 from gateway.adapters.postgres.audit import PostgresAudit
@@ -46,28 +44,33 @@ from region.adapters.edge.store import open_edge_store
 from region.adapters.journal.other import OtherJournal
 from region.adapters.journal.sqlite import open_journal
 from region.domain.names import Kind, Name
+from region.flow.control_plane import ControlPlane
 from region.flow.execute import ExecuteSettings, Executor
 from region.flow.flight import Scopes
+from region.flow.holdings import Holdings as RegionHoldings
+from region.flow.key_access import KeyAccess
 from region.flow.keyring import Keyring
 from region.flow.lane import Lane, LaneSettings
+from region.flow.lane_journal import LaneJournal
+from region.flow.lane_traffic import LaneTraffic
 from region.flow.lease import Beats
 from region.flow.marks import StateMarks
 from region.flow.receipts import Receipts
-from region.flow.report import Linger
+from region.flow.receive import BatchReader, Receiver
+from region.flow.report import Linger, Reporter
+from region.flow.run_handlers import HandlerRunner
 from region.flow.serve import Serve
 from region.flow.signals import Contact, LaneSignals
 from region.flow.transport import News, load_choice
 from region.handlers.parts import Parts
 from region.handlers.table import HANDLERS
-from region.ports.policy import Decisions as RegionDecisions
 from region.ports.world import World
-from runtime.errors import Unavailable
 from runtime.lifecycle import Backoff, Supervisor
-from runtime.policy import Decisions
 from runtime.signatures import GATEWAY, KeyFile, PublicKeys, Signer, make_key, region_identity
 from tests.simulation.broker import Broker, BrokerClient
 from tests.simulation.copies import HeadCertificates, HeadKey
 from tests.simulation.database import SimulatedDatabase, SimulatedStore
+from tests.simulation.engines import GatewayEngine, RegionEngine, away_if
 from tests.simulation.link import Link, Server
 from tests.simulation.process import EPOCH, Died, Network, Process, Through
 from tests.unit.region.fakes import FakeHsm, FakePermits, FakeStore, FakeTransit
@@ -97,53 +100,6 @@ class Keys:
             return table
 
         self.public_keys = PublicKeys(fetch, lambda: 1.0)
-
-
-class Engine:
-    """Policy, as the gateway and as a region ask for it: it allows everything, and keeps what it allowed."""
-
-    def __init__(self) -> None:
-        self.allowed: set[str] = set()
-        self.away = False
-
-    async def policy_age(self) -> float | None:
-        """Fresh."""
-        return 1.0
-
-    def _answer(self, identities: Sequence[str]) -> None:
-        if self.away:
-            raise Unavailable("The policy engine does not answer", reason="POLICY_UNAVAILABLE")
-        self.allowed.update(identities)
-
-
-class GatewayEngine(Engine):
-    """Implements the gateway's `Policy`."""
-
-    async def decide(self, policy: str, question: Mapping[str, Any], identities: Sequence[str]) -> Decisions:
-        """Allow all."""
-        del policy, question
-        self._answer(identities)
-        return Decisions("decision", {})
-
-
-class RegionEngine(Engine):
-    """Implements the region's `Policy`."""
-
-    async def decide(self, tasks: Sequence[pb.Task]) -> RegionDecisions:
-        """Allow all."""
-        names = [task.id for task in tasks]
-        self._answer(names)
-        return RegionDecisions("decision", frozenset(names), {})
-
-
-def away_if(broken: Callable[[], bool], reason: str) -> Callable[[], Exception | None]:
-    """What a caller is told while it is broken."""
-
-    def error() -> Exception | None:
-        return Unavailable("It does not answer", reason=reason) if broken() else None
-
-    error.lost = lambda: Unavailable("It does not answer", reason=reason)  # type: ignore[attr-defined]
-    return error
 
 
 @dataclass
@@ -339,7 +295,9 @@ class Fleet:
             beats = Beats(journal, world, 10.0)
             await beats.load()
             if role == "immediate":
-                site.serving = Serve(parts, keyring, beats, proof=marks)
+                site.serving = Serve(
+                    access=KeyAccess(parts=parts, keyring=keyring, beats=beats, proof=marks), world=world
+                )
             receipts = Receipts(site.name, journal, reached(site.signer), FakeAudit(), world)
             signals = {lane: LaneSignals() for lane in LANES[role]}
             contact, choice, scopes = Contact(), await load_choice(journal, frozenset()), Scopes()
@@ -347,19 +305,35 @@ class Fleet:
                 supervisor = Supervisor(group, process.random.random)
                 for name, run in {"beats": beats.run, "keyring": keyring.run, "marks": marks.run}.items():
                     supervisor.start(name, run)
+                policy: Any = Through(site.policy, process, site.network, away_if(lambda: False, ""))
+                runner = HandlerRunner(handlers=HANDLERS, parts=parts, receipts=receipts, patience=60.0)
+                control = ControlPlane(beats=beats, marks=marks, choice=choice, contact=contact)
                 for number in LANES[role]:
-                    lane = Lane(
-                        site.name, number, link, journal, self.keys.signers[site.name], self.keys.public_keys, beats,
-                        signals[number], contact, choice, News(), world, LaneSettings(8, 4, Linger(0.005, 0.05), 6.0),
-                        marks,
-                    )  # fmt: skip
-                    policy: Any = Through(site.policy, process, site.network, away_if(lambda: False, ""))
+                    lane = LaneJournal(lane=number, journal=journal, signals=signals, world=world)
+                    supervisor.start(f"lane-{number}", self._lane(site, link, lane, journal, control, world).run)
                     executor = Executor(
-                        number, journal, policy, HANDLERS, parts, scopes, signals, receipts,
-                        ExecuteSettings(256, 8, 60.0),
+                        journal=lane, policy=policy, runner=runner, scopes=scopes,
+                        settings=ExecuteSettings(batch=256, width=8), world=world,
                     )  # fmt: skip
-                    supervisor.start(f"lane-{number}", lane.run)
                     supervisor.start(f"execute-{number}", executor.run)
+
+    def _lane(
+        self, site: Site, link: Link, lane: LaneJournal, journal: Any, control: ControlPlane, world: World
+    ) -> Lane:
+        signer, marks = self.keys.signers[site.name], control.marks
+        reader = BatchReader(region=site.name, lane=lane.lane, keys=self.keys.public_keys)
+        traffic = LaneTraffic(
+            journal=lane,
+            receiver=Receiver(reader=reader, journal=lane, merge=4),
+            reporter=Reporter(site.name, lane.lane, journal, signer, lane.signals, Linger(0.005, 0.05)),
+            holdings=RegionHoldings(site.name, journal, marks, signer),
+            news=News(),
+            marks=marks,
+        )
+        return Lane(
+            region=site.name, gateway=link, traffic=traffic, control=control,
+            settings=LaneSettings(credit=8, silence=6.0), world=world,
+        )  # fmt: skip
 
     def start(self) -> None:
         """Everything."""

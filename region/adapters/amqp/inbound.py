@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import aiormq
 from aiormq.abc import AbstractChannel, DeliveredMessage
 from aiormq.exceptions import AMQPError, ChannelNotFoundEntity
+from orbital.v1.resource_pb2 import Transport
 
 from region.adapters.broker import Broker, tls
 from region.ports.inbound import QUEUE_GONE, Arrival
@@ -85,6 +86,8 @@ class AmqpInlet:
 
 class AmqpInbound:
     """See region.ports.inbound.Inbound. Each lane has a connection of its own."""
+
+    transport = Transport.TRANSPORT_AMQP
 
     def __init__(self, broker: Broker, region: str) -> None:
         self._broker = broker

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from orbital.v1.resource_pb2 import Transport
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
@@ -202,6 +203,8 @@ class MqttInbound:
 
     Version "auto" is 5 where the broker speaks it and 3.1.1 where it does not, and stays what was found.
     """
+
+    transport = Transport.TRANSPORT_MQTT
 
     def __init__(self, broker: Broker, region: str, version: str) -> None:
         self._broker = broker

@@ -9,6 +9,7 @@ from orbital.v1 import resource_pb2 as rpb
 from orbital.v1 import task_pb2 as pb
 
 from region.domain.names import Kind, Name
+from region.flow.key_access import KeyAccess
 from region.flow.keyring import Keyring
 from region.flow.serve import Serve
 from region.handlers.parts import Parts, read_service, read_system
@@ -25,7 +26,8 @@ class _Beats:
 
 def serving(parts: Parts) -> Serve:
     """A server whose cache is always empty, so that each call asks the parts."""
-    return Serve(parts, Keyring(parts.world, 0, 10), _Beats())  # type: ignore[arg-type]
+    access = KeyAccess(parts=parts, keyring=Keyring(parts.world, 0, 10), beats=_Beats())  # type: ignore[arg-type]
+    return Serve(access=access, world=parts.world)
 
 
 def names(tenant: str) -> tuple[Name, Name]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -15,8 +15,10 @@ from orbital.v1 import task_pb2 as pb
 from region.adapters.journal.sqlite import SqliteJournal, open_journal
 from region.flow.execute import ExecuteSettings, Executor
 from region.flow.flight import Scopes
+from region.flow.lane_journal import LaneJournal
+from region.flow.run_handlers import HandlerRunner
 from region.flow.signals import LaneSignals
-from region.handlers.parts import Parts
+from region.handlers.parts import Handler, Parts
 from region.handlers.table import HANDLERS
 from region.ports.policy import Decisions
 from region.ports.world import real
@@ -51,12 +53,24 @@ class Bench:
     def __init__(self, journal: SqliteJournal, parts: Parts, policy: Policy) -> None:
         self.journal, self.parts, self.policy = journal, parts, policy
         self.signals = {lane: LaneSignals() for lane in (0, 1, 2)}
-        scopes = Scopes()
         self.signer = FakeSigner()
-        receipts = fake_receipts(journal, parts.world, self.signer)
-        self.executors = [
+        self.executors = self.executing(HANDLERS, ExecuteSettings(batch=256, width=16), patience=5.0)
+
+    def executing(
+        self, handlers: Mapping[pb.TaskKind.ValueType, Handler], settings: ExecuteSettings, patience: float
+    ) -> list[Executor]:
+        """An executor a lane, all with these handlers."""
+        parts, scopes = self.parts, Scopes()
+        receipts = fake_receipts(self.journal, parts.world, self.signer)
+        runner = HandlerRunner(handlers=handlers, parts=parts, receipts=receipts, patience=patience)
+        return [
             Executor(
-                lane, journal, policy, HANDLERS, parts, scopes, self.signals, receipts, ExecuteSettings(256, 16, 5.0)
+                journal=LaneJournal(lane=lane, journal=self.journal, signals=self.signals, world=parts.world),
+                policy=self.policy,
+                runner=runner,
+                scopes=scopes,
+                settings=settings,
+                world=parts.world,
             )
             for lane in self.signals
         ]

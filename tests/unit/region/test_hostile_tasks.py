@@ -21,9 +21,10 @@ from orbital.v1 import task_pb2 as pb
 from region.adapters.journal.sqlite import ASIDE_KEPT, SqliteJournal, open_journal
 from region.adapters.sqlite import translated
 from region.domain.storable import check_storable
-from region.flow.receive import Receiver
+from region.flow.lane_journal import LaneJournal
+from region.flow.receive import BatchReader, Receiver
 from region.flow.report import MOST_BYTES, Linger, Reporter, report_apart, sendable
-from region.flow.signals import LaneSignals, Signal
+from region.flow.signals import LaneSignals
 from region.ports.world import real
 from runtime.errors import Invalid, OrbitalError, Unavailable
 from runtime.signatures import TASKS
@@ -124,7 +125,9 @@ class Lane:
     def __init__(self, journal: SqliteJournal, keys: Keys) -> None:
         self._keys = keys
         self.said: list[dispatch_pb2.SubscribeRequest] = []
-        self.receiver = Receiver("eu10", LANE, journal, keys.public_keys, real(), Signal(), Signal(), 64)
+        lane = LaneJournal(lane=LANE, journal=journal, signals={LANE: LaneSignals()}, world=real())
+        reader = BatchReader(region="eu10", lane=LANE, keys=keys.public_keys)
+        self.receiver = Receiver(reader=reader, journal=lane, merge=64)
 
     async def take(self, *batches: list[pb.Task]) -> None:
         """Deliver these messages at once, and return when the last of them is answered."""

@@ -19,15 +19,13 @@ from region.adapters.journal.sqlite import SqliteJournal, open_journal
 from region.domain import result, retry
 from region.domain.names import Name
 from region.domain.result import Result
-from region.flow.execute import ExecuteSettings, Executor
-from region.flow.flight import Scopes
+from region.flow.execute import ExecuteSettings
 from region.handlers.parts import Parts
 from region.handlers.table import HANDLERS
 from region.ports.world import real
 from runtime.errors import Conflict, Exhausted, NotFound, OrbitalError, Stalled, Unavailable, Waiting
 from tests.unit.region.fakes import fake_parts
 from tests.unit.region.make import LANES, Estate
-from tests.unit.region.proving import fake_receipts
 from tests.unit.region.test_execute import Bench, Policy
 
 TRIES, PATIENCE = 3, 0.2
@@ -104,12 +102,8 @@ class Lanes(Bench):
     def __init__(self, journal: SqliteJournal, parts: Parts, poison: Poison) -> None:
         super().__init__(journal, parts, Policy())
         handlers: dict[pb.TaskKind.ValueType, Any] = {**HANDLERS, poison.kind: poison}
-        receipts, scopes = fake_receipts(journal, parts.world, self.signer), Scopes()
-        settings = ExecuteSettings(256, 16, PATIENCE, TRIES, 300.0)
-        self.executors = [
-            Executor(lane, journal, self.policy, handlers, parts, scopes, self.signals, receipts, settings)
-            for lane in self.signals
-        ]
+        settings = ExecuteSettings(batch=256, width=16, tries=TRIES, pause=300.0)
+        self.executors = self.executing(handlers, settings, PATIENCE)
 
     async def until(self, task: pb.Task, *outcomes: pb.Outcome.ValueType) -> pb.Report:
         """The last report of a task, once it is one of these."""

@@ -12,6 +12,7 @@ from orbital.v1 import task_pb2 as pb
 
 from region.adapters.rpc.crypto import CryptoRpc
 from region.domain.names import Kind, Name
+from region.flow.key_access import KeyAccess
 from region.flow.keyring import Keyring, ServiceKeys
 from region.flow.lease import Beats
 from region.flow.serve import Serve
@@ -40,7 +41,11 @@ class Served:
         self.keyring = Keyring(self.world.world(), 5.0, 2)
         self.parts: Parts = replace(fake_parts(self.world), cache=self.keyring)
         self.beats = Heard(self.world)
-        self.serve = Serve(self.parts, self.keyring, cast("Beats", self.beats))
+        self.serve = self.serving()
+
+    def serving(self) -> Serve:
+        access = KeyAccess(parts=self.parts, keyring=self.keyring, beats=cast("Beats", self.beats))
+        return Serve(access=access, world=self.parts.world)
 
     async def refusal(self) -> str:
         with pytest.raises(OrbitalError) as refused:
@@ -86,7 +91,7 @@ async def test_altered_or_foreign_ciphertext_is_refused(served: Served) -> None:
 async def test_the_lease_ends_serving_even_from_the_cache(served: Served) -> None:
     await work_all(served.parts, ESTATE.define_tenant(), ESTATE.system(), ESTATE.service(), ESTATE.link())
     served.keyring = Keyring(served.world.world(), 10**9, 2)
-    served.serve = Serve(served.parts, served.keyring, cast("Beats", served.beats))
+    served.serve = served.serving()
     await served.serve.wrap(PAY, b"L4", b"")
     served.world.time += 24 * 3600 + 1
     assert await served.refusal() == "LEASE_EXPIRED"

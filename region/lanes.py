@@ -1,0 +1,151 @@
+"""The lanes of a process, put together: each receives and reports on its stream, and executes beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from orbital.v1.resource_pb2 import Transport
+
+from region.adapters.amqp.inbound import AmqpInbound
+from region.adapters.broker import Broker
+from region.adapters.mqtt.inbound import MqttInbound
+from region.flow.control_plane import ControlPlane
+from region.flow.execute import ExecuteSettings, Executor
+from region.flow.flight import Scopes
+from region.flow.holdings import Holdings
+from region.flow.lane import Lane, LaneSettings
+from region.flow.lane_journal import LaneJournal
+from region.flow.lane_traffic import LaneTraffic
+from region.flow.lease import Beats
+from region.flow.marks import StateMarks
+from region.flow.receive import BatchReader, Receiver
+from region.flow.report import Linger, Reporter
+from region.flow.run_handlers import HandlerRunner
+from region.flow.signals import Contact
+from region.flow.transport import Inflow, News, load_choice
+from region.ports.gateway import Gateway
+from region.ports.inbound import Inbound
+from region.ports.journal import Journal
+from region.ports.policy import Policy
+from region.ports.signing import Signs, Verifies
+from region.ports.world import World
+from region.settings import RegionSettings
+from runtime.lifecycle import Supervisor
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """The two ends of every stream: the gateway, whose signatures `keys` check, and what the region answers from."""
+
+    gateway: Gateway
+    keys: Verifies
+    journal: Journal
+    signer: Signs
+
+
+def inbounds(settings: RegionSettings) -> Sequence[Inbound]:
+    """The paths beside the lane stream that are set up here."""
+    broker = settings.broker
+    if broker is None:
+        return []
+
+    def at(address: str) -> Broker:
+        return Broker(
+            address=address,
+            ca_file=broker.ca_file,
+            cert_file=broker.cert_file,
+            key_file=broker.key_file,
+            virtual_host=broker.virtual_host,
+        )
+
+    found: list[Inbound] = [AmqpInbound(at(broker.address), settings.region)]
+    if broker.mqtt:
+        found.append(MqttInbound(at(broker.mqtt), settings.region, broker.mqtt_version))
+    return found
+
+
+async def load_control(settings: RegionSettings, journal: Journal, beats: Beats, marks: StateMarks) -> ControlPlane:
+    """The control plane as it was last heard; its lanes begin with the path that was declared then."""
+    choice = await load_choice(journal, frozenset(each.transport for each in inbounds(settings)))
+    return ControlPlane(beats=beats, marks=marks, choice=choice, contact=Contact())
+
+
+def start_streams(
+    supervisor: Supervisor,
+    settings: RegionSettings,
+    lanes: Sequence[LaneJournal],
+    ends: Ends,
+    control: ControlPlane,
+    world: World,
+) -> None:
+    """Receive and report on every lane's stream, and receive by the other paths when they are declared."""
+    for lane in lanes:
+        news = News()
+        receiver = _receiver(settings, lane, ends)
+        for inbound in inbounds(settings):
+            inflow = Inflow(
+                inbound=inbound,
+                choice=control.choice,
+                receiver=receiver,
+                news=news,
+                credit=settings.stream.credit,
+                world=world,
+            )
+            supervisor.start(f"{Transport.Name(inbound.transport)}-{lane.lane}", inflow.run)
+        stream = Lane(
+            region=settings.region,
+            gateway=ends.gateway,
+            traffic=LaneTraffic(
+                journal=lane,
+                receiver=receiver,
+                reporter=_reporter(settings, lane, ends),
+                holdings=Holdings(settings.region, ends.journal, control.marks, ends.signer),
+                news=news,
+                marks=control.marks,
+            ),
+            control=control,
+            settings=LaneSettings(
+                credit=settings.stream.credit, silence=settings.stream.beat * settings.stream.missed_beats
+            ),
+            world=world,
+        )
+        supervisor.start(f"lane-{lane.lane}", stream.run)
+
+
+def _receiver(settings: RegionSettings, lane: LaneJournal, ends: Ends) -> Receiver:
+    reader = BatchReader(region=settings.region, lane=lane.lane, keys=ends.keys)
+    return Receiver(reader=reader, journal=lane, merge=settings.stream.merge)
+
+
+def _reporter(settings: RegionSettings, lane: LaneJournal, ends: Ends) -> Reporter:
+    return Reporter(
+        region=settings.region,
+        lane=lane.lane,
+        journal=ends.journal,
+        signer=ends.signer,
+        signals=lane.signals,
+        linger=Linger(settings.stream.linger, settings.stream.company),
+    )
+
+
+def start_executors(
+    supervisor: Supervisor,
+    settings: RegionSettings,
+    lanes: Sequence[LaneJournal],
+    policy: Policy,
+    runner: HandlerRunner,
+    world: World,
+) -> None:
+    """Execute what is in every lane's journal; no two of them work on one scope at a time."""
+    scopes, pace = Scopes(), settings.execute
+    for lane in lanes:
+        executor = Executor(
+            journal=lane,
+            policy=policy,
+            runner=runner,
+            scopes=scopes,
+            settings=ExecuteSettings(batch=pace.batch, width=pace.width, tries=pace.tries, pause=pace.pause),
+            world=world,
+        )
+        supervisor.start(f"execute-{lane.lane}", executor.run)
