@@ -123,10 +123,11 @@ def make_deliver(
 def _publisher(settings: GatewaySettings, broker: Broker, lane: int) -> Publisher:
     rabbit = settings.rabbitmq
     topology = LaneTopology(broker, rabbit.queue_type)
-    patience = {"seconds": rabbit.confirm_seconds, "immediate": rabbit.confirm_immediate_seconds}
+    seconds, immediate = rabbit.confirm_seconds, rabbit.confirm_immediate_seconds
     if rabbit.mqtt is None:
-        return LanePublisher(topology, **patience)
-    return MqttPublisher(rabbit.mqtt, topology, f"orbital.gateway.{settings.name}.{lane}", **patience)
+        return LanePublisher(topology, seconds=seconds, immediate=immediate)
+    client = f"orbital.gateway.{settings.name}.{lane}"
+    return MqttPublisher(rabbit.mqtt, topology, client, seconds=seconds, immediate=immediate)
 
 
 def start_lanes(

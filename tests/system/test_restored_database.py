@@ -56,15 +56,10 @@ def stored(world: World, name: str) -> Resource:
     return retried(call)
 
 
-@pytest.mark.timeout(900)
-def test_a_restored_database_undoes_no_revocation_and_takes_every_declaration(
-    world: World, tmp_path: Path, measured: Record
-) -> None:
-    for tenant in (KILLED, BYSTANDER):
-        world.declare(tenancy(tenant))
-        world.converged(tenant=tenant)
+def lose(world: World, copy: Path) -> dict[str, int]:
+    """Have changes and kills after a copy of the database; gives the generations that were lost with them."""
     with postgres_stopped(world) as cluster:
-        shutil.copytree(cluster, tmp_path / "copy", symlinks=True)
+        shutil.copytree(cluster, copy, symlinks=True)
     for number in range(4):
         world.declare(tenancy(BYSTANDER, step=f"lost{number}"))
     world.declare(tenancy(LATE))
@@ -74,14 +69,22 @@ def test_a_restored_database_undoes_no_revocation_and_takes_every_declaration(
     kill(world, LATE)
     lost = {name: max(p.observed_generation for p in world.converged(tenant=name)) for name in (KILLED, BYSTANDER)}
     time.sleep(HEADS_KNOWN)
+    return lost
 
+
+def restore(world: World, copy: Path) -> None:
+    """Put the copy in the place of the database."""
     with postgres_stopped(world) as cluster:
         owner = cluster.stat()
         shutil.rmtree(cluster)
-        shutil.copytree(tmp_path / "copy", cluster, symlinks=True)
+        shutil.copytree(copy, cluster, symlinks=True)
         shutil.chown(cluster, owner.st_uid, owner.st_gid)
         for file in cluster.rglob("*"):
             shutil.chown(file, owner.st_uid, owner.st_gid)
+
+
+def is_made_whole(world: World, lost: dict[str, int], measured: Record) -> None:
+    """The regions have what was lost desired again; nothing that was revoked is served meanwhile."""
     began = time.monotonic()
     # At once, before anybody has told the control plane anything.
     world.declare(tenancy(BYSTANDER, step="after"))
@@ -106,7 +109,10 @@ def test_a_restored_database_undoes_no_revocation_and_takes_every_declaration(
     assert wrap(world, BYSTANDER) == ""
     assert stored(world, f"tenants/{KILLED}/links/s0").link.state == LinkState.LINK_STATE_UNLINKED
 
-    # A declaration afterwards brings a task to every region that carries its own label.
+
+def takes_changes(world: World, proof_file: Path) -> None:
+    """A declaration and a kill afterwards have their effect everywhere."""
+    # The declaration brings a task to every region that carries its own label.
     correlation = world.declare(tenancy(BYSTANDER, step="last"))
     world.converged(tenant=BYSTANDER)
     trace = world.orbital("trace", correlation)
@@ -117,12 +123,29 @@ def test_a_restored_database_undoes_no_revocation_and_takes_every_declaration(
     again = kill(world, BYSTANDER)
     world.converged(tenant=BYSTANDER)
     assert wrap(world, BYSTANDER) != ""
-    proof = world.orbital("proof", again.correlation_id, "--file", str(tmp_path / "proof.json"))
+    proof = world.orbital("proof", again.correlation_id, "--file", str(proof_file))
     assert proof.returncode == 0, proof.stderr
 
+
+def is_in_the_trail(world: World) -> None:
+    """The audit trail says what happened, and whoever verifies it is told."""
     told = world.orbital("audit", "verify")
     assert told.returncode == 10, told.stdout
     assert b"The database was restored from a backup" in told.stderr + told.stdout
     listed = world.orbital("audit", "list", "--limit", "2000", "-o", "json").stdout
     assert b'"went_back"' in listed
     assert b"revoked in " in listed
+
+
+@pytest.mark.timeout(900)
+def test_a_restored_database_undoes_no_revocation_and_takes_every_declaration(
+    world: World, tmp_path: Path, measured: Record
+) -> None:
+    for tenant in (KILLED, BYSTANDER):
+        world.declare(tenancy(tenant))
+        world.converged(tenant=tenant)
+    lost = lose(world, tmp_path / "copy")
+    restore(world, tmp_path / "copy")
+    is_made_whole(world, lost, measured)
+    takes_changes(world, tmp_path / "proof.json")
+    is_in_the_trail(world)
