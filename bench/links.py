@@ -19,7 +19,7 @@ from bench.throughput import Say, converged, open_registry
 from region.adapters.openbao.permits import BaoPermits
 from region.adapters.openbao.store import KvStore
 from region.adapters.openbao.transit import BaoTransit
-from region.ports.world import real
+from region.ports.host import real
 from runtime.openbao import Login, OpenBao, open_openbao
 
 LINKS = 200

@@ -17,7 +17,7 @@ from checker.domain.window import Rule
 from checker.flow.aggregate import Board
 from checker.flow.probe import Rounds
 from checker.flow.signal import Signaller
-from checker.ports.control import World, real
+from checker.ports.control import Host, real
 from checker.settings import CheckerSettings, LimitSettings
 from runtime.lifecycle import Supervisor, run
 from runtime.logs import setup_logs
@@ -31,15 +31,15 @@ STUCK_SECONDS = 5.0
 class Local:
     """See checker.adapters.http.server.Verdict."""
 
-    def __init__(self, board: Board, rounds: Rounds, signaller: Signaller, world: World) -> None:
+    def __init__(self, board: Board, rounds: Rounds, signaller: Signaller, host: Host) -> None:
         self._board = board
         self._rounds = rounds
         self._signaller = signaller
-        self._world = world
+        self._host = host
 
     def alive(self) -> bool:
         """See the protocol."""
-        return self._world.steady() - self._rounds.beat < STUCK_SECONDS
+        return self._host.steady() - self._rounds.beat < STUCK_SECONDS
 
     def ready(self) -> bool:
         """See the protocol."""
@@ -70,7 +70,7 @@ async def main() -> None:
     """Probe, judge and signal until cancelled."""
     settings: CheckerSettings = CheckerSettings.load()
     setup_logs(settings.name, settings.log_level)
-    world = real()
+    host = real()
     async with AsyncExitStack() as stack:
         # None of what is looked at has to be there yet.
         policy = await stack.enter_async_context(policy_engine(settings.opa.url, settings.opa.seconds))
@@ -85,21 +85,21 @@ async def main() -> None:
             settings.region,
             settings.beat_seconds,
             lambda now: Signer(settings.signing_file, now),
-            world.now,
+            host.now,
         )
         stack.push_async_callback(control.close)
-        table = probes(settings, Means(parts, out, admin, control, world, edges))
+        table = probes(settings, Means(parts, out, admin, control, host, edges))
         for probe in table:
             stack.push_async_callback(probe.close)
 
-        board = Board([probe.about.component for probe in table], _rule(settings.limits), world)
-        rounds = Rounds(settings.region, table, policy, board, world)
-        signaller = Signaller(board, control, FileOutbox(settings.outbox), world, settings.beat_seconds)
+        board = Board([probe.about.component for probe in table], _rule(settings.limits), host)
+        rounds = Rounds(settings.region, table, policy, board, host)
+        signaller = Signaller(board, control, FileOutbox(settings.outbox), host, settings.beat_seconds)
         await stack.enter_async_context(
-            serve_pages(settings.listen, Pages(settings.region, Local(board, rounds, signaller, world)))
+            serve_pages(settings.listen, Pages(settings.region, Local(board, rounds, signaller, host)))
         )
         group = await stack.enter_async_context(asyncio.TaskGroup())
-        supervisor = Supervisor(group, world.random, world.steady)
+        supervisor = Supervisor(group, host.random, host.steady)
         supervisor.start("rounds", rounds.run)
         supervisor.start("signaller", signaller.run)
 

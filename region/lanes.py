@@ -25,11 +25,11 @@ from region.flow.run_handlers import HandlerRunner
 from region.flow.signals import Contact
 from region.flow.transport import Inflow, News, load_choice
 from region.ports.gateway import Gateway
+from region.ports.host import Host
 from region.ports.inbound import Inbound
 from region.ports.journal import Journal
 from region.ports.policy import Policy
 from region.ports.signing import Signs, Verifies
-from region.ports.world import World
 from region.settings import RegionSettings
 from runtime.lifecycle import Supervisor
 
@@ -77,7 +77,7 @@ def start_streams(
     lanes: Sequence[LaneJournal],
     ends: Ends,
     control: ControlPlane,
-    world: World,
+    host: Host,
 ) -> None:
     """Receive and report on every lane's stream, and receive by the other paths when they are declared."""
     for lane in lanes:
@@ -90,7 +90,7 @@ def start_streams(
                 receiver=receiver,
                 news=news,
                 credit=settings.stream.credit,
-                world=world,
+                host=host,
             )
             supervisor.start(f"{Transport.Name(inbound.transport)}-{lane.lane}", inflow.run)
         stream = Lane(
@@ -108,7 +108,7 @@ def start_streams(
             settings=LaneSettings(
                 credit=settings.stream.credit, silence=settings.stream.beat * settings.stream.missed_beats
             ),
-            world=world,
+            host=host,
         )
         supervisor.start(f"lane-{lane.lane}", stream.run)
 
@@ -135,7 +135,7 @@ def start_executors(
     lanes: Sequence[LaneJournal],
     policy: Policy,
     runner: HandlerRunner,
-    world: World,
+    host: Host,
 ) -> None:
     """Execute what is in every lane's journal; no two of them work on one scope at a time."""
     scopes, pace = Scopes(), settings.execute
@@ -146,6 +146,6 @@ def start_executors(
             runner=runner,
             scopes=scopes,
             settings=ExecuteSettings(batch=pace.batch, width=pace.width, tries=pace.tries, pause=pace.pause),
-            world=world,
+            host=host,
         )
         supervisor.start(f"execute-{lane.lane}", executor.run)

@@ -55,7 +55,7 @@ from region.flow.verify import Verify
 from region.handlers.parts import Parts
 from region.handlers.table import HANDLERS
 from region.lanes import Ends, load_control, start_executors, start_streams
-from region.ports import world as worlds
+from region.ports import host as worlds
 from region.ports.identity import Tokens
 from region.ports.inspecting import Provider
 from region.ports.vault import Store, Transit
@@ -89,12 +89,12 @@ def _login(settings: OpenBaoSettings | TokensOpenBaoSettings) -> Login:
 
 
 def _marks(
-    settings: RegionSettings, store: Store, journal: SqliteJournal, world: worlds.World, keyring: Keyring
+    settings: RegionSettings, store: Store, journal: SqliteJournal, host: worlds.Host, keyring: Keyring
 ) -> StateMarks:
     """How far this process's state is; its journal keeps no effect without it."""
     # The process that serves reads the other one's journal, too.
     others = dict(zip([BULK], map(OtherJournal, settings.journals), strict=False))
-    journal.marker = marks = StateMarks(min(settings.lanes), store, journal, world, others, keyring.clear)
+    journal.marker = marks = StateMarks(min(settings.lanes), store, journal, host, others, keyring.clear)
     return marks
 
 
@@ -105,13 +105,13 @@ def _version() -> str:
         return "checkout"
 
 
-def _hsm(settings: HsmSettings, world: worlds.World) -> AbstractAsyncContextManager[HsmProcess]:
+def _hsm(settings: HsmSettings, host: worlds.Host) -> AbstractAsyncContextManager[HsmProcess]:
     return open_hsm(
         settings.library,
         settings.token,
         settings.pin_file,
         settings.conf,
-        world,
+        host,
         generate_missing=settings.generate_missing,
     )
 
@@ -123,15 +123,15 @@ async def _parts(
     hsm: HsmProcess,
     permits: BaoPermits,
     keyring: Keyring,
-    world: worlds.World,
+    host: worlds.Host,
 ) -> Parts:
     """What the handlers work with."""
     return Parts(
         store=KvStore(openbao, settings.openbao.store),
-        transit=BaoTransit(openbao, settings.openbao.transit, world),
+        transit=BaoTransit(openbao, settings.openbao.transit, host),
         hsm=hsm,
         cache=keyring,
-        world=world,
+        host=host,
         edges=await stack.enter_async_context(open_edge_store(settings.edge.store)),
         permits=permits,
         providers=await open_providers(settings.l1, stack),
@@ -142,22 +142,22 @@ async def main() -> None:
     """Serve the lanes of the settings until cancelled."""
     settings: RegionSettings = RegionSettings.load()
     setup_logs(settings.name, settings.log_level)
-    world = worlds.real()
+    host = worlds.real()
     async with AsyncExitStack() as stack:
         # The region's real parts; none of them has to be there yet.
         journal = await stack.enter_async_context(open_journal(settings.journal))
         openbao = await stack.enter_async_context(open_openbao(_login(settings.openbao)))
         policy = await stack.enter_async_context(open_policy(settings.opa.url, settings.region))
-        hsm = await stack.enter_async_context(_hsm(settings.hsm, world))
+        hsm = await stack.enter_async_context(_hsm(settings.hsm, host))
         public_keys = await stack.enter_async_context(open_public_keys(settings.opa.url))
         gateway = GrpcGateway(settings.gateway, settings.region)
-        keyring = Keyring(world, settings.serve.cache_seconds, settings.serve.cache_size)
+        keyring = Keyring(host, settings.serve.cache_seconds, settings.serve.cache_size)
         permits = BaoPermits(openbao)
-        parts = await _parts(stack, settings, openbao, hsm, permits, keyring, world)
+        parts = await _parts(stack, settings, openbao, hsm, permits, keyring, host)
         signer = BaoSigner(openbao, settings.openbao.signing, RECEIPT_KEY)
-        receipts = Receipts(settings.region, journal, signer, AuditFile(settings.openbao.audit_file), world)
-        marks = _marks(settings, parts.store, journal, world, keyring)
-        usage, beats = Usage(world.now()), Beats(journal, world, BEAT_KEPT_EVERY)
+        receipts = Receipts(settings.region, journal, signer, AuditFile(settings.openbao.audit_file), host)
+        marks = _marks(settings, parts.store, journal, host, keyring)
+        usage, beats = Usage(host.now()), Beats(journal, host, BEAT_KEPT_EVERY)
         await beats.load()
 
         # What it serves.
@@ -165,33 +165,33 @@ async def main() -> None:
         owners = Owners(settings.region, journal, parts, receipts, signals[min(signals)].reports, settings.l1_seconds)
         providers: dict[str, Provider] = {"hsm": hsm, **{name: Asked(name, owners) for name in settings.l1}}
         reconciler = Reconciler(parts, Pace(settings.reconcile.rate, settings.reconcile.rest), lambda: marks.recovering)
-        lanes = [LaneJournal(lane=number, journal=journal, signals=signals, world=world) for number in sorted(signals)]
+        lanes = [LaneJournal(lane=number, journal=journal, signals=signals, host=host) for number in sorted(signals)]
         inspect = Inspect(
-            version=_version(), lanes=lanes, providers=providers, marks=marks, found=reconciler.found, world=world
+            version=_version(), lanes=lanes, providers=providers, marks=marks, found=reconciler.found, host=host
         )
         access = KeyAccess(
             parts=parts, keyring=keyring, beats=beats, proof=marks, seen=owners.seen, suspect=reconciler.suspect
         )
-        serve = Serve(access=access, world=world, usage=usage)
+        serve = Serve(access=access, host=host, usage=usage)
         verify = Verify(parts, [journal, *map(OtherJournal, settings.journals)])
         await _serve(stack, settings, InspectRpc(inspect), CryptoRpc(serve), VerifyRpc(verify, journal))
         edges = await _serve_edges(stack, settings.edge.serve, parts, gateway, usage) if settings.edge.serve else {}
 
         # What it does: receive and report on each lane's stream, execute beside it.
         control = await load_control(settings, journal, beats, marks)
-        supervisor = Supervisor(await stack.enter_async_context(asyncio.TaskGroup()), world.random)
-        ends = Ends(gateway=gateway, keys=public_keys, journal=journal, signer=Signer(settings.signing_file, world.now))
-        start_streams(supervisor, settings, lanes, ends, control, world)
+        supervisor = Supervisor(await stack.enter_async_context(asyncio.TaskGroup()), host.random)
+        ends = Ends(gateway=gateway, keys=public_keys, journal=journal, signer=Signer(settings.signing_file, host.now))
+        start_streams(supervisor, settings, lanes, ends, control, host)
         runner = HandlerRunner(handlers=HANDLERS, parts=parts, receipts=receipts, patience=settings.execute.patience)
-        start_executors(supervisor, settings, lanes, policy, runner, world)
-        certifying = partial(certify, gateway, signer, settings.region, world)
+        start_executors(supervisor, settings, lanes, policy, runner, host)
+        certifying = partial(certify, gateway, signer, settings.region, host)
         _start_keys(supervisor, settings.lanes, parts.transit, certifying, owners, reconciler)
         running = {"public-keys": public_keys.run, "lease": beats.run, "keyring": keyring.run, "marks": marks.run}
         for name, part in {"permits": permits.run, **running, **edges}.items():
             supervisor.start(name, part)
-        supervisor.start("prune", lambda: prune(journal, world, settings.keep_hours))
-        _start_identity(supervisor, settings, world)
-        await enrol(gateway, _version(), settings.name, world, lambda: _ready(settings))
+        supervisor.start("prune", lambda: prune(journal, host, settings.keep_hours))
+        _start_identity(supervisor, settings, host)
+        await enrol(gateway, _version(), settings.name, host, lambda: _ready(settings))
         control.contact.made()
 
 
@@ -213,18 +213,18 @@ def _start_keys(
         supervisor.start("reconcile", reconciler.run)
 
 
-def _start_identity(supervisor: Supervisor, settings: RegionSettings, world: worlds.World) -> None:
+def _start_identity(supervisor: Supervisor, settings: RegionSettings, host: worlds.Host) -> None:
     """Keep the region's token fresh, and take the identity that a one-time token gives, where this process does."""
     fresh, ias, enrolment = Signal(), settings.ias, settings.enrolment
     if ias:
         tokens, put = _tokens(ias), partial(write_token, ias.token_file)
-        supervisor.start("bearer", lambda: keep_bearer(tokens, put, world, fresh))
+        supervisor.start("bearer", lambda: keep_bearer(tokens, put, host, fresh))
     if enrolment:
         enroller = GrpcEnroller(enrolment.gateway, enrolment.ca_file, settings.region)
         # Another issuer's credentials are not the gateway's to give.
         secret = ias.openbao.secret_id_file if ias and ias.openbao else None
         identity_store = FileIdentityStore(enrolment.token_file, enrolment.identity, enrolment.ca_file, secret)
-        supervisor.start("identity", lambda: enrol_with_token(enroller, identity_store, world, fresh.give))
+        supervisor.start("identity", lambda: enrol_with_token(enroller, identity_store, host, fresh.give))
 
 
 def _tokens(settings: IasSettings) -> Tokens:
@@ -256,13 +256,13 @@ async def _serve_edges(
 ) -> dict[str, Callable[[], Awaitable[None]]]:
     """Serve the region's edges until the stack unwinds; what has to run for that, by name."""
     packer = load_packer(settings.policy, settings.key_file)
-    served, fleet = ServedBundle(), Fleet(parts.world, Limits(settings.drift_seconds, settings.silent_seconds))
+    served, fleet = ServedBundle(), Fleet(parts.host, Limits(settings.drift_seconds, settings.silent_seconds))
     distribution = Distribution(parts.edges, packer, served, fleet)
-    await stack.enter_async_context(serve_edges(settings.listen, EdgeServer(served, fleet, parts.world.now)))
+    await stack.enter_async_context(serve_edges(settings.listen, EdgeServer(served, fleet, parts.host.now)))
     return {
         "edge-bundle": distribution.run,
         "edge-kills": lambda: recall_kills(parts),
-        "edge-observation": Observation(fleet, usage, gateway, parts.world).run,
+        "edge-observation": Observation(fleet, usage, gateway, parts.host).run,
     }
 
 

@@ -1,1 +1,1 @@
-"""The real world behind the ports."""
+"""What is behind the ports."""

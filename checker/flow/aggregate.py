@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from checker.domain.flag import POLICY, Flag, judge
 from checker.domain.sample import Finding, Sample, Status
 from checker.domain.window import Rule, Window, observe
-from checker.ports.control import World
+from checker.ports.control import Host
 
 HISTORY = 60
 
@@ -17,9 +17,9 @@ HISTORY = 60
 class Board:
     """What the probes found. `changed` is set whenever a verdict may be another one."""
 
-    def __init__(self, components: Iterable[str], rule: Rule, world: World) -> None:
+    def __init__(self, components: Iterable[str], rule: Rule, host: Host) -> None:
         self._rule = rule
-        self._world = world
+        self._host = host
         self.windows: dict[str, Window] = {name: Window(name) for name in components}
         self.policy = Window(POLICY)
         self.history: dict[str, deque[Sample]] = {name: deque(maxlen=HISTORY) for name in self.windows}
@@ -29,7 +29,7 @@ class Board:
 
     def add(self, component: str, finding: Finding) -> bool:
         """Take in a finding; returns whether it differs from what is believed, so that a second look is wanted soon."""
-        before, sample = self.windows[component], Sample(component, self._world.now(), finding)
+        before, sample = self.windows[component], Sample(component, self._host.now(), finding)
         after = observe(before, sample, self._rule)
         self.windows[component] = after
         self.history[component].append(sample)
@@ -41,12 +41,12 @@ class Board:
     def asked(self, finding: Finding) -> None:
         """Take in how asking the policy went."""
         before = self.policy
-        self.policy = observe(before, Sample(POLICY, self._world.now(), finding), self._rule)
+        self.policy = observe(before, Sample(POLICY, self._host.now(), finding), self._rule)
         self._compare(before, self.policy)
 
     def flags(self) -> list[Flag]:
         """The flags at this moment."""
-        return judge(self.windows, self.policy, self.next_checks, self._world.now(), self._rule)
+        return judge(self.windows, self.policy, self.next_checks, self._host.now(), self._rule)
 
     def seen_all(self) -> bool:
         """Whether every component has been looked at, or policy is known not to let us."""

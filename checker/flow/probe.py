@@ -10,7 +10,7 @@ from dataclasses import replace
 from checker.domain.cause import causes
 from checker.domain.sample import Finding, Status, healthy
 from checker.flow.aggregate import Board
-from checker.ports.control import World
+from checker.ports.control import Host
 from checker.ports.probe import SIDECAR_UNREACHABLE, Policy, Probe
 from runtime.errors import OrbitalError, Unavailable
 from runtime.lifecycle import task_group
@@ -28,12 +28,12 @@ NEVER = 1e9
 class Rounds:
     """Keeps every probe on its period. Without a permission, no probe is made."""
 
-    def __init__(self, region: str, probes: Sequence[Probe], policy: Policy, board: Board, world: World) -> None:
+    def __init__(self, region: str, probes: Sequence[Probe], policy: Policy, board: Board, host: Host) -> None:
         self._region = region
         self._probes = {probe.about.name: probe for probe in probes}
         self._policy = policy
         self._board = board
-        self._world = world
+        self._host = host
         self._due = dict.fromkeys(self._probes, 0.0)
         self._last = dict.fromkeys(self._probes, -NEVER)
         self._under_way: set[str] = set()
@@ -45,7 +45,7 @@ class Rounds:
         self._under_way.clear()
         async with task_group() as group:
             while True:
-                self.beat = now = self._world.steady()
+                self.beat = now = self._host.steady()
                 due = [name for name, at in self._due.items() if at <= now and name not in self._under_way]
                 for name in await self._permitted(due) if due else ():
                     self._under_way.add(name)
@@ -53,7 +53,7 @@ class Rounds:
                 await asyncio.sleep(TICK)
 
     async def _permitted(self, due: Sequence[str]) -> list[str]:
-        now = self._world.steady()
+        now = self._host.steady()
         asked = [
             {
                 "id": name,
@@ -77,10 +77,10 @@ class Rounds:
         return [name for name in due if decisions.allows(name)]
 
     async def _make(self, probe: Probe) -> None:
-        about, began = probe.about, self._world.steady()
+        about, began = probe.about, self._host.steady()
         self._last[about.name] = began
         finding = await self._look(probe)
-        taken = ("milliseconds", f"{(self._world.steady() - began) * 1000:.1f}")
+        taken = ("milliseconds", f"{(self._host.steady() - began) * 1000:.1f}")
         again = self._board.add(about.component, replace(finding, values=(*finding.values, taken)))
         self._under_way.discard(about.name)
         self._plan(about.name, SOON if again else about.period)
@@ -108,9 +108,9 @@ class Rounds:
         """Look at once at what would explain the trouble just seen, so that people are told the cause, not effects."""
         for name, probe in self._probes.items():
             if probe.about.component in components:
-                self._due[name] = min(self._due[name], self._world.steady())
+                self._due[name] = min(self._due[name], self._host.steady())
 
     def _plan(self, name: str, seconds: float) -> None:
-        wait = seconds * (1 + JITTER * (2 * self._world.random() - 1))
-        self._due[name] = self._world.steady() + wait
-        self._board.next_checks[self._probes[name].about.component] = self._world.now() + wait
+        wait = seconds * (1 + JITTER * (2 * self._host.random() - 1))
+        self._due[name] = self._host.steady() + wait
+        self._board.next_checks[self._probes[name].about.component] = self._host.now() + wait

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from checker.domain.flag import Flag
 from checker.flow.aggregate import Board
-from checker.ports.control import Control, Outbox, World
+from checker.ports.control import Control, Host, Outbox
 from runtime.errors import OrbitalError, Unavailable
 from runtime.lifecycle import Backoff
 from runtime.logs import get_logger
@@ -18,11 +18,11 @@ log = get_logger(__name__)
 class Signaller:
     """Every list is whole. Each change of it while the control plane is away is kept, and sent after, in order."""
 
-    def __init__(self, board: Board, control: Control, outbox: Outbox, world: World, beat: float) -> None:
+    def __init__(self, board: Board, control: Control, outbox: Outbox, host: Host, beat: float) -> None:
         self._board = board
         self._control = control
         self._outbox = outbox
-        self._world = world
+        self._host = host
         self._beat = beat
         # What was last told or kept.
         self._said: Sequence[str] | None = None
@@ -31,11 +31,11 @@ class Signaller:
 
     async def run(self) -> None:
         """Signal until cancelled."""
-        backoff = Backoff(self._world.random, first=0.1, most=0.5)
+        backoff = Backoff(self._host.random, first=0.1, most=0.5)
         while True:
             self._board.changed.clear()
             flags = self._board.flags()
-            content = self._control.pack(flags, self._board.versions, self._world.now())
+            content = self._control.pack(flags, self._board.versions, self._host.now())
             try:
                 await self._deliver(content)
             except OrbitalError as error:
@@ -47,7 +47,7 @@ class Signaller:
                 await self._wait(backoff.next())
                 continue
             self.heard = True
-            self.sent_at = self._world.now()
+            self.sent_at = self._host.now()
             backoff.reset()
             self._is_news(flags)
             await self._wait(self._beat)

@@ -1,1 +1,1 @@
-"""What the flow needs of the world."""
+"""What the flow needs from outside."""

@@ -1,4 +1,4 @@
-"""The control plane, and the world's time and chance."""
+"""The control plane, and the host's time and chance."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Outbox(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class Host:
     """Seconds since the epoch, a steady clock (seconds), chance in [0, 1), and how far the machine's clock was moved.
 
     `now` goes on steadily from where the machine's clock stood at the start: a clock that is set makes nothing older.
@@ -47,11 +47,11 @@ class World:
     moved: Callable[[], float] = lambda: 0.0
 
 
-def real() -> World:
+def real() -> Host:
     """The machine's own."""
     began = time.time() - time.monotonic()
 
     def now() -> float:
         return began + time.monotonic()
 
-    return World(now, time.monotonic, random.random, lambda: time.time() - now())
+    return Host(now, time.monotonic, random.random, lambda: time.time() - now())

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from region.flow.signals import Signal
+from region.ports.host import Host
 from region.ports.identity import Tokens
-from region.ports.world import World
 from runtime.errors import Invalid, Unavailable
 from runtime.lifecycle import Backoff
 from runtime.logs import get_logger
@@ -17,12 +17,12 @@ RENEW_AT = 2 / 3
 LEAST_SECONDS = 1.0
 
 
-async def keep_bearer(tokens: Tokens, put: Callable[[str], None], world: World, fresh: Signal) -> None:
+async def keep_bearer(tokens: Tokens, put: Callable[[str], None], host: Host, fresh: Signal) -> None:
     """Renew the token at two thirds of its life, for ever; while the issuer is away, what was `put` last stays.
 
     `fresh` is given when there is a new login, whose tokens alone may count.
     """
-    backoff = Backoff(world.random)
+    backoff = Backoff(host.random)
     while True:
         try:
             token, life = await tokens.fetch()

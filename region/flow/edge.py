@@ -15,7 +15,7 @@ from region.domain.usage import Usage
 from region.flow.signals import Signal
 from region.handlers.parts import Parts, read_tenant
 from region.ports.edge import Bundle, EdgeObserver, EdgeStore, Pack
-from region.ports.world import World
+from region.ports.host import Host
 from runtime.errors import OrbitalError
 from runtime.lifecycle import Backoff
 from runtime.logs import get_logger
@@ -99,17 +99,17 @@ async def recall_kills(parts: Parts) -> None:
 class Fleet:
     """What the region knows of its edges."""
 
-    def __init__(self, world: World, limits: Limits) -> None:
-        self._world = world
+    def __init__(self, host: Host, limits: Limits) -> None:
+        self._host = host
         self._limits = limits
         self._heard: dict[str, Heard] = {}
-        self._desired = Desired("", world.now())
+        self._desired = Desired("", host.now())
         self.news = Signal()
 
     def desire(self, revision: str) -> None:
         """Another revision is served from now on."""
         if revision != self._desired.revision:
-            self._desired = Desired(revision, self._world.now())
+            self._desired = Desired(revision, self._host.now())
             self.news.give()
 
     def hear(self, heard: Heard) -> None:
@@ -121,7 +121,7 @@ class Fleet:
 
     def edges(self) -> list[edge_pb2.Edge]:
         """Every edge as it stands now."""
-        now = self._world.now()
+        now = self._host.now()
         self._heard = {name: each for name, each in self._heard.items() if now - each.at < FORGET}
         return [self._edge(each, now) for _, each in sorted(self._heard.items())]
 
@@ -147,15 +147,15 @@ class Observation:
     How much the region serves goes along.
     """
 
-    def __init__(self, fleet: Fleet, usage: Usage, observer: EdgeObserver, world: World) -> None:
+    def __init__(self, fleet: Fleet, usage: Usage, observer: EdgeObserver, host: Host) -> None:
         self._fleet = fleet
         self._usage = usage
         self._observer = observer
-        self._world = world
+        self._host = host
 
     async def run(self) -> None:
         """Observe until cancelled; what was not taken is said again, as it is by then."""
-        backoff = Backoff(self._world.random)
+        backoff = Backoff(self._host.random)
         away = False
         while True:
             try:
@@ -172,7 +172,7 @@ class Observation:
             await asyncio.sleep(LINGER)
 
     def _said(self) -> edge_pb2.ObserveRequest:
-        now = self._world.now()
+        now = self._host.now()
         uses = [
             edge_pb2.Use(tenant=tenant, system=system, wraps=count.wraps, unwraps=count.unwraps)
             for (tenant, system), count in self._usage.counted(now, MOST_USES)

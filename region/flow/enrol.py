@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from region.ports.gateway import Gateway
-from region.ports.world import World
+from region.ports.host import Host
 from runtime.errors import OrbitalError
 from runtime.lifecycle import Backoff
 from runtime.logs import get_logger
@@ -15,9 +15,9 @@ from runtime.wellknown import seconds
 log = get_logger(__name__)
 
 
-async def enrol(gateway: Gateway, version: str, process: str, world: World, tried: Callable[[], None]) -> None:
+async def enrol(gateway: Gateway, version: str, process: str, host: Host, tried: Callable[[], None]) -> None:
     """Enrol until it succeeds; `tried` is called once the first answer, or none, has come."""
-    backoff = Backoff(world.random)
+    backoff = Backoff(host.random)
     while True:
         try:
             answer = await gateway.enrol(version, process)
@@ -25,7 +25,7 @@ async def enrol(gateway: Gateway, version: str, process: str, world: World, trie
             log.warning("not_enrolled", reason=error.reason, error=error.message)
             tried()
         else:
-            skew = world.now() - seconds(answer.time)
+            skew = host.now() - seconds(answer.time)
             log.info("enrolled", labels=dict(answer.labels), clock_skew_seconds=round(skew, 3))
             tried()
             return

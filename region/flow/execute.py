@@ -21,8 +21,8 @@ from region.flow.lane_journal import LaneJournal
 from region.flow.outcome import Decided, settled
 from region.flow.run_handlers import HandlerRunner, Step
 from region.handlers.sync_metadata import sync_metadata
+from region.ports.host import Host
 from region.ports.policy import Decisions, Policy
-from region.ports.world import World
 from runtime.errors import Invalid, OrbitalError
 from runtime.kinds import REVOKING
 from runtime.lifecycle import Backoff, task_group
@@ -62,14 +62,14 @@ class Executor:
         runner: HandlerRunner,
         scopes: Scopes,
         settings: ExecuteSettings,
-        world: World,
+        host: Host,
     ) -> None:
         self._journal = journal
         self._policy = policy
         self._runner = runner
         self._scopes = scopes
         self._settings = settings
-        self._world = world
+        self._host = host
 
     async def run(self) -> None:
         """Execute whatever is due, for ever."""
@@ -78,7 +78,7 @@ class Executor:
         gate = asyncio.Semaphore(self._settings.width)
         async with task_group() as group:
             while True:
-                now = self._world.now()
+                now = self._host.now()
                 entries = await self._due(flight, now)
                 if entries:
                     signals.rest.clear()
@@ -110,12 +110,12 @@ class Executor:
     async def _pause(self, flight: Flight, now: float) -> float:
         """Seconds after which to look again without a signal."""
         next_due = None if self._full(flight) else await self._journal.next_due(now)
-        return LOOK if next_due is None else min(LOOK, next_due - self._world.now())
+        return LOOK if next_due is None else min(LOOK, next_due - self._host.now())
 
     async def _sort(self, entries: list[Entry], commits: Commits) -> tuple[Decided, dict[Scope, list[Step]]]:
         """(the decision, what handlers have to work on by scope); all the others are settled at once."""
         decisions = await self._decide([entry.task for entry in entries])
-        decided = Decided(decisions.decision_id, self._world.now())
+        decided = Decided(decisions.decision_id, self._host.now())
         refused, allowed = _sift(entries, decisions)
         kept, superseded = work.coalesce(allowed)
         outcomes = refused + [(entry, _superseded(entry, newest)) for entry, newest in superseded]
@@ -145,7 +145,7 @@ class Executor:
 
     async def _decide(self, tasks: Sequence[pb.Task]) -> Decisions:
         """The policy's answers; nothing is executed until it gives them."""
-        backoff = Backoff(self._world.random)
+        backoff = Backoff(self._host.random)
         while True:
             try:
                 return await self._policy.decide(tasks)
@@ -176,7 +176,7 @@ class Executor:
     ) -> None:
         if not outcomes:
             return
-        now = self._world.now()
+        now = self._host.now()
         rows: list[Settled] = []
         for entry, came, receipt in outcomes:
             outcome, due = self._next(entry, came, now)
@@ -186,7 +186,7 @@ class Executor:
 
     def _next(self, entry: Entry, outcome: Result, now: float) -> tuple[Result, float]:
         """What is kept of an outcome, and when the task is due again: one that keeps failing is parked."""
-        settings, random = self._settings, self._world.random
+        settings, random = self._settings, self._host.random
         if outcome.failing and retry.parks(self._journal.lane, entry.failures + 1, settings.tries):
             seconds = retry.pause(settings.pause, random())
             return result.parked(outcome, seconds), now + seconds

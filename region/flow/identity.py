@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from region.ports.host import Host
 from region.ports.identity import Enroller, IdentityStore
-from region.ports.world import World
 from runtime.errors import Denied, Invalid, OrbitalError
 from runtime.lifecycle import Backoff
 from runtime.logs import get_logger
@@ -16,10 +16,10 @@ LOOK_SECONDS = 1.0
 
 
 async def enrol_with_token(
-    enroller: Enroller, identity_store: IdentityStore, world: World, enrolled: Callable[[], None]
+    enroller: Enroller, identity_store: IdentityStore, host: Host, enrolled: Callable[[], None]
 ) -> None:
     """Redeem every token that is laid down, for ever; `enrolled` is called once an identity is in force."""
-    backoff = Backoff(world.random)
+    backoff = Backoff(host.random)
     while True:
         if token := identity_store.token():
             try:
@@ -29,11 +29,11 @@ async def enrol_with_token(
                 log.error("token_refused", reason=error.reason, error=error.message)
             except OrbitalError as error:
                 log.warning("token_waits", reason=error.reason, error=error.message)
-                await world.sleep(backoff.next())
+                await host.sleep(backoff.next())
                 continue
             else:
                 log.info("identity_taken")
                 enrolled()
             identity_store.forget()
             backoff.reset()
-        await world.sleep(LOOK_SECONDS)
+        await host.sleep(LOOK_SECONDS)

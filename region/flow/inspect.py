@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from region.flow.lane_journal import LaneJournal
 from region.flow.marks import StateMarks
 from region.flow.owners import Owners
+from region.ports.host import Host
 from region.ports.inspecting import Disagreement, LaneView, Provider, WentBack
-from region.ports.world import World
 from runtime.errors import NotFound
 
 
@@ -23,14 +23,14 @@ class Inspect:
         providers: Mapping[str, Provider],
         marks: StateMarks,
         found: Callable[[], Sequence[Disagreement]],
-        world: World,
+        host: Host,
     ) -> None:
         self.version = version
         self._lanes = lanes
         self._providers = providers
         self._marks = marks
         self._found = found
-        self._world = world
+        self._host = host
 
     @property
     def providers(self) -> Sequence[str]:
@@ -58,7 +58,7 @@ class Inspect:
 
     def now(self) -> float:
         """See the port."""
-        return self._world.now()
+        return self._host.now()
 
 
 class Asked:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from region.domain.names import Name
 from region.handlers.parts import wipe
-from region.ports.world import World
+from region.ports.host import Host
 from runtime.errors import Precondition
 
 
@@ -36,8 +36,8 @@ class ServiceKeys:
 class Keyring:
     """See region.ports.vault.Cache. Between `get` and the use of what it gave, nothing may be awaited."""
 
-    def __init__(self, world: World, seconds: float, size: int) -> None:
-        self._world = world
+    def __init__(self, host: Host, seconds: float, size: int) -> None:
+        self._host = host
         self._seconds = seconds
         self._size = size
         self._entries: OrderedDict[Name, ServiceKeys] = OrderedDict()
@@ -60,7 +60,7 @@ class Keyring:
 
     def _held(self, service: Name) -> ServiceKeys | None:
         held = self._entries.get(service)
-        return held if held and held.expires > self._world.steady() else None
+        return held if held and held.expires > self._host.steady() else None
 
     async def _load(self, service: Name, load: Callable[[], Awaitable[ServiceKeys]]) -> ServiceKeys:
         for _ in range(3):
@@ -69,7 +69,7 @@ class Keyring:
             if loaded is None:
                 continue
             if drops == self._drops:
-                loaded.expires = self._world.steady() + self._seconds
+                loaded.expires = self._host.steady() + self._seconds
                 self._forget(service)
                 self._entries[service] = loaded
                 while len(self._entries) > self._size:
@@ -120,7 +120,7 @@ class Keyring:
         try:
             while True:
                 await asyncio.sleep(self._seconds)
-                now = self._world.steady()
+                now = self._host.steady()
                 for service in [name for name, held in self._entries.items() if held.expires <= now]:
                     self._forget(service)
         finally:

@@ -13,7 +13,7 @@ from region.flow.control_plane import ControlPlane
 from region.flow.lane_traffic import LaneTraffic
 from region.flow.transport import IMMEDIATE
 from region.ports.gateway import Gateway, Stream
-from region.ports.world import World
+from region.ports.host import Host
 from runtime.errors import OrbitalError, Unavailable
 from runtime.lifecycle import Backoff, task_group
 from runtime.logs import get_logger
@@ -50,7 +50,7 @@ class Lane:
         traffic: LaneTraffic,
         control: ControlPlane,
         settings: LaneSettings,
-        world: World,
+        host: Host,
     ) -> None:
         self._region = region
         self._lane = traffic.lane
@@ -58,14 +58,14 @@ class Lane:
         self._traffic = traffic
         self._control = control
         self._settings = settings
-        self._world = world
-        self._backoff = Backoff(world.random, most=RECONNECT_MOST)
+        self._host = host
+        self._backoff = Backoff(host.random, most=RECONNECT_MOST)
 
     async def run(self) -> None:
         """Open the stream again whenever it ends, at once after its age, with a growing wait after a failure."""
         while True:
-            began = self._world.steady()
-            if not await self._once() or self._world.steady() - began < EXPIRE_MARGIN:
+            began = self._host.steady()
+            if not await self._once() or self._host.steady() - began < EXPIRE_MARGIN:
                 await self._control.contact.sleep(self._backoff.next())
                 await self._report_apart()
 
@@ -107,7 +107,7 @@ class Lane:
         messages = stream.messages()
         expires = float("inf")
         while True:
-            message = await self._next(messages, expires - self._world.steady() - EXPIRE_MARGIN)
+            message = await self._next(messages, expires - self._host.steady() - EXPIRE_MARGIN)
             await self._traffic.take(message)
             match message.WhichOneof("message"):
                 case "beat":
@@ -118,7 +118,7 @@ class Lane:
                     self._control.opened(message.opened)
                     if message.opened.HasField("lifetime"):
                         # Not the time at which it ends: that is by another clock than ours.
-                        expires = self._world.steady() + seconds(message.opened.lifetime)
+                        expires = self._host.steady() + seconds(message.opened.lifetime)
 
     async def _until_recovery(self, carried: str) -> None:
         """End the stream when the region finds that its state went back, of which a new one tells at its opening."""

@@ -9,21 +9,21 @@ from orbital.v1.resource_pb2 import Transport
 
 from region.domain.work import Entry, Settled
 from region.flow.signals import LaneSignals
+from region.ports.host import Host
 from region.ports.inspecting import LaneView
 from region.ports.journal import Journal
-from region.ports.world import World
 from runtime.errors import Invalid
 
 
 class LaneJournal:
     """One lane of a process's journal. What it cannot keep is set apart, and everything beside it is kept."""
 
-    def __init__(self, *, lane: int, journal: Journal, signals: Mapping[int, LaneSignals], world: World) -> None:
+    def __init__(self, *, lane: int, journal: Journal, signals: Mapping[int, LaneSignals], host: Host) -> None:
         self.lane = lane
         self.signals = signals[lane]
         self._journal = journal
         self._lanes = signals
-        self._world = world
+        self._host = host
 
     async def receive(self, tasks: Sequence[pb.Task], path: Transport.ValueType) -> list[tuple[pb.Task, Invalid]]:
         """Keep tasks that came by this path; gives back those that the journal cannot keep."""
@@ -34,7 +34,7 @@ class LaneJournal:
 
     async def _receive(self, tasks: Sequence[pb.Task], path: Transport.ValueType) -> list[tuple[pb.Task, Invalid]]:
         try:
-            await self._journal.receive(self.lane, tasks, self._world.now(), path)
+            await self._journal.receive(self.lane, tasks, self._host.now(), path)
         except Invalid as error:
             if len(tasks) == 1:
                 return [(tasks[0], error)]
@@ -60,10 +60,10 @@ class LaneJournal:
 
     async def _settle(self, rows: Sequence[Settled]) -> None:
         try:
-            await self._journal.settle(self.lane, rows, self._world.now())
+            await self._journal.settle(self.lane, rows, self._host.now())
         except Invalid as error:
             if len(rows) == 1:
-                await self._journal.abandon([rows[0].entry.row], error.reason, self._world.now())
+                await self._journal.abandon([rows[0].entry.row], error.reason, self._host.now())
                 return
             middle = len(rows) // 2
             await self._settle(rows[:middle])
@@ -71,11 +71,11 @@ class LaneJournal:
 
     def heard(self) -> None:
         """The gateway was heard on the lane's stream."""
-        self.signals.heard = self._world.now()
+        self.signals.heard = self._host.now()
 
     def accepted(self) -> None:
         """The gateway took a report."""
-        self.signals.accepted = self._world.now()
+        self.signals.accepted = self._host.now()
 
     async def view(self) -> LaneView:
         """What the lane holds, and when the gateway was last heard on it."""

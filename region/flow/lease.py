@@ -13,31 +13,31 @@ from google.protobuf.message import DecodeError
 from orbital.v1.audit_pb2 import AuditHead
 from orbital.v1.dispatch_pb2 import Beat
 
+from region.ports.host import Host
 from region.ports.journal import Journal
-from region.ports.world import World
 from runtime.content import MOST_64
 
 
 class Beats:
     """The last proof of life from the control plane."""
 
-    def __init__(self, journal: Journal, world: World, every: float) -> None:
+    def __init__(self, journal: Journal, host: Host, every: float) -> None:
         self._journal = journal
-        self._world = world
+        self._host = host
         self._every = every
         self._last = 0.0
         # By the steady clock, and how long the control plane had been silent then.
-        self._counted_from, self._silent = world.steady(), float("inf")
+        self._counted_from, self._silent = host.steady(), float("inf")
         self._head = b""
 
     def silence(self) -> float:
         """Seconds for which the control plane has not been heard."""
-        return self._silent + self._world.steady() - self._counted_from
+        return self._silent + self._host.steady() - self._counted_from
 
     def heard(self) -> None:
         """A beat arrived on any lane."""
-        self._last = self._world.now()
-        self._counted_from, self._silent = self._world.steady(), 0.0
+        self._last = self._host.now()
+        self._counted_from, self._silent = self._host.steady(), 0.0
 
     async def beat(self, beat: Beat) -> None:
         """A beat arrived; a head that is new in it is durable afterwards."""
@@ -49,8 +49,8 @@ class Beats:
 
     async def load(self) -> None:
         """Take up what the last run knew; between two runs nothing but the machine's clock tells how long it was."""
-        self._last = await self._journal.last_beat(self._world.now())
-        self._counted_from, self._silent = self._world.steady(), max(0.0, self._world.now() - self._last)
+        self._last = await self._journal.last_beat(self._host.now())
+        self._counted_from, self._silent = self._host.steady(), max(0.0, self._host.now() - self._last)
 
     async def run(self) -> None:
         """Store it every so often; a restart loses at most that much of a lease."""

@@ -16,9 +16,9 @@ from orbital.v1.resource_pb2 import Resource
 
 from region.domain.mark import Mark, Place, behind, newest, recovered, went_back
 from region.flow.signals import Signal
+from region.ports.host import Host
 from region.ports.marks import MarkJournal, MarkLedger
 from region.ports.vault import Store
-from region.ports.world import World
 from runtime.errors import Conflict, Unavailable
 from runtime.lifecycle import Backoff
 from runtime.logs import get_logger
@@ -48,14 +48,14 @@ class StateMarks:
         process: int,
         store: Store,
         journal: MarkJournal,
-        world: World,
+        host: Host,
         others: Mapping[int, MarkLedger],
         forget: Callable[[], None],
     ) -> None:
         self._process = process
         self._store = store
         self._journal = journal
-        self._world = world
+        self._host = host
         self._others = others
         self._forget = forget
         self._began = asyncio.get_running_loop().time()
@@ -92,7 +92,7 @@ class StateMarks:
 
     def seen(self) -> tuple[list[str], float | None]:
         """What went back, and since when; nothing once it is long over."""
-        if self.since is None or (not self.recovering and self._world.now() > self.since + REMEMBERED):
+        if self.since is None or (not self.recovering and self._host.now() > self.since + REMEMBERED):
             return [], None
         return sorted(self.places), self.since
 
@@ -139,7 +139,7 @@ class StateMarks:
     def _note(self, places: Iterable[Place]) -> None:
         fresh = self.seen()[1] is None
         self.places = frozenset(places) if fresh else self.places | frozenset(places)
-        self.since = self._world.now() if fresh else self.since
+        self.since = self._host.now() if fresh else self.since
 
     # What is proven.
 
@@ -229,7 +229,7 @@ class StateMarks:
     async def _take_up(self, vault: Mark | None) -> None:
         """Nothing went back: go on from here, or begin where nothing was ever marked."""
         if vault is None:
-            vault = Mark(1, self._world.entropy(16).hex(), 0)
+            vault = Mark(1, self._host.entropy(16).hex(), 0)
             self._revision = await self._write(vault)
         if vault != self._own:
             await self._journal.keep_mark(vault)
@@ -240,7 +240,7 @@ class StateMarks:
     async def _begin(self, found: frozenset[Place]) -> None:
         self._note(found)
         log.error("state_went_back", places=sorted(found), process=self._process)
-        self.recovery = pb.Recovery(id=self._world.entropy(16).hex(), stores=sorted(found))
+        self.recovery = pb.Recovery(id=self._host.entropy(16).hex(), stores=sorted(found))
         self._forget()
         await self._journal.start_over()
         self._changed.set()
@@ -254,11 +254,11 @@ class StateMarks:
     async def _recovered(self) -> None:
         async with self._turn:
             vault, self._revision = await self._read(self._process)
-            mark = recovered(self._world.entropy(16).hex(), vault, self._own, self._known.get(self._process))
+            mark = recovered(self._host.entropy(16).hex(), vault, self._own, self._known.get(self._process))
             self._revision = await self._write(mark)
             await self._journal.keep_mark(mark)
             self._own, self.recovery = mark, None
-        self.since = self._world.now()
+        self.since = self._host.now()
         log.info("state_recovered", term=mark.term, process=self._process)
 
     @asynccontextmanager
@@ -272,7 +272,7 @@ class StateMarks:
 
     async def _next(self) -> Mark | None:
         """OpenBao has the next mark now; None during a recovery, at whose end a new one begins."""
-        backoff = Backoff(self._world.random, first=0.05, most=1.0)
+        backoff = Backoff(self._host.random, first=0.05, most=1.0)
         for attempt in range(TRIES):
             try:
                 if not self._loaded:
@@ -286,7 +286,7 @@ class StateMarks:
             except Unavailable:
                 if attempt == TRIES - 1:
                     raise
-                await self._world.sleep(backoff.next())
+                await self._host.sleep(backoff.next())
         raise Conflict("The mark of the region's state kept changing", reason="CHANGED")
 
     async def _read(self, process: int) -> tuple[Mark | None, int]:

@@ -78,10 +78,10 @@ class Owners:
         """Ask, for ever; a long list of Systems is read again less often."""
         read_at = took = 0.0
         while True:
-            now = self._parts.world.now()
+            now = self._parts.host.now()
             if now >= read_at + max(READ_SECONDS, READ_SHARE * took):
                 await self._read()
-                read_at, took = now, self._parts.world.now() - now
+                read_at, took = now, self._parts.host.now() - now
             await self.ask_all(self._seconds)
 
     async def ask_all(self, seconds: float = 0.0) -> None:
@@ -89,8 +89,8 @@ class Owners:
 
         When answers take longer there are several at once, and a pause after the round.
         """
-        world, gate, asked = self._parts.world, asyncio.Semaphore(WIDTH), list(self._roots)
-        begun, gap = world.now(), seconds / max(len(asked), 1)
+        host, gate, asked = self._parts.host, asyncio.Semaphore(WIDTH), list(self._roots)
+        begun, gap = host.now(), seconds / max(len(asked), 1)
 
         async def ask(l1: keys.L1) -> None:
             try:
@@ -103,19 +103,19 @@ class Owners:
         async with task_group() as group:
             for index, l1 in enumerate(asked):
                 # A clock that is set back holds up no question for longer than the next one's turn.
-                await world.sleep(min(max(begun + gap * index - world.now(), 0.0), gap))
+                await host.sleep(min(max(begun + gap * index - host.now(), 0.0), gap))
                 await gate.acquire()
                 group.create_task(ask(l1))
         # What is left of the round; after a longer one as long as it was over, at most another round.
-        late = world.now() - begun - seconds
-        await world.sleep(min(abs(late), seconds))
+        late = host.now() - begun - seconds
+        await host.sleep(min(abs(late), seconds))
 
     def told(self, provider: str) -> Mapping[str, str]:
         """What the last questions to a provider found; raises Unavailable where it was not reached."""
         roots = [root for l1, root in self._roots.items() if l1.provider == provider]
         away = [root.away_since for root in roots if root.away_since > 0]
         if away:
-            seconds = self._parts.world.now() - min(away)
+            seconds = self._parts.host.now() - min(away)
             raise Unavailable(f"{provider} has not been reached for {seconds:.0f} s", reason=UNREACHABLE)
         refused = sum(root.refused for root in roots)
         return {"keys_in_use": str(len(roots)), "refused_by_their_owners": str(refused)}
@@ -167,7 +167,7 @@ class Owners:
             await self._each(root.systems, lambda system: self._revoke(system, l1, why))
         except Unavailable as error:
             if root.away_since <= 0:
-                root.away_since = self._parts.world.now()
+                root.away_since = self._parts.host.now()
                 log.warning("l1_unreachable", provider=l1.provider, reason=error.reason, error=error.message)
                 await self._each(root.systems, lambda system: self._say_away(system, root.away_since))
         except OrbitalError as error:
@@ -195,7 +195,7 @@ class Owners:
             if record is None or record.l1 != l1 or not (record.open or record.refused_at):
                 return
             # To the millisecond, so that it is the same after a round through the store.
-            now = record.refused_at if not record.open else round(self._parts.world.now(), 3)
+            now = record.refused_at if not record.open else round(self._parts.host.now(), 3)
             task = await self._task(system, record, pb.TASK_KIND_UNLINK_KEY, now)
             if not record.open and await self._journal.receipt(task.id):
                 return
@@ -226,10 +226,10 @@ class Owners:
         if record is None or record.l1 != l1:
             return
         # What brought it back may have broken off; whoever else is at it has a turn.
-        broken_off = record.open and not record.settled and not record.busy(self._parts.world.now())
+        broken_off = record.open and not record.settled and not record.busy(self._parts.host.now())
         if not (record.refused_at or was_away or broken_off):
             return
-        task = await self._task(system, record, pb.TASK_KIND_LINK_KEY, record.refused_at or self._parts.world.now())
+        task = await self._task(system, record, pb.TASK_KIND_LINK_KEY, record.refused_at or self._parts.host.now())
         outcome = done(task.resource.generation, "LINKED", pb.KEY_STATE_ACTIVE, len(record.blobs))
         if record.refused_at or broken_off:
             link = Name(Kind.LINK, system.tenant, leaf=record.link)
@@ -279,7 +279,7 @@ class Owners:
         attempt: Attempt | None = None,
     ) -> None:
         """Report it on lane 0, with a receipt where something was destroyed."""
-        now = self._parts.world.now()
+        now = self._parts.host.now()
         entry = Entry(0, task, task.resource.name, task.resource.generation, now)
         decided = Decided("", now)
         receipt = b""

@@ -14,9 +14,9 @@ from region.domain import intent
 from region.domain.result import Result
 from region.domain.work import Entry
 from region.flow.outcome import Decided, stamp
+from region.ports.host import Host
 from region.ports.journal import Journal
 from region.ports.receipts import Audit, Mark, Signer
-from region.ports.world import World
 from runtime.kinds import REVOKING
 from runtime.logs import get_logger
 from runtime.openbao import audited
@@ -36,19 +36,19 @@ class Attempt:
 class Receipts:
     """Makes the receipts of one process."""
 
-    def __init__(self, region: str, journal: Journal, signer: Signer, audit: Audit, world: World) -> None:
+    def __init__(self, region: str, journal: Journal, signer: Signer, audit: Audit, host: Host) -> None:
         self._region = region
         self._journal = journal
         self._signer = signer
         self._audit = audit
-        self._world = world
+        self._host = host
 
     @asynccontextmanager
     async def attempt(self, task: pb.Task) -> AsyncIterator[Attempt]:
         """What is asked of OpenBao inside is written down there as this attempt's."""
         attempt = Attempt("", None)
         if may_destroy(task):
-            attempt = Attempt(self._world.entropy(12).hex(), await self._audit.mark())
+            attempt = Attempt(self._host.entropy(12).hex(), await self._audit.mark())
         with audited(task.correlation_id, attempt.name):
             yield attempt
 
@@ -61,7 +61,7 @@ class Receipts:
         if known:
             return known
         # When it was so, not when it is said: a process may stand still in between, and a newer Link come first.
-        gone_at = max((one.at for one in outcome.destroyed or ()), default=0.0) or self._world.now()
+        gone_at = max((one.at for one in outcome.destroyed or ()), default=0.0) or self._host.now()
         receipt = _receipt(self._region, entry, outcome, decided, gone_at)
         if attempt.mark is not None:
             found = await self._audit.records(attempt.mark, attempt.name)

@@ -49,7 +49,7 @@ class Reconciler:
 
     def suspect(self, system: Name) -> None:
         """A System was served in vain: it is looked at now."""
-        now = self._parts.world.now()
+        now = self._parts.host.now()
         if now - self._looked.get(system, 0.0) < AGAIN or len(self._suspects) >= MOST_SUSPECTS:
             return
         if len(self._looked) >= MOST_SUSPECTS:
@@ -60,7 +60,7 @@ class Reconciler:
 
     def found(self) -> Sequence[Disagreement]:
         """What disagrees, and what did and was mended a moment ago; the first of them when there are many."""
-        now = self._parts.world.now()
+        now = self._parts.host.now()
         self._found = {name: one for name, one in self._found.items() if not one.mended or now - one.at < TOLD}
         return list(self._found.values())[:MOST_TOLD]
 
@@ -79,8 +79,8 @@ class Reconciler:
 
     async def _rest(self, seconds: float) -> None:
         """Time passes; whoever is suspected meanwhile is looked at."""
-        until = self._parts.world.now() + seconds
-        while (left := until - self._parts.world.now()) > 0:
+        until = self._parts.host.now() + seconds
+        while (left := until - self._parts.host.now()) > 0:
             # A clock that is set back makes nobody rest for longer.
             if not await self._called.wait(min(left, seconds)):
                 return
@@ -98,10 +98,10 @@ class Reconciler:
             wrong = await look(self._parts, system) or (await services(self._parts, system) if deep else None)
             if wrong is None:
                 if system in self._found and not self._found[system].mended:
-                    self._found[system] = replace(self._found[system], mended=True, at=self._parts.world.now())
+                    self._found[system] = replace(self._found[system], mended=True, at=self._parts.host.now())
                 return
             log.error("keys_disagree", system=system.resource, reason=wrong.reason, error=wrong.message)
-            told = Disagreement(system.resource, wrong.reason, wrong.message, self._parts.world.now())
+            told = Disagreement(system.resource, wrong.reason, wrong.message, self._parts.host.now())
             self._found[system] = told
             await mend(self._parts, system, wrong)
             if await look(self._parts, system) is None:

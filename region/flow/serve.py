@@ -13,8 +13,8 @@ from region.domain.names import Name
 from region.domain.usage import Usage
 from region.flow.key_access import KeyAccess
 from region.flow.keyring import ServiceKeys
+from region.ports.host import Host
 from region.ports.serving import Item
-from region.ports.world import World
 from runtime.errors import Invalid, NotFound, OrbitalError, Precondition
 
 T = TypeVar("T")
@@ -97,10 +97,10 @@ def _at(index: int, call: Callable[[Item], T], item: Item) -> T:
 class Serve:
     """See region.ports.serving.Serving. What was served is counted in `usage`."""
 
-    def __init__(self, *, access: KeyAccess, world: World, usage: Usage | None = None) -> None:
+    def __init__(self, *, access: KeyAccess, host: Host, usage: Usage | None = None) -> None:
         self._access = access
-        self._world = world
-        self._usage = usage or Usage(world.now())
+        self._host = host
+        self._usage = usage or Usage(host.now())
 
     async def wrap(self, service: Name, plaintext: bytes, associated_data: bytes) -> tuple[bytes, int]:
         """See the port."""
@@ -154,14 +154,14 @@ class Serve:
     ) -> tuple[list[bytes], list[bytes], int]:
         """See the port."""
         cipher = await self._cipher(service)
-        drawn = self._world.entropy(size * count)
+        drawn = self._host.entropy(size * count)
         plaintexts = [drawn[at : at + size] for at in range(0, size * count, size)]
         sealed = cipher.seal_all([Item(one, associated_data) for one in plaintexts])
         self._count(service, wraps=count)
         return plaintexts, sealed, cipher.newest
 
     def _count(self, service: Name, *, wraps: int = 0, unwraps: int = 0) -> None:
-        self._usage.add(service.tenant, service.system, self._world.now(), wraps=wraps, unwraps=unwraps)
+        self._usage.add(service.tenant, service.system, self._host.now(), wraps=wraps, unwraps=unwraps)
 
     async def _cipher(self, service: Name) -> Cipher:
-        return Cipher(service, await self._access.keys(service), self._world.entropy)
+        return Cipher(service, await self._access.keys(service), self._host.entropy)

@@ -9,9 +9,9 @@ from orbital.v1 import dispatch_pb2
 from orbital.v1.resource_pb2 import Transport
 
 from region.flow.receive import Receiver
+from region.ports.host import Host
 from region.ports.inbound import QUEUE_GONE, Inbound, Inlet
 from region.ports.journal import Journal
-from region.ports.world import World
 from runtime.errors import OrbitalError
 from runtime.groups import leaves
 from runtime.lifecycle import Backoff, task_group
@@ -120,7 +120,7 @@ class Inflow:
     """Takes one lane's tasks from another path whenever they come by it."""
 
     def __init__(
-        self, *, inbound: Inbound, choice: Choice, receiver: Receiver, news: News, credit: int, world: World
+        self, *, inbound: Inbound, choice: Choice, receiver: Receiver, news: News, credit: int, host: Host
     ) -> None:
         self._lane = receiver.lane
         self._inbound = inbound
@@ -129,7 +129,7 @@ class Inflow:
         self._receiver = receiver
         self._news = news
         self._credit = credit
-        self._backoff = Backoff(world.random, most=RECONNECT_MOST)
+        self._backoff = Backoff(host.random, most=RECONNECT_MOST)
 
     async def run(self) -> None:
         """Keep the path open while tasks come by it, with a growing wait after each failure."""

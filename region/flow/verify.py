@@ -40,7 +40,7 @@ class Verify:
             }
             keys = dict(zip(names, await self._each([self._key(each, systems) for each in names]), strict=True))
             present = {name: key for name, key in keys.items() if key is not None}
-            return list(holdings(Inventory(records, present, journal), self._parts.world.now()))
+            return list(holdings(Inventory(records, present, journal), self._parts.host.now()))
 
     async def _each(self, asked: list[Coroutine[Any, Any, T]]) -> list[T]:
         gate = asyncio.Semaphore(WIDTH)

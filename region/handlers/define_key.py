@@ -136,7 +136,7 @@ async def _l3_blobs(
     """New L3 versions, wrapped by the L2 where it is active, by the region root where it is not."""
     if first > last or parent.state is not keys.State.ACTIVE:
         return await fresh_blobs(parts, first, last)
-    materials = [bytearray(parts.world.entropy(32)) for _ in range(first, last + 1)]
+    materials = [bytearray(parts.host.entropy(32)) for _ in range(first, last + 1)]
     try:
         texts = await parts.transit.encrypt(system.transit, materials)
     except NotFound:

@@ -24,7 +24,7 @@ async def look(parts: Parts, system: Name) -> Wrong | None:
     """What disagrees with the System's record; None where nothing does, or somebody is at work on it."""
     for _ in range(LOOKS):
         record, revision = await read_system(parts, system)
-        if record is None or record.busy(parts.world.now()):
+        if record is None or record.busy(parts.host.now()):
             return None
         found = await _against(parts, system, record)
         if found is None:

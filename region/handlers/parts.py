@@ -12,9 +12,9 @@ from region.domain import keys
 from region.domain.names import Name
 from region.domain.result import Result
 from region.ports.edge import EdgeStore
+from region.ports.host import Host
 from region.ports.l1 import Provider
 from region.ports.vault import Cache, Hsm, Permits, Store, Stored, Transit
-from region.ports.world import World
 from runtime.errors import Stalled, Unavailable
 
 UNKNOWN_PROVIDER = "L1_PROVIDER_UNKNOWN"
@@ -30,7 +30,7 @@ class Parts:
     transit: Transit
     hsm: Hsm
     cache: Cache
-    world: World
+    host: Host
     edges: EdgeStore
     permits: Permits
     # By the names that Links call them; the HSM is always there.

@@ -25,16 +25,16 @@ async def _purge_service(parts: Parts, task: pb.Task, name: Name) -> Result:
     held, revision = await read_service(parts, name)
     if held and held.generation > generation:
         return stale(held.generation)
-    ahead = held is not None and held.purged_at > parts.world.now()
+    ahead = held is not None and held.purged_at > parts.host.now()
     if held is None or not held.purged or ahead or (held.departed and not task.departure):
         # One write destroys the material and sets the fence; without a record the fence alone.
-        held = keys.ServiceRecord(generation, (), purged_at=parts.world.now(), departed=task.departure)
+        held = keys.ServiceRecord(generation, (), purged_at=parts.host.now(), departed=task.departure)
         await write(parts, name, held, revision)
         parts.cache.drop(name.tenant, name.system)
     await parts.store.forget_older(name.path)
     system, _ = await read_system(parts, name.system_of())
     # The process that serves may have it in memory for a moment more, unless the System was unlinked there.
-    if system and system.open and parts.world.now() < held.purged_at + LONGEST_CACHED:
+    if system and system.open and parts.host.now() < held.purged_at + LONGEST_CACHED:
         return waiting("CACHED", f"{name.resource} may be in memory for up to {LONGEST_CACHED:g} s.")
     gone = destroyed.purged_service(name.resource)
     return done(generation, keys.State.DESTROYED, pb.KEY_STATE_DESTROYED, destroyed=gone)

@@ -30,7 +30,7 @@ async def settle(
     """
     if mine.contested:
         # What OpenBao had begun on for whoever was overtaken ends first.
-        await parts.world.sleep(GRACE)
+        await parts.host.sleep(GRACE)
     for attempt in range(ROUNDS):
         trusted = fresh and attempt == 0 and not mine.contested
         try:
@@ -267,14 +267,14 @@ async def wrapped(parts: Parts, version: int, material: bytearray, l1: keys.L1 |
 
 def checked(parts: Parts, blob: keys.Blob, material: bytearray) -> keys.Blob:
     """The version of an L2 with the question by which transit proves that it holds it."""
-    return replace(blob, check=question(blob.version, material, parts.world.entropy(NONCE)))
+    return replace(blob, check=question(blob.version, material, parts.host.entropy(NONCE)))
 
 
 async def fresh_l2(parts: Parts, first: int, last: int, l1: keys.L1 | None = None) -> tuple[keys.Blob, ...]:
     """New material for the versions `first` to `last` of an L2, wrapped and forgotten."""
     blobs = []
     for version in range(first, last + 1):
-        material = bytearray(parts.world.entropy(32))
+        material = bytearray(parts.host.entropy(32))
         try:
             blobs.append(checked(parts, await wrapped(parts, version, material, l1), material))
         finally:
@@ -286,7 +286,7 @@ async def fresh_blobs(parts: Parts, first: int, last: int, l1: keys.L1 | None = 
     """New material for the versions `first` to `last`, wrapped and forgotten."""
     blobs = []
     for version in range(first, last + 1):
-        material = bytearray(parts.world.entropy(32))
+        material = bytearray(parts.host.entropy(32))
         try:
             blobs.append(await wrapped(parts, version, material, l1))
         finally:

@@ -82,21 +82,21 @@ async def end(parts: Parts, system: Name, mine: Turn, after: keys.SystemRecord, 
 
 def ends(parts: Parts) -> float:
     """Until when a change that begins now is left alone by those that can wait."""
-    return parts.world.now() + WINDOW
+    return parts.host.now() + WINDOW
 
 
 def short(parts: Parts, until: float) -> bool:
     """True when a change has to say that it goes on."""
-    return parts.world.now() > until - MARGIN
+    return parts.host.now() > until - MARGIN
 
 
 async def idle(parts: Parts, system: Name) -> tuple[keys.SystemRecord | None, int]:
     """The System's record once nobody changes its key, or has been at it for too long."""
     while True:
         record, revision = await read_system(parts, system)
-        if record is None or not record.busy(parts.world.now()):
+        if record is None or not record.busy(parts.host.now()):
             return record, revision
-        await parts.world.sleep(POLL)
+        await parts.host.sleep(POLL)
 
 
 async def revoke(
@@ -112,7 +112,7 @@ async def revoke(
             revision = await write(parts, system, after, revision)
         if after.open:
             return None
-        gone_at = parts.world.now()
+        gone_at = parts.host.now()
         if await _absent(parts, system):
             return gone_at
         # Nobody is noted who could have brought it there: it is destroyed, not waited for.
@@ -142,7 +142,7 @@ async def finish(parts: Parts, system: Name) -> float | None:
     for _ in range(ROUNDS):
         record, revision = await read_system(parts, system)
         if record is None:
-            return parts.world.now()
+            return parts.host.now()
         if record.open:
             return None
         again = replace(record, destroying_until=ends(parts)) if record.changing else record
@@ -156,15 +156,15 @@ async def finish(parts: Parts, system: Name) -> float | None:
 async def _destroyed(parts: Parts, system: Name, mine: Turn) -> float:
     """Delete the L2 and verify that it is gone; the time at which it was."""
     await parts.transit.destroy(system.transit, mine.permit)
-    gone_at = parts.world.now()
+    gone_at = parts.host.now()
     gone = await _absent(parts, system)
     for _ in range(ROUNDS):
         if gone and not mine.contested:
             return gone_at
         # What OpenBao had begun on for whoever was overtaken may arrive within moments.
-        await parts.world.sleep(GRACE)
+        await parts.host.sleep(GRACE)
         await parts.transit.destroy(system.transit, mine.permit)
-        gone_at, mine.contested = parts.world.now(), False
+        gone_at, mine.contested = parts.host.now(), False
         gone = await _absent(parts, system)
     raise Unavailable(f"The L2 of {system.resource} is still in transit", reason=NOT_DESTROYED)
 

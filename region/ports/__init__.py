@@ -1,1 +1,1 @@
-"""What the flow needs of the world, as Protocols."""
+"""What the flow needs from outside, as Protocols."""

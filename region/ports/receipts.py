@@ -1,4 +1,4 @@
-"""What a receipt needs of the world: a key that signs, and what the region's OpenBao wrote down."""
+"""What a receipt needs from outside: a key that signs, and what the region's OpenBao wrote down."""
 
 from __future__ import annotations
 

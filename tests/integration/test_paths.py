@@ -38,8 +38,8 @@ from region.flow.receive import BatchReader, Receiver
 from region.flow.report import Linger, Reporter
 from region.flow.signals import Contact, LaneSignals
 from region.flow.transport import Choice, Inflow, News
+from region.ports.host import real
 from region.ports.inbound import Inbound
-from region.ports.world import real
 from runtime.lifecycle import Backoff
 from runtime.signatures import TASKS, Signer, region_identity
 from stack.settings import load_settings

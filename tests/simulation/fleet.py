@@ -64,7 +64,7 @@ from region.flow.signals import Contact, LaneSignals
 from region.flow.transport import News, load_choice
 from region.handlers.parts import Parts
 from region.handlers.table import HANDLERS
-from region.ports.world import World
+from region.ports.host import Host
 from runtime.lifecycle import Backoff, Supervisor
 from runtime.signatures import GATEWAY, KeyFile, PublicKeys, Signer, make_key, region_identity
 from tests.simulation.broker import Broker, BrokerClient
@@ -272,7 +272,7 @@ class Fleet:
         process.start(lambda: self._region(site, role, process, link))
 
     async def _region(self, site: Site, role: str, process: Process, link: Link) -> None:
-        world = World(process.now, process.random.random, process.random.randbytes, asyncio.sleep, process.steady)
+        host = Host(process.now, process.random.random, process.random.randbytes, asyncio.sleep, process.steady)
         sealed = away_if(lambda: site.sealed, "OPENBAO_UNREACHABLE")
 
         def reached(part: Any) -> Any:
@@ -283,22 +283,22 @@ class Fleet:
             open_edge_store(site.place / f"{site.name}-edge.db") as edges,
         ):
             journal: Any = Through(real, process, _INSTANT, away_if(lambda: False, ""))
-            keyring = Keyring(world, 5.0, 1000)
+            keyring = Keyring(host, 5.0, 1000)
             store = site.vault.of_another_process()
             parts = Parts(
-                reached(store), reached(site.transit), reached(site.hsm), keyring, world,
+                reached(store), reached(site.transit), reached(site.hsm), keyring, host,
                 Through(edges, process, _INSTANT, away_if(lambda: False, "")), reached(site.permits),
             )  # type: ignore[arg-type]  # fmt: skip
             others = {} if role == "bulk" else {1: OtherJournal(site.journal("bulk"))}
-            marks = StateMarks(min(LANES[role]), reached(store), journal, world, others, keyring.clear)
+            marks = StateMarks(min(LANES[role]), reached(store), journal, host, others, keyring.clear)
             real.marker = marks
-            beats = Beats(journal, world, 10.0)
+            beats = Beats(journal, host, 10.0)
             await beats.load()
             if role == "immediate":
                 site.serving = Serve(
-                    access=KeyAccess(parts=parts, keyring=keyring, beats=beats, proof=marks), world=world
+                    access=KeyAccess(parts=parts, keyring=keyring, beats=beats, proof=marks), host=host
                 )
-            receipts = Receipts(site.name, journal, reached(site.signer), FakeAudit(), world)
+            receipts = Receipts(site.name, journal, reached(site.signer), FakeAudit(), host)
             signals = {lane: LaneSignals() for lane in LANES[role]}
             contact, choice, scopes = Contact(), await load_choice(journal, frozenset()), Scopes()
             async with asyncio.TaskGroup() as group:
@@ -309,17 +309,15 @@ class Fleet:
                 runner = HandlerRunner(handlers=HANDLERS, parts=parts, receipts=receipts, patience=60.0)
                 control = ControlPlane(beats=beats, marks=marks, choice=choice, contact=contact)
                 for number in LANES[role]:
-                    lane = LaneJournal(lane=number, journal=journal, signals=signals, world=world)
-                    supervisor.start(f"lane-{number}", self._lane(site, link, lane, journal, control, world).run)
+                    lane = LaneJournal(lane=number, journal=journal, signals=signals, host=host)
+                    supervisor.start(f"lane-{number}", self._lane(site, link, lane, journal, control, host).run)
                     executor = Executor(
                         journal=lane, policy=policy, runner=runner, scopes=scopes,
-                        settings=ExecuteSettings(batch=256, width=8), world=world,
+                        settings=ExecuteSettings(batch=256, width=8), host=host,
                     )  # fmt: skip
                     supervisor.start(f"execute-{number}", executor.run)
 
-    def _lane(
-        self, site: Site, link: Link, lane: LaneJournal, journal: Any, control: ControlPlane, world: World
-    ) -> Lane:
+    def _lane(self, site: Site, link: Link, lane: LaneJournal, journal: Any, control: ControlPlane, host: Host) -> Lane:
         signer, marks = self.keys.signers[site.name], control.marks
         reader = BatchReader(region=site.name, lane=lane.lane, keys=self.keys.public_keys)
         traffic = LaneTraffic(
@@ -332,7 +330,7 @@ class Fleet:
         )
         return Lane(
             region=site.name, gateway=link, traffic=traffic, control=control,
-            settings=LaneSettings(credit=8, silence=6.0), world=world,
+            settings=LaneSettings(credit=8, silence=6.0), host=host,
         )  # fmt: skip
 
     def start(self) -> None:

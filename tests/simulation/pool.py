@@ -35,7 +35,7 @@ _postgres: Postgres | None = None
 
 
 def _begin(place: Place) -> None:
-    """A worker's own database. What the simulated processes log is of their world, not of this."""
+    """A worker's own database. What the simulated processes log is of the simulation, not of this process."""
     global _postgres  # noqa: PLW0603 - a worker process has nothing else to keep it in
     setup_logs("simulation", "CRITICAL")
     _postgres = Postgres.open(place.host, f"simulation_{os.getpid()}", place.password)

@@ -21,7 +21,7 @@ from orbital.v1 import registry_pb2 as registry
 from orbital.v1.resource_pb2 import Resource
 
 from region.adapters.hsm.process import open_hsm
-from region.ports.world import real
+from region.ports.host import real
 from stack.acquire import path as binary
 from stack.layout import Layout
 from stack.openbao.client import make_client

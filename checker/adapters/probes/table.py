@@ -21,7 +21,7 @@ from checker.adapters.probes.region import RegionProbe
 from checker.adapters.rpc.control import GrpcControl
 from checker.domain.lanes import Limits
 from checker.domain.queues import QueueLimits
-from checker.ports.control import World
+from checker.ports.control import Host
 from checker.ports.probe import Probe
 from checker.settings import CheckerSettings
 
@@ -40,17 +40,17 @@ class Means:
     out: Door
     admin: EnvoyAdmin
     control: GrpcControl
-    world: World
+    host: Host
     edges: Mapping[str, EnvoyAdmin]
 
 
 def probes(settings: CheckerSettings, means: Means) -> list[Probe]:
     """The table."""
-    period, timeout, limits, now = settings.period_seconds, settings.timeout_seconds, settings.limits, means.world.now
+    period, timeout, limits, now = settings.period_seconds, settings.timeout_seconds, settings.limits, means.host.now
 
     def wall() -> float:
         """The machine's clock, which the engines have too."""
-        return now() + means.world.moved()
+        return now() + means.host.moved()
 
     def right() -> float:
         """The control plane's time, where it is known."""
@@ -67,7 +67,7 @@ def probes(settings: CheckerSettings, means: Means) -> list[Probe]:
             region=settings.region,
             door=means.out,
             limits=QueueLimits(messages=limits.queue_messages, unread=limits.hop_seconds),
-            steady=means.world.steady,
+            steady=means.host.steady,
             period=2 * period,
             timeout=timeout,
         ),
@@ -75,7 +75,7 @@ def probes(settings: CheckerSettings, means: Means) -> list[Probe]:
         EnvoyProbe(means.admin, limits.latency_seconds, 2 * period, timeout),
         *_of_edges(settings, means),
         CertificatesProbe(means.admin, means.edges.values(), right, limits.certificate_hours, SLOW / 2),
-        ClockProbe(lambda: means.control.offset, now, limits.clock_seconds, 1.0, moved=means.world.moved),
+        ClockProbe(lambda: means.control.offset, now, limits.clock_seconds, 1.0, moved=means.host.moved),
         DiskProbe(settings.disk, limits.disk_free, limits.disk_least, SLOW / 2),
     ]
 

@@ -16,8 +16,8 @@ import orjson
 
 from region.adapters.hsm.frames import LENGTH, MOST_BYTES, MOST_LABEL, Action, Answer, Outcome, Request, answer
 from region.handlers.parts import wipe
+from region.ports.host import Host
 from region.ports.l1 import Refused
-from region.ports.world import World
 from runtime.errors import OrbitalError, Stalled, Unavailable
 from runtime.l1 import ROOT_KEY
 from runtime.lifecycle import Backoff
@@ -58,12 +58,12 @@ class Worker:
 class HsmProcess:
     """See region.ports.vault.Hsm. A worker that dies or hangs is replaced at the next call, later each time."""
 
-    def __init__(self, command: list[str], environment: dict[str, str], world: World, timeout: float) -> None:
+    def __init__(self, command: list[str], environment: dict[str, str], host: Host, timeout: float) -> None:
         self._command = command
         self._environment = environment
-        self._world = world
+        self._host = host
         self._timeout = timeout
-        self._backoff = Backoff(world.random)
+        self._backoff = Backoff(host.random)
         self._not_before = 0.0
         self._worker: Worker | None = None
         self._starting = asyncio.Lock()
@@ -125,16 +125,16 @@ class HsmProcess:
         async with self._starting:
             if self._worker is not None and not self._worker.dead:
                 return self._worker
-            if self._world.now() < self._not_before:
+            if self._host.now() < self._not_before:
                 raise Unavailable("The HSM's process ended; it is started again soon", reason=UNREACHABLE)
             try:
                 process = await asyncio.create_subprocess_exec(
                     *self._command, stdin=PIPE, stdout=PIPE, env=self._environment
                 )
             except OSError as error:
-                self._not_before = self._world.now() + self._backoff.next()
+                self._not_before = self._host.now() + self._backoff.next()
                 raise Unavailable("The HSM's process cannot be started", reason=UNREACHABLE) from error
-            worker = self._worker = Worker(process, self._world.now())
+            worker = self._worker = Worker(process, self._host.now())
             worker.reading = asyncio.get_running_loop().create_task(self._read(worker), name="hsm-answers")
             return worker
 
@@ -163,9 +163,9 @@ class HsmProcess:
         worker.dead = True
         with suppress(ProcessLookupError):
             worker.process.kill()
-        if self._world.now() - worker.began > STEADY:
+        if self._host.now() - worker.began > STEADY:
             self._backoff.reset()
-        self._not_before = self._world.now() + self._backoff.next()
+        self._not_before = self._host.now() + self._backoff.next()
         log.warning("hsm_process_ended", why=why, pid=worker.process.pid, in_flight=len(worker.waiting))
         for waiting in worker.waiting.values():
             if not waiting.done():
@@ -198,7 +198,7 @@ async def open_hsm(
     token: str,
     pin_file: Path,
     conf: Path | None,
-    world: World,
+    host: Host,
     *,
     generate_missing: bool,
     timeout: float = TIMEOUT,
@@ -208,7 +208,7 @@ async def open_hsm(
     command.append("generate" if generate_missing else "find")
     # SoftHSM knows its directory by this variable alone.
     environment = {**os.environ, **({"SOFTHSM2_CONF": str(conf)} if conf else {})}
-    hsm = HsmProcess(command, environment, world, timeout)
+    hsm = HsmProcess(command, environment, host, timeout)
     try:
         yield hsm
     finally:

@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.keywrap import aes_key_wrap_with_padding
 
+from region.ports.host import Host
 from region.ports.vault import VERSION_REFUSED, Overtaken, Permit, TransitKey
-from region.ports.world import World
 from runtime.errors import Conflict, NotFound, OrbitalError, Stalled, Unavailable
 from runtime.openbao import Answer, OpenBao
 
@@ -36,10 +36,10 @@ KEY_TYPE = "aes256-gcm96"
 class BaoTransit:
     """See region.ports.vault.Transit."""
 
-    def __init__(self, openbao: OpenBao, mount: str, world: World) -> None:
+    def __init__(self, openbao: OpenBao, mount: str, host: Host) -> None:
         self._openbao = openbao
         self._mount = mount
-        self._world = world
+        self._host = host
         self._wrapping: rsa.RSAPublicKey | None = None
         self._made_safe = False
         # What is asked once a process is asked by one task, however many wait for it.
@@ -175,7 +175,7 @@ class BaoTransit:
     def _wrapped(self, material: bytearray) -> str:
         """Material for the way: AES-KWP by a key of its own, that one by RSA-OAEP for transit's wrapping key."""
         assert self._wrapping is not None
-        ephemeral = self._world.entropy(32)
+        ephemeral = self._host.entropy(32)
         oaep = padding.OAEP(mgf=padding.MGF1(hashes.SHA256()), algorithm=hashes.SHA256(), label=None)
         sealed = self._wrapping.encrypt(ephemeral, oaep)
         return b64encode(sealed + aes_key_wrap_with_padding(ephemeral, bytes(material))).decode()

@@ -19,7 +19,7 @@ from region.adapters.edge.server import EdgeServer, serve_edges
 from region.domain.edge import Heard, Limits, compiled
 from region.flow.edge import Fleet, ServedBundle
 from region.ports.edge import Bundle
-from region.ports.world import real
+from region.ports.host import real
 from runtime.bundle import ensure_keys
 from runtime.templates import render, write
 from stack.acquire import path as binary

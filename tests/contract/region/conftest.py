@@ -23,7 +23,7 @@ from region.adapters.openbao.permits import BaoPermits
 from region.adapters.openbao.store import KvStore
 from region.adapters.openbao.transit import BaoTransit
 from region.handlers.parts import Parts
-from region.ports.world import real
+from region.ports.host import real
 from runtime.openbao import Login, open_openbao
 from stack.acquire import path as binary
 from stack.openbao.region import POLICY, permit_changes
@@ -137,14 +137,14 @@ async def parts(request: pytest.FixtureRequest) -> AsyncIterator[Parts]:
         return
     where: RealParts = request.getfixturevalue("real_parts")
     async with AsyncExitStack() as stack:
-        world = real()
+        host = real()
         openbao = await stack.enter_async_context(open_openbao(where.login))
         hsm = await stack.enter_async_context(
-            open_hsm(where.library, "test", where.pin_file, where.conf, world, generate_missing=True)
+            open_hsm(where.library, "test", where.pin_file, where.conf, host, generate_missing=True)
         )
         edges = await stack.enter_async_context(open_edge_store(where.conf.with_name("edge.db")))
-        transit, permits = BaoTransit(openbao, "l2", world), BaoPermits(openbao)
-        yield Parts(KvStore(openbao, "keys"), transit, hsm, FakeCache(), world, edges, permits)
+        transit, permits = BaoTransit(openbao, "l2", host), BaoPermits(openbao)
+        yield Parts(KvStore(openbao, "keys"), transit, hsm, FakeCache(), host, edges, permits)
 
 
 @pytest.fixture

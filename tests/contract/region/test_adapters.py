@@ -21,8 +21,8 @@ from region.adapters.openbao.tokens import BaoTokens
 from region.adapters.openbao.transit import BaoTransit
 from region.flow.bearer import keep_bearer
 from region.flow.signals import Signal
+from region.ports.host import real
 from region.ports.vault import Stored
-from region.ports.world import real
 from runtime.errors import Conflict, NotFound, Stalled, Unavailable
 from runtime.openbao import Answer, OpenBao, audited, open_openbao
 from runtime.templates import render
@@ -207,8 +207,8 @@ async def test_the_bearer_token_comes_from_the_issuer_and_outlives_it(real_parts
         tries.append(0.0)
         return 0.0
 
-    world = replace(real(), random=counted)
-    running = asyncio.ensure_future(keep_bearer(tokens, put, world, Signal()))
+    host = replace(real(), random=counted)
+    running = asyncio.ensure_future(keep_bearer(tokens, put, host, Signal()))
     for what in ("its first token", "the next, before that one ends"):
         before = target.read_text()
         await until(partial(_is_another, target, before), what)

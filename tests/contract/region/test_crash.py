@@ -63,9 +63,9 @@ SCENARIOS = {
 
 def started(parts: Parts, openbao: OpenBao) -> Parts:
     """The same region as a process sees it that has just started."""
-    world = hurrying(parts.world)
-    transit = BaoTransit(openbao, "l2", world)
-    return replace(parts, store=KvStore(openbao, "keys"), transit=transit, permits=BaoPermits(openbao), world=world)
+    host = hurrying(parts.host)
+    transit = BaoTransit(openbao, "l2", host)
+    return replace(parts, store=KvStore(openbao, "keys"), transit=transit, permits=BaoPermits(openbao), host=host)
 
 
 async def check(parts: Parts, system: Name, *, redelivered: bool, scenario: Scenario, wrapped: list[str]) -> None:
@@ -100,7 +100,7 @@ async def prepared(parts: Parts, scenario: Scenario, estate: Estate) -> tuple[Na
 
 async def recovered(parts: Parts, scenario: Scenario, estate: Estate, system: Name, wrapped: list[str]) -> None:
     """By reconciling alone, and by the task once more."""
-    await parts.world.sleep(60.0)
+    await parts.host.sleep(60.0)
     await Reconciler(parts, Pace(1000.0, 1.0)).check(system)
     await check(parts, system, redelivered=False, scenario=scenario, wrapped=wrapped)
     assert (await work(parts, scenario.interrupted(estate))).outcome == pb.OUTCOME_DONE

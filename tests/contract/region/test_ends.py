@@ -11,8 +11,8 @@ from region.adapters.openbao.transit import BaoTransit
 from region.domain.names import parse
 from region.handlers.parts import Parts, read_service, read_system
 from region.handlers.settle import raise_services
+from region.ports.host import real
 from region.ports.vault import VERSION_REFUSED
-from region.ports.world import real
 from runtime.errors import Precondition, Stalled
 from runtime.openbao import open_openbao
 from tests.contract.region.conftest import RealParts

@@ -15,8 +15,8 @@ from region.adapters.openbao.transit import BaoTransit
 from region.domain.names import parse
 from region.handlers.parts import Parts, read_service, read_system
 from region.handlers.settle import intact
+from region.ports.host import real
 from region.ports.vault import Overtaken
-from region.ports.world import real
 from runtime.errors import Unavailable
 from runtime.openbao import open_openbao
 from tests.contract.region.conftest import RealParts
@@ -91,7 +91,7 @@ async def test_what_was_overtaken_changes_nothing(parts: Parts, name: str, tenan
 async def _frozen(parts: Parts, tenant: str, name: str, at: int) -> bool:
     """One attempt that stands still at that change of a key; False when it has not so many."""
     pair = pairs(Estate(tenant))[name]
-    parts = replace(parts, world=hurrying(parts.world))
+    parts = replace(parts, host=hurrying(parts.host))
     for wanted in pair.before:
         await _done(parts, wanted)
     ice = Ice(at, BEFORE, CHANGES)
@@ -117,7 +117,7 @@ async def _done(parts: Parts, wanted: pb.Task) -> None:
     """Until nothing holds it up; an HSM whose process starts on a busy machine may be away at first."""
     outcome = await work(parts, wanted)
     while outcome.waiting:
-        await parts.world.sleep(1.0)
+        await parts.host.sleep(1.0)
         outcome = await work(parts, wanted)
     assert outcome.outcome == pb.OUTCOME_DONE
 

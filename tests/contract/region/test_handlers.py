@@ -26,8 +26,8 @@ class _Beats:
 
 def serving(parts: Parts) -> Serve:
     """A server whose cache is always empty, so that each call asks the parts."""
-    access = KeyAccess(parts=parts, keyring=Keyring(parts.world, 0, 10), beats=_Beats())  # type: ignore[arg-type]
-    return Serve(access=access, world=parts.world)
+    access = KeyAccess(parts=parts, keyring=Keyring(parts.host, 0, 10), beats=_Beats())  # type: ignore[arg-type]
+    return Serve(access=access, host=parts.host)
 
 
 def names(tenant: str) -> tuple[Name, Name]:

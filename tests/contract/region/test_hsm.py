@@ -15,8 +15,8 @@ from contextlib import AbstractAsyncContextManager, suppress
 import pytest
 
 from region.adapters.hsm.process import HsmProcess, open_hsm
+from region.ports.host import real
 from region.ports.l1 import Refused
-from region.ports.world import real
 from runtime.errors import Stalled, Unavailable
 from runtime.l1 import ROOT_KEY
 from tests.contract.region.conftest import RealParts

@@ -19,8 +19,8 @@ from region.adapters.journal.sqlite import open_journal
 from region.adapters.rpc.crypto import CryptoRpc
 from region.flow.keyring import Keyring, ServiceKeys
 from region.handlers.parts import Parts
+from region.ports.host import real
 from region.ports.serving import Item
-from region.ports.world import real
 from runtime.errors import OrbitalError
 from runtime.logs import setup_logs
 from tests.contract.region.test_handlers import names, serving
@@ -31,14 +31,14 @@ SHORTEST = 16
 
 
 class Recorder:
-    """The world's entropy, and the HSM's and transit's answers, remembered as long as they could be a key."""
+    """The host's entropy, and the HSM's and transit's answers, remembered as long as they could be a key."""
 
     def __init__(self, parts: Parts) -> None:
         self.seen: set[bytes] = set()
         self.broken = False
-        self._entropy = parts.world.entropy
-        world = replace(real(), entropy=self.entropy)
-        self.parts = replace(parts, world=world, hsm=_Watching(parts.hsm, self), transit=_Watching(parts.transit, self))
+        self._entropy = parts.host.entropy
+        host = replace(real(), entropy=self.entropy)
+        self.parts = replace(parts, host=host, hsm=_Watching(parts.hsm, self), transit=_Watching(parts.transit, self))
 
     def entropy(self, size: int) -> bytes:
         made = self._entropy(size)
@@ -98,7 +98,7 @@ async def _run(bench: Bench, parts: Parts, recorder: Recorder, estate: Estate) -
         while set(await bench.outcomes(*linked)) != {"DONE"}:  # noqa: ASYNC110  (the journal tells nobody)
             await asyncio.sleep(0.05)
     rpc = serving(parts)
-    sealed, _ = await rpc.wrap(service, parts.world.entropy(32), b"")
+    sealed, _ = await rpc.wrap(service, parts.host.entropy(32), b"")
     await rpc.rewrap(service, sealed, b"")
     await rpc.generate(service, 32, b"")
     with suppress(OrbitalError):

@@ -10,7 +10,7 @@ from checker.domain.flag import FLAPPING, judge
 from checker.domain.sample import Finding, Sample, Status, healthy
 from checker.domain.window import Rule, Window, observe
 from checker.flow.aggregate import Board
-from checker.ports.control import World
+from checker.ports.control import Host
 
 NOW, HOURS = 1_800_000_000.0, (-48.0, -2.0, 2.0, 48.0)
 RULE = Rule()
@@ -88,8 +88,8 @@ async def test_what_was_wrong_long_before_the_clock_was_is_no_effect_of_it() -> 
 def test_a_checker_whose_clock_is_set_goes_on_seeing(hours: float) -> None:
     """Samples were of the past for hours, or at once too old."""
     steady = [0.0]
-    world = World(lambda: NOW + steady[0], lambda: steady[0], lambda: 0.5, lambda: hours * 3600)
-    board = Board(["openbao"], RULE, world)
+    host = Host(lambda: NOW + steady[0], lambda: steady[0], lambda: 0.5, lambda: hours * 3600)
+    board = Board(["openbao"], RULE, host)
     board.asked(healthy())
     for finding in (healthy(), Finding(Status.OUT_OF_SYNC, "OPENBAO_SEALED", "x"), healthy()):
         for _ in range(4):

@@ -28,14 +28,14 @@ from checker.domain.lanes import Limits
 from checker.domain.sample import Sample, Status, healthy
 from checker.domain.statistics import Latency
 from checker.flow.probe import JITTER, SOON
-from checker.ports.control import World
+from checker.ports.control import Host
 from checker.ports.probe import SIDECAR_UNREACHABLE
 from checker.settings import CheckerSettings
 from runtime.errors import Unavailable
 
 ROOT = Path(__file__).resolve().parents[3]
 NOW = 1_795_000_000.0
-WORLD = World(time.time, time.monotonic, random.random)
+WORLD = Host(time.time, time.monotonic, random.random)
 
 
 @asynccontextmanager

@@ -15,12 +15,12 @@ from checker.domain.window import Rule
 from checker.flow.aggregate import Board
 from checker.flow.probe import Rounds
 from checker.flow.signal import Signaller
-from checker.ports.control import World
+from checker.ports.control import Host
 from checker.ports.probe import About, Look
 from runtime.errors import Invalid, Unavailable
 from runtime.policy import Decisions, Refusal
 
-WORLD = World(time.time, time.monotonic, random.Random(1).random)
+WORLD = Host(time.time, time.monotonic, random.Random(1).random)
 
 
 class FakeProbe(Look):

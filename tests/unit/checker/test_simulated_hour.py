@@ -11,7 +11,7 @@ from checker.domain.sample import Finding, Status, healthy
 from checker.domain.window import Rule
 from checker.flow.aggregate import Board
 from checker.flow.probe import Rounds
-from checker.ports.control import World
+from checker.ports.control import Host
 from checker.ports.probe import About, Look
 from runtime.policy import Decisions
 
@@ -78,11 +78,11 @@ def simulated(seconds, fails=lambda _name, _now: False):
 
     async def run(clock):
         chance = random.Random(7)
-        world = World(lambda: EPOCH + clock.now, lambda: clock.now, chance.random)
+        host = Host(lambda: EPOCH + clock.now, lambda: clock.now, chance.random)
         rules = yaml.safe_load((ROOT / "policies/data/probes.yaml").read_text())
         parts = [Part(name, rule["component"], clock, chance, fails) for name, rule in rules.items()]
-        board = Board([part.about.component for part in parts], Rule(), world)
-        rounds = asyncio.create_task(Rounds("eu10", parts, Engine(chance), board, world).run())
+        board = Board([part.about.component for part in parts], Rule(), host)
+        rounds = asyncio.create_task(Rounds("eu10", parts, Engine(chance), board, host).run())
         seen = []
         while clock.now < seconds:
             await asyncio.sleep(0.5)

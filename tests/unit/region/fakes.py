@@ -16,9 +16,9 @@ from cryptography.hazmat.primitives.keywrap import aes_key_unwrap_with_padding, 
 
 from region.handlers.parts import Parts
 from region.ports.edge import Kept
+from region.ports.host import Host
 from region.ports.l1 import Refused
 from region.ports.vault import VERSION_REFUSED, Overtaken, Permit, Stored, TransitKey
-from region.ports.world import World
 from runtime.errors import Conflict, NotFound, Stalled, Unavailable
 
 
@@ -250,7 +250,7 @@ class FakeEdges:
         return False
 
 
-class FakeWorld:
+class FakeHost:
     """A clock that only tests and sleeping move."""
 
     def __init__(self, start: float = 1_000_000.0) -> None:
@@ -267,13 +267,13 @@ class FakeWorld:
         self.made += 1
         return secrets.token_bytes(size)
 
-    def world(self) -> World:
-        return World(lambda: self.time, lambda: 0.5, self.entropy, self.sleep)
+    def host(self) -> Host:
+        return Host(lambda: self.time, lambda: 0.5, self.entropy, self.sleep)
 
 
-def fake_parts(world: FakeWorld | None = None) -> Parts:
+def fake_parts(host: FakeHost | None = None) -> Parts:
     """Everything in memory."""
-    permits, clock = FakePermits(), (world or FakeWorld()).world()
+    permits, clock = FakePermits(), (host or FakeHost()).host()
     return Parts(FakeStore(), FakeTransit(permits), FakeHsm(), FakeCache(), clock, FakeEdges(), permits)
 
 
@@ -322,5 +322,5 @@ def crashing(parts: Parts, at: int, *, after: bool) -> tuple[Parts, Iterator[int
     store, transit, hsm = (Crashing(part, steps, at, after=after) for part in (parts.store, parts.transit, parts.hsm))
     edges = Crashing(parts.edges, steps, at, after=after)
     permits = Crashing(parts.permits, steps, at, after=after, apart=("give_back", "discard"))
-    crashed: Any = Parts(store, transit, hsm, parts.cache, parts.world, edges, permits)  # type: ignore[arg-type]
+    crashed: Any = Parts(store, transit, hsm, parts.cache, parts.host, edges, permits)  # type: ignore[arg-type]
     return crashed, steps

@@ -16,7 +16,7 @@ from orbital.v1 import resource_pb2 as rpb
 from orbital.v1 import task_pb2 as pb
 
 from region.handlers.parts import Parts
-from region.ports.world import World
+from region.ports.host import Host
 from tests.unit.region.fakes import FakePermits
 from tests.unit.region.make import Estate
 
@@ -78,13 +78,13 @@ class Freezing:
     async def _inside(self, method: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The permit is checked now, the effect comes later; and the answer only once the process goes on."""
         permit = args[-1]
-        permits, world = cast("FakePermits", self._parts.permits), self._parts.world
+        permits, host = cast("FakePermits", self._parts.permits), self._parts.host
         permits.check(permit)
         self._ice.reached.set()
         until = float("inf")
-        while world.now() < until and not self._ice.thaw.is_set():
+        while host.now() < until and not self._ice.thaw.is_set():
             if permit.accessor not in permits.live:
-                until = min(until, world.now() + GOES_ON)
+                until = min(until, host.now() + GOES_ON)
             await asyncio.sleep(0)
         was = permit.accessor in permits.live
         permits.live.add(permit.accessor)
@@ -103,8 +103,8 @@ def freezing(parts: Parts, ice: Ice) -> Parts:
     return replace(parts, **changed)
 
 
-def hurrying(world: World) -> World:
-    """The same world, in which whoever sleeps finds the time passed at once."""
+def hurrying(host: Host) -> Host:
+    """The same host, in which whoever sleeps finds the time passed at once."""
     ahead = 0.0
 
     async def sleep(seconds: float) -> None:
@@ -112,7 +112,7 @@ def hurrying(world: World) -> World:
         ahead += seconds
         await asyncio.sleep(0)
 
-    return World(lambda: world.now() + ahead, world.random, world.entropy, sleep)
+    return Host(lambda: host.now() + ahead, host.random, host.entropy, sleep)
 
 
 def beside(wanted: pb.Task) -> pb.Task:

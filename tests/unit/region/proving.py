@@ -9,9 +9,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from region.flow.receipts import Receipts
+from region.ports.host import Host
 from region.ports.journal import Journal
 from region.ports.receipts import AuditRecords, Mark
-from region.ports.world import World
 from runtime.errors import Unavailable
 
 
@@ -42,5 +42,5 @@ class FakeAudit:
         return AuditRecords(3, hashlib.sha256(attempt.encode()).digest())
 
 
-def fake_receipts(journal: Journal, world: World, signer: FakeSigner | None = None) -> Receipts:
-    return Receipts("eu10", journal, signer or FakeSigner(), FakeAudit(), world)
+def fake_receipts(journal: Journal, host: Host, signer: FakeSigner | None = None) -> Receipts:
+    return Receipts("eu10", journal, signer or FakeSigner(), FakeAudit(), host)

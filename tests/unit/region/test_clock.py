@@ -15,7 +15,7 @@ from region.domain.names import Kind, Name
 from region.domain.retry import MOST
 from region.flow.keyring import Keyring, ServiceKeys
 from region.handlers.turn import WINDOW
-from tests.unit.region.fakes import FakeWorld
+from tests.unit.region.fakes import FakeHost
 from tests.unit.region.make import Estate
 
 NOW = 1_800_000_000.0
@@ -46,8 +46,8 @@ async def test_a_try_that_a_wrong_clock_planned_is_due_now(tmp_path: Path, lane:
 
 @pytest.mark.parametrize("hours", HOURS)
 async def test_a_key_stays_in_memory_for_no_longer_than_it_may(hours: float) -> None:
-    world, steady, loads = FakeWorld(NOW), [0.0], 0
-    keyring = Keyring(replace(world.world(), monotonic=lambda: steady[0]), SECONDS, 2)
+    host, steady, loads = FakeHost(NOW), [0.0], 0
+    keyring = Keyring(replace(host.host(), monotonic=lambda: steady[0]), SECONDS, 2)
 
     async def load() -> ServiceKeys:
         nonlocal loads
@@ -55,7 +55,7 @@ async def test_a_key_stays_in_memory_for_no_longer_than_it_may(hours: float) -> 
         return ServiceKeys({1: bytearray(32)}, 60.0)
 
     await keyring.get(SERVICE, load)
-    world.time += hours * 3600
+    host.time += hours * 3600
     steady[0] += SECONDS - 0.1
     await keyring.get(SERVICE, load)
     assert loads == 1

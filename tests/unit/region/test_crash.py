@@ -14,7 +14,7 @@ from orbital.v1 import task_pb2 as pb
 from region.domain import keys
 from region.domain.names import Kind, Name
 from region.handlers.parts import Parts, read_service, read_system
-from tests.unit.region.fakes import Crash, FakeHsm, FakeStore, FakeTransit, FakeWorld, crashing, fake_parts, restarted
+from tests.unit.region.fakes import Crash, FakeHost, FakeHsm, FakeStore, FakeTransit, crashing, fake_parts, restarted
 from tests.unit.region.make import Estate, work, work_all
 
 ESTATE = Estate()
@@ -122,8 +122,8 @@ async def _check(parts: Parts, active: bool) -> None:
 @pytest.mark.parametrize(("scenario", "step", "after"), _steps())
 async def test_a_crash_anywhere_is_finished_by_redelivery(scenario: str, step: int, after: bool) -> None:
     before, interrupted, active = SCENARIOS[scenario]
-    world = FakeWorld()
-    parts = fake_parts(world)
+    host = FakeHost()
+    parts = fake_parts(host)
     await work_all(parts, *before())
     l2, l3 = await _l2(parts), await _l3(parts)
     dying, _ = crashing(parts, step, after=after)

@@ -26,7 +26,7 @@ from runtime.content import check_content
 from runtime.errors import Invalid
 from runtime.lenient_json import Json
 from tests.odd_json import odd_ones
-from tests.unit.region.fakes import Crash, FakeEdges, FakeWorld, crashing, fake_parts
+from tests.unit.region.fakes import Crash, FakeEdges, FakeHost, crashing, fake_parts
 from tests.unit.region.make import Estate, task, work, work_all
 
 NAMES = st.sampled_from(["acme", "acme-two", "globex"])
@@ -207,16 +207,16 @@ def test_how_an_edge_stands(heard: Heard, now: float, status: int, reason: str) 
 
 
 def test_the_fleet_tells_what_is_new_and_forgets_what_is_gone() -> None:
-    world = FakeWorld()
-    fleet = Fleet(world.world(), LIMITS)
+    host = FakeHost()
+    fleet = Fleet(host.host(), LIMITS)
     fleet.desire("r1")
-    fleet.hear(Heard("a", "r1", world.time, world.time))
+    fleet.hear(Heard("a", "r1", host.time, host.time))
     assert [each.status for each in fleet.edges()] == [edge_pb2.EDGE_STATUS_IN_FORCE]
     fleet.desire("r2")
     assert [each.status for each in fleet.edges()] == [edge_pb2.EDGE_STATUS_UPDATING]
-    world.time += 11
+    host.time += 11
     assert [(each.status, each.desired_revision) for each in fleet.edges()] == [(edge_pb2.EDGE_STATUS_DRIFTING, "r2")]
-    world.time += 25 * 3600
+    host.time += 25 * 3600
     assert fleet.edges() == []
 
 
@@ -259,10 +259,10 @@ def test_a_status_of_any_shape_harms_no_other_edge() -> None:
     """One edge's word is in the one list that is told on of all of them: the list can always be sent."""
     said = {"active_revision": "r1", "last_successful_activation": "2026-11-23T20:50:46Z", "code": "c", "message": "m"}
     for report in odd_ones({"bundles": {"edge": said}}):
-        world = FakeWorld().world()
-        fleet = Fleet(world, LIMITS)
+        host = FakeHost().host()
+        fleet = Fleet(host, LIMITS)
         with suppress(Invalid):
-            heard = read_status("edge-1", Json(report), world.now())
+            heard = read_status("edge-1", Json(report), host.now())
             if heard is not None:
                 fleet.hear(heard)
         told = edge_pb2.ObserveRequest(edges=fleet.edges())

@@ -20,8 +20,8 @@ from region.flow.run_handlers import HandlerRunner
 from region.flow.signals import LaneSignals
 from region.handlers.parts import Handler, Parts
 from region.handlers.table import HANDLERS
+from region.ports.host import real
 from region.ports.policy import Decisions
-from region.ports.world import real
 from runtime.errors import Unavailable
 from tests.unit.region.fakes import FakeHsm, FakeTransit, fake_parts
 from tests.unit.region.make import Estate, task
@@ -61,23 +61,23 @@ class Bench:
     ) -> list[Executor]:
         """An executor a lane, all with these handlers."""
         parts, scopes = self.parts, Scopes()
-        receipts = fake_receipts(self.journal, parts.world, self.signer)
+        receipts = fake_receipts(self.journal, parts.host, self.signer)
         runner = HandlerRunner(handlers=handlers, parts=parts, receipts=receipts, patience=patience)
         return [
             Executor(
-                journal=LaneJournal(lane=lane, journal=self.journal, signals=self.signals, world=parts.world),
+                journal=LaneJournal(lane=lane, journal=self.journal, signals=self.signals, host=parts.host),
                 policy=self.policy,
                 runner=runner,
                 scopes=scopes,
                 settings=settings,
-                world=parts.world,
+                host=parts.host,
             )
             for lane in self.signals
         ]
 
     async def receive(self, *tasks: pb.Task) -> None:
         for each in tasks:
-            await self.journal.receive(each.lane, [each], self.parts.world.now())
+            await self.journal.receive(each.lane, [each], self.parts.host.now())
             self.signals[each.lane].work.give()
 
     async def reports(self) -> list[pb.Report]:
@@ -107,7 +107,7 @@ class Bench:
 async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
     async with AsyncExitStack() as stack:
         journal = await stack.enter_async_context(open_journal(tmp_path / "journal.db"))
-        bench = Bench(journal, replace(fake_parts(), world=real()), Policy())
+        bench = Bench(journal, replace(fake_parts(), host=real()), Policy())
         running = [asyncio.ensure_future(executor.run()) for executor in bench.executors]
         yield bench
         for each in running:
@@ -146,7 +146,7 @@ async def test_a_superseded_task_claims_only_what_is_held(bench: Bench) -> None:
     older, newer = ESTATE.system(1), ESTATE.system(2, 2)
     newer.lane = older.lane
     older.sequence, newer.sequence = 1, 2
-    await bench.journal.receive(older.lane, [older, newer], bench.parts.world.now())
+    await bench.journal.receive(older.lane, [older, newer], bench.parts.host.now())
     bench.signals[older.lane].work.give()
     found = await bench.reported(lambda reports: len(reports) == 2)
     # Its tenant is not defined yet, so that the newer one waits: nothing is observed.
@@ -161,7 +161,7 @@ async def test_metadata_behind_a_key_operation_keeps_its_place(bench: Bench) -> 
     await bench.outcomes(*ESTATE.foundation())
     label, rotation = ESTATE.system(2, kind=pb.TASK_KIND_SYNC_METADATA), ESTATE.service(2, 2)
     label.sequence, rotation.sequence = rotation.sequence, label.sequence
-    await bench.journal.receive(2, [label, rotation], bench.parts.world.now())
+    await bench.journal.receive(2, [label, rotation], bench.parts.host.now())
     bench.signals[2].work.give()
     found = await bench.reported(lambda reports: len(reports) == 5)
     assert [each.task_id for each in found[-2:]] == [rotation.id, label.id]
@@ -241,8 +241,8 @@ async def test_what_was_settled_long_ago_is_forgotten(bench: Bench) -> None:
     tasks = [*ESTATE.foundation(), Estate("later").system()]
     await bench.receive(*tasks)
     assert (await bench.outcomes(*tasks))[-1] == "WAITING"
-    assert await bench.journal.prune(bench.parts.world.now() - 60) == 0
-    assert await bench.journal.prune(bench.parts.world.now() + 60) == 3
+    assert await bench.journal.prune(bench.parts.host.now() - 60) == 0
+    assert await bench.journal.prune(bench.parts.host.now() + 60) == 3
     assert await bench.journal.next_due(1, 0.0) is not None
 
 

@@ -14,7 +14,7 @@ from region.domain import keys
 from region.domain.names import Name, parse
 from region.domain.result import Result
 from region.handlers.parts import Parts, read_service, read_system
-from tests.unit.region.fakes import FakeTransit, FakeWorld, fake_parts, restarted
+from tests.unit.region.fakes import FakeHost, FakeTransit, fake_parts, restarted
 from tests.unit.region.freezing import AFTER, BEFORE, INSIDE, Ice, Pair, freezing, pairs
 from tests.unit.region.make import Estate, work, work_all
 
@@ -42,7 +42,7 @@ async def _until_done(parts: Parts, wanted: pb.Task) -> Result:
     for _ in range(20):
         if not outcome.waiting:
             return outcome
-        await parts.world.sleep(1.0)
+        await parts.host.sleep(1.0)
         outcome = await work(parts, wanted)
     raise AssertionError(outcome)
 
@@ -78,8 +78,8 @@ async def _opens(parts: Parts, system: Name, versions: int) -> None:
 
 @pytest.mark.parametrize(("name", "at", "mode"), CASES)
 async def test_what_was_overtaken_changes_nothing(name: str, at: int, mode: str) -> None:
-    pair, world = PAIRS[name], FakeWorld()
-    parts = fake_parts(world)
+    pair, host = PAIRS[name], FakeHost()
+    parts = fake_parts(host)
     await work_all(parts, *pair.before)
     ice = Ice(at, mode)
     begun = asyncio.ensure_future(work(freezing(parts, ice), pair.begun))
@@ -90,7 +90,7 @@ async def test_what_was_overtaken_changes_nothing(name: str, at: int, mode: str)
     for wanted in pair.then:
         last = await _until_done(others, wanted)
         assert last.outcome in {pb.OUTCOME_DONE, pb.OUTCOME_STALE}
-    said_at = world.time
+    said_at = host.time
     await check(others, served=pair.served)
     ice.thaw.set()
     late = await begun

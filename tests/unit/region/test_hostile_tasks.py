@@ -25,10 +25,10 @@ from region.flow.lane_journal import LaneJournal
 from region.flow.receive import BatchReader, Receiver
 from region.flow.report import MOST_BYTES, Linger, Reporter, report_apart, sendable
 from region.flow.signals import LaneSignals
-from region.ports.world import real
+from region.ports.host import real
 from runtime.errors import Invalid, OrbitalError, Unavailable
 from runtime.signatures import TASKS
-from tests.unit.region.fakes import FakeWorld, fake_parts
+from tests.unit.region.fakes import FakeHost, fake_parts
 from tests.unit.region.make import Estate
 from tests.unit.region.test_execute import Bench, Policy
 from tests.unit.runtime.keys import Keys
@@ -125,7 +125,7 @@ class Lane:
     def __init__(self, journal: SqliteJournal, keys: Keys) -> None:
         self._keys = keys
         self.said: list[dispatch_pb2.SubscribeRequest] = []
-        lane = LaneJournal(lane=LANE, journal=journal, signals={LANE: LaneSignals()}, world=real())
+        lane = LaneJournal(lane=LANE, journal=journal, signals={LANE: LaneSignals()}, host=real())
         reader = BatchReader(region="eu10", lane=LANE, keys=keys.public_keys)
         self.receiver = Receiver(reader=reader, journal=lane, merge=64)
 
@@ -227,7 +227,7 @@ def extremes(kind: Descriptor, path: tuple[str, ...] = ()) -> Iterator[tuple[str
 
 
 async def test_what_is_senseless_fails_alone_and_the_lane_goes_on(journal: SqliteJournal) -> None:
-    bench = Bench(journal, fake_parts(FakeWorld()), Policy())
+    bench = Bench(journal, fake_parts(FakeHost()), Policy())
     running = [asyncio.ensure_future(executor.run()) for executor in bench.executors]
     try:
         for word, change in extremes(pb.Task.DESCRIPTOR):

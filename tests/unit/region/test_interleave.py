@@ -17,10 +17,10 @@ from orbital.v1 import task_pb2 as pb
 from region.domain import keys
 from region.domain.names import Kind, Name
 from region.handlers.parts import Parts, read_service, read_system
+from region.ports.host import Host
 from region.ports.vault import Permit
-from region.ports.world import World
 from runtime.errors import Unavailable
-from tests.unit.region.fakes import FakeStore, FakeTransit, FakeWorld, fake_parts
+from tests.unit.region.fakes import FakeHost, FakeStore, FakeTransit, fake_parts
 from tests.unit.region.make import Estate, work, work_all
 
 ESTATE = Estate()
@@ -32,8 +32,8 @@ CALL_TIMEOUT = 3.0
 class Turns:
     """Lets one of the waiting calls go on at a time; an actor keeps its turn for a while: others stand still."""
 
-    def __init__(self, world: FakeWorld, chance: random.Random) -> None:
-        self.world = world
+    def __init__(self, host: FakeHost, chance: random.Random) -> None:
+        self.host = host
         self._chance = chance
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
         self._actor = 0
@@ -57,7 +57,7 @@ class Turns:
             for _ in range(6):
                 await asyncio.sleep(0)
             if self._waiting:
-                self.world.time += self._chance.choice((0.001, 0.001, 0.3))
+                self.host.time += self._chance.choice((0.001, 0.001, 0.3))
                 self._pick().set_result(None)
         return [task.result() for task in tasks]
 
@@ -74,9 +74,9 @@ class Gated:
         method = getattr(self._part, name)
 
         async def call(*args: Any, **kwargs: Any) -> Any:
-            began = self._turns.world.time
+            began = self._turns.host.time
             await self._turns.turn(self._actor)
-            if self._turns.world.time - began > CALL_TIMEOUT:
+            if self._turns.host.time - began > CALL_TIMEOUT:
                 raise Unavailable("too late", reason="TIMEOUT")
             answer = await method(*args, **kwargs)
             await self._turns.turn(self._actor)
@@ -100,17 +100,17 @@ def gated(parts: Parts, turns: Turns) -> Parts:
     turns.actors += 1
 
     async def sleep(seconds: float) -> None:
-        until = turns.world.time + seconds
-        while turns.world.time < until:
+        until = turns.host.time + seconds
+        while turns.host.time < until:
             await turns.turn(actor)
 
-    world = World(parts.world.now, parts.world.random, parts.world.entropy, sleep)
+    host = Host(parts.host.now, parts.host.random, parts.host.entropy, sleep)
     # Every second one belongs to the process that did what was done before, and remembers what that wrote.
     known = cast("FakeStore", parts.store)
     seen = known.of_another_process() if actor % 2 else known
     store, transit, hsm = (Gated(part, turns, actor) for part in (seen, parts.transit, parts.hsm))
     permits = GatedPermits(parts.permits, turns, actor)
-    return Parts(store, transit, hsm, parts.cache, world, parts.edges, permits)  # type: ignore[arg-type]
+    return Parts(store, transit, hsm, parts.cache, host, parts.edges, permits)  # type: ignore[arg-type]
 
 
 async def _until_settled(parts: Parts, tasks: list[pb.Task]) -> None:
@@ -158,10 +158,10 @@ GROUPS: dict[str, tuple[list[pb.Task], list[pb.Task], bool, int]] = {
 @pytest.mark.parametrize("seed", range(60))
 async def test_any_interleaving_ends_at_the_highest_generations(group: str, seed: int) -> None:
     before, together, linked, versions = GROUPS[group]
-    world = FakeWorld()
-    parts = fake_parts(world)
+    host = FakeHost()
+    parts = fake_parts(host)
     await work_all(parts, *before)
-    turns = Turns(world, random.Random(seed))
+    turns = Turns(host, random.Random(seed))
     await turns.run(*(work(gated(parts, turns), each) for each in together))
     await _until_settled(parts, together)
     await _check(parts, linked=linked, versions=versions)
@@ -170,11 +170,11 @@ async def test_any_interleaving_ends_at_the_highest_generations(group: str, seed
 @pytest.mark.parametrize("seed", range(300))
 async def test_nothing_comes_back_after_a_revocation_was_reported(seed: int) -> None:
     """The moment that UNLINK_KEY is done, and from then on, transit holds no key; the late LINK_KEY still runs."""
-    world = FakeWorld()
-    parts = fake_parts(world)
+    host = FakeHost()
+    parts = fake_parts(host)
     await work_all(parts, *ESTATE.foundation())
     transit = cast("FakeTransit", parts.transit)
-    turns = Turns(world, random.Random(seed))
+    turns = Turns(host, random.Random(seed))
     imported_late: list[str] = []
 
     async def revoke() -> None:

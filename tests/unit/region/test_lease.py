@@ -11,7 +11,7 @@ import pytest
 from region.domain.lease import expired
 from region.flow.lease import Beats
 from region.ports.journal import Journal
-from tests.unit.region.fakes import FakeWorld
+from tests.unit.region.fakes import FakeHost
 
 LEASE = 60.0
 
@@ -35,18 +35,18 @@ def steady() -> list[float]:
     return [1000.0]
 
 
-async def beats(world: FakeWorld, kept: Kept, steady: list[float]) -> Beats:
-    made = Beats(cast("Journal", kept), replace(world.world(), monotonic=lambda: steady[0]), 10.0)
+async def beats(host: FakeHost, kept: Kept, steady: list[float]) -> Beats:
+    made = Beats(cast("Journal", kept), replace(host.host(), monotonic=lambda: steady[0]), 10.0)
     await made.load()
     return made
 
 
 @pytest.mark.parametrize("hours", [-48.0, -2.0, 0.0, 2.0, 48.0])
 async def test_a_clock_that_is_set_while_it_runs_changes_nothing(steady: list[float], hours: float) -> None:
-    world = FakeWorld()
-    made = await beats(world, Kept(), steady)
+    host = FakeHost()
+    made = await beats(host, Kept(), steady)
     made.heard()
-    world.time += hours * 3600
+    host.time += hours * 3600
     for seconds, ended in ((LEASE, False), (0.1, True)):
         steady[0] += seconds
         assert expired(made.silence(), LEASE) is ended
@@ -55,22 +55,22 @@ async def test_a_clock_that_is_set_while_it_runs_changes_nothing(steady: list[fl
 
 
 async def test_what_passed_between_two_runs_counts(steady: list[float]) -> None:
-    world = FakeWorld()
-    made = await beats(world, Kept(world.time - 50), steady)
+    host = FakeHost()
+    made = await beats(host, Kept(host.time - 50), steady)
     assert not expired(made.silence(), LEASE)
     steady[0] += 11
     assert expired(made.silence(), LEASE)
 
 
 async def test_nothing_is_served_before_it_is_known_when_the_control_plane_was_heard() -> None:
-    world = FakeWorld()
-    assert expired(Beats(cast("Journal", Kept()), world.world(), 10.0).silence(), LEASE)
+    host = FakeHost()
+    assert expired(Beats(cast("Journal", Kept()), host.host(), 10.0).silence(), LEASE)
 
 
 async def test_a_beat_of_a_clock_that_was_ahead_is_replaced_once_it_is_set_right(steady: list[float]) -> None:
-    world, kept = FakeWorld(), Kept()
-    kept.at = world.time + 7200
-    made = await beats(world, kept, steady)
+    host, kept = FakeHost(), Kept()
+    kept.at = host.time + 7200
+    made = await beats(host, kept, steady)
     assert made.silence() == 0
     made.heard()
     running = asyncio.ensure_future(made.run())

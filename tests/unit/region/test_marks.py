@@ -17,7 +17,7 @@ from region.domain.mark import Mark, Place, behind, newest, recovered, went_back
 from region.flow.marks import ISOLATED_AFTER, WENT_BACK, StateMarks
 from region.ports.marks import MarkLedger
 from runtime.errors import Unavailable
-from tests.unit.region.fakes import FakeStore, FakeWorld
+from tests.unit.region.fakes import FakeHost, FakeStore
 
 EPOCH = st.sampled_from(["a", "b"])
 MARKS = st.one_of(st.none(), st.builds(Mark, st.integers(1, 3), EPOCH, st.integers(0, 4)))
@@ -77,14 +77,14 @@ class Region:
     """One process with its two stores, and what the control plane knows of it."""
 
     def __init__(self) -> None:
-        self.world = FakeWorld()
+        self.host = FakeHost()
         self.store, self.journal = FakeStore(), Journal()
         self.known: Mark | None = None
         self.drops = 0
         self.marks = self.started()
 
     def started(self, others: Mapping[int, MarkLedger] | None = None) -> StateMarks:
-        return StateMarks(0, self.store, self.journal, self.world.world(), others or {}, self._drop)
+        return StateMarks(0, self.store, self.journal, self.host.host(), others or {}, self._drop)
 
     def _drop(self) -> None:
         self.drops += 1

@@ -20,7 +20,7 @@ from region.flow.owners import Owners, Root
 from region.flow.signals import Signal
 from region.handlers.parts import Parts, read_system
 from region.ports.l1 import Provider
-from tests.unit.region.fakes import Crash, FakeHsm, FakeTransit, FakeWorld, crashing, fake_parts
+from tests.unit.region.fakes import Crash, FakeHost, FakeHsm, FakeTransit, crashing, fake_parts
 from tests.unit.region.make import Estate, work, work_all
 from tests.unit.region.proving import fake_receipts
 
@@ -33,12 +33,12 @@ class Region:
     """A region whose only System is linked by a customer's KMS."""
 
     def __init__(self, journal: SqliteJournal) -> None:
-        self.world, self.journal, self.kms = FakeWorld(), journal, FakeHsm()
-        self.parts = replace(fake_parts(self.world), providers={"kms": self.kms})
+        self.host, self.journal, self.kms = FakeHost(), journal, FakeHsm()
+        self.parts = replace(fake_parts(self.host), providers={"kms": self.kms})
 
     def owners(self, parts: Parts | None = None) -> Owners:
         parts = parts or self.parts
-        return Owners("eu10", self.journal, parts, fake_receipts(self.journal, parts.world), Signal(), 1.0)
+        return Owners("eu10", self.journal, parts, fake_receipts(self.journal, parts.host), Signal(), 1.0)
 
     async def ask(self, parts: Parts | None = None) -> None:
         owners = self.owners(parts)
@@ -109,7 +109,7 @@ async def test_a_second_refusal_has_a_receipt_of_its_own(region: Region) -> None
     receipts = set()
     for _ in range(2):
         region.kms.refused.add(ROOT)
-        region.world.time += 10
+        region.host.time += 10
         await region.ask()
         receipts |= {one.receipt for one in await region.reports() if one.withdrawn}
         region.kms.refused.clear()
@@ -174,7 +174,7 @@ async def test_a_crash_anywhere_is_finished_by_the_next_round(region: Region, st
     dying, _ = crashing(region.parts, step, after=after)
     with suppress(Crash, BaseExceptionGroup):
         await region.ask(replace(dying, providers=region.parts.providers))
-    region.world.time += 10
+    region.host.time += 10
     await region.ask()
     assert list(region.transit) == [SYSTEM.transit]
     assert (await region.record()).state is keys.State.ACTIVE
@@ -210,15 +210,15 @@ async def test_a_question_whose_answer_changes_nothing_reads_no_record(region: R
 class Asked:
     """An L1 provider that keeps when it was asked, and takes its time."""
 
-    def __init__(self, world: FakeWorld, seconds: float = 0.0) -> None:
-        self.world, self.seconds, self.asked = world, seconds, list[float]()
+    def __init__(self, host: FakeHost, seconds: float = 0.0) -> None:
+        self.host, self.seconds, self.asked = host, seconds, list[float]()
         self.then: Callable[[], None] = lambda: None
 
     async def ask(self, _key: str) -> None:
-        self.asked.append(self.world.time)
+        self.asked.append(self.host.time)
         self.then()
         if self.seconds:
-            await self.world.sleep(self.seconds)
+            await self.host.sleep(self.seconds)
 
 
 def asking(region: Region, provider: Asked, count: int) -> Owners:
@@ -228,22 +228,22 @@ def asking(region: Region, provider: Asked, count: int) -> Owners:
 
 
 async def test_questions_are_spread_over_the_round(region: Region) -> None:
-    provider, begun = Asked(region.world), region.world.time
+    provider, begun = Asked(region.host), region.host.time
     await asking(region, provider, 4).ask_all(2.0)
     assert [at - begun for at in provider.asked] == [0.0, 0.5, 1.0, 1.5]
-    assert region.world.time == begun + 2.0
+    assert region.host.time == begun + 2.0
 
 
 async def test_a_round_that_takes_too_long_is_followed_by_a_pause(region: Region) -> None:
-    provider, begun = Asked(region.world, seconds=1.0), region.world.time
+    provider, begun = Asked(region.host, seconds=1.0), region.host.time
     await asking(region, provider, 3).ask_all(1.0)
     assert len(provider.asked) == 3
-    assert region.world.time >= max(provider.asked) + 1.0 + 1.0
-    assert region.world.time > begun + 2.0
+    assert region.host.time >= max(provider.asked) + 1.0 + 1.0
+    assert region.host.time > begun + 2.0
 
 
 async def test_what_is_no_longer_in_use_is_not_asked_later_in_the_round(region: Region) -> None:
-    provider = Asked(region.world)
+    provider = Asked(region.host)
     owners = asking(region, provider, 2)
     provider.then = owners._roots.clear
     await owners.ask_all(2.0)
@@ -251,14 +251,14 @@ async def test_what_is_no_longer_in_use_is_not_asked_later_in_the_round(region: 
 
 
 async def test_a_clock_that_is_set_back_holds_up_no_question(region: Region) -> None:
-    provider = Asked(region.world)
+    provider = Asked(region.host)
 
     def set_back() -> None:
-        region.world.time -= 3600.0
+        region.host.time -= 3600.0
         provider.then = lambda: None
 
     provider.then = set_back
-    begun = region.world.time
+    begun = region.host.time
     await asking(region, provider, 4).ask_all(2.0)
     assert len(provider.asked) == 4
-    assert region.world.time <= begun - 3600.0 + 4.0
+    assert region.host.time <= begun - 3600.0 + 4.0

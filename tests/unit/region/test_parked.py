@@ -22,7 +22,7 @@ from region.domain.result import Result
 from region.flow.execute import ExecuteSettings
 from region.handlers.parts import Parts
 from region.handlers.table import HANDLERS
-from region.ports.world import real
+from region.ports.host import real
 from runtime.errors import Conflict, Exhausted, NotFound, OrbitalError, Stalled, Unavailable, Waiting
 from tests.unit.region.fakes import fake_parts
 from tests.unit.region.make import LANES, Estate
@@ -65,7 +65,7 @@ def raising(error: Exception) -> Callable[[], Awaitable[Result]]:
 
 async def _slow() -> Result:
     await asyncio.sleep(60)
-    raise AssertionError("it has all the time of the world")
+    raise AssertionError("it has all the time of the host")
 
 
 async def _stubborn() -> Result:
@@ -74,7 +74,7 @@ async def _stubborn() -> Result:
         await asyncio.sleep(60)
     finally:
         await asyncio.shield(asyncio.sleep(PATIENCE))
-    raise AssertionError("it has all the time of the world")
+    raise AssertionError("it has all the time of the host")
 
 
 async def _failed() -> Result:
@@ -121,7 +121,7 @@ class Lanes(Bench):
 async def lanes(place: Path, poison: Poison) -> AsyncIterator[Lanes]:
     async with AsyncExitStack() as stack:
         journal = await stack.enter_async_context(open_journal(place / "journal.db"))
-        bench = Lanes(journal, replace(fake_parts(), world=real()), poison)
+        bench = Lanes(journal, replace(fake_parts(), host=real()), poison)
         running = [asyncio.ensure_future(executor.run()) for executor in bench.executors]
         yield bench
         for each in running:

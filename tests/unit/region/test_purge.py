@@ -13,7 +13,7 @@ from orbital.v1 import task_pb2 as pb
 from region.domain import keys
 from region.domain.names import Kind, Name
 from region.handlers.parts import Parts, read_service, read_system, read_tenant
-from tests.unit.region.fakes import Crash, FakeStore, FakeTransit, FakeWorld, crashing, fake_parts
+from tests.unit.region.fakes import Crash, FakeHost, FakeStore, FakeTransit, crashing, fake_parts
 from tests.unit.region.make import Estate, work, work_all
 
 ESTATE = Estate()
@@ -54,10 +54,10 @@ def _steps() -> list[tuple[str, int, bool]]:
     ]
 
 
-async def _finish(parts: Parts, world: FakeWorld, wanted: pb.Task) -> None:
+async def _finish(parts: Parts, host: FakeHost, wanted: pb.Task) -> None:
     outcome = await work(parts, wanted)
     if outcome.reason == "CACHED":
-        world.time += 11
+        host.time += 11
         outcome = await work(parts, wanted)
     assert outcome.outcome == pb.OUTCOME_DONE, outcome
 
@@ -73,14 +73,14 @@ def _late() -> Tasks:
 @pytest.mark.parametrize(("scenario", "step", "after"), _steps())
 async def test_a_crash_anywhere_is_finished_by_redelivery(scenario: str, step: int, after: bool) -> None:
     before, interrupted = SCENARIOS[scenario]
-    world = FakeWorld()
-    parts = fake_parts(world)
+    host = FakeHost()
+    parts = fake_parts(host)
     await work_all(parts, *before())
     dying, _ = crashing(parts, step, after=after)
     with pytest.raises((Crash, BaseExceptionGroup)):
         await work(dying, interrupted())
     wanted = interrupted()
-    await _finish(parts, world, wanted)
+    await _finish(parts, host, wanted)
     await work_all(parts, *_late())
     store, transit = cast("FakeStore", parts.store), cast("FakeTransit", parts.transit)
     match scenario.split("_", maxsplit=1)[0]:
@@ -104,8 +104,8 @@ async def test_a_crash_anywhere_is_finished_by_redelivery(scenario: str, step: i
 
 
 async def test_children_come_first_and_a_linked_system_waits() -> None:
-    world = FakeWorld()
-    parts = fake_parts(world)
+    host = FakeHost()
+    parts = fake_parts(host)
     await work_all(parts, *ESTATE.foundation(), ESTATE.link())
     assert (await work(parts, ESTATE.retire(9))).reason == "SYSTEMS_LEFT"
     waits = await work(parts, ESTATE.purge(9))
@@ -114,30 +114,30 @@ async def test_children_come_first_and_a_linked_system_waits() -> None:
     waits = await work(parts, ESTATE.purge(9))
     assert (waits.reason, waits.awaits) == ("SERVICES_LEFT", "tenants/acme/systems/core/services/pay")
     for wanted in (ESTATE.purge(9, "pay"), ESTATE.purge(9), ESTATE.retire(9)):
-        await _finish(parts, world, wanted)
+        await _finish(parts, host, wanted)
 
 
 async def test_a_service_of_a_linked_system_is_purged_once_no_memory_can_hold_it() -> None:
-    world = FakeWorld()
-    parts = fake_parts(world)
+    host = FakeHost()
+    parts = fake_parts(host)
     await work_all(parts, *ESTATE.foundation(), ESTATE.link())
     assert (await work(parts, ESTATE.purge(9, "pay"))).reason == "CACHED"
-    world.time += 11
+    host.time += 11
     assert (await work(parts, ESTATE.purge(9, "pay"))).outcome == pb.OUTCOME_DONE
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(6))))
 async def test_any_order_of_everything_ends_with_nothing(order: tuple[int, ...]) -> None:
-    world = FakeWorld()
-    parts = fake_parts(world)
+    host = FakeHost()
+    parts = fake_parts(host)
     await work(parts, ESTATE.define_tenant())
     tasks = [
         ESTATE.system(), ESTATE.service(), ESTATE.link(), ESTATE.unlink(9), ESTATE.purge(9, "pay"), ESTATE.purge(9),
     ]  # fmt: skip
     await work_all(parts, *(tasks[index] for index in order))
-    world.time += 11
+    host.time += 11
     for wanted in (ESTATE.unlink(9), ESTATE.purge(9, "pay"), ESTATE.purge(9), ESTATE.retire(9)):
-        await _finish(parts, world, wanted)
+        await _finish(parts, host, wanted)
     await work_all(parts, *(tasks[index] for index in order))
     assert cast("FakeTransit", parts.transit).keys == {}
     assert not any(fields.get("blobs") for fields, _ in cast("FakeStore", parts.store).records.values())

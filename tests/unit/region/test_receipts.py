@@ -16,7 +16,7 @@ from orbital.v1.receipt_pb2 import Receipt, SignedReceipt
 
 from region.adapters.journal.sqlite import open_journal
 from region.adapters.openbao.audit import AuditFile
-from region.ports.world import real
+from region.ports.host import real
 from runtime.errors import Unavailable
 from runtime.signing import key_id
 from tests.unit.region.fakes import fake_parts
@@ -30,7 +30,7 @@ ESTATE = Estate()
 async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
     async with AsyncExitStack() as stack:
         journal = await stack.enter_async_context(open_journal(tmp_path / "journal.db"))
-        bench = Bench(journal, replace(fake_parts(), world=real()), Policy())
+        bench = Bench(journal, replace(fake_parts(), host=real()), Policy())
         running = [asyncio.ensure_future(executor.run()) for executor in bench.executors]
         yield bench
         for each in running:

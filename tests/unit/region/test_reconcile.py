@@ -21,7 +21,7 @@ from region.flow.reconcile import Pace, Reconciler
 from region.flow.verify import Verify
 from region.handlers.mend import look
 from region.handlers.parts import Parts, read_service, read_system, write
-from tests.unit.region.fakes import Crash, FakeTransit, FakeWorld, crashing, fake_parts, restarted
+from tests.unit.region.fakes import Crash, FakeHost, FakeTransit, crashing, fake_parts, restarted
 from tests.unit.region.make import Estate, work, work_all
 from tests.unit.region.test_crash import SCENARIOS, _steps
 
@@ -40,7 +40,7 @@ WRONG = [None] + [
 
 
 async def _rotated() -> Parts:
-    parts = fake_parts(FakeWorld())
+    parts = fake_parts(FakeHost())
     await work_all(parts, *ESTATE.foundation(), ESTATE.link(), ESTATE.system(2, 2), ESTATE.system(3, 3))
     return parts
 
@@ -132,7 +132,7 @@ async def test_a_link_that_holds_gets_its_key_back_and_verify_says_so() -> None:
     record, revision = await read_system(parts, SYSTEM)
     assert record is not None
     # As a kill that was overtaken did it: the System is revoked, the Link and the tenant say otherwise.
-    await write(parts, SYSTEM, record.revoked(1, parts.world.now()).ended(), revision)
+    await write(parts, SYSTEM, record.revoked(1, parts.host.now()).ended(), revision)
     _transit(parts).keys.clear()
     link = Name(Kind.LINK, "acme", leaf="l").resource
     held = {one.name: one for one in await Verify(parts, []).held()}
@@ -193,14 +193,14 @@ async def test_after_a_crash_anywhere_reconciling_alone_leaves_nothing_that_disa
     scenario: str, step: int, after: bool
 ) -> None:
     before, interrupted, _ = SCENARIOS[scenario]
-    world = FakeWorld()
-    parts = fake_parts(world)
+    host = FakeHost()
+    parts = fake_parts(host)
     await work_all(parts, *before())
     dying, _ = crashing(parts, step, after=after)
     with pytest.raises((Crash, BaseExceptionGroup)):
         await work(dying, interrupted())
     parts = restarted(parts)
-    world.time += 60.0
+    host.time += 60.0
     await _reconciler(parts).round()
     record, _ = await read_system(parts, SYSTEM)
     if record is None:
@@ -215,16 +215,16 @@ async def test_after_a_crash_anywhere_reconciling_alone_leaves_nothing_that_disa
 
 @pytest.mark.parametrize("hours", [2.0, 48.0])
 async def test_a_change_that_a_wrong_clock_noted_holds_nobody_up_once_it_is_set_right(hours: float) -> None:
-    parts, world = await _rotated(), FakeWorld()
-    world.time = parts.world.now() + hours * 3600
-    ahead = replace(parts, world=fake_parts(world).world)
+    parts, host = await _rotated(), FakeHost()
+    host.time = parts.host.now() + hours * 3600
+    ahead = replace(parts, host=fake_parts(host).host)
     dying, _ = crashing(ahead, 12, after=True)
     with pytest.raises((Crash, BaseExceptionGroup)):
         await work(dying, ESTATE.system(4, 4))
     record, _ = await read_system(parts, SYSTEM)
     assert record is not None
-    assert record.importing_until > parts.world.now() + 3600
-    before = parts.world.now()
+    assert record.importing_until > parts.host.now() + 3600
+    before = parts.host.now()
     assert (await work(restarted(parts), ESTATE.system(4, 4))).outcome == pb.OUTCOME_DONE
-    assert parts.world.now() - before < 10.0
+    assert parts.host.now() - before < 10.0
     assert await look(parts, SYSTEM) is None

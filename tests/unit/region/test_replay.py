@@ -18,7 +18,7 @@ from orbital.v1 import task_pb2 as pb
 from region.domain import keys
 from region.domain.names import Kind, Name
 from region.handlers.parts import Parts, read_service, read_system
-from tests.unit.region.fakes import FakeStore, FakeTransit, FakeWorld, fake_parts
+from tests.unit.region.fakes import FakeHost, FakeStore, FakeTransit, fake_parts
 from tests.unit.region.make import Estate, work
 
 ESTATE = Estate()
@@ -48,9 +48,9 @@ def history(kinds: list[str]) -> list[pb.Task]:
     return tasks
 
 
-async def _deliver(tasks: list[pb.Task], order: list[tuple[int, bool]]) -> tuple[Parts, FakeWorld]:
-    world = FakeWorld()
-    parts = fake_parts(world)
+async def _deliver(tasks: list[pb.Task], order: list[tuple[int, bool]]) -> tuple[Parts, FakeHost]:
+    host = FakeHost()
+    parts = fake_parts(host)
     other = replace(parts, store=cast("FakeStore", parts.store).of_another_process())
     for index, elsewhere in order:
         await work(other if elsewhere else parts, tasks[index % len(tasks)])
@@ -60,7 +60,7 @@ async def _deliver(tasks: list[pb.Task], order: list[tuple[int, bool]]) -> tuple
         for each in tasks:
             if newest[each.resource.name] is each:
                 await work(parts, each)
-    return parts, world
+    return parts, host
 
 
 async def _check(parts: Parts, tasks: list[pb.Task]) -> None:
@@ -97,9 +97,9 @@ CHANGES = st.sampled_from(["link", "unlink", "rotate_system", "rotate_service", 
 def test_any_replay_ends_at_the_highest_generations(kinds: list[str], order: list[tuple[int, bool]]) -> None:
     tasks = history(kinds)
 
-    async def replay() -> FakeWorld:
-        parts, world = await _deliver(tasks, order)
+    async def replay() -> FakeHost:
+        parts, host = await _deliver(tasks, order)
         await _check(parts, tasks)
-        return world
+        return host
 
     asyncio.run(replay())

@@ -20,7 +20,7 @@ from region.handlers.parts import Parts
 from region.handlers.turn import PROBE
 from region.ports.serving import Item
 from runtime.errors import Invalid, NotFound, OrbitalError, Precondition
-from tests.unit.region.fakes import FakeWorld, fake_parts
+from tests.unit.region.fakes import FakeHost, fake_parts
 from tests.unit.region.make import Estate, work_all
 
 ESTATE = Estate()
@@ -28,24 +28,24 @@ PAY = Name(Kind.SERVICE, "acme", "core", "pay")
 
 
 class Heard:
-    def __init__(self, world: FakeWorld) -> None:
-        self.world, self.last = world, world.time
+    def __init__(self, host: FakeHost) -> None:
+        self.host, self.last = host, host.time
 
     def silence(self) -> float:
-        return self.world.time - self.last
+        return self.host.time - self.last
 
 
 class Served:
     def __init__(self) -> None:
-        self.world = FakeWorld()
-        self.keyring = Keyring(self.world.world(), 5.0, 2)
-        self.parts: Parts = replace(fake_parts(self.world), cache=self.keyring)
-        self.beats = Heard(self.world)
+        self.host = FakeHost()
+        self.keyring = Keyring(self.host.host(), 5.0, 2)
+        self.parts: Parts = replace(fake_parts(self.host), cache=self.keyring)
+        self.beats = Heard(self.host)
         self.serve = self.serving()
 
     def serving(self) -> Serve:
         access = KeyAccess(parts=self.parts, keyring=self.keyring, beats=cast("Beats", self.beats))
-        return Serve(access=access, world=self.parts.world)
+        return Serve(access=access, host=self.parts.host)
 
     async def refusal(self) -> str:
         with pytest.raises(OrbitalError) as refused:
@@ -90,12 +90,12 @@ async def test_altered_or_foreign_ciphertext_is_refused(served: Served) -> None:
 
 async def test_the_lease_ends_serving_even_from_the_cache(served: Served) -> None:
     await work_all(served.parts, ESTATE.define_tenant(), ESTATE.system(), ESTATE.service(), ESTATE.link())
-    served.keyring = Keyring(served.world.world(), 10**9, 2)
+    served.keyring = Keyring(served.host.host(), 10**9, 2)
     served.serve = served.serving()
     await served.serve.wrap(PAY, b"L4", b"")
-    served.world.time += 24 * 3600 + 1
+    served.host.time += 24 * 3600 + 1
     assert await served.refusal() == "LEASE_EXPIRED"
-    served.beats.last = served.world.time
+    served.beats.last = served.host.time
     await served.serve.wrap(PAY, b"L4", b"")
 
 
@@ -193,7 +193,7 @@ async def test_the_cache_is_bounded_loads_once_and_forgets_in_time(served: Serve
         await served.keyring.get(name, loader(name.leaf))  # type: ignore[arg-type]
     await served.keyring.get(names[0], loader("a"))  # type: ignore[arg-type]
     assert loads == ["a", "b", "c", "a"]
-    served.world.time += 6
+    served.host.time += 6
     await served.keyring.get(names[0], loader("a"))  # type: ignore[arg-type]
     assert loads[-1] == "a"
     assert len(loads) == 5

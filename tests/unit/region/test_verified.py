@@ -98,7 +98,7 @@ async def test_what_another_process_took_away_is_not_reported_from_memory() -> N
     record, revision = await read_system(other, system)
     assert record is not None
     # As when the owner of the L1 refuses it: no fence is raised.
-    now = parts.world.now()
+    now = parts.host.now()
     await write(other, system, record.refused(now, now), revision)
     assert await finish(other, system)
     cast("FakeHsm", parts.hsm).refused.add("l1-acme")

@@ -17,7 +17,7 @@ from region.domain.names import Kind, Name
 from region.domain.verify import Holding
 from region.flow.verify import Verify
 from region.handlers.parts import Parts, read_service, read_system, write
-from tests.unit.region.fakes import FakeStore, FakeTransit, FakeWorld, fake_parts
+from tests.unit.region.fakes import FakeHost, FakeStore, FakeTransit, fake_parts
 from tests.unit.region.make import Estate, work_all
 
 ESTATE = Estate()
@@ -36,7 +36,7 @@ class FakeLedger:
 
 
 async def linked() -> Parts:
-    parts = fake_parts(FakeWorld())
+    parts = fake_parts(FakeHost())
     await work_all(parts, *ESTATE.foundation(), ESTATE.link())
     return parts
 

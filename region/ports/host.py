@@ -11,10 +11,10 @@ from random import SystemRandom
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class Host:
     """`now` in seconds since the epoch, `random` in [0, 1), `entropy` in bytes, `sleep` in seconds.
 
-    `monotonic` is a clock that nobody sets; a world whose time is held has but one.
+    `monotonic` is a clock that nobody sets; a host whose time is held has but one.
     """
 
     now: Callable[[], float]
@@ -28,6 +28,6 @@ class World:
         return (self.monotonic or self.now)()
 
 
-def real() -> World:
+def real() -> Host:
     """The machine's own."""
-    return World(time.time, SystemRandom().random, secrets.token_bytes, asyncio.sleep, time.monotonic)
+    return Host(time.time, SystemRandom().random, secrets.token_bytes, asyncio.sleep, time.monotonic)
