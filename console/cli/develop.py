@@ -104,9 +104,9 @@ def test(suites: tuple[str, ...], expression: str, rabbitmq: str | None, **optio
     """Run the tests: unit, contract, integration and system, or only the suites named.
 
     Some take long, and run only when they are named. `fuzz`: hostile input at every entry point of a stack, and what it
-    does to everybody else. `simulation`: schedules of changes and faults in simulated time. `transports`: each path
-    cut, changed and its broker killed under load, for each identity. `soak`: ten minutes under load, with certificates
-    and keys that live a minute.
+    does to everybody else; two minutes of it end the system tests. `simulation`: schedules of changes and faults in
+    simulated time. `transports`: each path cut, changed and its broker killed under load, for each identity. `soak`:
+    ten minutes under load, with certificates and keys that live a minute.
 
     The exit status is pytest's own.
     """

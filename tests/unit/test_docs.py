@@ -43,3 +43,14 @@ def test_links_between_documents_lead_somewhere() -> None:
         if not (page.parent / target).exists()
     ]
     assert broken == []
+
+
+def test_the_changelog_is_wrapped_and_its_items_stand_together() -> None:
+    lines = (ROOT / "CHANGELOG.md").read_text().split("\n")
+    assert [number for number, line in enumerate(lines, 1) if len(line) > 128] == []
+    apart = [
+        number
+        for number, (before, blank, after) in enumerate(zip(lines, lines[1:], lines[2:], strict=False), 2)
+        if not blank and after.startswith("- ") and not before.startswith("#")
+    ]
+    assert apart == []
