@@ -72,6 +72,8 @@ class Trail:
         self._heads: dict[int, list[tuple[Held, AuditHead]]] = {}
         self.sequence = 0
         self.heads = 0
+        # Regions that hold some of these.
+        self.holders: set[str] = set()
         # The newest head whose record was reached: what comes after it nobody has vouched for yet.
         self.signed: AuditHead | None = None
         self._hash = BEGINNING
@@ -81,8 +83,14 @@ class Trail:
         # What the gateway itself recorded of a restored database: the record, and where the trail ended then.
         self._went_back: list[tuple[AuditRecord, int]] = []
 
-    def expect(self, held: Held) -> None:
-        """Take a head, before the record that it is of."""
+    def take(self, item: AuditRecord | Held) -> None:
+        """Take the next record, or a head, which comes before the record that it is of."""
+        if isinstance(item, Held):
+            self._expect(item)
+        else:
+            self._follow(item)
+
+    def _expect(self, held: Held) -> None:
         head, signed = held.head, held.signed
         packed = tuple(signed.certificates)
         if packed not in self._signers:
@@ -92,9 +100,10 @@ class Trail:
             raise unverified(f"The head of #{head.sequence}{held.where} comes after its record.")
         self._heads.setdefault(head.sequence, []).append((held, head))
         self.heads += 1
+        if held.holder:
+            self.holders.add(held.holder)
 
-    def follow(self, record: AuditRecord) -> None:
-        """Take the next record."""
+    def _follow(self, record: AuditRecord) -> None:
         good = f"; the chain is good to #{self.sequence}"
         wanted = self.sequence + 1
         if record.sequence > wanted:

@@ -108,10 +108,7 @@ async def _verified(request: web.Request) -> AsyncIterator[Event]:
 
 def _follow(trail: Trail, items: list[AuditRecord | Held]) -> None:
     for item in items:
-        if isinstance(item, Held):
-            trail.expect(item)
-        else:
-            trail.follow(item)
+        trail.take(item)
 
 
 @routes.get("/audit/export")

@@ -6,6 +6,8 @@ from runtime.errors import Conflict, Exhausted, OrbitalError, Unavailable, Waiti
 
 FIRST = 0.5
 MOST = 30.0  # seconds between tries; what is longer looks like nothing
+# Seconds: a try that lies further ahead was planned by a clock that was wrong.
+FAR = 2 * MOST
 
 
 def delay(attempts: int, random: float) -> float:

@@ -19,6 +19,7 @@ from console.web.console import routes
 from gateway.adapters.broker.server import FIELDS as BROKER_FIELDS
 from gateway.adapters.broker.server import QUESTIONS
 from stack.identity.certificates import EDGE
+from tests.engine_messages import CALL, DENIED, STATUS
 from tests.fuzz.door import SECONDS, Door
 from tests.fuzz.mutate import HONEST, REGION, TENANT, Mutator
 from tests.odd_json import ODD, replaced, ways
@@ -215,35 +216,8 @@ def _status(path: str, code: int) -> str:
     return f"INTERNAL: HTTP {code} for {path[:80]}" if code >= 500 and code != BUSY else "OK"
 
 
-EVENT = {
-    "decision_id": "d1",
-    "path": "orbital/authz/ingress/decision",
-    "timestamp": "2026-01-01T00:00:00Z",
-    "input": {"principal": "spiffe://orbital/region/eu10", "correlations": ["0" * 32]},
-    "result": {
-        "allowed": False,
-        "denied": [{"reason": "X"}],
-        "denied_total": 1,
-        "principal": "x",
-        "action": "/x",
-        "correlation_id": "0" * 32,
-        "headers": {"x-orbital-reason": "X"},
-        "body": "no",
-    },
-    "labels": {"id": "i1"},
-    "bundles": {"orbital": {"revision": "r1"}},
-}
-STATUS = {
-    "labels": {"id": "i1"},
-    "bundles": {"orbital": {"active_revision": "r1", "code": "bundle_error", "message": "bad"}},
-    "metrics": {
-        "prometheus": {
-            "grpc_request_duration_seconds": {
-                "metric": [{"label": [{"name": "handler", "value": "check"}], "histogram": {"sampleCount": "5"}}]
-            }
-        }
-    },
-}
+# A call and a batch in one, so that each part of both is spoilt.
+EVENT = {**CALL, "result": {**CALL["result"], **DENIED}}
 OF_EDGE = {
     "labels": {"id": "i1"},
     "bundles": {

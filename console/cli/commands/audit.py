@@ -154,17 +154,12 @@ def _offline(file: Path, ca: Path) -> dict[str, Any]:
 def _follow(items: Iterable[AuditRecord | Held], authority: bytes) -> dict[str, Any]:
     """What holds, as plain values; raises Failure with what does not."""
     from runtime.errors import Invalid
-    from runtime.trail import Held, Trail
+    from runtime.trail import Trail
 
-    holders = set()
     try:
         trail = Trail(authority)
         for item in items:
-            if isinstance(item, Held):
-                trail.expect(item)
-                holders.add(item.holder)
-            else:
-                trail.follow(item)
+            trail.take(item)
         trail.end()
     except Invalid as error:
         raise Failure(f"Audit: {error.message}", Exit.UNVERIFIED) from error
@@ -174,7 +169,7 @@ def _follow(items: Iterable[AuditRecord | Held], authority: bytes) -> dict[str, 
         "heads": trail.heads,
         "signed_to": signed.sequence if signed else 0,
         "signed_at": iso(signed.sign_time) if signed else None,
-        "regions": sorted(holders - {""}),
+        "regions": sorted(trail.holders),
     }
 
 

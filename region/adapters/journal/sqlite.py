@@ -17,6 +17,7 @@ from region.adapters.journal.lock import only_writer
 from region.adapters.journal.marks import SqliteMarks, Unmarked, held_body, set_mark
 from region.adapters.sqlite import Database, open_database
 from region.domain.mark import Mark
+from region.domain.retry import FAR
 from region.domain.work import Entry, Held, Settled
 from region.ports.inspecting import Census, FailingTask
 from region.ports.marks import Marker
@@ -48,12 +49,11 @@ UPDATE tasks SET settled = 0, body = ?, outcome = 0, due_at = 0, attempts = 0, r
 WHERE id = ? AND (settled = 2 OR (settled = 1 AND outcome NOT IN (?, ?)))"""
 # As it came last: it may have been cancelled.
 SAY_AGAIN = "UPDATE tasks SET body = ?, reason = '', due_at = 0 WHERE settled = 0 AND id = ?"
-# A try that lies a minute ahead or more was planned by a clock that was wrong (see domain.retry).
 DUE = """
 SELECT t.row, t.resource, t.body, t.received_at, t.attempts, t.reason, coalesce(f.failures, 0),
     h.generation, h.kind, h.state, h.version, h.body
 FROM tasks t LEFT JOIN held h ON h.resource = t.resource LEFT JOIN failing f ON f.task_id = t.id
-WHERE t.lane = ?1 AND t.settled = 0 AND (t.due_at <= ?2 OR t.due_at > ?2 + 60.0) ORDER BY t.sequence LIMIT ?3"""
+WHERE t.lane = ?1 AND t.settled = 0 AND (t.due_at <= ?2 OR t.due_at > ?2 + ?4) ORDER BY t.sequence LIMIT ?3"""
 HEADS = """
 SELECT sequence, head FROM audit_heads WHERE sequence <= ? ORDER BY sequence DESC, head DESC LIMIT ? OFFSET ?
 """
@@ -141,7 +141,7 @@ class SqliteJournal(SqliteMarks):
 
         def work() -> list[Any]:
             parking.release(self._database.sql, lane, now)
-            return self._database.sql.execute(DUE, (lane, now, limit)).fetchall()
+            return self._database.sql.execute(DUE, (lane, now, limit, FAR)).fetchall()
 
         rows = await self._database.call(work)
         found, broken = [], []

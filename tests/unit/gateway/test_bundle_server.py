@@ -18,34 +18,8 @@ from gateway.ports.engines import Decided, EngineStatus
 from gateway.ports.security import SecurityEvent
 from gateway.ports.store import Denial
 from runtime.errors import Denied, Invalid, OrbitalError, Unavailable
+from tests.engine_messages import BATCH, CALL, STATUS
 from tests.odd_json import odd_ones
-
-CALL = {
-    "decision_id": "d1",
-    "path": "orbital/authz/ingress/decision",
-    "timestamp": "2026-01-13T12:00:00.123456789Z",
-    "input": {"principal": "spiffe://orbital/region/eu10", "correlations": ["0" * 32]},
-    "result": {
-        "allowed": False,
-        "principal": "spiffe://orbital/region/eu10",
-        "action": "/orbital.v1.X/Y",
-        "correlation_id": "0" * 32,
-        "headers": {"x-orbital-reason": "ROLE_MISSING"},
-        "body": "No.",
-    },
-    "labels": {"id": "i1"},
-    "bundles": {"orbital": {"revision": "r1"}},
-}
-BATCH = {**CALL, "result": {"allowed": 3, "denied": [{"reason": "FROZEN"}], "denied_total": 7}}
-METRIC = {
-    "label": [{"name": "handler", "value": "check"}],
-    "histogram": {"sampleCount": "5"},
-}
-STATUS = {
-    "labels": {"id": "i1"},
-    "bundles": {"orbital": {"active_revision": "r1", "code": "bundle_error", "message": "bad"}},
-    "metrics": {"prometheus": {"grpc_request_duration_seconds": {"metric": [METRIC]}}},
-}
 
 
 def storable(value: Any, bits: int) -> None:

@@ -66,7 +66,7 @@ def verdict(items: list[Item]) -> str:
     try:
         followed = Trail(platform().authority)
         for item in items:
-            followed.expect(item) if isinstance(item, Held) else followed.follow(item)
+            followed.take(item)
         followed.end()
     except Invalid as error:
         return error.message
