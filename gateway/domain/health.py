@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from orbital.v1 import flag_pb2 as pb
@@ -56,22 +57,37 @@ class Listening:
         return 0.0 if self._since is None else now - self._since
 
 
-def silent_flag(
-    region: str, heard_at: datetime | None, period: float | None, before: Iterable[pb.Flag], now: datetime
-) -> pb.Flag:
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """When a checker was heard last, the seconds within which it promised to speak, and when its certificate ends."""
+
+    at: datetime
+    period: float
+    certificate_end: datetime | None = None
+
+
+def silent_flag(region: str, last: Heard | None, before: Iterable[pb.Flag], now: datetime) -> pb.Flag:
     """The one flag of a region whose checker is silent; what it last said is told as what was, not as what is."""
     flag = pb.Flag(region=region, component="checker", status=UNKNOWN, severity=pb.FLAG_SEVERITY_WARNING)
-    if heard_at is None:
+    if last is None:
         flag.reason = "CHECKER_NEVER_HEARD"
         flag.message = "This region's checker has never been heard, so nothing is known of its health."
         flag.since.FromDatetime(now)
         return flag
-    last = sorted(before, key=severity)
-    was = ", ".join(f"{each.component} {each.reason}" for each in last) or "healthy"
+    flags = sorted(before, key=severity)
+    was = ", ".join(f"{each.component} {each.reason}" for each in flags) or "healthy"
     flag.reason = "CHECKER_SILENT"
-    flag.message = f"This region's checker has been silent for {(now - heard_at).total_seconds():.0f} s; it was {was}."
-    flag.since.FromDatetime(heard_at + timedelta(seconds=silence(period or 0.0)))
-    item = flag.evidence.add(name="last_heard", value=heard_at.isoformat())
-    item.time.FromDatetime(heard_at)
-    flag.consequences.extend(f"{each.component}: was {each.reason}" for each in last)
+    flag.message = f"This region's checker has been silent for {(now - last.at).total_seconds():.0f} s; it was {was}."
+    flag.since.FromDatetime(last.at + timedelta(seconds=silence(last.period)))
+    evidence = {"last_heard": last.at}
+    if last.certificate_end is not None and last.certificate_end <= now:
+        flag.reason = "CERTIFICATE_EXPIRED"
+        flag.message += (
+            " The certificate that it showed last has expired since: unless it was renewed there, the region does not"
+            f" come back before it has another. Run: orbital region enrol {region}"
+        )
+        evidence["certificate_end"] = last.certificate_end
+    for name, at in evidence.items():
+        flag.evidence.add(name=name, value=at.isoformat()).time.FromDatetime(at)
+    flag.consequences.extend(f"{each.component}: was {each.reason}" for each in flags)
     return flag

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from google.protobuf.message import DecodeError
 from orbital.v1.dispatch_pb2 import RefusedReport
@@ -92,11 +93,11 @@ class SignedSignals:
         self._keys = keys
         self._security = security
 
-    async def submit(self, principal: str, region: str, signed: Signed) -> None:
+    async def submit(self, principal: str, region: str, signed: Signed, certificate_end: float | None) -> None:
         """See the port."""
         try:
             content = await self._keys.verify(signed, FLAGS, region_identity(region))
-            await self._signals.submit(read_signal(content, region))
+            await self._signals.submit(replace(read_signal(content, region), certificate_end=certificate_end))
         except (Denied, Invalid) as error:
             await self._security.alarm(SecurityEvent(region, "flags", error.reason, error.message, principal))
             raise

@@ -23,6 +23,8 @@ class Signal:
     sent_at: float
     versions: Mapping[str, str]
     period: float = 2.0
+    # When the certificate ends that it came by; none where it came by a token.
+    certificate_end: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,7 @@ class QueueReader(Protocol):
 class FlagIntake(Protocol):
     """What the Checker service hands signals to."""
 
-    async def submit(self, principal: str, region: str, signed: Signed) -> None:
+    async def submit(self, principal: str, region: str, signed: Signed, certificate_end: float | None) -> None:
         """Return once the signal is durable.
 
         Raises Denied on one that its region has not signed, Invalid on a malformed one, Unavailable without a store.

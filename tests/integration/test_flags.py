@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from dataclasses import replace
 from datetime import UTC, timedelta
 
 import pytest
@@ -97,6 +98,24 @@ async def test_a_silent_checker_is_unknown_and_what_it_said_is_told_as_the_past(
     assert list(one.consequences) == ["hsm: was AWAY", "openbao: was AWAY"]
     assert "it was healthy" in other.message
     assert verdict(found["us20"]) == (pb.HEALTH_STATUS_UNKNOWN, "CHECKER_SILENT")
+
+
+async def test_a_silent_checker_whose_certificate_expired_meanwhile_says_so(flags: PostgresFlags, pool: Pool) -> None:
+    now = time.time()
+    ends = {"eu10": now - 5, "us20": now + 3600, "ap30": None}
+    await pool.execute(
+        "INSERT INTO resource (name, kind, body, generation, effect_generation, correlation_id) "
+        "VALUES ('regions/ap30', 1, '', 1, 1, 'c')"
+    )
+    await flags.store([replace(signal(region), certificate_end=end) for region, end in ends.items()])
+    await pool.execute("UPDATE checker SET heard_at = now() - interval '11 seconds'")
+    CLOCK.ahead += 11
+    found = await flags.flags("")
+    reasons = {region: one.reason for region, (one,) in found.items()}
+    assert reasons == {"eu10": "CERTIFICATE_EXPIRED", "us20": "CHECKER_SILENT", "ap30": "CHECKER_SILENT"}
+    # The last signal counts, also where it came by no certificate.
+    await flags.store([signal("eu10", at=now + 1)])
+    assert await pool.fetchval("SELECT certificate_ends_at FROM checker WHERE region = 'eu10'") is None
 
 
 async def test_nobody_is_silent_for_longer_than_signals_were_listened_to(flags: PostgresFlags, pool: Pool) -> None:

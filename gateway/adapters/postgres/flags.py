@@ -6,11 +6,12 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import Any
 
 from orbital.v1.flag_pb2 import Flag, FlagChange, FlagChangeKind
 
 from gateway.adapters.postgres.database import Database
-from gateway.domain.health import GRACE_SECONDS, MISSED, Listening, severity, silent_flag
+from gateway.domain.health import GRACE_SECONDS, MISSED, Heard, Listening, severity, silent_flag
 from gateway.ports.flags import Hold, Signal
 from runtime.errors import OrbitalError
 from runtime.page import before_id, page_before
@@ -43,6 +44,7 @@ class PostgresFlags:
                 [each.sent_at for each in signals],
                 [json.dumps(dict(each.versions), sort_keys=True) for each in signals],
                 [each.period for each in signals],
+                [each.certificate_end for each in signals],
             )
             regions = sorted(row["region"] for row in taken)
             flags = [(each.region, flag) for each in signals if each.region in regions for flag in each.flags]
@@ -70,9 +72,12 @@ class PostgresFlags:
         for row in rows:
             if row["silent"] and not _is_silent(found[row["region"]]):
                 before = found[row["region"]]
-                found[row["region"]] = [
-                    silent_flag(row["region"], row["heard_at"], row["period"], before, row["asked_at"])
-                ]
+                last = (
+                    Heard(row["heard_at"], row["period"] or 0.0, row["certificate_ends_at"])
+                    if row["heard_at"]
+                    else None
+                )
+                found[row["region"]] = [silent_flag(row["region"], last, before, row["asked_at"])]
         return {name: sorted(flags, key=severity) for name, flags in found.items()}
 
     async def changes(self, region: str, since: datetime | None, size: int, token: str) -> tuple[list[FlagChange], str]:
@@ -108,6 +113,10 @@ class PostgresFlags:
         """See the port."""
         rows = await self._database.fetch("checker_versions")
         return {row["region"]: json.loads(row["versions"]) for row in rows}
+
+
+def _heard(row: Any) -> Heard | None:
+    return Heard(row["heard_at"], row["period"], row["certificate_ends_at"]) if row["heard_at"] else None
 
 
 def _is_silent(flags: Sequence[Flag]) -> bool:

@@ -11,11 +11,13 @@ import grpc
 from gateway.domain.standing import Credential
 from gateway.ports.serving import Caller
 from gateway.ports.standing import RevocationList
+from runtime.content import LAST_SECOND
 from runtime.errors import Denied, Invalid, Unauthenticated
 from runtime.rpc import Metadata
 
 PRINCIPAL = "x-orbital-principal"
 CERTIFICATE_START = "x-orbital-certificate-start"
+CERTIFICATE_END = "x-orbital-certificate-end"
 TOKEN_ISSUED = "x-orbital-token-issued"  # noqa: S105 - a header's name
 REGION = "spiffe://orbital/region/"
 CORRELATION_ID = re.compile("[0-9a-f]{32}")
@@ -55,6 +57,13 @@ def calling_lane(context: grpc.aio.ServicerContext[Any, Any]) -> int:
     """The lane that a region's call says it is of; 0 when it says nothing that is one."""
     said = dict(_pairs(context)).get("x-orbital-lane", "")
     return int(said) if said in ("0", "1", "2") else 0
+
+
+def certificate_end(context: grpc.aio.ServicerContext[Any, Any]) -> float | None:
+    """When the caller's certificate ends, in seconds since the epoch; None where it came by a token."""
+    said = dict(_pairs(context)).get(CERTIFICATE_END, "")
+    known = isinstance(said, str) and said.isascii() and said.isdigit() and len(said) < 12
+    return min(float(said), LAST_SECOND) if known else None
 
 
 def admission(standing: RevocationList) -> Callable[[Metadata], None]:

@@ -10,7 +10,7 @@ import grpc
 from orbital.v1.flag_pb2 import ListQueuesRequest, ListQueuesResponse, Queue, SignalRequest, SignalResponse
 from orbital.v1.flag_pb2_grpc import CheckerServiceServicer
 
-from gateway.adapters.rpc.caller import calling_region
+from gateway.adapters.rpc.caller import calling_region, certificate_end
 from gateway.ports.flags import FlagIntake, QueueReader
 from runtime.page import page_after, page_size
 
@@ -31,7 +31,7 @@ class CheckerRpc(CheckerServiceServicer):
         """See flag.proto."""
         principal, region = calling_region(context, request.region)
         answer = SignalResponse()
-        await self._intake.submit(principal, region, request.signed)
+        await self._intake.submit(principal, region, request.signed, certificate_end(context))
         answer.time.FromDatetime(self._clock())
         return answer
 

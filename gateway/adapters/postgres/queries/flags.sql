@@ -1,12 +1,13 @@
 -- name: store_signals
 -- A list that overtakes a newer one is not taken, unless the region's clock was set back. No time is later than ours: a
 -- clock that is ahead and is corrected would silence the region for as long.
-INSERT INTO checker (region, sent_at, heard_at, versions, period)
-SELECT region, least(to_timestamp(sent_at), now()), now(), versions::jsonb, period
-FROM unnest($1::text[], $2::double precision[], $3::text[], $4::double precision[])
-    AS u (region, sent_at, versions, period)
+INSERT INTO checker (region, sent_at, heard_at, versions, period, certificate_ends_at)
+SELECT region, least(to_timestamp(sent_at), now()), now(), versions::jsonb, period, to_timestamp(certificate_end)
+FROM unnest($1::text[], $2::double precision[], $3::text[], $4::double precision[], $5::double precision[])
+    AS u (region, sent_at, versions, period, certificate_end)
 ON CONFLICT (region) DO UPDATE SET
-    sent_at = excluded.sent_at, heard_at = excluded.heard_at, versions = excluded.versions, period = excluded.period
+    sent_at = excluded.sent_at, heard_at = excluded.heard_at, versions = excluded.versions, period = excluded.period,
+    certificate_ends_at = excluded.certificate_ends_at
 WHERE excluded.sent_at >= checker.sent_at OR excluded.sent_at < checker.sent_at - interval '1 minute'
 RETURNING region;
 
@@ -28,7 +29,7 @@ WHERE flag.body IS DISTINCT FROM excluded.body;
 -- name: flags
 -- A flag of a silent checker says what was; `silent` says that it is no longer known. Nobody is silent for longer than
 -- signals have been listened to.
-SELECT substr(r.name, 9) AS region, c.heard_at, c.period, f.component, f.status, f.reason, f.body,
+SELECT substr(r.name, 9) AS region, c.heard_at, c.period, c.certificate_ends_at, f.component, f.status, f.reason, f.body,
        coalesce(
            least(extract(epoch FROM now() - c.heard_at)::double precision, $2::double precision) > $3 * c.period + $4,
            true) AS silent,
