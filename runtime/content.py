@@ -30,57 +30,69 @@ Check = Callable[[Any, str], None]
 _find = CONTROL.search
 
 
+class _Checks:
+    """What checks each field of every contract, made once; `known`: whether an enumeration's value must have a name."""
+
+    def __init__(self, *, known: bool) -> None:
+        self._known = known
+        self._made: dict[FieldDescriptor, Check] = {}
+
+    def check(self, message: Message, path: str = "") -> None:
+        for field, value in message.ListFields():
+            check = self._made.get(field)
+            if check is None:
+                check = self._made[field] = self._of(field)
+            if check is not _pass:
+                check(value, path)
+
+    def _of(self, field: FieldDescriptor) -> Check:
+        one, name = self._of_one(field), field.name
+        if one is _pass:
+            return _pass
+        if field.message_type is not None and field.message_type.GetOptions().map_entry:
+            return self._of_map(field)
+        if field.is_repeated:
+
+            def check_all(values: Any, path: str) -> None:
+                where = f"{path}.{name}" if path else name
+                for index, value in enumerate(values):
+                    one(value, f"{where}[{index}]")
+
+            return check_all
+        return lambda value, path: one(value, f"{path}.{name}" if path else name)
+
+    def _of_map(self, field: FieldDescriptor) -> Check:
+        assert field.message_type is not None
+        entry = field.message_type.fields_by_name
+        key, value, name = self._of_one(entry["key"]), self._of_one(entry["value"]), field.name
+
+        def check_map(values: Any, path: str) -> None:
+            where = f"{path}.{name}" if path else name
+            for each, held in values.items():
+                # The key is the sender's: it is no part of where it stands.
+                key(each, f"{where} (a key)")
+                value(held, f"{where} (a value)")
+
+        return check_map
+
+    def _of_one(self, field: FieldDescriptor) -> Check:
+        kind = field.type
+        if kind == FieldDescriptor.TYPE_MESSAGE:
+            assert field.message_type is not None
+            return _MESSAGES.get(field.message_type.full_name, self.check)
+        if kind == FieldDescriptor.TYPE_ENUM:
+            return _check_of_enum(field) if self._known else _pass
+        return _SCALARS.get(kind, _pass)
+
+
 def check_content(message: Message, path: str = "") -> None:
     """Raise Invalid, naming the field, on text, a number, a time or an enumeration's value that cannot be kept."""
-    for field, value in message.ListFields():
-        check = _CHECKS.get(field)
-        if check is None:
-            check = _CHECKS[field] = _check_of(field)
-        if check is not _pass:
-            check(value, path)
+    _KNOWN.check(message, path)
 
 
-def _check_of(field: FieldDescriptor) -> Check:
-    """What checks the values of a field; made once for each field of every contract."""
-    one, name = _check_of_one(field), field.name
-    if one is _pass:
-        return _pass
-    if field.message_type is not None and field.message_type.GetOptions().map_entry:
-        return _check_of_map(field)
-    if field.is_repeated:
-
-        def check_all(values: Any, path: str) -> None:
-            where = f"{path}.{name}" if path else name
-            for index, value in enumerate(values):
-                one(value, f"{where}[{index}]")
-
-        return check_all
-    return lambda value, path: one(value, f"{path}.{name}" if path else name)
-
-
-def _check_of_map(field: FieldDescriptor) -> Check:
-    assert field.message_type is not None
-    entry = field.message_type.fields_by_name
-    key, value, name = _check_of_one(entry["key"]), _check_of_one(entry["value"]), field.name
-
-    def check_map(values: Any, path: str) -> None:
-        where = f"{path}.{name}" if path else name
-        for each, held in values.items():
-            # The key is the sender's: it is no part of where it stands.
-            key(each, f"{where} (a key)")
-            value(held, f"{where} (a value)")
-
-    return check_map
-
-
-def _check_of_one(field: FieldDescriptor) -> Check:
-    kind = field.type
-    if kind == FieldDescriptor.TYPE_MESSAGE:
-        assert field.message_type is not None
-        return _MESSAGES.get(field.message_type.full_name, check_content)
-    if kind == FieldDescriptor.TYPE_ENUM:
-        return _check_of_enum(field)
-    return _SCALARS.get(kind, _pass)
+def check_storable(message: Message, path: str = "") -> None:
+    """The same, but for enumerations: a newer sender's value is kept, and whoever acts on it says what it cannot do."""
+    _ANY.check(message, path)
 
 
 def _check_of_enum(field: FieldDescriptor) -> Check:
@@ -156,4 +168,4 @@ _MESSAGES: dict[str, Check] = {
     "google.protobuf.Timestamp": _check_timestamp,
     "google.protobuf.Duration": _check_duration,
 }
-_CHECKS: dict[FieldDescriptor, Check] = {}
+_KNOWN, _ANY = _Checks(known=True), _Checks(known=False)

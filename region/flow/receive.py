@@ -12,15 +12,16 @@ from orbital.v1 import task_pb2 as pb
 from orbital.v1.resource_pb2 import Transport
 from orbital.v1.signed_pb2 import Signed
 
-from region.domain.storable import check_storable
 from region.flow.lane_journal import LaneJournal
 from region.ports.signing import Verifies
+from runtime.content import check_storable
 from runtime.errors import Denied, Invalid
 from runtime.logs import get_logger
 from runtime.signatures import GATEWAY, TASKS, WRONG_LANE, WRONG_REGION
 
 log = get_logger(__name__)
 
+INVALID_TASK = "INVALID_TASK"
 # Of what was refused, this much is told.
 MOST_KEPT = 65_536
 
@@ -40,9 +41,9 @@ def sift(tasks: Sequence[pb.Task]) -> Sifted:
     sifted = Sifted([], [])
     for task in tasks:
         try:
-            check_storable(task)
+            check_storable(task, "task")
         except Invalid as error:
-            sifted.bad.append((task, error))
+            sifted.bad.append((task, Invalid(error.message, reason=INVALID_TASK, field=error.field)))
         else:
             sifted.good.append(task)
     return sifted
