@@ -21,6 +21,7 @@ from orbital.v1 import (
     edge_pb2,
     enrolment_pb2,
     flag_pb2,
+    parked_pb2,
     policy_pb2,
     receipt_pb2,
     registry_pb2,
@@ -35,7 +36,7 @@ from tests.system.world import ROOT, SECONDS, World
 
 CONTRACTS = (
     *(approval_pb2, audit_pb2, crypto_pb2, dispatch_pb2, edge_pb2, enrolment_pb2, flag_pb2, policy_pb2, receipt_pb2),
-    *(registry_pb2, report_pb2, trace_pb2, verify_pb2),
+    *(registry_pb2, report_pb2, parked_pb2, trace_pb2, verify_pb2),
 )
 RPCS = yaml.safe_load((ROOT / "policies" / "data" / "rpcs.yaml").read_text())
 IDENTITIES = {"operator": "operator", "officer": "officer", "auditor": "auditor", "region": "eu10", "newcomer": None}

@@ -18,6 +18,7 @@ from orbital.v1 import (
     edge_pb2,
     enrolment_pb2,
     flag_pb2,
+    parked_pb2,
     policy_pb2,
     receipt_pb2,
     registry_pb2,
@@ -31,7 +32,7 @@ from runtime.rpc import from_rpc_error
 from tests.unit.runtime.poison import poisoned
 
 CONTRACTS = (
-    approval_pb2, audit_pb2, dispatch_pb2, edge_pb2, enrolment_pb2, flag_pb2, policy_pb2, receipt_pb2,
+    approval_pb2, audit_pb2, dispatch_pb2, edge_pb2, enrolment_pb2, flag_pb2, parked_pb2, policy_pb2, receipt_pb2,
     registry_pb2, report_pb2, trace_pb2,
 )  # fmt: skip
 METHODS: list[MethodDescriptor] = [

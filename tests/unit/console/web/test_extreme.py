@@ -16,7 +16,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from google.protobuf.message_factory import GetMessageClass
-from orbital.v1 import approval_pb2, audit_pb2, policy_pb2, receipt_pb2, registry_pb2, trace_pb2
+from orbital.v1 import approval_pb2, audit_pb2, parked_pb2, policy_pb2, receipt_pb2, registry_pb2, trace_pb2
 
 from console.web.api import Gateway
 from console.web.console import CONSOLE, Console, routes
@@ -33,6 +33,7 @@ SERVICES = {
     "registry": (registry_pb2, "RegistryService"), "approval": (approval_pb2, "ApprovalService"),
     "trace": (trace_pb2, "TraceService"), "proof": (receipt_pb2, "ProofService"),
     "policy": (policy_pb2, "PolicyService"), "audit": (audit_pb2, "AuditService"),
+    "tasks": (parked_pb2, "TaskService"),
 }  # fmt: skip
 HEADERS = {
     PRINCIPAL: f"{PERSON}ada", "Authorization": "Bearer a.e30.c", "Origin": ORIGIN, "Accept-Encoding": "identity",
