@@ -63,7 +63,13 @@ class Local:
 
 
 def _rule(limits: LimitSettings) -> Rule:
-    return Rule(limits.raise_after, limits.clear_after, limits.stale_seconds, limits.flap_changes, limits.flap_seconds)
+    return Rule(
+        raise_after=limits.raise_after,
+        clear_after=limits.clear_after,
+        stale=limits.stale_seconds,
+        flap_changes=limits.flap_changes,
+        flap_seconds=limits.flap_seconds,
+    )
 
 
 async def main() -> None:
@@ -81,20 +87,22 @@ async def main() -> None:
         parts = await stack.enter_async_context(open_door(settings.envoy.parts))
         out = await stack.enter_async_context(open_door(settings.envoy.gateway))
         control = GrpcControl(
-            f"unix:{settings.envoy.gateway}",
-            settings.region,
-            settings.beat_seconds,
-            lambda now: Signer(settings.signing_file, now),
-            host.now,
+            target=f"unix:{settings.envoy.gateway}",
+            region=settings.region,
+            beat=settings.beat_seconds,
+            signer=lambda now: Signer(settings.signing_file, now),
+            clock=host.now,
         )
         stack.push_async_callback(control.close)
-        table = probes(settings, Means(parts, out, admin, control, host, edges))
+        table = probes(settings, Means(parts=parts, out=out, admin=admin, control=control, host=host, edges=edges))
         for probe in table:
             stack.push_async_callback(probe.close)
 
         board = Board([probe.about.component for probe in table], _rule(settings.limits), host)
-        rounds = Rounds(settings.region, table, policy, board, host)
-        signaller = Signaller(board, control, FileOutbox(settings.outbox), host, settings.beat_seconds)
+        rounds = Rounds(region=settings.region, probes=table, policy=policy, board=board, host=host)
+        signaller = Signaller(
+            board=board, control=control, outbox=FileOutbox(settings.outbox), host=host, beat=settings.beat_seconds
+        )
         await stack.enter_async_context(
             serve_pages(settings.listen, Pages(settings.region, Local(board, rounds, signaller, host)))
         )

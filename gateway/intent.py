@@ -44,7 +44,13 @@ def make_approvals(
     }
     second_person = SecondPerson(policy, denials, settings.name)
     seconds = settings.flow.approval_seconds
-    return ApprovalFlow(PostgresApprovals(database), subjects, second_person, new_correlation_id, seconds)
+    return ApprovalFlow(
+        store=PostgresApprovals(database),
+        subjects=subjects,
+        second_person=second_person,
+        new_correlation_id=new_correlation_id,
+        seconds=seconds,
+    )
 
 
 def make_parked(settings: GatewaySettings, database: Database) -> ParkedTasks:

@@ -36,6 +36,7 @@ from gateway.flow.state import States
 from gateway.flow.stream_intake import StreamIntake
 from gateway.ports.lanes import Publisher
 from gateway.ports.policy import Policy
+from gateway.ports.serving import ReportIntake
 from gateway.settings import GatewaySettings
 from gateway.times import backoff, clock, new_correlation_id
 from runtime.lifecycle import Supervisor
@@ -96,7 +97,8 @@ def make_deliver(
     settings: GatewaySettings,
     broker: Broker,
     way: Way,
-    intake: StreamIntake,
+    reports: ReportIntake,
+    security: Security,
     ended: Callable[[str], Awaitable[None]],
 ) -> Deliver:
     """The lane streams of this process; `ended` raises Denied once a region is revoked."""
@@ -110,7 +112,9 @@ def make_deliver(
     )
     return Deliver(
         sources=sources,
-        intake=intake,
+        intake=StreamIntake(
+            reports=reports, security=security, states=way.states, holdings=way.holdings, backoff=backoff
+        ),
         announcements=way.announcements,
         contacts=way.contacts,
         ended=ended,
@@ -138,8 +142,11 @@ def start_lanes(
     broker: Broker,
     way: Way,
 ) -> None:
-    """Detect and dispatch, each lane by itself, woken by the database's notifications."""
+    """Keep what is known of the way; detect and dispatch, each lane by itself, woken by the database."""
     flow, faults, streams = settings.flow, way.faults, way.streams
+    supervisor.start("contacts", partial(way.contacts.run, flow.beat_seconds))
+    supervisor.start("holdings", partial(way.holdings.run, flow.beat_seconds / 2))
+    supervisor.start("states", partial(way.states.run, flow.beat_seconds / 2))
     supervisor.start("broker", BrokerWatch(BrokerProbe(broker), faults).run)
     signer = Signer(settings.signing_file, time.time)
     detects: dict[str, Detect] = {}

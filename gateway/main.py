@@ -62,7 +62,6 @@ from gateway.flow.report import ReportFlow
 from gateway.flow.security import Security, SignedReports, SignedSignals
 from gateway.flow.signal import SignalFlow
 from gateway.flow.standing import ConnectionReaper, LoginRevoker, Standing
-from gateway.flow.stream_intake import StreamIntake
 from gateway.flow.wake import until_done
 from gateway.intent import make_approvals, make_desired, make_parked
 from gateway.lanes import make_deliver, make_way, start_lanes
@@ -103,18 +102,20 @@ async def main(settings: GatewaySettings) -> None:
         enrolment = make_enrolment(settings, database, reads, openbao, security)
         audit = Audit(PostgresAudit(database), proofs, clock, settings.flow.head_seconds)
         way = make_way(settings, database, tasks, public_keys, security, audit)
-        up = StreamIntake(reports=intake, security=security, states=way.states, holdings=way.holdings, backoff=backoff)
         desired, parked = make_desired(settings, database), make_parked(settings, database)
+        all_flags = AllFlags(flags, way.faults)
         servicers = {
             "Approval": ApprovalRpc(make_approvals(settings, database, policy, tasks)),
             "Audit": AuditRpc(audit),
             "Checker": CheckerRpc(SignedSignals(signals, public_keys, security), queues, clock),
-            "Dispatch": DispatchRpc(make_deliver(settings, consuming, way, up, standing.ended)),
+            "Dispatch": DispatchRpc(make_deliver(settings, consuming, way, intake, security, standing.ended)),
             "Edge": EdgeRpc(observed),
-            "Enrolment": EnrolmentRpc(reads, proofs, standing, enrolment, clock),
+            "Enrolment": EnrolmentRpc(reads=reads, prover=proofs, standing=standing, enrolling=enrolment, clock=clock),
             "Policy": PolicyRpc(engines, served),
             "Proof": ProofRpc(proofs),
-            "Registry": RegistryRpc(desired, reads, AllFlags(flags, way.faults), edges, news, standing),
+            "Registry": RegistryRpc(
+                desired=desired, reads=reads, flags=all_flags, edges=edges, news=news, standing=standing
+            ),
             "Report": ReportRpc(intake),
             "Task": TaskRpc(parked),
             "Trace": TraceRpc(reads),
@@ -128,9 +129,6 @@ async def main(settings: GatewaySettings) -> None:
             "public keys": public_keys.run,
             "proofs": lambda: proofs.run(backoff()),
             "audit": lambda: audit.run(backoff),
-            "contacts": lambda: way.contacts.run(settings.flow.beat_seconds),
-            "holdings": lambda: way.holdings.run(settings.flow.beat_seconds / 2),
-            "states": lambda: way.states.run(settings.flow.beat_seconds / 2),
             "converge": lambda: Converge(PostgresReports(database)).run(settings.flow.detect_seconds, backoff()),
             "dismantling": lambda: Dismantling(PostgresDecommission(database, settings.name), queues).run(backoff()),
             "job news": lambda: listen(database, "orbital_job", news.heard),
@@ -147,7 +145,14 @@ def make_reports(
 ) -> ReportFlow:
     """What regions report, with the receipts in it checked."""
     receipts = ReceiptCheck(PostgresProofs(database))
-    return ReportFlow(PostgresReports(database), tasks, policy, receipts, settings.name, settings.flow.report_batch)
+    return ReportFlow(
+        store=PostgresReports(database),
+        tasks=tasks,
+        policy=policy,
+        receipts=receipts,
+        process=settings.name,
+        most=settings.flow.report_batch,
+    )
 
 
 def start_intake(
@@ -185,7 +190,14 @@ async def open_access(
     if settings.broker_access is not None:
         asked = settings.broker_access
         allowances = Allowances(asked.remember_seconds, asked.remember_most)
-        access = Access(policy, tasks, settings.name, standing.revoked, allowances, time.monotonic)
+        access = Access(
+            policy=policy,
+            denials=tasks,
+            process=settings.name,
+            revoked=standing.revoked,
+            allowances=allowances,
+            now=time.monotonic,
+        )
         await stack.enter_async_context(serve_access(asked, access))
 
 
@@ -239,9 +251,9 @@ def make_proofs(settings: GatewaySettings, database: Database, reads: PostgresRe
     """Proofs, which need an OpenBao where they are made and where keys are certified."""
     store, bao = PostgresProofs(database), settings.openbao
     if bao is None or openbao is None:
-        return Proofs(store, reads, None, None, clock)
+        return Proofs(store=store, reads=reads, authority=None, signer=None, clock=clock)
     signer = BaoSigner(openbao, bao.signing, PROOF_KEY)
-    return Proofs(store, reads, BaoAuthority(openbao, bao.pki), signer, clock)
+    return Proofs(store=store, reads=reads, authority=BaoAuthority(openbao, bao.pki), signer=signer, clock=clock)
 
 
 def make_enrolment(

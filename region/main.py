@@ -94,8 +94,33 @@ def _marks(
     """How far this process's state is; its journal keeps no effect without it."""
     # The process that serves reads the other one's journal, too.
     others = dict(zip([BULK], map(OtherJournal, settings.journals), strict=False))
-    journal.marker = marks = StateMarks(min(settings.lanes), store, journal, host, others, keyring.clear)
+    journal.marker = marks = StateMarks(
+        process=min(settings.lanes), store=store, journal=journal, host=host, others=others, forget=keyring.clear
+    )
     return marks
+
+
+def _receipts(settings: RegionSettings, journal: SqliteJournal, signer: BaoSigner, host: worlds.Host) -> Receipts:
+    return Receipts(
+        region=settings.region,
+        journal=journal,
+        signer=signer,
+        audit=AuditFile(settings.openbao.audit_file),
+        host=host,
+    )
+
+
+def _owners(
+    settings: RegionSettings, journal: SqliteJournal, parts: Parts, receipts: Receipts, reports: Signal
+) -> Owners:
+    return Owners(
+        region=settings.region,
+        journal=journal,
+        parts=parts,
+        receipts=receipts,
+        reports=reports,
+        seconds=settings.l1_seconds,
+    )
 
 
 def _version() -> str:
@@ -155,14 +180,14 @@ async def main() -> None:
         permits = BaoPermits(openbao)
         parts = await _parts(stack, settings, openbao, hsm, permits, keyring, host)
         signer = BaoSigner(openbao, settings.openbao.signing, RECEIPT_KEY)
-        receipts = Receipts(settings.region, journal, signer, AuditFile(settings.openbao.audit_file), host)
+        receipts = _receipts(settings, journal, signer, host)
         marks = _marks(settings, parts.store, journal, host, keyring)
         usage, beats = Usage(host.now()), Beats(journal, host, BEAT_KEPT_EVERY)
         await beats.load()
 
         # What it serves.
         signals = {lane: LaneSignals() for lane in settings.lanes}
-        owners = Owners(settings.region, journal, parts, receipts, signals[min(signals)].reports, settings.l1_seconds)
+        owners = _owners(settings, journal, parts, receipts, signals[min(signals)].reports)
         providers: dict[str, Provider] = {"hsm": hsm, **{name: Asked(name, owners) for name in settings.l1}}
         reconciler = Reconciler(parts, Pace(settings.reconcile.rate, settings.reconcile.rest), lambda: marks.recovering)
         lanes = [LaneJournal(lane=number, journal=journal, signals=signals, host=host) for number in sorted(signals)]
@@ -232,7 +257,13 @@ def _tokens(settings: IasSettings) -> Tokens:
         return BaoTokens(_login(settings.openbao), settings.openbao.role)
     oauth = settings.oauth
     assert oauth is not None
-    return ClientCredentials(oauth.address, oauth.ca_file, oauth.client_id, oauth.client_secret_file, oauth.parameters)
+    return ClientCredentials(
+        address=oauth.address,
+        ca_file=oauth.ca_file,
+        client_id=oauth.client_id,
+        secret_file=oauth.client_secret_file,
+        more=oauth.parameters,
+    )
 
 
 async def _serve(

@@ -110,6 +110,18 @@ def test_where_parts_are_put_together_no_call_hides_its_arguments_behind_a_star(
     assert hidden == []
 
 
+def test_where_parts_are_put_together_more_than_four_arguments_of_a_class_are_named() -> None:
+    unnamed = [
+        f"{path.relative_to(ROOT)}:{call.lineno} {called.id}"
+        for path in filter(_puts_together, SOURCES)
+        for call in ast.walk(ast.parse(path.read_text()))
+        if isinstance(call, ast.Call) and len(call.args) > 4
+        for called in [call.func]
+        if isinstance(called, ast.Name) and called.id[0].isupper()
+    ]
+    assert unnamed == []
+
+
 def test_no_name_that_says_nothing() -> None:
     assert [str(path) for path in SOURCES if path.stem in BANNED or path.parent.name in BANNED] == []
 
