@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from pathlib import Path
 
-from runtime.files import read_bytes, read_text
+from runtime.files import read_bytes
 
 
 class Trust:
@@ -27,7 +27,12 @@ class Trust:
 
 def believing(authority: Path, purpose: ssl.Purpose = ssl.Purpose.SERVER_AUTH) -> ssl.SSLContext:
     """A context that believes the authorities in a file and no others; raises OSError and Invalid."""
-    return ssl.create_default_context(purpose, cadata=read_text(authority))
+    # What stands between the certificates may be in any language, and is none of them.
+    certificates = read_bytes(authority).decode("ascii", errors="ignore")
+    if not certificates.strip():
+        # Without any, the context would believe whom the machine believes.
+        raise ssl.SSLError(f"{authority} holds no certificate")
+    return ssl.create_default_context(purpose, cadata=certificates)
 
 
 def show(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
