@@ -33,7 +33,7 @@ CHANGING = {"POST"}
 UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]")
 # Their readers name the line of what is wrong.
 READ_BY_LINE = {("/changes/new", "text")}
-TOKEN_FIELD = "form"  # noqa: S105 - the name of a field
+FORM_FIELD = "form"
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -120,7 +120,7 @@ async def _made_here(request: web.Request, forms: Forms, origin: str) -> None:
     if request.headers.get("Origin") != origin or site != "same-origin":
         raise Denied("This request came from another site. Nothing was done.", reason="OTHER_ORIGIN")
     fields = await request.post()
-    field = fields.get(TOKEN_FIELD, "")
+    field = fields.get(FORM_FIELD, "")
     forms.check(field if isinstance(field, str) else "", request[WHO].principal, request.path)
     for name, value in fields.items():
         _check_text("form", [name])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, MutableSequence, Sequence
 
 from orbital.v1.edge_pb2 import Edge, EdgeStatus, Use
 from orbital.v1.resource_pb2 import EdgeEffect, EdgeOperation, EdgePolicySpec, EdgeRule
@@ -55,13 +55,13 @@ def _rule(rule: EdgeRule, where: str) -> None:
     rule.operations.extend(operations)
 
 
-def _ordered(listed: Sequence[str], where: str, check: Callable[[str, str], str]) -> None:
+def _ordered(listed: MutableSequence[str], where: str, check: Callable[[str, str], str]) -> None:
     check_length(len(listed), 0, MAX_LISTED, where, "items")
     for index, item in enumerate(listed):
         check(item, f"{where}[{index}]")
     items = sorted(set(listed))
-    del listed[:]  # type: ignore[attr-defined]
-    listed.extend(items)  # type: ignore[attr-defined]
+    del listed[:]
+    listed.extend(items)
 
 
 def check_caller(caller: str, field: str) -> str:

@@ -103,7 +103,7 @@ def build(claimed: Claimed) -> Task:
     """The task as it travels, the whole desired state in it."""
     task = Task(
         id=claimed.identity.hex,
-        kind=claimed.kind,  # type: ignore[arg-type]  # the stored number is the enum's
+        kind=TaskKind.ValueType(claimed.kind),
         lane=claimed.lane,
         sequence=claimed.sequence,
         region=claimed.region,

@@ -115,5 +115,5 @@ def compromised_below(resource: rpb.Resource) -> int:
 
 def kind_name(kind: int) -> str:
     """LINK_KEY for TASK_KIND_LINK_KEY, as the policies write it."""
-    number = pb.TaskKind.Name(kind) if kind in pb.TaskKind.values() else f"UNKNOWN_{kind}"  # type: ignore[arg-type]
+    number = pb.TaskKind.Name(pb.TaskKind.ValueType(kind)) if kind in pb.TaskKind.values() else f"UNKNOWN_{kind}"
     return number.removeprefix("TASK_KIND_")

@@ -21,7 +21,7 @@ KEY = "customer-root"
 GRANT = "orbital"
 # Neither read nor made, only used: the customer withdraws this to disable its keys.
 POLICY = render(CUSTOMER)
-TOKEN_PERIOD = "768h"  # noqa: S105 - a duration
+LOGIN_PERIOD = "768h"  # a duration
 
 
 class CustomerBao(OpenBao):
@@ -38,7 +38,7 @@ class CustomerBao(OpenBao):
             client.sys.create_or_update_policy(GRANT, POLICY)
         file = self.site.secret("customer-token")
         if not (file.exists() and _valid(client, read_text(file))):
-            made = client.auth.token.create_orphan(policies=[GRANT], period=TOKEN_PERIOD, no_default_policy=True)
+            made = client.auth.token.create_orphan(policies=[GRANT], period=LOGIN_PERIOD, no_default_policy=True)
             write_private(file, made["auth"]["client_token"])
 
 

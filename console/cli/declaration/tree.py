@@ -161,7 +161,7 @@ class _Composer:
         return node
 
     def _type(self, event: yaml.ScalarEvent) -> str:
-        tag: str = self._resolver.resolve(yaml.ScalarNode, event.value, event.implicit)  # type: ignore[no-untyped-call]
+        tag: str = self._resolver.resolve(yaml.ScalarNode, event.value, event.implicit)
         return tag.removeprefix(PREFIX)
 
     def _attach(self, node: Node, stack: list[tuple[Items | Mapping, Node | None]], found: list[Node]) -> None:

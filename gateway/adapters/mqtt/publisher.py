@@ -38,7 +38,7 @@ def speaks_five(version: str) -> bool:
 
 def properties(parcel: Parcel) -> Properties:
     """What an MQTT 5 message says of itself outside its payload; a reader by AMQP finds it as headers."""
-    said = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+    said = Properties(PacketTypes.PUBLISH)
     said.ContentType = CONTENT_TYPE
     said.UserProperty = list(parcel.headers.items())
     return said

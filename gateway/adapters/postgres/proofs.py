@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import asyncpg
 from orbital.v1.receipt_pb2 import LostRegion
@@ -119,14 +120,14 @@ def _lost(row: asyncpg.Record) -> LostRegion:
     return region
 
 
-def _share(row: Mapping[str, object] | asyncpg.Record) -> Share:
+def _share(row: Mapping[str, Any] | asyncpg.Record) -> Share:
     return Share(
-        row["id"].hex,  # type: ignore[union-attr]
-        row["region"],  # type: ignore[arg-type]
-        row["name"],  # type: ignore[arg-type]
-        row["generation"],  # type: ignore[arg-type]
-        row["kind"],  # type: ignore[arg-type]
-        row["state"],  # type: ignore[arg-type]
-        row["message"],  # type: ignore[arg-type]
-        row["receipt"] or b"",  # type: ignore[arg-type]
+        row["id"].hex,
+        row["region"],
+        row["name"],
+        row["generation"],
+        row["kind"],
+        row["state"],
+        row["message"],
+        row["receipt"] or b"",
     )

@@ -21,22 +21,22 @@ class ApprovalRpc(ApprovalServiceServicer):
     def __init__(self, approvals: Approvals) -> None:
         self._approvals = approvals
 
-    async def AskApproval(self, request: pb.AskApprovalRequest, context: Context) -> pb.AskApprovalResponse:  # noqa: N802
+    async def AskApproval(self, request: pb.AskApprovalRequest, context: Context) -> pb.AskApprovalResponse:
         """See approval.proto."""
         return pb.AskApprovalResponse(approval=await self._approvals.ask(request, caller(context)))
 
-    async def Approve(self, request: pb.ApproveRequest, context: Context) -> pb.ApproveResponse:  # noqa: N802
+    async def Approve(self, request: pb.ApproveRequest, context: Context) -> pb.ApproveResponse:
         """See approval.proto."""
         return pb.ApproveResponse(approval=await self._approvals.approve(request.id, caller(context)))
 
-    async def Decline(self, request: pb.DeclineRequest, context: Context) -> pb.DeclineResponse:  # noqa: N802
+    async def Decline(self, request: pb.DeclineRequest, context: Context) -> pb.DeclineResponse:
         """See approval.proto."""
         return pb.DeclineResponse(approval=await self._approvals.decline(request.id, request.reason, caller(context)))
 
-    async def ListApprovals(  # noqa: N802
+    async def ListApprovals(
         self,
         request: pb.ListApprovalsRequest,
-        context: Context,  # noqa: ARG002
+        context: Context,
     ) -> pb.ListApprovalsResponse:
         """See approval.proto."""
         found, more = await self._approvals.approvals(request, page_size(request.page_size or 100, 1000))

@@ -20,10 +20,10 @@ class AuditRpc(AuditServiceServicer):
     def __init__(self, audit: AuditReading) -> None:
         self._audit = audit
 
-    async def ListAudit(  # noqa: N802
+    async def ListAudit(
         self,
         request: ListAuditRequest,
-        context: grpc.aio.ServicerContext[Any, Any],  # noqa: ARG002
+        context: grpc.aio.ServicerContext[Any, Any],
     ) -> ListAuditResponse:
         """See audit.proto."""
         return await self._audit.list(request.after, page_size(request.page_size, MAX_PAGE))

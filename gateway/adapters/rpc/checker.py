@@ -25,9 +25,7 @@ class CheckerRpc(CheckerServiceServicer):
         self._queues = queues
         self._clock = clock
 
-    async def Signal(  # noqa: N802
-        self, request: SignalRequest, context: grpc.aio.ServicerContext[Any, Any]
-    ) -> SignalResponse:
+    async def Signal(self, request: SignalRequest, context: grpc.aio.ServicerContext[Any, Any]) -> SignalResponse:
         """See flag.proto."""
         principal, region = calling_region(context, request.region)
         answer = SignalResponse()
@@ -35,7 +33,7 @@ class CheckerRpc(CheckerServiceServicer):
         answer.time.FromDatetime(self._clock())
         return answer
 
-    async def ListQueues(  # noqa: N802
+    async def ListQueues(
         self, request: ListQueuesRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> ListQueuesResponse:
         """See flag.proto."""

@@ -22,7 +22,7 @@ class DispatchRpc(DispatchServiceServicer):
     def __init__(self, lanes: LaneStreams) -> None:
         self._lanes = lanes
 
-    async def Subscribe(  # type: ignore[override]  # noqa: N802  # the coroutine form of a stream, which has one writer
+    async def Subscribe(  # type: ignore[override]  # the coroutine form of a stream, which has one writer
         self, request_iterator: AsyncIterator[SubscribeRequest], context: grpc.aio.ServicerContext[Any, Any]
     ) -> None:
         """See dispatch.proto."""
@@ -43,9 +43,7 @@ class ReportRpc(ReportServiceServicer):
     def __init__(self, reports: ReportIntake) -> None:
         self._reports = reports
 
-    async def Report(  # noqa: N802
-        self, request: ReportRequest, context: grpc.aio.ServicerContext[Any, Any]
-    ) -> ReportResponse:
+    async def Report(self, request: ReportRequest, context: grpc.aio.ServicerContext[Any, Any]) -> ReportResponse:
         """See report.proto."""
         principal, region = calling_region(context, request.region)
         lane = calling_lane(context)

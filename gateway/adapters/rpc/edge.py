@@ -18,9 +18,7 @@ class EdgeRpc(EdgeServiceServicer):
     def __init__(self, intake: EdgeIntake) -> None:
         self._intake = intake
 
-    async def Observe(  # noqa: N802
-        self, request: ObserveRequest, context: grpc.aio.ServicerContext[Any, Any]
-    ) -> ObserveResponse:
+    async def Observe(self, request: ObserveRequest, context: grpc.aio.ServicerContext[Any, Any]) -> ObserveResponse:
         """See edge.proto."""
         _, region = calling_region(context, request.region)
         sent_at = request.send_time.seconds + request.send_time.nanos * 1e-9

@@ -42,7 +42,7 @@ class EnrolmentRpc(EnrolmentServiceServicer):
         self._enrolling = enrolling
         self._clock = clock
 
-    async def Enrol(self, request: pb.EnrolRequest, context: Context) -> pb.EnrolResponse:  # noqa: N802
+    async def Enrol(self, request: pb.EnrolRequest, context: Context) -> pb.EnrolResponse:
         """See enrolment.proto."""
         _, region = calling_region(context, request.region)
         check_length(len(request.version), 0, 100, "version")
@@ -53,7 +53,7 @@ class EnrolmentRpc(EnrolmentServiceServicer):
         answer.time.FromDatetime(self._clock())
         return answer
 
-    async def Certify(self, request: pb.CertifyRequest, context: Context) -> pb.CertifyResponse:  # noqa: N802
+    async def Certify(self, request: pb.CertifyRequest, context: Context) -> pb.CertifyResponse:
         """See enrolment.proto."""
         _, region = calling_region(context, request.region)
         check_length(len(request.signing_request), 1, MAX_REQUEST, "signing_request", "bytes")
@@ -63,14 +63,14 @@ class EnrolmentRpc(EnrolmentServiceServicer):
         answer.expire_time.FromDatetime(certified.ends_at)
         return answer
 
-    async def Invite(self, request: pb.InviteRequest, context: Context) -> pb.InviteResponse:  # noqa: N802
+    async def Invite(self, request: pb.InviteRequest, context: Context) -> pb.InviteResponse:
         """See enrolment.proto."""
         invitation = await self._open().invite(request.region, caller(context))
         answer = pb.InviteResponse(token=invitation.token)
         answer.expire_time.FromDatetime(invitation.ends_at)
         return answer
 
-    async def Redeem(self, request: pb.RedeemRequest, context: Context) -> pb.RedeemResponse:  # noqa: N802, ARG002
+    async def Redeem(self, request: pb.RedeemRequest, context: Context) -> pb.RedeemResponse:
         """See enrolment.proto."""
         check_length(len(request.signing_request), 1, MAX_REQUEST, "signing_request", "bytes")
         certified, secret = await self._open().redeem(request.region, request.token, request.signing_request)
@@ -78,7 +78,7 @@ class EnrolmentRpc(EnrolmentServiceServicer):
         answer.expire_time.FromDatetime(certified.ends_at)
         return answer
 
-    async def Revoke(self, request: pb.RevokeRequest, context: Context) -> pb.RevokeResponse:  # noqa: N802
+    async def Revoke(self, request: pb.RevokeRequest, context: Context) -> pb.RevokeResponse:
         """See enrolment.proto."""
         who = caller(context)
         declared(await self._reads.resource(f"regions/{request.region}"), request.region)

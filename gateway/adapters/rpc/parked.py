@@ -22,18 +22,18 @@ class TaskRpc(TaskServiceServicer):
     def __init__(self, parked: ParkedTasks) -> None:
         self._parked = parked
 
-    async def ListParkedTasks(  # noqa: N802
+    async def ListParkedTasks(
         self,
         request: pb.ListParkedTasksRequest,
-        context: Context,  # noqa: ARG002
+        context: Context,
     ) -> pb.ListParkedTasksResponse:
         """See parked.proto."""
         return await self._parked.page(request, page_size(request.page_size, MAX_PAGE))
 
-    async def RetryTasks(self, request: pb.RetryTasksRequest, context: Context) -> pb.RetryTasksResponse:  # noqa: N802
+    async def RetryTasks(self, request: pb.RetryTasksRequest, context: Context) -> pb.RetryTasksResponse:
         """See parked.proto."""
         return await self._parked.retry(request, caller(context))
 
-    async def CancelTasks(self, request: pb.CancelTasksRequest, context: Context) -> pb.CancelTasksResponse:  # noqa: N802
+    async def CancelTasks(self, request: pb.CancelTasksRequest, context: Context) -> pb.CancelTasksResponse:
         """See parked.proto."""
         return await self._parked.cancel(request, caller(context))

@@ -23,10 +23,10 @@ class PolicyRpc(PolicyServiceServicer):
         self._engines = engines
         self._served = served
 
-    async def ListEngines(  # noqa: N802
+    async def ListEngines(
         self,
         request: policy.ListEnginesRequest,
-        context: Context,  # noqa: ARG002
+        context: Context,
     ) -> policy.ListEnginesResponse:
         """See policy.proto."""
         size = page_size(request.page_size, MAX_ENGINES)
@@ -34,10 +34,10 @@ class PolicyRpc(PolicyServiceServicer):
         found, more = page_after(engines, lambda one: (one.name,), (str,), request.page_token, size)
         return policy.ListEnginesResponse(engines=found, served_revision=self._served(), next_page_token=more)
 
-    async def ListDecisions(  # noqa: N802
+    async def ListDecisions(
         self,
         request: policy.ListDecisionsRequest,
-        context: Context,  # noqa: ARG002
+        context: Context,
     ) -> policy.ListDecisionsResponse:
         """See policy.proto."""
         size = page_size(request.page_size or 100, 1000)

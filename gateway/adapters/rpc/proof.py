@@ -17,10 +17,10 @@ class ProofRpc(ProofServiceServicer):
     def __init__(self, prover: Prover) -> None:
         self._prover = prover
 
-    async def GetProof(  # noqa: N802
+    async def GetProof(
         self,
         request: GetProofRequest,
-        context: grpc.aio.ServicerContext[Any, Any],  # noqa: ARG002
+        context: grpc.aio.ServicerContext[Any, Any],
     ) -> Proof:
         """See receipt.proto."""
         return await self._prover.proof(request.correlation_id)

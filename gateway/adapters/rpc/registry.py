@@ -71,23 +71,19 @@ class RegistryRpc(RegistryServiceServicer):
         self._news = news
         self._fleet = Fleet(reads, flags, lambda: standing.marks)
 
-    async def Declare(  # noqa: N802
-        self, request: registry.DeclareRequest, context: Context
-    ) -> registry.DeclareResponse:
+    async def Declare(self, request: registry.DeclareRequest, context: Context) -> registry.DeclareResponse:
         """See registry.proto."""
         return await self._desired.declare(request, caller(context))
 
-    async def Kill(self, request: registry.KillRequest, context: Context) -> registry.KillResponse:  # noqa: N802
+    async def Kill(self, request: registry.KillRequest, context: Context) -> registry.KillResponse:
         """See registry.proto."""
         return await self._desired.kill(request, caller(context))
 
-    async def Retire(  # noqa: N802
-        self, request: registry.RetireRequest, context: Context
-    ) -> registry.RetireResponse:
+    async def Retire(self, request: registry.RetireRequest, context: Context) -> registry.RetireResponse:
         """See registry.proto."""
         return await self._desired.retire(request, caller(context))
 
-    async def GetResource(self, request: registry.GetResourceRequest, context: Context) -> Resource:  # noqa: N802, ARG002
+    async def GetResource(self, request: registry.GetResourceRequest, context: Context) -> Resource:
         """See registry.proto."""
         parse_name(request.name)
         found = await self._reads.resource(request.name)
@@ -95,10 +91,10 @@ class RegistryRpc(RegistryServiceServicer):
             raise NotFound(f"{request.name} is not declared", reason="UNKNOWN_RESOURCE", field="name")
         return found
 
-    async def ListResources(  # noqa: N802
+    async def ListResources(
         self,
         request: registry.ListResourcesRequest,
-        context: Context,  # noqa: ARG002
+        context: Context,
     ) -> registry.ListResourcesResponse:
         """See registry.proto."""
         if request.kind not in registry.ResourceKind.values() or not request.kind:
@@ -108,10 +104,10 @@ class RegistryRpc(RegistryServiceServicer):
             request.kind, request.tenant, size, request.page_token, retired=request.include_retired
         )
 
-    async def ListRegions(  # noqa: N802
+    async def ListRegions(
         self,
         request: registry.ListRegionsRequest,
-        context: Context,  # noqa: ARG002
+        context: Context,
     ) -> registry.ListRegionsResponse:
         """See registry.proto."""
         size = page_size(request.page_size, MAX_PAGE)
@@ -119,10 +115,10 @@ class RegistryRpc(RegistryServiceServicer):
         found, more = page_after(answer.regions, lambda one: (one.resource.name,), (str,), request.page_token, size)
         return registry.ListRegionsResponse(regions=found, next_page_token=more)
 
-    async def ListFlags(  # noqa: N802
+    async def ListFlags(
         self,
         request: registry.ListFlagsRequest,
-        context: Context,  # noqa: ARG002
+        context: Context,
     ) -> registry.ListFlagsResponse:
         """See registry.proto."""
         size = page_size(request.page_size, MAX_PAGE)
@@ -136,10 +132,10 @@ class RegistryRpc(RegistryServiceServicer):
         page, more = page_after(sorted(found, key=severity), severity, (int, int, str, str), request.page_token, size)
         return registry.ListFlagsResponse(flags=page, next_page_token=more)
 
-    async def ListFlagChanges(  # noqa: N802
+    async def ListFlagChanges(
         self,
         request: registry.ListFlagChangesRequest,
-        context: Context,  # noqa: ARG002
+        context: Context,
     ) -> registry.ListFlagChangesResponse:
         """See registry.proto."""
         if not request.region:
@@ -149,10 +145,10 @@ class RegistryRpc(RegistryServiceServicer):
         found, more = await self._flags.changes(request.region, since, size, request.page_token)
         return registry.ListFlagChangesResponse(changes=found, next_page_token=more)
 
-    async def ListEdges(  # noqa: N802
+    async def ListEdges(
         self,
         request: registry.ListEdgesRequest,
-        context: Context,  # noqa: ARG002
+        context: Context,
     ) -> registry.ListEdgesResponse:
         """See registry.proto."""
         size = page_size(request.page_size, MAX_PAGE)
@@ -160,10 +156,10 @@ class RegistryRpc(RegistryServiceServicer):
         page, more = page_after(found, _edge, (str, str), request.page_token, size)
         return registry.ListEdgesResponse(edges=page, next_page_token=more)
 
-    async def ListUses(  # noqa: N802
+    async def ListUses(
         self,
         request: registry.ListUsesRequest,
-        context: Context,  # noqa: ARG002
+        context: Context,
     ) -> registry.ListUsesResponse:
         """See registry.proto."""
         check_name(request.tenant, "tenant")
@@ -172,52 +168,52 @@ class RegistryRpc(RegistryServiceServicer):
         found, more = page_after(uses, lambda one: (one.region,), (str,), request.page_token, size)
         return registry.ListUsesResponse(uses=found, next_page_token=more)
 
-    async def ListPlacements(  # noqa: N802
+    async def ListPlacements(
         self,
         request: registry.ListPlacementsRequest,
-        context: Context,  # noqa: ARG002
+        context: Context,
     ) -> registry.ListPlacementsResponse:
         """See registry.proto."""
         size = page_size(request.page_size, MAX_PAGE)
         return await self._reads.placements(request.filter, size, request.page_token)
 
-    async def ListTasks(  # noqa: N802
+    async def ListTasks(
         self,
         request: registry.ListTasksRequest,
-        context: Context,  # noqa: ARG002
+        context: Context,
     ) -> registry.ListTasksResponse:
         """See registry.proto."""
         return await self._reads.tasks(request, page_size(request.page_size, MAX_PAGE))
 
-    async def ListDeadLetters(  # noqa: N802
+    async def ListDeadLetters(
         self,
         request: registry.ListDeadLettersRequest,
-        context: Context,  # noqa: ARG002
+        context: Context,
     ) -> registry.ListDeadLettersResponse:
         """See registry.proto."""
         return await self._reads.dead_letters(page_size(request.page_size or 100, 1000), request.page_token)
 
-    async def ListSecurityEvents(  # noqa: N802
+    async def ListSecurityEvents(
         self,
         request: registry.ListSecurityEventsRequest,
-        context: Context,  # noqa: ARG002
+        context: Context,
     ) -> registry.ListSecurityEventsResponse:
         """See registry.proto."""
         return await self._reads.security_events(page_size(request.page_size or 100, 1000), request.page_token)
 
-    async def ListDenials(  # noqa: N802
+    async def ListDenials(
         self,
         request: registry.ListDenialsRequest,
-        context: Context,  # noqa: ARG002
+        context: Context,
     ) -> registry.ListDenialsResponse:
         """See registry.proto."""
         size = page_size(request.page_size or 100, 1000)
         return await self._reads.denials(request.correlation_id, size, request.page_token)
 
-    async def WatchJob(  # noqa: N802
+    async def WatchJob(
         self,
         request: registry.WatchJobRequest,
-        context: Context,  # noqa: ARG002
+        context: Context,
     ) -> AsyncIterator[registry.Job]:
         """See registry.proto."""
         last: registry.Job | None = None
@@ -237,27 +233,27 @@ class RegistryRpc(RegistryServiceServicer):
                 return
             await _wait(end)
 
-    async def ListJobs(  # noqa: N802
+    async def ListJobs(
         self,
         request: registry.ListJobsRequest,
-        context: Context,  # noqa: ARG002
+        context: Context,
     ) -> registry.ListJobsResponse:
         """See registry.proto."""
         return await self._reads.jobs(request, page_size(request.page_size or 100, 1000))
 
-    async def WatchRegions(  # noqa: N802
+    async def WatchRegions(
         self,
         request: registry.WatchRegionsRequest,
-        context: Context,  # noqa: ARG002
+        context: Context,
     ) -> AsyncIterator[registry.WatchRegionsResponse]:
         """See registry.proto."""
         async for changed in self._fleet.watch(request.region):
             yield changed
 
-    async def WatchPlacements(  # noqa: N802
+    async def WatchPlacements(
         self,
         request: registry.WatchPlacementsRequest,
-        context: Context,  # noqa: ARG002
+        context: Context,
     ) -> AsyncIterator[registry.Placement]:
         """See registry.proto."""
         seen: dict[tuple[str, str], registry.Placement] = {}

@@ -39,10 +39,10 @@ class TraceRpc(TraceServiceServicer):
     def __init__(self, reads: ReadStore) -> None:
         self._reads = reads
 
-    async def GetTrace(  # noqa: N802
+    async def GetTrace(
         self,
         request: GetTraceRequest,
-        context: grpc.aio.ServicerContext[Any, Any],  # noqa: ARG002
+        context: grpc.aio.ServicerContext[Any, Any],
     ) -> Trace:
         """See trace.proto."""
         job, tasks = await self._reads.trace(request.correlation_id)

@@ -6,14 +6,14 @@ import json
 import os
 from pathlib import Path
 
-SECRET_NAME = "token"  # noqa: S105  (the name that the sidecar's configuration asks SDS for)
+SDS_NAME = "token"  # as the sidecar's configuration asks SDS for it
 
 
 def write_token(path: Path, token: str) -> None:
     """Replace the file whole: Envoy reads it when the new one takes the name."""
     secret = {
         "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret",
-        "name": SECRET_NAME,
+        "name": SDS_NAME,
         "generic_secret": {"secret": {"inline_string": token}},
     }
     beside = path.with_name(f".{path.name}.new")

@@ -88,7 +88,7 @@ class _Connection:
         """
         properties = None
         if self._five:
-            properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+            properties = Properties(PacketTypes.CONNECT)
             properties.SessionExpiryInterval = SESSION_SECONDS
             properties.ReceiveMaximum = self._credit
         options: dict[str, Any] = {"clean_start": False, "properties": properties} if self._five else {}

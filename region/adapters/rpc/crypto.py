@@ -28,28 +28,28 @@ class CryptoRpc(crypto_pb2_grpc.CryptoServiceServicer):
     def __init__(self, serving: Serving) -> None:
         self._serving = serving
 
-    async def Wrap(self, request: crypto.WrapRequest, context: Context) -> crypto.WrapResponse:  # noqa: N802, ARG002
+    async def Wrap(self, request: crypto.WrapRequest, context: Context) -> crypto.WrapResponse:
         """See the proto."""
         item = _plain(request)
         ciphertext, version = await self._serving.wrap(_service(request), item.content, item.associated_data)
         return crypto.WrapResponse(ciphertext=ciphertext, key_version=version)
 
-    async def Unwrap(self, request: crypto.UnwrapRequest, context: Context) -> crypto.UnwrapResponse:  # noqa: N802, ARG002
+    async def Unwrap(self, request: crypto.UnwrapRequest, context: Context) -> crypto.UnwrapResponse:
         """See the proto."""
         item = _wrapped(request)
         plaintext, version = await self._serving.unwrap(_service(request), item.content, item.associated_data)
         return crypto.UnwrapResponse(plaintext=plaintext, key_version=version)
 
-    async def Rewrap(self, request: crypto.RewrapRequest, context: Context) -> crypto.RewrapResponse:  # noqa: N802, ARG002
+    async def Rewrap(self, request: crypto.RewrapRequest, context: Context) -> crypto.RewrapResponse:
         """See the proto."""
         item = _wrapped(request)
         ciphertext, version = await self._serving.rewrap(_service(request), item.content, item.associated_data)
         return crypto.RewrapResponse(ciphertext=ciphertext, key_version=version)
 
-    async def GenerateDataKey(  # noqa: N802
+    async def GenerateDataKey(
         self,
         request: crypto.GenerateDataKeyRequest,
-        context: Context,  # noqa: ARG002
+        context: Context,
     ) -> crypto.GenerateDataKeyResponse:
         """See the proto."""
         size = request.size_bytes or USUAL_KEY
@@ -58,16 +58,16 @@ class CryptoRpc(crypto_pb2_grpc.CryptoServiceServicer):
         made = await self._serving.generate(_service(request), size, request.associated_data)
         return crypto.GenerateDataKeyResponse(plaintext=made[0], ciphertext=made[1], key_version=made[2])
 
-    async def Reach(self, request: crypto.ReachRequest, context: Context) -> crypto.ReachResponse:  # noqa: N802, ARG002
+    async def Reach(self, request: crypto.ReachRequest, context: Context) -> crypto.ReachResponse:
         """See the proto."""
         check_length(len(request.padding), 0, MOST_BYTES, "padding", "bytes")
         await self._serving.reach(_service(request))
         return crypto.ReachResponse()
 
-    async def BatchGenerateDataKey(  # noqa: N802
+    async def BatchGenerateDataKey(
         self,
         request: crypto.BatchGenerateDataKeyRequest,
-        context: Context,  # noqa: ARG002
+        context: Context,
     ) -> crypto.BatchGenerateDataKeyResponse:
         """See the proto."""
         size = request.size_bytes or USUAL_KEY
@@ -77,7 +77,7 @@ class CryptoRpc(crypto_pb2_grpc.CryptoServiceServicer):
         made = await self._serving.generate_all(_service(request), size, request.count, request.associated_data)
         return crypto.BatchGenerateDataKeyResponse(plaintexts=made[0], ciphertexts=made[1], key_version=made[2])
 
-    async def BatchWrap(self, request: crypto.BatchWrapRequest, context: Context) -> crypto.BatchWrapResponse:  # noqa: N802, ARG002
+    async def BatchWrap(self, request: crypto.BatchWrapRequest, context: Context) -> crypto.BatchWrapResponse:
         """See the proto."""
         packed = _items(request, crypto.PlainItems)
         items = [Item(item.plaintext, item.associated_data) for item in packed]
@@ -85,12 +85,12 @@ class CryptoRpc(crypto_pb2_grpc.CryptoServiceServicer):
         ciphertexts, version = await self._serving.wrap_all(_service(request), items)
         return crypto.BatchWrapResponse(ciphertexts=ciphertexts, key_version=version)
 
-    async def BatchUnwrap(self, request: crypto.BatchUnwrapRequest, context: Context) -> crypto.BatchUnwrapResponse:  # noqa: N802, ARG002
+    async def BatchUnwrap(self, request: crypto.BatchUnwrapRequest, context: Context) -> crypto.BatchUnwrapResponse:
         """See the proto."""
         items = _wrapped_items(request)
         return crypto.BatchUnwrapResponse(plaintexts=await self._serving.unwrap_all(_service(request), items))
 
-    async def BatchRewrap(self, request: crypto.BatchRewrapRequest, context: Context) -> crypto.BatchRewrapResponse:  # noqa: N802, ARG002
+    async def BatchRewrap(self, request: crypto.BatchRewrapRequest, context: Context) -> crypto.BatchRewrapResponse:
         """See the proto."""
         items = _wrapped_items(request)
         ciphertexts, version = await self._serving.rewrap_all(_service(request), items)

@@ -22,7 +22,7 @@ class InspectRpc(inspect_pb2_grpc.InspectServiceServicer):
     def __init__(self, inspecting: Inspecting) -> None:
         self._inspecting = inspecting
 
-    async def Inspect(self, request: pb.InspectRequest, context: Context) -> pb.InspectResponse:  # noqa: N802, ARG002
+    async def Inspect(self, request: pb.InspectRequest, context: Context) -> pb.InspectResponse:
         """See the proto."""
         seen = self._inspecting
         back = seen.went_back()
@@ -37,7 +37,7 @@ class InspectRpc(inspect_pb2_grpc.InspectServiceServicer):
             keys=[_key(one) for one in seen.disagreements()],
         )
 
-    async def TryProvider(self, request: pb.TryProviderRequest, context: Context) -> pb.TryProviderResponse:  # noqa: N802, ARG002
+    async def TryProvider(self, request: pb.TryProviderRequest, context: Context) -> pb.TryProviderResponse:
         """See the proto."""
         said = dict(await self._inspecting.try_provider(check_name(request.provider, "provider")))
         return pb.TryProviderResponse(version=said.pop("version", ""), values=said)

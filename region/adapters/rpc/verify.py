@@ -26,10 +26,10 @@ class VerifyRpc(verify_pb2_grpc.VerifyServiceServicer):
         self._verifying = verifying
         self._journal = journal
 
-    async def ListHeld(  # noqa: N802
+    async def ListHeld(
         self,
-        request: pb.ListHeldRequest,  # noqa: ARG002
-        context: Context,  # noqa: ARG002
+        request: pb.ListHeldRequest,
+        context: Context,
     ) -> AsyncIterator[pb.HeldResource]:
         """See the proto."""
         for one in await self._verifying.held():
@@ -42,10 +42,10 @@ class VerifyRpc(verify_pb2_grpc.VerifyServiceServicer):
                 disagreements=[pb.Disagreement(reason=reason, message=said) for reason, said in one.disagreements],
             )
 
-    async def ListAuditHeads(  # noqa: N802
+    async def ListAuditHeads(
         self,
         request: pb.ListAuditHeadsRequest,
-        context: Context,  # noqa: ARG002
+        context: Context,
     ) -> pb.ListAuditHeadsResponse:
         """See the proto."""
         size = page_size(request.page_size, MOST_HEADS)

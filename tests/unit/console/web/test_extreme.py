@@ -21,7 +21,7 @@ from orbital.v1 import approval_pb2, audit_pb2, parked_pb2, policy_pb2, receipt_
 from console.web.api import Gateway
 from console.web.console import CONSOLE, Console, routes
 from console.web.forms import Forms
-from console.web.guard import TOKEN_FIELD, guard
+from console.web.guard import FORM_FIELD, guard
 from console.web.main import PAGES
 from console.web.person import PERSON, PRINCIPAL
 from console.web.render import Templates
@@ -141,7 +141,7 @@ async def test_every_form_takes_odd_text(path: str, odd: str, unexpected: Unexpe
     async with TestClient(TestServer(site.app)) as client:
         for seed, fields in enumerate(_filled(odd)):
             site.gateway.chosen = random.Random(seed)
-            body = urlencode([*fields.items(), (TOKEN_FIELD, site.field(place))])
+            body = urlencode([*fields.items(), (FORM_FIELD, site.field(place))])
             headers = {**site.headers, "Content-Type": "application/x-www-form-urlencoded"}
             async with client.post(place, data=body, headers=headers, allow_redirects=False) as answer:
                 text = await answer.text(errors="replace")
