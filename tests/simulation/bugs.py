@@ -9,17 +9,22 @@ from typing import Any
 import pytest
 from orbital.v1 import dispatch_pb2
 from orbital.v1 import task_pb2 as pb
+from orbital.v1.registry_pb2 import DeclareRequest
+from orbital.v1.resource_pb2 import LinkState
 from orbital.v1.task_pb2 import Outcome
 
+import gateway.adapters.postgres.desired
+import gateway.flow.desired
+import gateway.flow.plans
 import gateway.flow.report
 import region.flow.execute
 import region.handlers.link_key
 import region.handlers.turn
-import region.handlers.unlink_key
 from region.domain import work
 from region.flow.receive import Receiver
 from region.handlers.parts import Parts
 from runtime.errors import Denied, Invalid
+from runtime.kinds import LANES
 from tests.unit.region.fakes import FakeStore
 
 Patch = pytest.MonkeyPatch
@@ -64,11 +69,11 @@ def _late_link_accepted(patch: Patch) -> None:
 def _receipt_before_verification(patch: Patch) -> None:
     """A revocation is reported before its key is looked for, and a destruction that fails is not noticed."""
 
-    async def destroy(parts: Parts, system: Any) -> bool:
-        record, _ = await region.handlers.turn.read_system(parts, system)
-        return record is None or not record.open
+    async def destroyed(parts: Parts, system: Any, mine: Any) -> float:
+        del system, mine
+        return parts.host.now()
 
-    patch.setattr(region.handlers.unlink_key, "destroy", destroy)
+    patch.setattr(region.handlers.turn, "_destroyed", destroyed)
 
 
 def _report_by_timer(patch: Patch) -> None:
@@ -92,9 +97,35 @@ def _superseded_is_stale(patch: Patch) -> None:
     )
 
 
+def _lane_shared(patch: Patch) -> None:
+    """Revocations of Links go by the lane of ordinary work."""
+    lanes = {**LANES, pb.TASK_KIND_UNLINK_KEY: 1}
+    patch.setattr(gateway.adapters.postgres.desired, "LANES", lanes)
+
+
+def _absence_as_delete(patch: Patch) -> None:
+    """A Link that a declaration of its tenant does not name is unlinked."""
+    worked_out = gateway.flow.plans.declaration
+
+    async def declaration(estate: Any, request: DeclareRequest) -> Any:
+        names = {resource.name for resource in request.resources}
+        tenants = sorted({name.split("/")[1] for name in names if name.startswith("tenants/")})
+        for name, item in (await estate.resources(tenants)).items() if tenants else ():
+            if item.resource.HasField("link") and name not in names and not item.resource.retired:
+                absent = request.resources.add()
+                absent.CopyFrom(item.resource)
+                absent.generation = 0
+                absent.link.state = LinkState.LINK_STATE_UNLINKED
+        return await worked_out(estate, request)
+
+    patch.setattr(gateway.flow.desired, "declaration", declaration)
+
+
 BUGS: dict[str, Callable[[Patch], None]] = {
     "fence-off": _fence_off,
     "acknowledge-before-write": _acknowledge_before_write,
+    "lane-shared": _lane_shared,
+    "absence-as-delete": _absence_as_delete,
     "late-link-accepted": _late_link_accepted,
     "receipt-before-verification": _receipt_before_verification,
     "report-by-timer": _report_by_timer,

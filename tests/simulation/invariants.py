@@ -1,4 +1,7 @@
-"""What holds whatever happens: looked at while it happens, and once everything is mended."""
+"""What holds whatever happens: looked at while it happens, and once everything is mended.
+
+The numbers are those of docs/reference/invariants.md.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +10,36 @@ import base64
 from typing import Any
 
 from region.domain import keys
+from runtime.kinds import KIND_WORDS, LANES
 from tests.simulation.fleet import Fleet, Site
 from tests.simulation.schedule import People, Tenant
 
 LOOK_SECONDS = 0.5
 # Simulated seconds within which everything is at rest after the last fault.
 SETTLE_SECONDS = 240.0
-# The state of a target of a change that was fulfilled.
-FULFILLED = 2
+# The state of a target of a change that was fulfilled, and of a task that is done.
+FULFILLED, DONE = 2, 3
+
+
+INVARIANTS = {
+    1: "Every accepted change is executed or superseded in every region in which it is placed.",
+    2: "A generation has one effect: the versions of a key are those that are declared, each made once.",
+    3: "The observed generation of a placement never goes back.",
+    4: "Once a revocation is effective, nothing unwraps until a newer link.",
+    5: "Nothing is executed without a decision that allows it.",
+    6: "Lane 0 carries revocations alone: nothing of a lower lane stands before them.",
+    7: "Receipts match effects: a revocation that has converged was proved by every region that it reached.",
+    8: "The audit chain verifies.",
+    9: "No answer that was given is lost.",
+    10: "A declaration changes what it names, and nothing else: absence is never a delete.",
+}
 
 
 class Broken(AssertionError):
-    """An invariant does not hold."""
+    """The invariant of this number does not hold."""
+
+    def __init__(self, number: int, said: str) -> None:
+        super().__init__(f"invariant {number}: {said}")
 
 
 class Watch:
@@ -40,8 +61,9 @@ class Watch:
         return found
 
     def forget(self) -> None:
-        """What was observed is compared anew: the database was restored."""
+        """What was observed and answered is compared anew: the database was restored."""
         self._observed.clear()
+        self.people.answered.clear()
 
     async def run(self) -> None:
         """Look again and again."""
@@ -55,7 +77,7 @@ class Watch:
         for row in self.ask("SELECT resource_id, region, observed_generation FROM placement"):
             key = (row["resource_id"], row["region"])
             if row["observed_generation"] < self._observed.get(key, 0):
-                raise Broken(f"observed generation of {key} went back to {row['observed_generation']}")
+                raise Broken(3, f"observed generation of {key} went back to {row['observed_generation']}")
             self._observed[key] = row["observed_generation"]
         for tenant in self.people.tenants:
             await self._revoked(tenant)
@@ -71,7 +93,7 @@ class Watch:
             said = await site.serves(tenant.name)
             self.refusals += 1
             if not said and before == tenant.revoking:
-                raise Broken(f"{name} serves {tenant.name}, whose revocation {effective[0]} has converged")
+                raise Broken(4, f"{name} serves {tenant.name}, whose revocation {effective[0]} has converged")
 
     def converged(self, identity: str) -> bool:
         """Whether the change is said to have converged."""
@@ -85,7 +107,7 @@ async def settled(watch: Watch) -> None:
         await asyncio.sleep(1.0)
         if not _left(watch):
             return
-    raise Broken(f"not at rest after {SETTLE_SECONDS:.0f} s: {_left(watch)[:10]}")
+    raise Broken(1, f"not at rest after {SETTLE_SECONDS:.0f} s: {_left(watch)[:10]}")
 
 
 def _left(watch: Watch) -> list[str]:
@@ -104,11 +126,27 @@ def _left(watch: Watch) -> list[str]:
 async def check_end(watch: Watch, people: People) -> None:
     """Everything is as the people want it, and as it is said to be."""
     if not watch.ask("SELECT count(*) AS n FROM placement")[0]["n"]:
-        raise Broken("nothing is placed anywhere: nothing was looked at")
+        raise Broken(1, "nothing is placed anywhere: nothing was looked at")
     for tenant in people.tenants:
         for name in tenant.regions:
             await _check_tenant(watch.fleet.sites[name], tenant)
         _check_receipts(watch, tenant)
+    _check_tasks(watch)
+    if people.unnamed:
+        raise Broken(10, f"declarations changed {', '.join(sorted(people.unnamed))} without naming it")
+    known = {row["correlation_id"] for row in watch.ask("SELECT correlation_id FROM job")}
+    if lost := people.answered - known:
+        raise Broken(9, f"nobody knows {', '.join(sorted(lost))}, which was accepted")
+
+
+def _check_tasks(watch: Watch) -> None:
+    """Each task went by the lane of its kind, and was executed because policy said so."""
+    for row in watch.ask("SELECT kind, lane, count(*) AS n FROM task GROUP BY kind, lane"):
+        if LANES[row["kind"]] != row["lane"]:
+            raise Broken(6, f"{row['n']} {KIND_WORDS[row['kind']]} went by lane {row['lane']}")
+    undecided = watch.ask("SELECT id FROM task WHERE state = $1 AND execute_decision = ''", DONE)
+    if undecided:
+        raise Broken(5, f"{len(undecided)} tasks are done and nobody decided about them")
 
 
 async def _check_tenant(site: Site, tenant: Tenant) -> None:
@@ -116,13 +154,13 @@ async def _check_tenant(site: Site, tenant: Tenant) -> None:
     transit = f"{tenant.name}.s0"
     if tenant.usable:
         if said:
-            raise Broken(f"{site.name} refuses {tenant.name} with {said}, which is linked")
+            raise Broken(1, f"{site.name} refuses {tenant.name} with {said}, which is linked")
         await _check_versions(site, tenant, transit)
         return
     if not said:
-        raise Broken(f"{site.name} serves {tenant.name}, which is not to be served")
+        raise Broken(4, f"{site.name} serves {tenant.name}, which is not to be served")
     if transit in site.transit.keys:
-        raise Broken(f"{site.name} still holds the L2 of {tenant.name} in transit")
+        raise Broken(4, f"{site.name} still holds the L2 of {tenant.name} in transit")
 
 
 async def _check_versions(site: Site, tenant: Tenant, transit: str) -> None:
@@ -135,8 +173,9 @@ async def _check_versions(site: Site, tenant: Tenant, transit: str) -> None:
     ]
     if len(record.blobs) != tenant.version or held != material:
         raise Broken(
+            2,
             f"{site.name} holds {len(held)} versions of {transit} in transit, {len(material)} in its record, and "
-            f"{tenant.version} are declared"
+            f"{tenant.version} are declared",
         )
 
 
@@ -150,4 +189,4 @@ def _check_receipts(watch: Watch, tenant: Tenant) -> None:
         watch.proofs += len(proved)
         missing = sorted(set(tenant.regions) - proved)
         if missing:
-            raise Broken(f"{identity} has converged, and {', '.join(missing)} have not proved it")
+            raise Broken(7, f"{identity} has converged, and {', '.join(missing)} have not proved it")

@@ -68,6 +68,10 @@ class People:
             for number in range(tenants)
         ]
         self._requests = 0
+        # The changes that were accepted.
+        self.answered: set[str] = set()
+        # What a declaration changed without naming it.
+        self.unnamed: set[str] = set()
 
     async def again(self, what: str, call: Callable[[str], Awaitable[Any]]) -> Any:
         """The answer, however often it has to be asked; "" is refused."""
@@ -88,6 +92,7 @@ class People:
                 self.fleet.tell(f"refused  {what}: {error.message}")
                 return None
             self.fleet.tell(f"accepted {what}")
+            self.answered.update(filter(None, [getattr(answer, "correlation_id", "")]))
             return answer
 
     async def regions(self) -> None:
@@ -101,7 +106,10 @@ class People:
             return self.fleet.desired.declare(request, OPERATOR)
 
         answer = await self.again(what, call)
-        return answer.correlation_id if answer is not None else ""
+        if answer is None:
+            return ""
+        self.unnamed |= {one.name for one in answer.changes} - {one.name for one in resources}
+        return str(answer.correlation_id)
 
     async def declare(self, tenant: Tenant, what: str) -> str:
         """Its declaration, as it is meant now."""
@@ -120,7 +128,9 @@ class People:
 
     async def _label(self, tenant: Tenant) -> None:
         tenant.labels = {"step": str(self._requests)}
-        await self.declare(tenant, "label")
+        # What is not named in a declaration stays as it is.
+        named = tenant.resources() if self._requests % 2 else tenant.resources()[:1]
+        await self._declare(f"label of {tenant.name}", named)
 
     async def _rotate(self, tenant: Tenant) -> None:
         if tenant.version < 6:
@@ -199,9 +209,12 @@ class Trouble:
     async def _crash(self) -> None:
         site, role = self._site(), self.random.choice(list(LANES))
         self.fleet.tell(f"crash    {site.name}-{role}")
-        site.processes[role].crash()
+        process = site.processes[role]
+        process.crash()
         await self._for(0.1, 3)
-        self.fleet.start_region(site, role)
+        # Somebody else may have started it meanwhile; two would be at odds over its journal.
+        if site.processes[role] is process:
+            self.fleet.start_region(site, role)
 
     async def _freeze(self) -> None:
         site, role = self._site(), self.random.choice(list(LANES))

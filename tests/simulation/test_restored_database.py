@@ -135,13 +135,13 @@ class Restored:
         stored = {row["name"]: row for row in rows}
         for (region, name), generation in held.items():
             if name in stored and stored[name]["generation"] < generation:
-                raise Broken(f"{name} is at {stored[name]['generation']}, and {region} held {generation}")
+                raise Broken(3, f"{name} is at {stored[name]['generation']}, and {region} held {generation}")
         now = self.held()
         for (region, name), generation in now.items():
             if name in stored and generation != stored[name]["generation"] and not _retired(stored[name]["body"]):
-                raise Broken(f"{region} holds generation {generation} of {name}, not {stored[name]['generation']}")
+                raise Broken(3, f"{region} holds generation {generation} of {name}, not {stored[name]['generation']}")
         if not self.watch.ask("SELECT 1 FROM went_back WHERE told_at IS NOT NULL"):
-            raise Broken("Nobody noticed that the database went back")
+            raise Broken(1, "Nobody noticed that the database went back")
 
 
 def _held(journal: Path) -> dict[str, int]:
