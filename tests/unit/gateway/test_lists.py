@@ -16,14 +16,17 @@ from orbital.v1 import verify_pb2
 from gateway.adapters.postgres.approval import PostgresApprovals
 from gateway.adapters.postgres.engines import PostgresEngines
 from gateway.adapters.postgres.flags import PostgresFlags
+from gateway.adapters.postgres.parked import PostgresParked
 from gateway.adapters.postgres.see import PostgresReads
 from gateway.adapters.rpc.approval import ApprovalRpc
 from gateway.adapters.rpc.audit import AuditRpc
 from gateway.adapters.rpc.caller import REGION
 from gateway.adapters.rpc.checker import CheckerRpc
+from gateway.adapters.rpc.parked import TaskRpc
 from gateway.adapters.rpc.policy import PolicyRpc
 from gateway.adapters.rpc.registry import RegistryRpc
 from gateway.flow.approval import ApprovalFlow
+from gateway.flow.parked import ParkedTasks
 from region.adapters.rpc.verify import VerifyRpc
 from runtime.errors import Invalid
 from tests.unit.gateway.test_requests import METHODS
@@ -80,23 +83,21 @@ class Nothing:
 def service(method: MethodDescriptor) -> Any:
     """The gateway's own service of this method, over a store that is empty."""
     database: Any = EmptyDatabase()
-    reads = PostgresReads(database)
     nothing: Any = Nothing()
     nothing.changes = PostgresFlags(database).changes
-    if method.containing_service.name == "ApprovalService":
-        second_person: Any = None
-        return ApprovalRpc(ApprovalFlow(PostgresApprovals(database), {}, second_person, str, 1.0))
-    if method.containing_service.name == "PolicyService":
-        return PolicyRpc(PostgresEngines(database, 1.0), str)
-    if method.containing_service.name == "AuditService":
-        return AuditRpc(nothing)
-    if method.containing_service.name == "CheckerService":
-        return CheckerRpc(nothing, nothing, nothing)
-    if method.containing_service.name == "VerifyService":
-        return VerifyRpc(nothing, nothing)
     registry = RegistryRpc.__new__(RegistryRpc)
-    registry._reads, registry._fleet, registry._flags, registry._edges = reads, nothing, nothing, nothing
-    return registry
+    registry._reads = PostgresReads(database)
+    registry._fleet, registry._flags, registry._edges = nothing, nothing, nothing
+    services: dict[str, Any] = {
+        "ApprovalService": ApprovalRpc(ApprovalFlow(PostgresApprovals(database), {}, nothing, str, 1.0)),
+        "AuditService": AuditRpc(nothing),
+        "CheckerService": CheckerRpc(nothing, nothing, nothing),
+        "PolicyService": PolicyRpc(PostgresEngines(database, 1.0), str),
+        "RegistryService": registry,
+        "TaskService": TaskRpc(ParkedTasks(PostgresParked(database, "gateway"), str)),
+        "VerifyService": VerifyRpc(nothing, nothing),
+    }
+    return services[method.containing_service.name]
 
 
 def request(method: MethodDescriptor, **fields: Any) -> Any:
