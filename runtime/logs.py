@@ -26,6 +26,15 @@ def _is_own(record: logging.LogRecord) -> bool:
     return not left and type(error).__module__ != "aiohttp.http_exceptions"
 
 
+def _name_cause(_: object, level: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """What a library warns of, it tries again by itself: its cause in one line, and no traceback."""
+    error = sys.exc_info()[1] if event.get("exc_info") is True else (event.get("exc_info") or (None, None))[1]
+    if level == "warning" and error is not None:
+        del event["exc_info"]
+        event["error"] = f"{type(error).__name__}: {error}"
+    return event
+
+
 def setup_logs(process: str, level: str = "INFO") -> None:
     """Write every log line of this process, the libraries' included, with the process's name and a UTC time."""
     shared: list[structlog.typing.Processor] = [
@@ -43,7 +52,7 @@ def setup_logs(process: str, level: str = "INFO") -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
+            foreign_pre_chain=[*shared, _name_cause],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.format_exc_info,

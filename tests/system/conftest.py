@@ -17,7 +17,8 @@ log = logging.getLogger(__name__)
 # between the two.
 FIRST = (
     "flow", "identities", "certificate_rotation", "region_revocation", "root_rotation", "input", "overload",
-    "database_faults", "killed_parts", "flags", "injected_flags", "decommission", "proofs", "tenant_restore",
+    "database_faults", "killed_parts", "flags", "injected_flags", "parked_tasks", "decommission", "proofs",
+    "tenant_restore",
 )  # fmt: skip
 LAST = (
     "edge", "customer_kms", "signatures", "audit_trail", "policy_lifecycle", "region_verify", "broker_policy",
