@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
-import orjson
+from opa_client.opa_async import AsyncOpaClient
 
 from runtime.answers import read_answer
 from runtime.errors import Invalid, Unavailable
@@ -53,13 +55,29 @@ def read_decisions(answer: Mapping[str, Any], identities: Sequence[str]) -> Deci
     return Decisions(str(answer.get("decision_id", "")), refused)
 
 
+class _Answer(aiohttp.ClientResponse):
+    async def read(self) -> bytes:
+        """See aiohttp; raises Invalid beyond the bound of an answer."""
+        if self._body is None:
+            self._body = await read_answer(self)
+        return self._body
+
+
+class _Client(AsyncOpaClient):  # type: ignore[misc]  # it has no types
+    async def _init_session(self) -> None:
+        """In place of the library's session, which reads an answer however long it is."""
+        timeout = aiohttp.ClientTimeout(total=self.timeout)
+        self._session = aiohttp.ClientSession(
+            headers=self.headers, timeout=timeout, response_class=_Answer, trust_env=False
+        )
+
+
 class PolicyEngine:
     """The OPA beside this process."""
 
-    def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
-        self._session = session
-        self._url = f"{url.rstrip('/')}/v1/data/orbital/authz"
-        self._freshness = Freshness(session, url)
+    def __init__(self, client: AsyncOpaClient, freshness: Freshness) -> None:
+        self._client = client
+        self._freshness = freshness
 
     async def policy_age(self) -> float | None:
         """Seconds since the engine could confirm its bundle; None when it does not say."""
@@ -68,11 +86,10 @@ class PolicyEngine:
     async def decide(self, policy: str, question: Mapping[str, Any], identities: Sequence[str]) -> Decisions:
         """Ask `orbital.authz.<policy>.decisions` once; raises Unavailable when OPA does not answer in time."""
         try:
-            body = orjson.dumps({"input": question})
-            async with self._session.post(f"{self._url}/{policy}/decisions", data=body) as response:
-                response.raise_for_status()
-                answer = orjson.loads(await read_answer(response))
-        except (aiohttp.ClientError, TimeoutError, orjson.JSONDecodeError, Invalid) as error:
+            answer = await self._client.query_rule(
+                input_data=question, package_path=f"orbital.authz.{policy}", rule_name="decisions"
+            )
+        except (aiohttp.ClientError, TimeoutError, json.JSONDecodeError, UnicodeDecodeError, Invalid) as error:
             raise Unavailable(
                 "The policy engine does not answer; nothing passes until it does", reason="POLICY_UNAVAILABLE"
             ) from error
@@ -86,6 +103,9 @@ class PolicyEngine:
 @asynccontextmanager
 async def policy_engine(url: str, seconds: float = 2.0) -> AsyncIterator[PolicyEngine]:
     """The engine at `url` (http://host:port), with a time-out a question."""
-    timeout, headers = aiohttp.ClientTimeout(total=seconds), {"Content-Type": "application/json"}
-    async with aiohttp.ClientSession(timeout=timeout, headers=headers, trust_env=False) as session:
-        yield PolicyEngine(session, url)
+    place = urlsplit(url)
+    async with (
+        _Client(host=place.hostname, port=place.port, timeout=seconds, retries=0) as client,
+        aiohttp.ClientSession(trust_env=False) as session,
+    ):
+        yield PolicyEngine(client, Freshness(session, url))

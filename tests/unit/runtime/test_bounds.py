@@ -32,7 +32,7 @@ from runtime.files import MOST_FILE, bounded_lines, read_bytes, read_text
 from runtime.freshness import Freshness
 from runtime.issuers import KeySource
 from runtime.openbao import Login, OpenBao
-from runtime.policy import PolicyEngine
+from runtime.policy import policy_engine
 from runtime.programs import MOST_OUTPUT, run
 from runtime.settings import read_secret
 from runtime.signers import open_public_keys
@@ -221,11 +221,16 @@ async def _age(session: aiohttp.ClientSession, there: str, _: Path) -> None:
         raise Invalid("nothing is known")
 
 
+async def _decision(there: str) -> object:
+    async with policy_engine(there, 30) as engine:
+        return await engine.decide("dispatch", {}, ())
+
+
 ASKS: dict[str, Ask] = {
     "openbao": _openbao,
     "openbao-login": lambda _, there, file: asyncio.to_thread(Login(there, file, file, file).token),
     "openbao-tokens": lambda _, there, file: BaoTokens(Login(there, file, file, file), "role").fetch(),
-    "policy": lambda session, there, _: PolicyEngine(session, there).decide("dispatch", {}, ()),
+    "policy": lambda _, there, __: _decision(there),
     "region-policy": lambda session, there, _: OpaPolicy(session, there, "eu10").decide(()),
     "freshness": _age,
     "management": _management,

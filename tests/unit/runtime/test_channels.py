@@ -51,6 +51,7 @@ def serving() -> Iterator[str]:
 class Answers(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.send_response(200)
+        self.send_header("Content-Type", "application/json")
         self.end_headers()
         self.wfile.write(b'{"initialized": true, "result": {}, "keys": []}')
 
