@@ -29,7 +29,7 @@ from orbital.v1.task_pb2 import Outcome, Report, Task, TaskKind
 from gateway.adapters.postgres.database import Database, Pool
 from gateway.adapters.postgres.parked import PostgresParked
 from gateway.flow.parked import ParkedTasks
-from gateway.main import new_correlation_id
+from gateway.times import new_correlation_id
 from runtime.errors import Conflict, Invalid, NotFound, Precondition
 from runtime.kinds import REVOKING
 from tests.integration.test_gateway import CALLER, Gateway, done, estate, gateway

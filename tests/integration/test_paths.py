@@ -96,12 +96,12 @@ class World:
     @asynccontextmanager
     async def reads(self, path: str, journal: SqliteJournal) -> AsyncIterator[None]:
         """The region reads its lane by this path inside the block; without word to anybody it is gone afterwards."""
-        world, signals = real(), LaneSignals()
+        host, signals = real(), LaneSignals()
         choice = Choice(journal, frozenset(PATHS.values()))
         choice.take(PATHS[path])
-        marks = StateMarks(LANE, FakeStore(), journal, world, {}, lambda: None)
+        marks = StateMarks(LANE, FakeStore(), journal, host, {}, lambda: None)
         socket = f"unix:{self.place / 'gateway.sock'}"
-        lane = LaneJournal(lane=LANE, journal=journal, signals={LANE: signals}, world=world)
+        lane = LaneJournal(lane=LANE, journal=journal, signals={LANE: signals}, host=host)
         reader = BatchReader(region=REGION, lane=LANE, keys=self.keys.public_keys)
         receiver = Receiver(reader=reader, journal=lane, merge=4)
         traffic = LaneTraffic(
@@ -109,16 +109,16 @@ class World:
             reporter=Reporter(REGION, LANE, journal, self.keys.region, signals, Linger(0.0, 0.0)),
             holdings=RegionHoldings(REGION, journal, marks, self.keys.region),
         )  # fmt: skip
-        control = ControlPlane(beats=Beats(journal, world, 60.0), marks=marks, choice=choice, contact=Contact())
+        control = ControlPlane(beats=Beats(journal, host, 60.0), marks=marks, choice=choice, contact=Contact())
         stream = Lane(
             region=REGION, gateway=GrpcGateway(socket, REGION), traffic=traffic, control=control,
-            settings=LaneSettings(credit=CREDIT, silence=10.0), world=world,
+            settings=LaneSettings(credit=CREDIT, silence=10.0), host=host,
         )  # fmt: skip
         runs = [stream.run] if path == "stream" else []
         if path in self.inbounds:
             inflow = Inflow(
                 inbound=self.inbounds[path], choice=choice, receiver=receiver, news=self.news, credit=CREDIT,
-                world=world,
+                host=host,
             )  # fmt: skip
             runs.append(inflow.run)
         parts = [asyncio.ensure_future(run()) for run in runs]

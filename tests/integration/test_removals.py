@@ -17,9 +17,9 @@ from gateway.adapters.postgres.desired import PostgresDesired
 from gateway.adapters.postgres.tasks import PostgresTasks
 from gateway.flow.approval import ApprovalFlow, SecondPerson
 from gateway.flow.removal import ApproveRemoval
-from gateway.main import new_correlation_id
 from gateway.ports.serving import Caller
 from gateway.settings import RabbitMQSettings
+from gateway.times import new_correlation_id
 from runtime.errors import Conflict, Precondition
 from tests.integration.test_departures import LEFT, told
 from tests.integration.test_gateway import Gateway, connected, done, estate
@@ -93,7 +93,7 @@ async def test_a_tenant_leaves_a_region_once_a_second_person_approves(gateway: G
     # Two who approve at once do it once.
     answers = await asyncio.gather(*(flow.approve(identity, OFFICER) for _ in range(2)), return_exceptions=True)
     assert all(isinstance(each, Precondition) or not isinstance(each, BaseException) for each in answers)
-    job = await gateway.sight.job(identity)
+    job = await gateway.reads.job(identity)
     assert job is not None
     assert (job.actor, job.state) == (OFFICER.principal, JOB_STATE_CONVERGING)
     tasks = await gateway.drive()
@@ -104,7 +104,7 @@ async def test_a_tenant_leaves_a_region_once_a_second_person_approves(gateway: G
     while tasks:
         await gateway.report(*map(done, tasks))
         tasks = await gateway.drive()
-    job = await gateway.sight.job(identity)
+    job = await gateway.reads.job(identity)
     assert job is not None
     assert job.state == JOB_STATE_CONVERGED
 
@@ -118,7 +118,7 @@ async def test_a_tenant_is_retired_once_a_second_person_approves(gateway: Gatewa
     while tasks:
         await gateway.report(*map(done, tasks))
         tasks = await gateway.drive()
-    tenant, job = await gateway.sight.resource("tenants/acme"), await gateway.sight.job(identity)
+    tenant, job = await gateway.reads.resource("tenants/acme"), await gateway.reads.job(identity)
     assert tenant is not None
     assert job is not None
     assert tenant.retired
@@ -145,7 +145,7 @@ async def test_what_changed_meanwhile_is_not_carried_out(gateway: Gateway, flow:
         await flow.approve(identity, OFFICER)
     assert refused.value.reason == "STALE_GENERATION"
     assert (await one(flow, identity)).state == ApprovalState.APPROVAL_STATE_OPEN
-    assert await gateway.sight.job(identity) is None
+    assert await gateway.reads.job(identity) is None
     assert await gateway.drive() == []
 
 
@@ -161,7 +161,7 @@ async def test_what_is_declined_or_too_old_is_not_carried_out(
         with pytest.raises(Precondition) as refused:
             await flow.approve(identity, OFFICER)
         assert refused.value.reason == "REQUEST_CLOSED"
-        assert await gateway.sight.job(identity) is None
+        assert await gateway.reads.job(identity) is None
     assert await gateway.drive() == []
 
 
