@@ -13,7 +13,6 @@ import click
 from console.cli.failure import Exit, Failure
 from console.cli.options import Target, connection_options, output_option
 from console.cli.shell import Verbs, run
-from runtime.files import read_text
 
 COMMANDS = "console.cli.commands"
 VERBS = {
@@ -182,6 +181,8 @@ def _version(context: click.Context, _option: click.Parameter, wanted: bool) -> 
         import tomllib
 
         # A checkout is not installed.
+        from runtime.files import read_text
+
         text = read_text(Path(__file__).resolve().parents[2] / "pyproject.toml")
         number = str(tomllib.loads(text)["project"]["version"])
     click.echo(f"orbital {number}, Python {'.'.join(map(str, sys.version_info[:3]))}")

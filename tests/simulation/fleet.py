@@ -71,7 +71,7 @@ from tests.simulation.broker import Broker, BrokerClient
 from tests.simulation.copies import HeadCertificates, HeadKey
 from tests.simulation.database import SimulatedDatabase, SimulatedStore
 from tests.simulation.engines import GatewayEngine, RegionEngine, away_if
-from tests.simulation.link import Link, Server
+from tests.simulation.link import Ledger, Link, Server
 from tests.simulation.process import EPOCH, Died, Network, Process, Through
 from tests.unit.region.fakes import FakeHsm, FakePermits, FakeStore, FakeTransit
 from tests.unit.region.proving import FakeAudit, FakeSigner
@@ -154,6 +154,7 @@ class Fleet:
         self.broker = Broker()
         self.policy = GatewayEngine()
         self.network = Network(random.Random(self.random.random()))
+        self.ledger = Ledger()
         self.sites = {name: self._site(place, name) for name in (f"r{number}" for number in range(regions))}
         self.keys = Keys(place, list(self.sites))
         self.gateways: dict[str, Process] = {}
@@ -266,7 +267,8 @@ class Fleet:
         if before is not None:
             before.break_streams()
         process = self._process(f"{site.name}-{role}")
-        link = Link(site.name, process, site.network, self.servers.get)
+        keeps = partial(self.ledger.acknowledged, site.journal(role))
+        link = Link(site.name, process, site.network, self.servers.get, keeps)
         link.is_cut = before.is_cut if before else False
         site.processes[role], site.links[role] = process, link
         process.start(lambda: self._region(site, role, process, link))

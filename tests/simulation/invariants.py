@@ -32,6 +32,7 @@ INVARIANTS = {
     8: "The audit chain verifies.",
     9: "No answer that was given is lost.",
     10: "A declaration changes what it names, and nothing else: absence is never a delete.",
+    11: "A task is acknowledged only once the region's journal holds it.",
 }
 
 
@@ -74,6 +75,8 @@ class Watch:
     async def look(self) -> None:
         """One look."""
         self.looks += 1
+        if self.fleet.ledger.lost:
+            raise Broken(11, f"{len(self.fleet.ledger.lost)} tasks were acknowledged and are in no journal")
         for row in self.ask("SELECT resource_id, region, observed_generation FROM placement"):
             key = (row["resource_id"], row["region"])
             if row["observed_generation"] < self._observed.get(key, 0):

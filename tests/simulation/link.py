@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, closing, suppress
+from pathlib import Path
 from typing import Any
 
 from orbital.v1.dispatch_pb2 import RefusedReport, SubscribeRequest, SubscribeResponse
 from orbital.v1.enrolment_pb2 import CertifyResponse, EnrolResponse
 from orbital.v1.signed_pb2 import Signed
+from orbital.v1.task_pb2 import TaskBatch
 
 from gateway.flow.deliver import Deliver
 from gateway.flow.security import SignedReports
@@ -63,31 +66,63 @@ class Pipe:
             yield item
 
 
+class Ledger:
+    """What was acknowledged though the journal, a file, did not hold it; the same for every stream of a fleet."""
+
+    def __init__(self) -> None:
+        self.lost: set[str] = set()
+
+    def acknowledged(self, journal: Path, tasks: Sequence[str]) -> None:
+        """Look whether these are kept."""
+        with closing(sqlite3.connect(journal)) as file:
+            marks = ",".join("?" * len(tasks))
+            kept = {row[0] for row in file.execute(f"SELECT id FROM tasks WHERE id IN ({marks})", list(tasks))}
+        self.lost |= set(tasks) - kept
+
+
 class Stream:
     """The region's end of a lane stream."""
 
-    def __init__(self, up: Pipe, down: Pipe, process: Process) -> None:
+    def __init__(self, up: Pipe, down: Pipe, process: Process, keeps: Callable[[Sequence[str]], None]) -> None:
         self._up = up
         self._down = down
         self._process = process
+        self._keeps = keeps
+        self._given: dict[int, list[str]] = {}
 
     async def send(self, message: SubscribeRequest) -> None:
         """Write."""
         await self._process.maybe_die()
+        if message.HasField("reject"):
+            self._given.pop(message.reject.delivery_id, None)
+        elif message.HasField("acknowledge"):
+            for number in [one for one in self._given if one <= message.acknowledge.delivery_id]:
+                self._keeps(self._given.pop(number))
         await self._up.send(message)
 
     async def messages(self) -> AsyncIterator[SubscribeResponse]:
         """What arrives."""
         async for message in self._down.items():
             await self._process.check()
+            if message.HasField("delivery"):
+                batch = TaskBatch.FromString(Signed.FromString(message.delivery.batch).content)
+                self._given[message.delivery.delivery_id] = [task.id for task in batch.tasks]
             yield message
 
 
 class Link:
     """Implements the region's port `Gateway` for one process of it. `cut` lets nothing through any more."""
 
-    def __init__(self, region: str, process: Process, network: Network, server: Callable[[int], Server | None]) -> None:
+    def __init__(
+        self,
+        region: str,
+        process: Process,
+        network: Network,
+        server: Callable[[int], Server | None],
+        keeps: Callable[[Sequence[str]], None],
+    ) -> None:
         self._region = region
+        self._keeps = keeps
         self._process = process
         self._network = network
         self._server = server
@@ -126,7 +161,7 @@ class Link:
         self._open.add(pair)
         serving = asyncio.ensure_future(self._serve(server, up, down))
         try:
-            yield Stream(up, down, self._process)
+            yield Stream(up, down, self._process, self._keeps)
         finally:
             self._open.discard(pair)
             up.end()
