@@ -61,9 +61,9 @@ def _acknowledge_before_write(patch: Patch) -> None:
 
 
 def _late_link_accepted(patch: Patch) -> None:
-    """A Link is carried out however old its generation is."""
+    """A Link is carried out however old its generation is, and though its tenant was killed."""
     patch.setattr(work, "fence", lambda generation, held: 1)
-    patch.setattr(region.handlers.link_key, "_refusal", None, raising=False)
+    patch.setattr(region.handlers.link_key, "_forbidden", lambda *_: None)
 
 
 def _receipt_before_verification(patch: Patch) -> None:
