@@ -1,5 +1,6 @@
 """The plans that PostgreSQL makes for the statements of a hot path."""
 
+import re
 import uuid
 
 import pytest
@@ -23,7 +24,7 @@ async def test_reports_are_never_compared_with_every_task(pool: Pool, owner: Poo
         lines = await connection.fetch(f"EXPLAIN (COSTS OFF) {SQL['finish_tasks']}", *reports)
     plan = "\n".join(line[0] for line in lines)
     assert "Function Scan on u" in plan
-    assert "Join Filter" not in plan, plan
+    assert not re.search(r"Join Filter:.*\bid = ", plan), plan
 
 
 async def test_an_outcome_writes_no_index_again(pool: Pool) -> None:
