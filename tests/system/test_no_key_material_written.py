@@ -16,6 +16,7 @@ from pathlib import Path
 import asyncpg
 import grpc
 import hvac
+import pytest
 from orbital.v1 import crypto_pb2 as crypto
 from orbital.v1 import registry_pb2 as registry
 from orbital.v1.resource_pb2 import Resource
@@ -158,6 +159,8 @@ def search(world: World, found: set[bytes]) -> tuple[set[str], list[str]]:
     return mentioning, holding
 
 
+# It reads all that every test before it made the stack write.
+@pytest.mark.timeout(1200)
 def test_nothing_that_the_stack_wrote_holds_key_material(world: World) -> None:
     found: set[bytes] = set()
     for version in (1, 2):
