@@ -91,11 +91,10 @@ def _question(name: str, given: Any, region: str, said: dict[str, str]) -> dict[
     if not said["kind"] or not said["resource"]:
         raise Invalid("Say --kind and --resource of a task, --method of a call, or --input", field="input")
     parts = said["resource"].split("/")
-    lanes = kinds.table()
     task = {
         "id": "1",
         "kind": said["kind"],
-        "lane": lanes.get(said["kind"], {}).get("lane", -1),
+        "lane": kinds.table().get(said["kind"], {}).get("lane", -1),
         "region": region,
         "tenant": parts[1] if len(parts) > 1 else "",
         "resource": said["resource"],

@@ -248,6 +248,14 @@ async def test_what_was_retired_meanwhile_is_not_retried(poisoned: Poisoned) -> 
         await poisoned.retry()
 
 
+async def test_one_task_is_found_by_its_id_while_it_is_parked(poisoned: Poisoned) -> None:
+    assert [one.id for one in await poisoned.listed(id=poisoned.task.id)] == [poisoned.task.id]
+    for other in ("0" * 32, "x", poisoned.task.id[:8]):
+        assert await poisoned.listed(id=other) == []
+    await poisoned.retry()
+    assert await poisoned.listed(id=poisoned.task.id) == []
+
+
 async def test_pages_hold_every_parked_task_once(poisoned: Poisoned) -> None:
     more = [Resource(name=f"tenants/t{n}", tenant=TenantSpec(placement=estate()[2].tenant.placement)) for n in range(4)]
     await poisoned.gateway.declare(*more)

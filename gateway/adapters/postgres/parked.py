@@ -64,7 +64,8 @@ class PostgresParked:
     async def page(self, request: pb.ListParkedTasksRequest, size: int) -> pb.ListParkedTasksResponse:
         """See the port."""
         (before,) = read_token(request.page_token, (int,)) if request.page_token else (LAST_SEQUENCE,)
-        rows = await self._database.fetch("parked_tasks", request.tenant, request.region, before, size)
+        chosen = (request.tenant, request.region, before, size, request.id)
+        rows = await self._database.fetch("parked_tasks", *chosen)
         found, more = page_of(rows, task_of, size)
         token = write_token(found[-1].sequence) if more else ""
         return pb.ListParkedTasksResponse(tasks=found, next_page_token=token)

@@ -9,11 +9,11 @@ from orbital.v1 import parked_pb2 as pb
 from orbital.v1.parked_pb2_grpc import TaskServiceServicer
 
 from gateway.adapters.rpc.caller import caller
+from gateway.adapters.rpc.registry import MAX_PAGE
 from gateway.ports.parked import ParkedTasks
 from runtime.page import page_size
 
 Context = grpc.aio.ServicerContext[Any, Any]
-MAX_PAGE = 5000  # rows of an answer, so that it stays below the largest message
 
 
 class TaskRpc(TaskServiceServicer):

@@ -4,6 +4,7 @@ SELECT t.id, t.kind, t.lane, t.sequence, t.region, t.tenant, r.name, t.generatio
        coalesce(t.reported_at, t.dispatched_at, t.created_at) AS updated_at
 FROM task AS t INNER JOIN resource AS r ON r.id = t.resource_id
 WHERE t.parked AND ($1 = '' OR t.tenant = $1) AND ($2 = '' OR t.region = $2) AND t.sequence < $3
+    AND ($5 = '' OR replace(t.id::text, '-', '') = $5)
 ORDER BY t.sequence DESC LIMIT $4;
 
 -- name: tasks_to_change
