@@ -11,7 +11,7 @@ from orbital.v1 import approval_pb2 as api
 from console.cli import approval, rows
 from console.web.console import CONSOLE, routes
 from console.web.guard import WHO
-from console.web.login import TOO_OLD
+from console.web.login import form_status
 from console.web.tenants import listed
 from runtime.errors import Denied, Invalid, NotFound, OrbitalError, Precondition
 
@@ -78,12 +78,8 @@ async def decide(request: web.Request) -> web.Response:
             await _approve(request, str(fields.get("name", "")).strip())
         else:
             await _decline(request, str(fields.get("reason", "")))
-    except (Invalid, Precondition) as error:
-        return await _page(request, problem=error)
-    except Denied as error:
-        if error.reason != TOO_OLD:
-            raise
-        return await _page(request, problem=error, status=403)
+    except (Invalid, Precondition, Denied) as error:
+        return await _page(request, problem=error, status=form_status(error))
     raise web.HTTPSeeOther(f"/jobs/{identity}" if approving else f"/approvals/{identity}")
 
 
@@ -125,14 +121,14 @@ async def _one(request: web.Request) -> rows.Row:
     return approval.row(answer.approvals[0])
 
 
-async def _page(request: web.Request, *, problem: OrbitalError | None = None, status: int = 400) -> web.Response:
+async def _page(request: web.Request, *, problem: OrbitalError | None = None, status: int = 200) -> web.Response:
     found, unreachable = await _one(request), []
     if found["state"] == "open":
         unreachable = await _unreachable(request, set(found["regions"]))
     return request.app[CONSOLE].templates.page(
         request,
         "approval.html",
-        status=status if problem else 200,
+        status=status,
         **_told(found),
         unreachable=unreachable,
         mine=found["asked_by"] == request[WHO].principal,

@@ -17,7 +17,7 @@ from console.cli import rows
 from console.web.console import CONSOLE, Console, routes
 from console.web.guard import WHO
 from console.web.live import Event, send_events
-from console.web.login import TOO_OLD
+from console.web.login import form_status
 from console.web.person import Person
 from console.web.tenants import listed
 from console.web.wave import Wave, look
@@ -143,9 +143,8 @@ async def revoke(request: web.Request) -> web.Response:
     try:
         correlation_id = await _revoke(request, found, reason, request_id or uuid4().hex)
     except Denied as error:
-        if error.reason != TOO_OLD:
-            raise
-        return _page(request, found, radius, problem=error.message, reason=reason, request_id=request_id, status=403)
+        status = form_status(error)
+        return _page(request, found, radius, problem=error.message, reason=reason, request_id=request_id, status=status)
     raise web.HTTPSeeOther(f"/kill/waves/{correlation_id}" if correlation_id else found.path)
 
 

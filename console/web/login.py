@@ -5,14 +5,23 @@ from __future__ import annotations
 from aiohttp import web
 
 from console.web.console import routes
-from runtime.errors import Denied, Invalid
+from runtime.errors import Denied, Invalid, OrbitalError
 
 # The reason of policies/authz/ingress.
 TOO_OLD = "LOGIN_TOO_OLD"
 # What the Envoy in front calls its cookies; without them a browser is sent to log in.
 COOKIES = ("access", "hmac", "expires", "id")
 # Where a login anew leads back to: the pages that ask for one.
-PLACES = ("/kill/", "/approvals/")
+PLACES = ("/kill/", "/approvals/", "/parked/")
+
+
+def form_status(error: OrbitalError) -> int:
+    """The status of a form's page that shows why nothing was done; raises what no form can mend."""
+    if not isinstance(error, Denied):
+        return 400
+    if error.reason != TOO_OLD:
+        raise error
+    return 403
 
 
 @routes.get("/step-up")

@@ -11,7 +11,7 @@ from orbital.v1 import parked_pb2 as pb
 from console.cli import rows
 from console.web.console import CONSOLE, routes
 from console.web.guard import WHO
-from console.web.login import TOO_OLD
+from console.web.login import form_status
 from runtime.errors import Denied, Invalid, NotFound, OrbitalError, Precondition
 
 LISTED = 100
@@ -58,12 +58,8 @@ async def decide(request: web.Request) -> web.Response:
         else:
             _check_typed(str(fields.get("name", "")).strip())
             await console.gateway.call(request[WHO], service.CancelTasks, pb.CancelTasksRequest(**chosen))
-    except (Invalid, Precondition) as error:
-        return await _page(request, problem=error)
-    except Denied as error:
-        if error.reason != TOO_OLD:
-            raise
-        return await _page(request, problem=error, status=403)
+    except (Invalid, Precondition, Denied) as error:
+        return await _page(request, problem=error, status=form_status(error))
     raise web.HTTPSeeOther("/parked")
 
 
@@ -72,17 +68,17 @@ def _check_typed(typed: str) -> None:
         raise Invalid(f"“{typed}” is not “cancel”. Nothing was done.")
 
 
-async def _page(request: web.Request, *, problem: OrbitalError | None = None, status: int = 400) -> web.Response:
+async def _page(request: web.Request, *, problem: OrbitalError | None = None, status: int = 200) -> web.Response:
     console, person, identity = request.app[CONSOLE], request[WHO], request.match_info["id"]
-    pages = console.gateway.pages(person, console.gateway.tasks.ListParkedTasks, pb.ListParkedTasksRequest())
-    found = [rows.task(one) async for answer in pages for one in answer.tasks if one.id == identity]
-    if not found:
+    asked = pb.ListParkedTasksRequest(id=identity, page_size=1)
+    answer = await console.gateway.call(person, console.gateway.tasks.ListParkedTasks, asked)
+    if not answer.tasks:
         raise NotFound("This task is not parked.", reason="NOT_PARKED")
     return console.templates.page(
         request,
         "parked_task.html",
-        status=status if problem else 200,
-        task=found[0],
+        status=status,
+        task=rows.task(answer.tasks[0]),
         late=status == 403,
         problem=problem.message if problem else "",
         most=MOST_REASON,

@@ -14,6 +14,7 @@ from orbital.v1.resource_pb2 import LinkSpec, Resource
 
 from stack.acquire import path as binary
 from stack.parts.softhsm import token_label
+from tests.system.console.person import log_in
 from tests.system.world import ROOT, SECONDS, World, eventually, tenancy
 
 REGION = "eu10"
@@ -93,6 +94,7 @@ def _parked_and_retried(world: World) -> None:
     assert (task["state"], task["reason"], task["region"]) == ("parked", "L1_KEY_UNFIT", REGION)
     assert label("parked") in task["message"]
     assert task["retry_at"] > task["updated_at"]
+    seen_in_the_console(world, task)
     (part,) = job(world, change).regions
     assert (part.region, part.behind, part.parked, part.reason) == (REGION, 1, 1, "L1_KEY_UNFIT")
     late = world.orbital("wait", change, "--timeout", "2s")
@@ -114,6 +116,20 @@ def _parked_and_retried(world: World) -> None:
     world.converged(tenant="parked", seconds=30)
     assert job(world, change).state == registry.JOB_STATE_CONVERGED
     assert not parked(world, "parked")
+
+
+def seen_in_the_console(world: World, task: dict[str, str]) -> None:
+    """The page of a parked task says why, refuses a form that is not filled in, and is where a login anew leads."""
+    person, path = log_in(world.place, "operator"), f"/parked/{task['id']}"
+    shown = person.at(path)
+    assert shown.status_code == 200
+    assert task["reason"] in shown.text
+    fields = {"form": person.field(path), "do": "cancel", "reason": "x", "name": "not this"}
+    refused = person.submit(path, fields)
+    assert refused.status_code == 400
+    assert "Nothing was done" in refused.text
+    assert person.at("/parked/" + "0" * 32).status_code == 404
+    assert person.at(f"/step-up?next={path}").headers["Location"] == f"/fresh?next={path}"
 
 
 def test_a_parked_task_is_cancelled(world: World) -> None:
