@@ -6,16 +6,16 @@ import asyncio
 from contextlib import AsyncExitStack
 
 from checker.adapters.envoy.admin import open_admin
-from checker.adapters.envoy.door import open_door
+from checker.adapters.envoy.client import open_client
 from checker.adapters.http.server import Pages, serve_pages
 from checker.adapters.outbox import FileOutbox
-from checker.adapters.probes.table import Means, probes
+from checker.adapters.probes.table import ProbeClients, probes
 from checker.adapters.rpc.control import GrpcControl
 from checker.domain.flag import Flag
 from checker.domain.sample import Sample
 from checker.domain.window import Rule
-from checker.flow.aggregate import Board
-from checker.flow.probe import Rounds
+from checker.flow.aggregate import Aggregate
+from checker.flow.probe import ProbeLoop
 from checker.flow.signal import Signaller
 from checker.ports.control import Host, real
 from checker.settings import CheckerSettings, LimitSettings
@@ -31,8 +31,8 @@ STUCK_SECONDS = 5.0
 class Local:
     """See checker.adapters.http.server.Verdict."""
 
-    def __init__(self, board: Board, rounds: Rounds, signaller: Signaller, host: Host) -> None:
-        self._board = board
+    def __init__(self, aggregate: Aggregate, rounds: ProbeLoop, signaller: Signaller, host: Host) -> None:
+        self._board = aggregate
         self._rounds = rounds
         self._signaller = signaller
         self._host = host
@@ -84,8 +84,8 @@ async def main() -> None:
         edges = {
             name: await stack.enter_async_context(open_admin(socket)) for name, socket in settings.envoy.edges.items()
         }
-        parts = await stack.enter_async_context(open_door(settings.envoy.parts))
-        out = await stack.enter_async_context(open_door(settings.envoy.gateway))
+        parts = await stack.enter_async_context(open_client(settings.envoy.parts))
+        out = await stack.enter_async_context(open_client(settings.envoy.gateway))
         control = GrpcControl(
             target=f"unix:{settings.envoy.gateway}",
             region=settings.region,
@@ -94,17 +94,23 @@ async def main() -> None:
             clock=host.now,
         )
         stack.push_async_callback(control.close)
-        table = probes(settings, Means(parts=parts, out=out, admin=admin, control=control, host=host, edges=edges))
+        table = probes(
+            settings, ProbeClients(parts=parts, out=out, admin=admin, control=control, host=host, edges=edges)
+        )
         for probe in table:
             stack.push_async_callback(probe.close)
 
-        board = Board([probe.about.component for probe in table], _rule(settings.limits), host)
-        rounds = Rounds(region=settings.region, probes=table, policy=policy, board=board, host=host)
+        aggregate = Aggregate([probe.about.component for probe in table], _rule(settings.limits), host)
+        rounds = ProbeLoop(region=settings.region, probes=table, policy=policy, aggregate=aggregate, host=host)
         signaller = Signaller(
-            board=board, control=control, outbox=FileOutbox(settings.outbox), host=host, beat=settings.beat_seconds
+            aggregate=aggregate,
+            control=control,
+            outbox=FileOutbox(settings.outbox),
+            host=host,
+            beat=settings.beat_seconds,
         )
         await stack.enter_async_context(
-            serve_pages(settings.listen, Pages(settings.region, Local(board, rounds, signaller, host)))
+            serve_pages(settings.listen, Pages(settings.region, Local(aggregate, rounds, signaller, host)))
         )
         group = await stack.enter_async_context(asyncio.TaskGroup())
         supervisor = Supervisor(group, host.random, host.steady)

@@ -12,7 +12,7 @@ from gateway.adapters.postgres.parked import PostgresParked
 from gateway.domain.fuse import Fuse
 from gateway.flow.approval import ApprovalFlow, SecondPerson, Subject
 from gateway.flow.decommission import DecommissionRegion
-from gateway.flow.desired import Desired
+from gateway.flow.desired import DeclarationFlow
 from gateway.flow.parked import ParkedTasks
 from gateway.flow.removal import ApproveRemoval
 from gateway.flow.restore import RestoreTenant
@@ -22,11 +22,11 @@ from gateway.settings import GatewaySettings
 from gateway.times import new_correlation_id
 
 
-def make_desired(settings: GatewaySettings, database: Database) -> Desired:
+def make_desired(settings: GatewaySettings, database: Database) -> DeclarationFlow:
     """Declarations, retirements and kills, with what one person may take away."""
     flow = settings.flow
     fuse = Fuse(flow.fuse_share, flow.fuse_least, flow.approval_seconds)
-    return Desired(PostgresDesired(database, settings.name), new_correlation_id, fuse)
+    return DeclarationFlow(PostgresDesired(database, settings.name), new_correlation_id, fuse)
 
 
 def make_approvals(

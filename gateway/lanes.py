@@ -44,7 +44,7 @@ from runtime.signatures import PublicKeys, Signer
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class LaneContext:
     """What this process knows of its way to the regions, and what it tells them."""
 
     tasks: PostgresTasks
@@ -56,14 +56,14 @@ class Way:
     announcements: Announcements
 
 
-def make_way(
+def make_lane_context(
     settings: GatewaySettings,
     database: Database,
     tasks: PostgresTasks,
     keys: PublicKeys,
     security: Security,
     audit: Audit,
-) -> Way:
+) -> LaneContext:
     """The way to the regions, as all lanes of this process know it."""
     held = PostgresHoldings(database, settings.name, new_correlation_id)
     holdings = Holdings(
@@ -75,7 +75,7 @@ def make_way(
         entropy=new_correlation_id,
     )
     contacts, states = Contacts(tasks), States(PostgresState(database))
-    return Way(
+    return LaneContext(
         tasks=tasks,
         faults=PostgresFaults(database, settings.name),
         streams=OpenStreams(settings.flow.direct_seconds, time.monotonic),
@@ -96,7 +96,7 @@ def make_way(
 def make_deliver(
     settings: GatewaySettings,
     broker: Broker,
-    way: Way,
+    context: LaneContext,
     reports: ReportIntake,
     security: Security,
     ended: Callable[[str], Awaitable[None]],
@@ -105,18 +105,18 @@ def make_deliver(
     flow = settings.flow
     sources = LaneSources(
         lanes=RabbitLanes(broker, settings.rabbitmq.queue_type),
-        store=way.tasks,
-        faults=way.faults,
-        streams=way.streams,
+        store=context.tasks,
+        faults=context.faults,
+        streams=context.streams,
         backoff=backoff,
     )
     return Deliver(
         sources=sources,
         intake=StreamIntake(
-            reports=reports, security=security, states=way.states, holdings=way.holdings, backoff=backoff
+            reports=reports, security=security, states=context.states, holdings=context.holdings, backoff=backoff
         ),
-        announcements=way.announcements,
-        contacts=way.contacts,
+        announcements=context.announcements,
+        contacts=context.contacts,
         ended=ended,
         settings=StreamSettings(
             lanes=settings.lanes, beat=flow.beat_seconds, lifetime=flow.stream_seconds, grace=flow.grace_seconds
@@ -140,13 +140,13 @@ def start_lanes(
     database: Database,
     policy: Policy,
     broker: Broker,
-    way: Way,
+    context: LaneContext,
 ) -> None:
     """Keep what is known of the way; detect and dispatch, each lane by itself, woken by the database."""
-    flow, faults, streams = settings.flow, way.faults, way.streams
-    supervisor.start("contacts", partial(way.contacts.run, flow.beat_seconds))
-    supervisor.start("holdings", partial(way.holdings.run, flow.beat_seconds / 2))
-    supervisor.start("states", partial(way.states.run, flow.beat_seconds / 2))
+    flow, faults, streams = settings.flow, context.faults, context.streams
+    supervisor.start("contacts", partial(context.contacts.run, flow.beat_seconds))
+    supervisor.start("holdings", partial(context.holdings.run, flow.beat_seconds / 2))
+    supervisor.start("states", partial(context.states.run, flow.beat_seconds / 2))
     supervisor.start("broker", BrokerWatch(BrokerProbe(broker), faults).run)
     signer = Signer(settings.signing_file, time.time)
     detects: dict[str, Detect] = {}
@@ -155,7 +155,7 @@ def start_lanes(
         publisher = DirectPublisher(_publisher(settings, broker, lane), streams)
         dispatch = Dispatch(
             lane=lane,
-            store=way.tasks,
+            store=context.tasks,
             policy=policy,
             sender=Sender(publisher=publisher, signer=signer, most=flow.message_tasks),
             claim=flow.claim_batch,
@@ -164,7 +164,7 @@ def start_lanes(
         watch = LaneWatch(_publisher(settings, broker, lane), faults, lane, dispatch.wake.set)
         supervisor.start(f"lane {lane} faults", watch.run)
         dispatches[str(lane)] = dispatch
-        detects[str(lane)] = Detect(way.tasks, lane, flow.detect_batch, dispatch.wake.set)
+        detects[str(lane)] = Detect(context.tasks, lane, flow.detect_batch, dispatch.wake.set)
         supervisor.start(f"dispatch {lane}", partial(dispatch.run, flow.detect_seconds, backoff()))
         supervisor.start(f"detect {lane}", partial(detects[str(lane)].run, flow.detect_seconds, backoff()))
 

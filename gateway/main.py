@@ -26,9 +26,9 @@ from gateway.adapters.postgres.invitations import PostgresInvitations
 from gateway.adapters.postgres.notifications import listen
 from gateway.adapters.postgres.proofs import PostgresProofs
 from gateway.adapters.postgres.reports import PostgresReports
+from gateway.adapters.postgres.revocation import PostgresRevocations
 from gateway.adapters.postgres.security import PostgresSecurity
 from gateway.adapters.postgres.see import PostgresReads
-from gateway.adapters.postgres.standing import PostgresStanding
 from gateway.adapters.postgres.tasks import PostgresTasks
 from gateway.adapters.rabbitmq.connection import Broker
 from gateway.adapters.rabbitmq.management import open_management
@@ -43,14 +43,14 @@ from gateway.adapters.rpc.enrolment import EnrolmentRpc
 from gateway.adapters.rpc.parked import TaskRpc
 from gateway.adapters.rpc.policy import PolicyRpc
 from gateway.adapters.rpc.proof import ProofRpc
-from gateway.adapters.rpc.registry import JobNews, RegistryRpc
+from gateway.adapters.rpc.registry import JobEvents, RegistryRpc
 from gateway.adapters.rpc.services import serve
 from gateway.adapters.rpc.trace import TraceRpc
 from gateway.domain.allowance import Allowances
 from gateway.flow.access import Access
 from gateway.flow.audit import Audit
 from gateway.flow.converge import Converge
-from gateway.flow.decommission import Dismantling
+from gateway.flow.decommission import QueueCleanup
 from gateway.flow.effects import Effects
 from gateway.flow.enrolment import Enrolment, Invitations
 from gateway.flow.flags import AllFlags
@@ -59,12 +59,12 @@ from gateway.flow.observe import ObserveFlow
 from gateway.flow.proof import Proofs
 from gateway.flow.receipts import ReceiptCheck
 from gateway.flow.report import ReportFlow
+from gateway.flow.revocation import ConnectionReaper, LoginRevoker, Revocations
 from gateway.flow.security import Security, SignedReports, SignedSignals
 from gateway.flow.signal import SignalFlow
-from gateway.flow.standing import ConnectionReaper, LoginRevoker, Standing
 from gateway.flow.wake import until_done
 from gateway.intent import make_approvals, make_desired, make_parked
-from gateway.lanes import make_deliver, make_way, start_lanes
+from gateway.lanes import make_deliver, make_lane_context, start_lanes
 from gateway.settings import GatewaySettings
 from gateway.times import backoff, clock
 from runtime.lifecycle import Supervisor, end_within, run
@@ -85,36 +85,41 @@ async def main(settings: GatewaySettings) -> None:
         database = await stack.enter_async_context(open_store(settings.postgres))
         policy = await stack.enter_async_context(policy_engine(settings.opa.url, settings.opa.seconds))
         reads, tasks = PostgresReads(database), PostgresTasks(database, settings.name)
-        engines, standing = PostgresEngines(database, settings.flow.decision_days), Standing(PostgresStanding(database))
-        await until_done("standing", standing.load, backoff())
+        engines, revocations = (
+            PostgresEngines(database, settings.flow.decision_days),
+            Revocations(PostgresRevocations(database)),
+        )
+        await until_done("revocations", revocations.load, backoff())
         security = Security(PostgresSecurity(database), tasks)
-        served = await open_bundles(settings, stack, tasks, engines, standing, security)
+        served = await open_bundles(settings, stack, tasks, engines, revocations, security)
         publishing = Broker(settings.rabbitmq, f"{settings.name} publish", backoff())
         consuming = Broker(settings.rabbitmq, f"{settings.name} consume", backoff())
         reports = make_reports(settings, database, tasks, policy)
         public_keys = await stack.enter_async_context(open_public_keys(settings.opa.url, settings.opa.seconds))
-        await open_access(settings, stack, policy, tasks, standing)
-        intake, news = SignedReports(reports, public_keys, security), JobNews()
+        await open_access(settings, stack, policy, tasks, revocations)
+        intake, news = SignedReports(reports, public_keys, security), JobEvents()
         flags, edges, queues = PostgresFlags(database), PostgresEdges(database), RabbitQueues(consuming)
         signals, observed = SignalFlow(flags, Effects(policy, flags)), ObserveFlow(edges)
-        openbao, reaper = await open_platform(settings, stack), await open_reaper(settings, stack, standing)
+        openbao, reaper = await open_platform(settings, stack), await open_reaper(settings, stack, revocations)
         proofs = make_proofs(settings, database, reads, openbao)
         enrolment = make_enrolment(settings, database, reads, openbao, security)
         audit = Audit(PostgresAudit(database), proofs, clock, settings.flow.head_seconds)
-        way = make_way(settings, database, tasks, public_keys, security, audit)
+        context = make_lane_context(settings, database, tasks, public_keys, security, audit)
         desired, parked = make_desired(settings, database), make_parked(settings, database)
-        all_flags = AllFlags(flags, way.faults)
+        all_flags = AllFlags(flags, context.faults)
         servicers = {
             "Approval": ApprovalRpc(make_approvals(settings, database, policy, tasks)),
             "Audit": AuditRpc(audit),
             "Checker": CheckerRpc(SignedSignals(signals, public_keys, security), queues, clock),
-            "Dispatch": DispatchRpc(make_deliver(settings, consuming, way, intake, security, standing.ended)),
+            "Dispatch": DispatchRpc(make_deliver(settings, consuming, context, intake, security, revocations.ended)),
             "Edge": EdgeRpc(observed),
-            "Enrolment": EnrolmentRpc(reads=reads, prover=proofs, standing=standing, enrolling=enrolment, clock=clock),
+            "Enrolment": EnrolmentRpc(
+                reads=reads, prover=proofs, revocations=revocations, enrolling=enrolment, clock=clock
+            ),
             "Policy": PolicyRpc(engines, served),
             "Proof": ProofRpc(proofs),
             "Registry": RegistryRpc(
-                desired=desired, reads=reads, flags=all_flags, edges=edges, news=news, standing=standing
+                desired=desired, reads=reads, flags=all_flags, edges=edges, news=news, revocations=revocations
             ),
             "Report": ReportRpc(intake),
             "Task": TaskRpc(parked),
@@ -130,14 +135,14 @@ async def main(settings: GatewaySettings) -> None:
             "proofs": lambda: proofs.run(backoff()),
             "audit": lambda: audit.run(backoff),
             "converge": lambda: Converge(PostgresReports(database)).run(settings.flow.detect_seconds, backoff()),
-            "dismantling": lambda: Dismantling(PostgresDecommission(database, settings.name), queues).run(backoff()),
+            "dismantling": lambda: QueueCleanup(PostgresDecommission(database, settings.name), queues).run(backoff()),
             "job news": lambda: listen(database, "orbital_job", news.heard),
         }.items():
             supervisor.start(name, run_part)
         await start_key_sets(settings, stack, supervisor)
-        start_lanes(settings, supervisor, database, policy, publishing, way)
-        start_standing(supervisor, database, standing, reaper, openbao)
-        await serve_on(settings, servicers, standing, supervisor)
+        start_lanes(settings, supervisor, database, policy, publishing, context)
+        start_revocations(supervisor, database, revocations, reaper, openbao)
+        await serve_on(settings, servicers, revocations, supervisor)
 
 
 def make_reports(
@@ -166,13 +171,13 @@ def start_intake(
 
 
 async def serve_on(
-    settings: GatewaySettings, servicers: Mapping[str, object], standing: Standing, supervisor: Supervisor
+    settings: GatewaySettings, servicers: Mapping[str, object], revocations: Revocations, supervisor: Supervisor
 ) -> None:
     """Serve whoever is not revoked, until cancelled; health tells whether a part is failing."""
     changed = asyncio.Event()
     supervisor.changed = lambda _: changed.set()
     try:
-        async with serve(settings.listen, servicers, admission(standing), settings.limits.streams) as server:
+        async with serve(settings.listen, servicers, admission(revocations), settings.limits.streams) as server:
             await server.serving(True)
             log.info("serving", lanes=sorted(settings.lanes))
             while True:
@@ -184,7 +189,11 @@ async def serve_on(
 
 
 async def open_access(
-    settings: GatewaySettings, stack: AsyncExitStack, policy: PolicyEngine, tasks: PostgresTasks, standing: Standing
+    settings: GatewaySettings,
+    stack: AsyncExitStack,
+    policy: PolicyEngine,
+    tasks: PostgresTasks,
+    revocations: Revocations,
 ) -> None:
     """Answer the broker, where this process does."""
     if settings.broker_access is not None:
@@ -194,7 +203,7 @@ async def open_access(
             policy=policy,
             denials=tasks,
             process=settings.name,
-            revoked=standing.revoked,
+            revoked=revocations.revoked,
             allowances=allowances,
             now=time.monotonic,
         )
@@ -206,13 +215,13 @@ async def open_bundles(
     stack: AsyncExitStack,
     tasks: PostgresTasks,
     engines: PostgresEngines,
-    standing: Standing,
+    revocations: Revocations,
     security: Security,
 ) -> Callable[[], str]:
     """Serve the policy engines, where this process does; gives what tells the revision that is served."""
     if settings.http is None or settings.bundle is None:
         return str
-    serving = serve_bundles(settings.http, settings.bundle, tasks, engines, admission(standing), security.alarm)
+    serving = serve_bundles(settings.http, settings.bundle, tasks, engines, admission(revocations), security.alarm)
     return (await stack.enter_async_context(serving)).revision
 
 
@@ -278,28 +287,30 @@ def make_enrolment(
     )
 
 
-async def open_reaper(settings: GatewaySettings, stack: AsyncExitStack, standing: Standing) -> ConnectionReaper | None:
+async def open_reaper(
+    settings: GatewaySettings, stack: AsyncExitStack, revocations: Revocations
+) -> ConnectionReaper | None:
     """What puts revoked regions out of the broker, where this process may."""
     management = settings.rabbitmq.management
     if management is None:
         return None
-    return ConnectionReaper(standing, await stack.enter_async_context(open_management(management)))
+    return ConnectionReaper(revocations, await stack.enter_async_context(open_management(management)))
 
 
-def start_standing(
+def start_revocations(
     supervisor: Supervisor,
     database: Database,
-    standing: Standing,
+    revocations: Revocations,
     reaper: ConnectionReaper | None,
     openbao: OpenBao | None,
 ) -> None:
     """Know who is revoked, and carry it out where this process can."""
-    supervisor.start("standing", lambda: standing.run(backoff()))
+    supervisor.start("revocations", lambda: revocations.run(backoff()))
     if reaper is not None:
         supervisor.start("reaper", lambda: reaper.run(backoff))
     if openbao is not None:
-        supervisor.start("logins", lambda: LoginRevoker(standing, BaoLogins(openbao)).run(backoff()))
-    supervisor.start("standing news", lambda: listen(database, "orbital_standing", lambda _: standing.wake.set()))
+        supervisor.start("logins", lambda: LoginRevoker(revocations, BaoLogins(openbao)).run(backoff()))
+    supervisor.start("revocation news", lambda: listen(database, "orbital_standing", lambda _: revocations.wake.set()))
 
 
 if __name__ == "__main__":

@@ -12,18 +12,18 @@ from region.adapters.broker import Broker
 from region.adapters.mqtt.inbound import MqttInbound
 from region.flow.control_plane import ControlPlane
 from region.flow.execute import ExecuteSettings, Executor
-from region.flow.flight import Scopes
 from region.flow.holdings import Holdings
+from region.flow.in_flight import Scopes
 from region.flow.lane import Lane, LaneSettings
 from region.flow.lane_journal import LaneJournal
 from region.flow.lane_traffic import LaneTraffic
-from region.flow.lease import Beats
+from region.flow.lease import Heartbeats
 from region.flow.marks import StateMarks
 from region.flow.receive import BatchReader, Receiver
 from region.flow.report import Linger, Reporter
 from region.flow.run_handlers import HandlerRunner
 from region.flow.signals import Contact
-from region.flow.transport import Inflow, News, load_choice
+from region.flow.transport import PathEvents, PathReader, load_choice
 from region.ports.gateway import Gateway
 from region.ports.host import Host
 from region.ports.inbound import Inbound
@@ -35,7 +35,7 @@ from runtime.lifecycle import Supervisor
 
 
 @dataclass(frozen=True, slots=True)
-class Ends:
+class LaneContext:
     """The two ends of every stream: the gateway, whose signatures `keys` check, and what the region answers from."""
 
     gateway: Gateway
@@ -65,26 +65,28 @@ def inbounds(settings: RegionSettings) -> Sequence[Inbound]:
     return found
 
 
-async def load_control(settings: RegionSettings, journal: Journal, beats: Beats, marks: StateMarks) -> ControlPlane:
+async def load_control(
+    settings: RegionSettings, journal: Journal, heartbeats: Heartbeats, marks: StateMarks
+) -> ControlPlane:
     """The control plane as it was last heard; its lanes begin with the path that was declared then."""
     choice = await load_choice(journal, frozenset(each.transport for each in inbounds(settings)))
-    return ControlPlane(beats=beats, marks=marks, choice=choice, contact=Contact())
+    return ControlPlane(heartbeats=heartbeats, marks=marks, choice=choice, contact=Contact())
 
 
 def start_streams(
     supervisor: Supervisor,
     settings: RegionSettings,
     lanes: Sequence[LaneJournal],
-    ends: Ends,
+    ends: LaneContext,
     control: ControlPlane,
     host: Host,
 ) -> None:
     """Receive and report on every lane's stream, and receive by the other paths when they are declared."""
     for lane in lanes:
-        news = News()
+        news = PathEvents()
         receiver = _receiver(settings, lane, ends)
         for inbound in inbounds(settings):
-            inflow = Inflow(
+            inflow = PathReader(
                 inbound=inbound,
                 choice=control.choice,
                 receiver=receiver,
@@ -113,12 +115,12 @@ def start_streams(
         supervisor.start(f"lane-{lane.lane}", stream.run)
 
 
-def _receiver(settings: RegionSettings, lane: LaneJournal, ends: Ends) -> Receiver:
+def _receiver(settings: RegionSettings, lane: LaneJournal, ends: LaneContext) -> Receiver:
     reader = BatchReader(region=settings.region, lane=lane.lane, keys=ends.keys)
     return Receiver(reader=reader, journal=lane, merge=settings.stream.merge)
 
 
-def _reporter(settings: RegionSettings, lane: LaneJournal, ends: Ends) -> Reporter:
+def _reporter(settings: RegionSettings, lane: LaneJournal, ends: LaneContext) -> Reporter:
     return Reporter(
         region=settings.region,
         lane=lane.lane,

@@ -18,7 +18,7 @@ from region.adapters.identity.enroller import GrpcEnroller
 from region.adapters.identity.files import FileIdentityStore
 from region.adapters.identity.oauth import ClientCredentials
 from region.adapters.identity.token_file import write_token
-from region.adapters.journal.other import OtherJournal
+from region.adapters.journal.other import OtherJournalReader
 from region.adapters.journal.sqlite import SqliteJournal, open_journal
 from region.adapters.l1.providers import open_providers
 from region.adapters.opa.policy import open_policy
@@ -31,33 +31,33 @@ from region.adapters.rpc.crypto import CryptoRpc
 from region.adapters.rpc.inspect import InspectRpc
 from region.adapters.rpc.verify import VerifyRpc
 from region.adapters.stream.gateway import GrpcGateway
-from region.domain.edge import Limits
+from region.domain.edge import EdgeLimits
 from region.domain.usage import Usage
 from region.flow.bearer import keep_bearer
 from region.flow.certify import certify
-from region.flow.edge import Distribution, Fleet, Observation, ServedBundle, recall_kills
+from region.flow.edge import Distribution, EdgeFleet, EdgeObservation, ServedBundle, recall_kills
 from region.flow.enrol import enrol
 from region.flow.identity import enrol_with_token
-from region.flow.inspect import Asked, Inspect
+from region.flow.inspect import Inspect, MonitoredProvider
 from region.flow.key_access import KeyAccess
 from region.flow.keyring import Keyring
 from region.flow.lane_journal import LaneJournal
-from region.flow.lease import Beats
+from region.flow.lease import Heartbeats
 from region.flow.marks import StateMarks
 from region.flow.owners import Owners
 from region.flow.prune import prune
 from region.flow.receipts import Receipts
-from region.flow.reconcile import Pace, Reconciler
+from region.flow.reconcile import Reconciler, ReconcileRate
 from region.flow.run_handlers import HandlerRunner
 from region.flow.serve import Serve
-from region.flow.signals import LaneSignals, Signal
+from region.flow.signals import LaneWakeups, Wakeup
 from region.flow.verify import Verify
 from region.handlers.parts import Parts
 from region.handlers.table import HANDLERS
-from region.lanes import Ends, load_control, start_executors, start_streams
+from region.lanes import LaneContext, load_control, start_executors, start_streams
 from region.ports import host as worlds
 from region.ports.identity import Tokens
-from region.ports.inspecting import Provider
+from region.ports.inspecting import ProviderTrial
 from region.ports.vault import Store, Transit
 from region.settings import (
     EdgeServeSettings,
@@ -93,7 +93,7 @@ def _marks(
 ) -> StateMarks:
     """How far this process's state is; its journal keeps no effect without it."""
     # The process that serves reads the other one's journal, too.
-    others = dict(zip([BULK], map(OtherJournal, settings.journals), strict=False))
+    others = dict(zip([BULK], map(OtherJournalReader, settings.journals), strict=False))
     journal.marker = marks = StateMarks(
         process=min(settings.lanes), store=store, journal=journal, host=host, others=others, forget=keyring.clear
     )
@@ -111,7 +111,7 @@ def _receipts(settings: RegionSettings, journal: SqliteJournal, signer: BaoSigne
 
 
 def _owners(
-    settings: RegionSettings, journal: SqliteJournal, parts: Parts, receipts: Receipts, reports: Signal
+    settings: RegionSettings, journal: SqliteJournal, parts: Parts, receipts: Receipts, reports: Wakeup
 ) -> Owners:
     return Owners(
         region=settings.region,
@@ -182,36 +182,48 @@ async def main() -> None:
         signer = BaoSigner(openbao, settings.openbao.signing, RECEIPT_KEY)
         receipts = _receipts(settings, journal, signer, host)
         marks = _marks(settings, parts.store, journal, host, keyring)
-        usage, beats = Usage(host.now()), Beats(journal, host, BEAT_KEPT_EVERY)
-        await beats.load()
+        usage, heartbeats = Usage(host.now()), Heartbeats(journal, host, BEAT_KEPT_EVERY)
+        await heartbeats.load()
 
         # What it serves.
-        signals = {lane: LaneSignals() for lane in settings.lanes}
+        signals = {lane: LaneWakeups() for lane in settings.lanes}
         owners = _owners(settings, journal, parts, receipts, signals[min(signals)].reports)
-        providers: dict[str, Provider] = {"hsm": hsm, **{name: Asked(name, owners) for name in settings.l1}}
-        reconciler = Reconciler(parts, Pace(settings.reconcile.rate, settings.reconcile.rest), lambda: marks.recovering)
+        providers: dict[str, ProviderTrial] = {
+            "hsm": hsm,
+            **{name: MonitoredProvider(name, owners) for name in settings.l1},
+        }
+        reconciler = Reconciler(
+            parts, ReconcileRate(settings.reconcile.rate, settings.reconcile.rest), lambda: marks.recovering
+        )
         lanes = [LaneJournal(lane=number, journal=journal, signals=signals, host=host) for number in sorted(signals)]
         inspect = Inspect(
             version=_version(), lanes=lanes, providers=providers, marks=marks, found=reconciler.found, host=host
         )
         access = KeyAccess(
-            parts=parts, keyring=keyring, beats=beats, proof=marks, seen=owners.seen, suspect=reconciler.suspect
+            parts=parts,
+            keyring=keyring,
+            heartbeats=heartbeats,
+            proof=marks,
+            seen=owners.seen,
+            suspect=reconciler.suspect,
         )
         serve = Serve(access=access, host=host, usage=usage)
-        verify = Verify(parts, [journal, *map(OtherJournal, settings.journals)])
+        verify = Verify(parts, [journal, *map(OtherJournalReader, settings.journals)])
         await _serve(stack, settings, InspectRpc(inspect), CryptoRpc(serve), VerifyRpc(verify, journal))
         edges = await _serve_edges(stack, settings.edge.serve, parts, gateway, usage) if settings.edge.serve else {}
 
         # What it does: receive and report on each lane's stream, execute beside it.
-        control = await load_control(settings, journal, beats, marks)
+        control = await load_control(settings, journal, heartbeats, marks)
         supervisor = Supervisor(await stack.enter_async_context(asyncio.TaskGroup()), host.random)
-        ends = Ends(gateway=gateway, keys=public_keys, journal=journal, signer=Signer(settings.signing_file, host.now))
+        ends = LaneContext(
+            gateway=gateway, keys=public_keys, journal=journal, signer=Signer(settings.signing_file, host.now)
+        )
         start_streams(supervisor, settings, lanes, ends, control, host)
         runner = HandlerRunner(handlers=HANDLERS, parts=parts, receipts=receipts, patience=settings.execute.patience)
         start_executors(supervisor, settings, lanes, policy, runner, host)
         certifying = partial(certify, gateway, signer, settings.region, host)
         _start_keys(supervisor, settings.lanes, parts.transit, certifying, owners, reconciler)
-        running = {"public-keys": public_keys.run, "lease": beats.run, "keyring": keyring.run, "marks": marks.run}
+        running = {"public-keys": public_keys.run, "lease": heartbeats.run, "keyring": keyring.run, "marks": marks.run}
         for name, part in {"permits": permits.run, **running, **edges}.items():
             supervisor.start(name, part)
         supervisor.start("prune", lambda: prune(journal, host, settings.keep_hours))
@@ -240,7 +252,7 @@ def _start_keys(
 
 def _start_identity(supervisor: Supervisor, settings: RegionSettings, host: worlds.Host) -> None:
     """Keep the region's token fresh, and take the identity that a one-time token gives, where this process does."""
-    fresh, ias, enrolment = Signal(), settings.ias, settings.enrolment
+    fresh, ias, enrolment = Wakeup(), settings.ias, settings.enrolment
     if ias:
         tokens, put = _tokens(ias), partial(write_token, ias.token_file)
         supervisor.start("bearer", lambda: keep_bearer(tokens, put, host, fresh))
@@ -287,13 +299,13 @@ async def _serve_edges(
 ) -> dict[str, Callable[[], Awaitable[None]]]:
     """Serve the region's edges until the stack unwinds; what has to run for that, by name."""
     packer = load_packer(settings.policy, settings.key_file)
-    served, fleet = ServedBundle(), Fleet(parts.host, Limits(settings.drift_seconds, settings.silent_seconds))
+    served, fleet = ServedBundle(), EdgeFleet(parts.host, EdgeLimits(settings.drift_seconds, settings.silent_seconds))
     distribution = Distribution(parts.edges, packer, served, fleet)
     await stack.enter_async_context(serve_edges(settings.listen, EdgeServer(served, fleet, parts.host.now)))
     return {
         "edge-bundle": distribution.run,
         "edge-kills": lambda: recall_kills(parts),
-        "edge-observation": Observation(fleet, usage, gateway, parts.host).run,
+        "edge-observation": EdgeObservation(fleet, usage, gateway, parts.host).run,
     }
 
 

@@ -16,12 +16,12 @@ from runtime.errors import NotFound, Precondition, Unavailable
 from runtime.files import read_text
 from stack import estate, order, process, state
 from stack.acquire import PARTS, acquire
+from stack.context import StackContext
 from stack.layout import Layout
 from stack.openbao import customer
 from stack.openbao.workload import issue_workload
 from stack.parts.relay import command
 from stack.settings import load_settings
-from stack.site import Site
 from stack.spawn import environment
 from stack.state import PartState, State
 from stack.supervisor import LOCKED, end_leftovers
@@ -163,8 +163,8 @@ def _wanted(layout: Layout, only: Sequence[str]) -> list[str]:
     except NotFound:
         before = State()
     regions = estate.regions_of(settings, before)
-    site = Site(layout, settings, dict.fromkeys(estate.port_names(regions), 0), regions)
-    requires = estate.needs(estate.units(site))
+    context = StackContext(layout, settings, dict.fromkeys(estate.port_names(regions), 0), regions)
+    requires = estate.needs(estate.units(context))
     return order.closure(only or requires, requires)
 
 

@@ -11,7 +11,7 @@ import click
 from runtime.errors import Precondition
 from stack.identity.roots import Phase
 from stack.place import place_option, site_at
-from stack.rotation import Rotation, Status
+from stack.rotation import Rotation, RotationStatus
 
 LOOK_SECONDS = 1.0
 DONE = {
@@ -69,7 +69,7 @@ def status(place: Path, output: str) -> None:
     click.get_current_context().exit(8 if found.behind else 0)
 
 
-def _say(found: Status) -> None:
+def _say(found: RotationStatus) -> None:
     click.echo(f"Phase: {found.phase.value}")
     click.echo(f"Believed: {', '.join(found.trusted)}")
     for name, why in sorted(found.behind.items()):

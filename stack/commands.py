@@ -26,7 +26,7 @@ _path = click.option(
 )
 
 
-class Narrator:
+class Progress:
     """Tells on standard error what becomes ready, with the time since the start and the time that it took."""
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ class Narrator:
 def up(place: Path, only: tuple[str, ...]) -> None:
     """Start the stack and wait until all of it is ready. A running one is left as it is."""
     began = time.monotonic()
-    found = api.up(place, only, Narrator())
+    found = api.up(place, only, Progress())
     click.echo(f"Up in {time.monotonic() - began:.1f} s: {len(found.parts)} processes, data in {found.place}")
     if "console" in found.parts:
         click.echo(_console(found))

@@ -157,7 +157,9 @@ class Engine:
         self._changed()
         log.info("part ended", part=name, seconds=round(time.monotonic() - began, 2))
 
-    async def _waited(self, seen: list[process.Seen], grace: float, first: signal.Signals = signal.SIGTERM) -> None:
+    async def _waited(
+        self, seen: list[process.ProcessInfo], grace: float, first: signal.Signals = signal.SIGTERM
+    ) -> None:
         await asyncio.get_running_loop().run_in_executor(self._enders, process.end, seen, grace, first)
 
     def _last_words(self, name: str) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from stack import order
+from stack.context import JWT, MTLS, Region, StackContext
 from stack.identity.authority import Authority
 from stack.identity.certificates import Certificates
 from stack.identity.signing import SigningKeys
 from stack.openbao.customer import CustomerBao
+from stack.openbao.platform import PlatformBao
 from stack.openbao.region import RegionBao
-from stack.openbao.world import GlobalBao
 from stack.parts.checker import Checker
 from stack.parts.console import Console
 from stack.parts.edge import EdgeEnvoy, EdgeKeys, EdgeOpa
@@ -19,12 +20,11 @@ from stack.parts.existing import ExistingPostgres, ExistingRabbitMQ
 from stack.parts.opa import Opa, Policies
 from stack.parts.postgres import Postgres
 from stack.parts.rabbitmq import Epmd, RabbitMQ
-from stack.parts.relay import Paths
+from stack.parts.relay import RegionPaths
 from stack.parts.schema import Schema
 from stack.parts.softhsm import SoftHSM
 from stack.parts.workers import NICE, Gateway, RegionWorker
 from stack.settings import Stack
-from stack.site import JWT, MTLS, Region, Site
 from stack.state import State
 from stack.unit import Unit
 
@@ -73,46 +73,46 @@ def port_names(regions: Sequence[Region]) -> list[str]:
     return names
 
 
-def parts(site: Site) -> list[Unit]:
+def parts(context: StackContext) -> list[Unit]:
     """The units that do not need Orbital's own processes."""
-    bao = GlobalBao(site)
+    bao = PlatformBao(context)
     units: list[Unit] = [
-        *_broker(site),
-        Authority(site),
+        *_broker(context),
+        Authority(context),
         bao,
-        _database(site),
-        Schema(site),
-        Paths(site),
-        CustomerBao(site),
+        _database(context),
+        Schema(context),
+        RegionPaths(context),
+        CustomerBao(context),
     ]
-    for region in site.regions:
-        units += [SoftHSM(site, region), RegionBao(site, region)]
-    return [*units, Certificates(site, bao), SigningKeys(site)]
+    for region in context.regions:
+        units += [SoftHSM(context, region), RegionBao(context, region)]
+    return [*units, Certificates(context, bao), SigningKeys(context)]
 
 
-def _broker(site: Site) -> list[Unit]:
-    server = site.settings.rabbitmq_server
-    return [ExistingRabbitMQ(site, server)] if server else [Epmd(site), RabbitMQ(site)]
+def _broker(context: StackContext) -> list[Unit]:
+    server = context.settings.rabbitmq_server
+    return [ExistingRabbitMQ(context, server)] if server else [Epmd(context), RabbitMQ(context)]
 
 
-def _database(site: Site) -> Unit:
-    server = site.settings.postgres_server
-    return ExistingPostgres(site, server) if server else Postgres(site)
+def _database(context: StackContext) -> Unit:
+    server = context.settings.postgres_server
+    return ExistingPostgres(context, server) if server else Postgres(context)
 
 
-def processes(site: Site) -> list[Unit]:
+def processes(context: StackContext) -> list[Unit]:
     """Envoys, policy engines, and Orbital's own processes."""
     roles = ("immediate", "bulk")
-    found: list[Unit] = [Policies(site), GatewayEnvoy(site)]
-    found += [Opa(site, f"opa-gateway-{role}", "", "gateway-bundles", NICE[role]) for role in roles]
-    found += [*(Gateway(site, role) for role in roles), Console(site)]
-    for region in site.regions:
-        found.append(RegionEnvoy(site, region))
+    found: list[Unit] = [Policies(context), GatewayEnvoy(context)]
+    found += [Opa(context, f"opa-gateway-{role}", "", "gateway-bundles", NICE[role]) for role in roles]
+    found += [*(Gateway(context, role) for role in roles), Console(context)]
+    for region in context.regions:
+        found.append(RegionEnvoy(context, region))
         bundles = f"region-{region.name}-bundles"
-        found += [Opa(site, f"opa-{region.name}-{role}", region.name, bundles, NICE[role]) for role in roles]
-        found += [RegionWorker(site, region, role) for role in roles]
-        found.append(Checker(site, region))
-        found += [EdgeKeys(site, region), EdgeEnvoy(site, region), EdgeOpa(site, region)]
+        found += [Opa(context, f"opa-{region.name}-{role}", region.name, bundles, NICE[role]) for role in roles]
+        found += [RegionWorker(context, region, role) for role in roles]
+        found.append(Checker(context, region))
+        found += [EdgeKeys(context, region), EdgeEnvoy(context, region), EdgeOpa(context, region)]
     return found
 
 
@@ -121,9 +121,9 @@ def needs(units: Sequence[Unit]) -> dict[str, tuple[str, ...]]:
     return {unit.name: (*unit.requires, *unit.wants) for unit in units}
 
 
-def units(site: Site, only: Sequence[str] = ()) -> list[Unit]:
+def units(context: StackContext, only: Sequence[str] = ()) -> list[Unit]:
     """The units called `only` and those that they need; all of them when `only` is empty."""
-    everything = [*parts(site), *processes(site)]
+    everything = [*parts(context), *processes(context)]
     if not only:
         return everything
     chosen = set(order.closure(only, needs(everything)))

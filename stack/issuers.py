@@ -6,46 +6,51 @@ from typing import Any
 
 from runtime.files import read_text
 from runtime.issuers import PERSON, REGION, Issuers, read_issuers
+from stack.context import StackContext
 from stack.openbao import people
-from stack.openbao.world import AUDIENCE
-from stack.site import Site
+from stack.openbao.platform import AUDIENCE
 
 WELL_KNOWN = ".well-known/openid-configuration"
 # Nobody's token is for it: the issuer has not said yet what it calls the console and the command line.
 NO_CLIENT = "none"
 
 
-def issuers(site: Site) -> Issuers:
+def issuers(context: StackContext) -> Issuers:
     """All of them, by name; people's audiences are known once the issuer has registered its clients."""
-    if site.settings.issuers is not None:
-        return site.settings.issuers
+    if context.settings.issuers is not None:
+        return context.settings.issuers
     return read_issuers(
         {
-            "ias": {**_own(site, token_issuer(site)), "names": REGION, "claim": ["region"], "audiences": [AUDIENCE]},
+            "ias": {
+                **_own(context, token_issuer(context)),
+                "names": REGION,
+                "claim": ["region"],
+                "audiences": [AUDIENCE],
+            },
             "people": {
-                **_own(site, people.issuer(_address(site))),
+                **_own(context, people.issuer(_address(context))),
                 "names": PERSON,
                 "claim": ["person"],
-                "audiences": _clients(site),
+                "audiences": _clients(context),
             },
         }
     )
 
 
-def token_issuer(site: Site) -> str:
+def token_issuer(context: StackContext) -> str:
     """The `iss` of the tokens of regions, where the stack's own OpenBao issues them."""
-    return f"{_address(site)}/v1/identity/oidc"
+    return f"{_address(context)}/v1/identity/oidc"
 
 
-def _own(site: Site, issuer: str) -> dict[str, Any]:
-    return {"issuer": issuer, "discovery": f"{issuer}/{WELL_KNOWN}", "ca_file": site.authority()}
+def _own(context: StackContext, issuer: str) -> dict[str, Any]:
+    return {"issuer": issuer, "discovery": f"{issuer}/{WELL_KNOWN}", "ca_file": context.authority()}
 
 
-def _address(site: Site) -> str:
-    return f"https://{site.address('openbao-global')}"
+def _address(context: StackContext) -> str:
+    return f"https://{context.address('openbao-global')}"
 
 
-def _clients(site: Site) -> list[str]:
+def _clients(context: StackContext) -> list[str]:
     """The console and the command line."""
-    files = site.secret("console-client-id"), people.cli_client(site)
+    files = context.secret("console-client-id"), people.cli_client(context)
     return [read_text(file) for file in files if file.exists()] or [NO_CLIENT]

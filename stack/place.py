@@ -7,9 +7,9 @@ from pathlib import Path
 import click
 
 from stack import estate, state
+from stack.context import StackContext
 from stack.layout import Layout
 from stack.settings import load_settings
-from stack.site import Site
 
 place_option = click.option(
     "--data",
@@ -21,8 +21,8 @@ place_option = click.option(
 )
 
 
-def site_at(place: Path) -> Site:
-    """The site of the stack whose data are there; raises NotFound when there is none."""
+def site_at(place: Path) -> StackContext:
+    """The context of the stack whose data are there; raises NotFound when there is none."""
     layout = Layout.of(place)
     settings, found = load_settings(), state.read(layout)
-    return Site(layout, settings, found.ports, estate.regions_of(settings, found))
+    return StackContext(layout, settings, found.ports, estate.regions_of(settings, found))

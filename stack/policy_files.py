@@ -20,11 +20,11 @@ from runtime.files import read_stream, read_text
 from runtime.issuers import claims
 from runtime.programs import Ended, run
 from stack.acquire import path as acquired
+from stack.context import StackContext
 from stack.identity.signing import signers
 from stack.issuers import issuers
 from stack.parts.opa import POLICIES, bundle, bundle_keys
 from stack.settings import load_settings
-from stack.site import Site
 
 _HEAD = re.compile(r"^(?:default )?([a-z]\w*)")
 EVAL_SECONDS = 60
@@ -119,43 +119,43 @@ def _rules(content: Path, files: Mapping[str, Any]) -> Iterator[str]:
                 yield f"{path.resolve().relative_to(content.resolve())}:{number} {head.group(1)}"
 
 
-def install(site: Site, source: Path) -> str:
+def install(context: StackContext, source: Path) -> str:
     """Put a directory of policies, or a bundle that our key signed, in force; returns its revision.
 
     Raises Precondition when the tests fail or the signature is another's; nothing has changed then.
     """
     if source.is_file():
-        return _install_bundle(site, source)
+        return _install_bundle(context, source)
     run_tests(source)
-    known = claims(issuers(site))
-    build_bundle(site.binary("opa"), source, bundle_keys(site), bundle(site), signers(site), known)
-    _remember(site, source)
-    return revision(bundle(site))
+    known = claims(issuers(context))
+    build_bundle(context.binary("opa"), source, bundle_keys(context), bundle(context), signers(context), known)
+    _remember(context, source)
+    return revision(bundle(context))
 
 
-def _remember(site: Site, source: Path) -> None:
+def _remember(context: StackContext, source: Path) -> None:
     """Keep what was pushed, so that a rotated signing key is put into these policies and no others."""
-    pushed = site.layout.part("gateway") / "policies"
+    pushed = context.layout.part("gateway") / "policies"
     shutil.rmtree(pushed, ignore_errors=True)
     if source.resolve() != POLICIES.resolve():
         shutil.copytree(source, pushed)
 
 
-def _install_bundle(site: Site, source: Path) -> str:
+def _install_bundle(context: StackContext, source: Path) -> str:
     with tempfile.TemporaryDirectory(prefix="orbital-bundle-") as scratch:
-        key = bundle_keys(site) / "bundle.pub"
+        key = bundle_keys(context) / "bundle.pub"
         checked = _opa(
             *("build", "--bundle", str(source), "--output", str(Path(scratch) / "checked.tar.gz")),
             *("--verification-key", str(key), "--signing-alg", ALGORITHM),
-            *("--signing-key", str(bundle_keys(site) / "bundle.key")),
+            *("--signing-key", str(bundle_keys(context) / "bundle.key")),
         )
     if checked.status:
         said = (checked.err or checked.out).strip()
         raise Precondition(f"The bundle is not signed by our key: {said}", reason="BUNDLE_NOT_OURS", field="bundle")
-    beside = bundle(site).with_name(".pushed.new")
+    beside = bundle(context).with_name(".pushed.new")
     shutil.copyfile(source, beside)
-    beside.replace(bundle(site))
-    return revision(bundle(site))
+    beside.replace(bundle(context))
+    return revision(bundle(context))
 
 
 def revision(packed: Path) -> str:

@@ -22,7 +22,7 @@ def boot_id() -> str:
 
 
 @dataclass(frozen=True)
-class Seen:
+class ProcessInfo:
     """What the kernel says of a process."""
 
     pid: int
@@ -30,7 +30,7 @@ class Seen:
     started: int
 
 
-def look(pid: int) -> Seen | None:
+def look(pid: int) -> ProcessInfo | None:
     """The process `pid`, or None if it is gone or only waits to be reaped."""
     try:
         fields = read_text(PROC / str(pid) / "stat").rpartition(")")[2].split()
@@ -39,7 +39,7 @@ def look(pid: int) -> Seen | None:
     # While the leader of a killed process is a zombie its other threads may still hold ports and files.
     if fields[0] in "ZX" and int(fields[17]) <= 1:
         return None
-    return Seen(pid, int(fields[3]), int(fields[19]))
+    return ProcessInfo(pid, int(fields[3]), int(fields[19]))
 
 
 def alive(pid: int | None, started: int | None) -> bool:
@@ -48,7 +48,7 @@ def alive(pid: int | None, started: int | None) -> bool:
     return seen is not None and seen.started == started
 
 
-def members(pid: int, started: int) -> list[Seen]:
+def members(pid: int, started: int) -> list[ProcessInfo]:
     """The living processes of the session that the process (pid, started) leads or led.
 
     The kernel gives a number to no new process while a session carries it, so these descend from ours.
@@ -58,7 +58,7 @@ def members(pid: int, started: int) -> list[Seen]:
     return [seen for seen in found if seen and seen.session == pid and seen.started >= started]
 
 
-def working_in(place: Path) -> list[Seen]:
+def working_in(place: Path) -> list[ProcessInfo]:
     """The processes whose working directory is `place`: servants of a server that lead sessions of their own."""
     found = []
     for entry in PROC.iterdir():
@@ -69,7 +69,7 @@ def working_in(place: Path) -> list[Seen]:
     return found
 
 
-def send(seen: Iterable[Seen], number: signal.Signals) -> None:
+def send(seen: Iterable[ProcessInfo], number: signal.Signals) -> None:
     """Send a signal to each that still is who it was."""
     for process in seen:
         if alive(process.pid, process.started):
@@ -77,7 +77,7 @@ def send(seen: Iterable[Seen], number: signal.Signals) -> None:
                 os.kill(process.pid, number)
 
 
-def end(processes: list[Seen], grace: float, first: signal.Signals = signal.SIGTERM) -> None:
+def end(processes: list[ProcessInfo], grace: float, first: signal.Signals = signal.SIGTERM) -> None:
     """End `processes` and wait until the kernel has forgotten them: `first`, then SIGKILL after `grace` seconds."""
     if grace > 0:
         send(processes, first)
@@ -86,7 +86,7 @@ def end(processes: list[Seen], grace: float, first: signal.Signals = signal.SIGT
         _gone(processes, 10)
 
 
-def _gone(processes: list[Seen], seconds: float) -> bool:
+def _gone(processes: list[ProcessInfo], seconds: float) -> bool:
     deadline = time.monotonic() + seconds
     while any(alive(process.pid, process.started) for process in processes):
         if time.monotonic() >= deadline:

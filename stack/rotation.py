@@ -20,11 +20,11 @@ from runtime.errors import Precondition
 from runtime.files import read_bytes
 from runtime.trust import show
 from stack import api
+from stack.context import StackContext
 from stack.identity.authority import issue_client, issue_server, servers
 from stack.identity.certificates import Certificates, identities, spread_trust
 from stack.identity.roots import PEM, Phase, Roots, common_name
-from stack.openbao.world import GlobalBao
-from stack.site import Site
+from stack.openbao.platform import PlatformBao
 
 BROKER = "rabbitmq"
 LOOK_SECONDS = 0.5
@@ -37,7 +37,7 @@ AMQP = b"AMQP\x00\x00\x09\x01"
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
+class RotationStatus:
     """How far it is: the roots that are believed, newest first, and why each who is behind is."""
 
     phase: Phase
@@ -48,17 +48,17 @@ class Status:
 class Rotation:
     """The rotation of one running stack. Each step may be done again; what is true is read, not remembered."""
 
-    def __init__(self, site: Site) -> None:
-        self._site = site
-        self._roots = Roots(site)
-        self._bao = GlobalBao(site)
-        self._own_broker = site.settings.rabbitmq_server is None
+    def __init__(self, context: StackContext) -> None:
+        self._site = context
+        self._roots = Roots(context)
+        self._bao = PlatformBao(context)
+        self._own_broker = context.settings.rabbitmq_server is None
 
-    def status(self) -> Status:
+    def status(self) -> RotationStatus:
         """Who does not believe the next root yet, or, once it issues, who still shows a certificate of an older one."""
         phase = self._roots.phase
         behind = {Phase.TRUSTING: self._unbelieving, Phase.REISSUING: self._showing_old}.get(phase, dict)()
-        return Status(phase, [_name(each) for each in self._roots.trusted], behind)
+        return RotationStatus(phase, [_name(each) for each in self._roots.trusted], behind)
 
     def advance(self) -> Phase:
         """Go to the next phase, and return it; raises Precondition as long as somebody is behind."""

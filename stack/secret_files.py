@@ -10,7 +10,7 @@ from runtime import private_files
 from runtime.files import read_bytes, read_text
 
 if TYPE_CHECKING:
-    from stack.site import Site
+    from stack.context import StackContext
 
 
 def write_private(path: Path, content: str | bytes) -> None:
@@ -26,9 +26,9 @@ def kept_secret(path: Path, characters: int = 32) -> str:
     return read_text(path)
 
 
-def engine_token(site: Site, engine: str) -> str:
+def engine_token(context: StackContext, engine: str) -> str:
     """By what a policy engine proves to the sidecar beside it that a log or a status is its own."""
-    return kept_secret(site.secret(f"{engine}-token"), 43)
+    return kept_secret(context.secret(f"{engine}-token"), 43)
 
 
 def kept_bytes(path: Path, size: int = 32) -> bytes:

@@ -18,12 +18,12 @@ from pathlib import Path
 from runtime.errors import NotFound
 from runtime.logs import get_logger, setup_logs
 from stack import estate, ports, process, state
+from stack.context import StackContext
 from stack.engine import Engine
 from stack.identity.certificates import identities
 from stack.layout import Layout
 from stack.openbao import people
 from stack.settings import load_settings
-from stack.site import Site
 from stack.spawn import raise_file_limit
 from stack.state import ConsoleState, GatewayState, IdentityState, LoginState, RegionState, State, SupervisorState
 
@@ -50,29 +50,31 @@ def end_leftovers(found: State, grace: float = LEFTOVER_GRACE) -> int:
     return len(left)
 
 
-def first_state(site: Site, only: list[str]) -> State:
+def first_state(context: StackContext, only: list[str]) -> State:
     """What can be said before anything runs."""
     me = process.look(os.getpid())
-    run = site.layout.run
-    own = {"ca": str(site.authority())}
-    found = State(place=str(site.layout.root), run=str(run), boot=process.boot_id(), only=only, ports=dict(site.ports))
-    found.supervisor = SupervisorState(pid=os.getpid(), started=me.started if me else 0)
-    found.files = {"history": str(site.history())}
-    found.gateway = GatewayState(mtls=site.address("gateway-mtls"), jwt=site.address("gateway-jwt"))
-    passwords = {name: str(people.password(site, name)) for name in people.PEOPLE}
-    found.console = ConsoleState(address=people.origin(site), passwords=passwords)
-    found.login = LoginState(
-        issuer=people.issuer(f"https://{site.address('openbao-global')}"),
-        client=str(people.cli_client(site)),
-        gateway=site.address("gateway-people"),
+    run = context.layout.run
+    own = {"ca": str(context.authority())}
+    found = State(
+        place=str(context.layout.root), run=str(run), boot=process.boot_id(), only=only, ports=dict(context.ports)
     )
-    for region in site.regions:
-        crypto = site.address(f"region-{region.name}-crypto")
-        edge = site.address(f"edge-{region.name}-crypto")
+    found.supervisor = SupervisorState(pid=os.getpid(), started=me.started if me else 0)
+    found.files = {"history": str(context.history())}
+    found.gateway = GatewayState(mtls=context.address("gateway-mtls"), jwt=context.address("gateway-jwt"))
+    passwords = {name: str(people.password(context, name)) for name in people.PEOPLE}
+    found.console = ConsoleState(address=people.origin(context), passwords=passwords)
+    found.login = LoginState(
+        issuer=people.issuer(f"https://{context.address('openbao-global')}"),
+        client=str(people.cli_client(context)),
+        gateway=context.address("gateway-people"),
+    )
+    for region in context.regions:
+        crypto = context.address(f"region-{region.name}-crypto")
+        edge = context.address(f"edge-{region.name}-crypto")
         admin = str(run / f"admin-envoy-{region.name}.sock")
         found.regions[region.name] = RegionState(auth=region.auth, crypto=crypto, edge=edge, admin=admin)
-    for identity in identities(site):
-        current = site.layout.identity(identity.name) / "current"
+    for identity in identities(context):
+        current = context.layout.identity(identity.name) / "current"
         files = {"cert": str(current / "cert.pem"), "key": str(current / "key.pem"), **own}
         found.identity[identity.name] = IdentityState(**files)
     return found
@@ -89,14 +91,14 @@ async def supervise(layout: Layout, only: list[str]) -> None:
     settings = load_settings()
     regions = estate.regions_of(settings, before)
     chosen = await asyncio.to_thread(ports.choose, estate.port_names(regions), before.ports)
-    site = Site(layout, settings, chosen, regions)
-    current = first_state(site, only)
+    context = StackContext(layout, settings, chosen, regions)
+    current = first_state(context, only)
 
     def changed() -> None:
         current.parts, current.steps = engine.parts, engine.steps
         state.write(layout, current)
 
-    engine = Engine(layout, estate.units(site, only), settings.ready_seconds, changed)
+    engine = Engine(layout, estate.units(context, only), settings.ready_seconds, changed)
     changed()
     await _until_told(engine)
     log.info("stopping")

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from stack.site import Site
+from stack.context import StackContext
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ class Step(ABC):
     requires: tuple[str, ...] = ()
     wants: tuple[str, ...] = ()
 
-    def __init__(self, site: Site) -> None:
-        self.site = site
+    def __init__(self, context: StackContext) -> None:
+        self.context = context
 
     @abstractmethod
     async def run(self) -> None:
@@ -56,8 +56,8 @@ class Server(ABC):
     requires: tuple[str, ...] = ()
     wants: tuple[str, ...] = ()
 
-    def __init__(self, site: Site) -> None:
-        self.site = site
+    def __init__(self, context: StackContext) -> None:
+        self.context = context
 
     @abstractmethod
     async def prepare(self) -> Launch:

@@ -8,7 +8,7 @@ from checker.domain.statistics import SLOW, TARGETS, TROUBLE, UPSTREAM_DOWN
 
 
 @dataclass(frozen=True, slots=True)
-class Fold:
+class CauseRule:
     """`cause` explains `effect`, but only where the effect has one of these reasons."""
 
     cause: str
@@ -54,39 +54,42 @@ BY_CLOCK: dict[str, frozenset[str]] = {
     "envoy-edges": _SEEN,
 }
 
-FOLDS: tuple[Fold, ...] = (
-    *(Fold("envoy", part, frozenset({"SIDECAR_UNREACHABLE"})) for part in BEHIND_ENVOY),
-    Fold("envoy", "certificates", frozenset({"CERTIFICATES_UNREADABLE"})),
+CAUSE_RULES: tuple[CauseRule, ...] = (
+    *(CauseRule("envoy", part, frozenset({"SIDECAR_UNREACHABLE"})) for part in BEHIND_ENVOY),
+    CauseRule("envoy", "certificates", frozenset({"CERTIFICATES_UNREADABLE"})),
     # OpenBao's unseal key is wrapped by the HSM.
-    Fold("hsm", "openbao", frozenset({"OPENBAO_SEALED"})),
-    *(Fold("region-immediate", provider, frozenset({"PROVIDER_NOT_TRIED"})) for provider in PROVIDERS),
-    Fold("gateway", "rabbitmq", frozenset({"QUEUES_UNKNOWN"})),
-    Fold("region-immediate", "rabbitmq", frozenset({"QUEUE_UNREAD_IMMEDIATE"})),
-    Fold("region-bulk", "rabbitmq", frozenset({"QUEUE_UNREAD_BULK"})),
-    *(Fold(cause, "clock", frozenset({"CLOCK_UNKNOWN"})) for cause in BEHIND_GATEWAY),
+    CauseRule("hsm", "openbao", frozenset({"OPENBAO_SEALED"})),
+    *(CauseRule("region-immediate", provider, frozenset({"PROVIDER_NOT_TRIED"})) for provider in PROVIDERS),
+    CauseRule("gateway", "rabbitmq", frozenset({"QUEUES_UNKNOWN"})),
+    CauseRule("region-immediate", "rabbitmq", frozenset({"QUEUE_UNREAD_IMMEDIATE"})),
+    CauseRule("region-bulk", "rabbitmq", frozenset({"QUEUE_UNREAD_BULK"})),
+    *(CauseRule(cause, "clock", frozenset({"CLOCK_UNKNOWN"})) for cause in BEHIND_GATEWAY),
     *(
-        Fold(cause, process, frozenset({"LANE_SILENT", "REPORTS_WAIT"}))
+        CauseRule(cause, process, frozenset({"LANE_SILENT", "REPORTS_WAIT"}))
         for cause in (*BEHIND_GATEWAY, "rabbitmq")
         for process in PROCESSES
     ),
-    *(Fold("hsm", process, frozenset({"TASKS_WAIT_FOR_HSM"})) for process in PROCESSES),
-    *(Fold("openbao", process, frozenset({"TASKS_WAIT_FOR_OPENBAO"})) for process in PROCESSES),
-    *(Fold(engine, process, frozenset({"TASKS_WAIT_FOR_POLICY"})) for engine in ENGINES for process in PROCESSES),
-    Fold("gateway", "envoy", _seen_by_envoy("GATEWAY")),
-    Fold("openbao", "envoy", _seen_by_envoy("OPENBAO")),
-    *(Fold(process, "envoy", _seen_by_envoy("REGION")) for process in PROCESSES),
-    *(Fold(engine, "envoy", _seen_by_envoy("OPA")) for engine in ENGINES),
-    *(Fold(cause, engine, frozenset({"BUNDLE_STALE"})) for cause in BEHIND_GATEWAY for engine in ENGINES),
-    Fold("region-immediate", "edges", frozenset({"EDGES_UNREACHABLE"})),
-    *(Fold(cause, "edges", frozenset({"EDGE_SILENT"})) for cause in ("envoy", "region-immediate", "opa-immediate")),
-    Fold("envoy-edges", "edges", frozenset({"EDGE_SILENT"})),
-    *(Fold(cause, "envoy-edges", _seen_by_envoy("REGION")) for cause in ("envoy", "openbao", *PROCESSES)),
+    *(CauseRule("hsm", process, frozenset({"TASKS_WAIT_FOR_HSM"})) for process in PROCESSES),
+    *(CauseRule("openbao", process, frozenset({"TASKS_WAIT_FOR_OPENBAO"})) for process in PROCESSES),
+    *(CauseRule(engine, process, frozenset({"TASKS_WAIT_FOR_POLICY"})) for engine in ENGINES for process in PROCESSES),
+    CauseRule("gateway", "envoy", _seen_by_envoy("GATEWAY")),
+    CauseRule("openbao", "envoy", _seen_by_envoy("OPENBAO")),
+    *(CauseRule(process, "envoy", _seen_by_envoy("REGION")) for process in PROCESSES),
+    *(CauseRule(engine, "envoy", _seen_by_envoy("OPA")) for engine in ENGINES),
+    *(CauseRule(cause, engine, frozenset({"BUNDLE_STALE"})) for cause in BEHIND_GATEWAY for engine in ENGINES),
+    CauseRule("region-immediate", "edges", frozenset({"EDGES_UNREACHABLE"})),
+    *(
+        CauseRule(cause, "edges", frozenset({"EDGE_SILENT"}))
+        for cause in ("envoy", "region-immediate", "opa-immediate")
+    ),
+    CauseRule("envoy-edges", "edges", frozenset({"EDGE_SILENT"})),
+    *(CauseRule(cause, "envoy-edges", _seen_by_envoy("REGION")) for cause in ("envoy", "openbao", *PROCESSES)),
     # Last: what is down explains more than a clock does, and may be down because of it.
-    *(Fold("clock", effect, reasons) for effect, reasons in BY_CLOCK.items()),
+    *(CauseRule("clock", effect, reasons) for effect, reasons in BY_CLOCK.items()),
 )
 
 
 def causes(component: str, reason: str) -> frozenset[str]:
     """The components whose failure would explain that this one is in trouble for this reason; a clock does not fail."""
-    found = {each.cause for each in FOLDS if each.effect == component and reason in each.reasons}
+    found = {each.cause for each in CAUSE_RULES if each.effect == component and reason in each.reasons}
     return frozenset(found - {"clock"})

@@ -7,7 +7,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
-from checker.domain.cause import CLOCK_OFFSET, EDGE_AWAY, FLAPPING, FOLDS, Fold
+from checker.domain.cause import CAUSE_RULES, CLOCK_OFFSET, EDGE_AWAY, FLAPPING, CauseRule
 from checker.domain.sample import BADNESS, Finding, Status, worst
 from checker.domain.window import Rule, Window, status
 
@@ -79,7 +79,7 @@ def judge(
     return sorted(fold(found), key=_order)
 
 
-def fold(flags: Iterable[Flag], folds: Sequence[Fold] = FOLDS) -> list[Flag]:
+def fold(flags: Iterable[Flag], folds: Sequence[CauseRule] = CAUSE_RULES) -> list[Flag]:
     """The flags with each effect beneath its cause. One is hidden only if its cause is shown, by itself or folded."""
     left = {flag.component: flag for flag in flags}
     beneath: dict[str, str] = {}

@@ -50,7 +50,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
+class KeyMismatch:
     """A key that is not, or was not a moment ago, as its record says."""
 
     resource: str
@@ -59,7 +59,7 @@ class Key:
     mended: bool
 
 
-def disagreeing(keys: Sequence[Key], found: Finding) -> Finding:
+def disagreeing(keys: Sequence[KeyMismatch], found: Finding) -> Finding:
     """What the keys say, before what was found of the lanes; one that was mended says so."""
     if not keys:
         return found

@@ -56,7 +56,7 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class EnvoyFault:
     """One thing that is wrong: about whom, why, and the statistic that shows it."""
 
     target: str
@@ -94,13 +94,13 @@ def read(snapshots: Iterable[Snapshot], slow: float = float("inf")) -> Finding:
     return Finding(Status.DEGRADED, reason, text, (*values, *shown), newest.version)
 
 
-def _down(newest: Snapshot) -> list[Trouble]:
-    return [Trouble(target(cluster), UPSTREAM_DOWN, f"{cluster}.health", "failed") for cluster in newest.down]
+def _down(newest: Snapshot) -> list[EnvoyFault]:
+    return [EnvoyFault(target(cluster), UPSTREAM_DOWN, f"{cluster}.health", "failed") for cluster in newest.down]
 
 
-def _counted(grown: Mapping[str, int], recovered: set[str]) -> list[Trouble]:
+def _counted(grown: Mapping[str, int], recovered: set[str]) -> list[EnvoyFault]:
     found = [
-        Trouble(target(name), _reason(name, reason), name, f"+{value}")
+        EnvoyFault(target(name), _reason(name, reason), name, f"+{value}")
         for end, reason in TROUBLE
         for name, value in grown.items()
         if value and name.endswith(end) and not name.startswith(STRANGERS)
@@ -108,9 +108,9 @@ def _counted(grown: Mapping[str, int], recovered: set[str]) -> list[Trouble]:
     return [each for each in found if each.target not in recovered]
 
 
-def _slow(newest: Snapshot, slow: float) -> list[Trouble]:
+def _slow(newest: Snapshot, slow: float) -> list[EnvoyFault]:
     return [
-        Trouble(target(name), SLOW, f"cluster.{name}.upstream_rq_time", f"p50={each.p50:.0f} ms")
+        EnvoyFault(target(name), SLOW, f"cluster.{name}.upstream_rq_time", f"p50={each.p50:.0f} ms")
         for name, each in sorted(newest.latencies.items())
         if each.p50 > slow and target(name) in QUICK and name not in LONG_POLLED
     ]

@@ -14,7 +14,7 @@ from checker.ports.control import Host
 HISTORY = 60
 
 
-class Board:
+class Aggregate:
     """What the probes found. `changed` is set whenever a verdict may be another one."""
 
     def __init__(self, components: Iterable[str], rule: Rule, host: Host) -> None:

@@ -1,4 +1,4 @@
-"""Asks the policy which probes may be made, makes those, and puts what they find on the board."""
+"""Asks the policy which probes may be made, makes those, and takes in what they find."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from checker.domain.cause import causes
 from checker.domain.sample import Finding, Status, healthy
-from checker.flow.aggregate import Board
+from checker.flow.aggregate import Aggregate
 from checker.ports.control import Host
 from checker.ports.probe import SIDECAR_UNREACHABLE, Policy, Probe
 from runtime.errors import OrbitalError, Unavailable
@@ -25,14 +25,14 @@ JITTER = 0.1
 NEVER = 1e9
 
 
-class Rounds:
+class ProbeLoop:
     """Keeps every probe on its period. Without a permission, no probe is made."""
 
-    def __init__(self, region: str, probes: Sequence[Probe], policy: Policy, board: Board, host: Host) -> None:
+    def __init__(self, region: str, probes: Sequence[Probe], policy: Policy, aggregate: Aggregate, host: Host) -> None:
         self._region = region
         self._probes = {probe.about.name: probe for probe in probes}
         self._policy = policy
-        self._board = board
+        self._board = aggregate
         self._host = host
         self._due = dict.fromkeys(self._probes, 0.0)
         self._last = dict.fromkeys(self._probes, -NEVER)

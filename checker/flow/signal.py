@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 from checker.domain.flag import Flag
-from checker.flow.aggregate import Board
+from checker.flow.aggregate import Aggregate
 from checker.ports.control import Control, Host, Outbox
 from runtime.errors import OrbitalError, Unavailable
 from runtime.lifecycle import Backoff
@@ -18,8 +18,8 @@ log = get_logger(__name__)
 class Signaller:
     """Every list is whole. Each change of it while the control plane is away is kept, and sent after, in order."""
 
-    def __init__(self, board: Board, control: Control, outbox: Outbox, host: Host, beat: float) -> None:
-        self._board = board
+    def __init__(self, aggregate: Aggregate, control: Control, outbox: Outbox, host: Host, beat: float) -> None:
+        self._board = aggregate
         self._control = control
         self._outbox = outbox
         self._host = host

@@ -15,7 +15,7 @@ Depth = Literal["reachability", "health", "operation"]
 
 
 @dataclass(frozen=True, slots=True)
-class About:
+class ProbeInfo:
     """What a probe says of itself. `away` is the reason when nothing answers; times are seconds."""
 
     name: str
@@ -30,7 +30,7 @@ class Probe(Protocol):
     """Looks at one component."""
 
     @property
-    def about(self) -> About:
+    def about(self) -> ProbeInfo:
         """What it is."""
 
     async def look(self) -> Finding:
@@ -40,7 +40,7 @@ class Probe(Protocol):
         """Let go of what it holds."""
 
 
-class Look:
+class StatelessProbe:
     """A probe that holds nothing."""
 
     async def close(self) -> None:

@@ -123,9 +123,9 @@ class LocalStack:
     def up(self) -> None:
         """Start every part; returns once all of them are ready."""
         from stack import api
-        from stack.commands import Narrator
+        from stack.commands import Progress
 
-        api.up(self._directory, progress=Narrator())
+        api.up(self._directory, progress=Progress())
 
     def down(self) -> None:
         """End every part."""

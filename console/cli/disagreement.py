@@ -16,7 +16,7 @@ LEFT = TOMBSTONES | {"UNLINKED"}
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Disagreement:
     """Two parts that do not say the same of a resource."""
 
     resource: str
@@ -26,43 +26,45 @@ class Finding:
 
 def compare(
     placements: Iterable[Placement], resources: Iterable[Resource], held: Iterable[HeldResource]
-) -> list[Finding]:
+) -> list[Disagreement]:
     """Everything that disagrees: within the region, and between it and what is declared."""
     wanted = {one.name: one for one in resources}
     holds = {one.name: one for one in held}
     placed = {one.resource: one for one in placements}
-    found = [Finding(one.name, wrong.reason, wrong.message) for one in holds.values() for wrong in one.disagreements]
+    found = [
+        Disagreement(one.name, wrong.reason, wrong.message) for one in holds.values() for wrong in one.disagreements
+    ]
     for name, placement in placed.items():
         found += _placed(placement, wanted.get(name), holds.get(name))
     for name, one in holds.items():
         # The placements of a tombstone that is everywhere are no longer listed.
         known = name in wanted and (wanted[name].retired or one.record_state in LEFT)
         if name not in placed and not known and not one.disagreements:
-            found.append(Finding(name, "NOT_DECLARED", "The region holds it; it is not declared here."))
+            found.append(Disagreement(name, "NOT_DECLARED", "The region holds it; it is not declared here."))
     return sorted(found, key=lambda one: (one.resource, one.reason))
 
 
-def _placed(placement: Placement, resource: Resource | None, one: HeldResource | None) -> Iterator[Finding]:
+def _placed(placement: Placement, resource: Resource | None, one: HeldResource | None) -> Iterator[Disagreement]:
     name = placement.resource
     if placement.observed_generation < placement.desired_generation:
         wanted = f"generation {placement.desired_generation} is declared, {placement.observed_generation} was reported"
-        yield Finding(name, "BEHIND", f"{wanted[0].upper()}{wanted[1:]}: {placement.reason or 'under way'}.")
+        yield Disagreement(name, "BEHIND", f"{wanted[0].upper()}{wanted[1:]}: {placement.reason or 'under way'}.")
         return
     keyless = not name.startswith("tenants/")
     if one is None or not (one.record_generation or one.disagreements or keyless):
-        yield Finding(name, "MISSING", "It is declared and was reported as done; the region does not hold it.")
+        yield Disagreement(name, "MISSING", "It is declared and was reported as done; the region does not hold it.")
         return
     if one.journal_generation and one.journal_generation != placement.observed_generation:
         said = f"The journal holds generation {one.journal_generation}, {placement.observed_generation} was reported."
-        yield Finding(name, "GENERATION_WRONG", said)
+        yield Disagreement(name, "GENERATION_WRONG", said)
     if one.record_generation > placement.desired_generation:
         said = f"The record is of generation {one.record_generation}, {placement.desired_generation} is declared."
-        yield Finding(name, "GENERATION_WRONG", said)
+        yield Disagreement(name, "GENERATION_WRONG", said)
     if resource is None:
-        yield Finding(name, "NOT_DECLARED", "It is placed here; the control plane lists no such resource.")
+        yield Disagreement(name, "NOT_DECLARED", "It is placed here; the control plane lists no such resource.")
     elif one.record_generation and not placement.leaving:
         for said in _against(resource, one):
-            yield Finding(name, "STATE_WRONG", said)
+            yield Disagreement(name, "STATE_WRONG", said)
 
 
 def _against(resource: Resource, one: HeldResource) -> Sequence[str]:

@@ -32,7 +32,7 @@ class Finding(Protocol):
         """What to do."""
 
 
-class Seen:
+class FleetCheck:
     """A finding of the fleet."""
 
     def __init__(self, subject: str, said: str, advice: str = "") -> None:
@@ -55,33 +55,39 @@ def fleet(connection: Connection) -> Iterator[Finding]:
     declared = [one for page in connection.pages(registry.ListRegions, ListRegionsRequest()) for one in page.regions]
     yield from map(_region, declared)
     if not declared:
-        yield Seen("regions", "none is declared", "Declare some: orbital apply -f examples/estate.yaml")
+        yield FleetCheck("regions", "none is declared", "Declare some: orbital apply -f examples/estate.yaml")
     for listed in connection.pages(registry.ListFlags, ListFlagsRequest()):
         yield from map(_own_flag, (flag for flag in listed.flags if not flag.region))
     pages = list(connection.pages(connection.policy.ListEngines, ListEnginesRequest()))
     engines, served = [one for page in pages for one in page.engines], pages[0].served_revision
     if not engines:
-        yield Seen("policy engines", "none has been heard of", POLICIES)
+        yield FleetCheck("policy engines", "none has been heard of", POLICIES)
     away = silent(engines)
     for engine in engines:
         if engine.name in away:
-            yield Seen(engine.name, "has not been heard of for minutes, so that its policy is not known", POLICIES)
+            yield FleetCheck(
+                engine.name, "has not been heard of for minutes, so that its policy is not known", POLICIES
+            )
         elif engine.error:
-            yield Seen(engine.name, f"refuses the newest bundle: {engine.error}", POLICIES)
+            yield FleetCheck(engine.name, f"refuses the newest bundle: {engine.error}", POLICIES)
         elif not engine.revision or engine.revision != served:
-            yield Seen(engine.name, f"has the policy {engine.revision or 'of nobody'} still", POLICIES)
+            yield FleetCheck(engine.name, f"has the policy {engine.revision or 'of nobody'} still", POLICIES)
         elif engine.lost:
-            yield Seen(engine.name, f"{count(engine.lost, 'decision')} did not arrive", POLICIES)
+            yield FleetCheck(engine.name, f"{count(engine.lost, 'decision')} did not arrive", POLICIES)
     letters = connection.call(registry.ListDeadLetters, ListDeadLettersRequest(page_size=1))
     dropped = f", and {letters.dropped} older ones were dropped" if letters.dropped else ""
-    yield Seen("dead letters", f"{letters.total}{dropped}", "See: orbital get deadletters" if letters.total else "")
+    yield FleetCheck(
+        "dead letters", f"{letters.total}{dropped}", "See: orbital get deadletters" if letters.total else ""
+    )
     events = connection.call(registry.ListSecurityEvents, ListSecurityEventsRequest(page_size=1)).events
-    yield Seen("security events", "some" if events else "none", "See: orbital get securityevents" if events else "")
+    yield FleetCheck(
+        "security events", "some" if events else "none", "See: orbital get securityevents" if events else ""
+    )
 
 
 def _own_flag(flag: Any) -> Finding:
     """A flag of the control plane itself."""
-    return Seen(flag.component, f"{flag.reason}: {flag.message}", "See: orbital get flags")
+    return FleetCheck(flag.component, f"{flag.reason}: {flag.message}", "See: orbital get flags")
 
 
 def _region(region: Any) -> Finding:
@@ -93,12 +99,14 @@ def _region(region: Any) -> Finding:
     status = label(HealthStatus, region.status, "HEALTH_STATUS_").replace("_", " ").lower()
     said = f"{status}, {region.placements - region.drifting} of {region.placements} placements converged"
     if not region.connected:
-        return Seen(f"region {name}", f"no stream open, {said}", "Its path or its processes: orbital get regions")
+        return FleetCheck(f"region {name}", f"no stream open, {said}", "Its path or its processes: orbital get regions")
     if status != "healthy":
-        return Seen(f"region {name}", f"{said}: {region.status_reason}", f"See: orbital get flags --region {name}")
+        return FleetCheck(
+            f"region {name}", f"{said}: {region.status_reason}", f"See: orbital get flags --region {name}"
+        )
     if region.drifting:
-        return Seen(f"region {name}", said, f"See: orbital get placements --region {name}")
-    return Seen(f"region {name}", said)
+        return FleetCheck(f"region {name}", said, f"See: orbital get placements --region {name}")
+    return FleetCheck(f"region {name}", said)
 
 
 def tell(findings: Iterable[Finding], output: str) -> bool:
@@ -117,4 +125,4 @@ def tell(findings: Iterable[Finding], output: str) -> bool:
 
 def unreachable(message: str) -> Finding:
     """The control plane does not answer."""
-    return Seen("gateway", click.unstyle(message), "See above; if all of it runs: orbital status")
+    return FleetCheck("gateway", click.unstyle(message), "See above; if all of it runs: orbital status")

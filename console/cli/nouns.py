@@ -20,7 +20,7 @@ PAGE, SHORT = 5_000, 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class RowFilter:
     """Which rows are asked for; "" means all, and 0 rows at most as many as there are."""
 
     tenant: str = ""
@@ -51,7 +51,7 @@ class Noun:
     singular: str
     key: str
     columns: tuple[Column, ...]
-    rows: Callable[[Connection, Wanted], Iterator[Row]]
+    rows: Callable[[Connection, RowFilter], Iterator[Row]]
     filters: tuple[str, ...] = ()
     hidden: tuple[str, ...] = ()
 
@@ -87,7 +87,7 @@ def named(noun: Noun, rows: list[Row], name: str) -> list[Row]:
     raise Failure(f'No {noun.singular} "{name}".{hint} List: orbital get {noun.name}', Exit.NOT_FOUND)
 
 
-def _regions(connection: Connection, wanted: Wanted) -> Iterator[Row]:
+def _regions(connection: Connection, wanted: RowFilter) -> Iterator[Row]:
     from orbital.v1.registry_pb2 import ListRegionsRequest
 
     from console.cli import rows
@@ -96,7 +96,7 @@ def _regions(connection: Connection, wanted: Wanted) -> Iterator[Row]:
         yield from map(rows.region, answer.regions)
 
 
-def _flags(connection: Connection, wanted: Wanted) -> Iterator[Row]:
+def _flags(connection: Connection, wanted: RowFilter) -> Iterator[Row]:
     from orbital.v1.registry_pb2 import ListFlagsRequest
 
     from console.cli import rows
@@ -106,7 +106,7 @@ def _flags(connection: Connection, wanted: Wanted) -> Iterator[Row]:
         yield from map(rows.flag, answer.flags)
 
 
-def _edges(connection: Connection, wanted: Wanted) -> Iterator[Row]:
+def _edges(connection: Connection, wanted: RowFilter) -> Iterator[Row]:
     from orbital.v1.registry_pb2 import ListEdgesRequest
 
     from console.cli import rows
@@ -116,7 +116,7 @@ def _edges(connection: Connection, wanted: Wanted) -> Iterator[Row]:
         yield from map(rows.edge, answer.edges)
 
 
-def _resources(word: str, connection: Connection, wanted: Wanted) -> Iterator[Row]:
+def _resources(word: str, connection: Connection, wanted: RowFilter) -> Iterator[Row]:
     from orbital.v1 import registry_pb2 as api
 
     from console.cli import rows
@@ -128,7 +128,7 @@ def _resources(word: str, connection: Connection, wanted: Wanted) -> Iterator[Ro
         yield from map(getattr(rows, word), answer.resources)
 
 
-def _placements(connection: Connection, wanted: Wanted) -> Iterator[Row]:
+def _placements(connection: Connection, wanted: RowFilter) -> Iterator[Row]:
     from orbital.v1 import registry_pb2 as api
 
     from console.cli import rows
@@ -138,14 +138,14 @@ def _placements(connection: Connection, wanted: Wanted) -> Iterator[Row]:
         yield from map(rows.placement, answer.placements)
 
 
-def placement_filter(wanted: Wanted) -> Any:
+def placement_filter(wanted: RowFilter) -> Any:
     """The API's filter for what is wanted."""
     from orbital.v1.registry_pb2 import PlacementFilter
 
     return PlacementFilter(tenant=wanted.tenant, region=wanted.region, correlation_id=wanted.correlation_id)
 
 
-def _tasks(connection: Connection, wanted: Wanted) -> Iterator[Row]:
+def _tasks(connection: Connection, wanted: RowFilter) -> Iterator[Row]:
     from orbital.v1 import registry_pb2 as api
 
     from console.cli import rows
@@ -160,7 +160,7 @@ def _tasks(connection: Connection, wanted: Wanted) -> Iterator[Row]:
         yield from map(rows.task, answer.tasks)
 
 
-def _parked(connection: Connection, wanted: Wanted) -> Iterator[Row]:
+def _parked(connection: Connection, wanted: RowFilter) -> Iterator[Row]:
     from orbital.v1.parked_pb2 import ListParkedTasksRequest
 
     from console.cli import rows
@@ -172,7 +172,7 @@ def _parked(connection: Connection, wanted: Wanted) -> Iterator[Row]:
                 yield one
 
 
-def _dead_letters(connection: Connection, wanted: Wanted) -> Iterator[Row]:
+def _dead_letters(connection: Connection, wanted: RowFilter) -> Iterator[Row]:
     from orbital.v1.registry_pb2 import ListDeadLettersRequest
 
     from console.cli import judged
@@ -182,7 +182,7 @@ def _dead_letters(connection: Connection, wanted: Wanted) -> Iterator[Row]:
         yield from map(judged.dead_letter, answer.dead_letters)
 
 
-def _security_events(connection: Connection, wanted: Wanted) -> Iterator[Row]:
+def _security_events(connection: Connection, wanted: RowFilter) -> Iterator[Row]:
     from orbital.v1.registry_pb2 import ListSecurityEventsRequest
 
     from console.cli import judged
@@ -192,7 +192,7 @@ def _security_events(connection: Connection, wanted: Wanted) -> Iterator[Row]:
         yield from map(judged.security_event, answer.events)
 
 
-def _denials(connection: Connection, wanted: Wanted) -> Iterator[Row]:
+def _denials(connection: Connection, wanted: RowFilter) -> Iterator[Row]:
     from orbital.v1.registry_pb2 import ListDenialsRequest
 
     from console.cli import judged
@@ -202,7 +202,7 @@ def _denials(connection: Connection, wanted: Wanted) -> Iterator[Row]:
         yield from map(judged.denial, answer.denials)
 
 
-def _approvals(kind: str, connection: Connection, wanted: Wanted) -> Iterator[Row]:
+def _approvals(kind: str, connection: Connection, wanted: RowFilter) -> Iterator[Row]:
     from orbital.v1.approval_pb2 import ListApprovalsRequest
 
     from console.cli.approval import row
@@ -212,7 +212,7 @@ def _approvals(kind: str, connection: Connection, wanted: Wanted) -> Iterator[Ro
         yield from map(row, answer.approvals)
 
 
-def _flag_changes(connection: Connection, wanted: Wanted) -> Iterator[Row]:
+def _flag_changes(connection: Connection, wanted: RowFilter) -> Iterator[Row]:
     from orbital.v1.registry_pb2 import ListFlagChangesRequest
 
     from console.cli import rows
@@ -224,7 +224,7 @@ def _flag_changes(connection: Connection, wanted: Wanted) -> Iterator[Row]:
         yield from map(rows.flag_change, answer.changes)
 
 
-def _changes(connection: Connection, wanted: Wanted) -> Iterator[Row]:
+def _changes(connection: Connection, wanted: RowFilter) -> Iterator[Row]:
     from orbital.v1.registry_pb2 import ListJobsRequest
 
     from console.cli import rows
@@ -233,7 +233,7 @@ def _changes(connection: Connection, wanted: Wanted) -> Iterator[Row]:
         yield from map(rows.job, answer.jobs)
 
 
-def _engines(connection: Connection, _: Wanted) -> Iterator[Row]:
+def _engines(connection: Connection, _: RowFilter) -> Iterator[Row]:
     from orbital.v1.policy_pb2 import ListEnginesRequest
 
     from console.cli import judged
@@ -242,7 +242,7 @@ def _engines(connection: Connection, _: Wanted) -> Iterator[Row]:
         yield from (judged.engine(one, answer.served_revision) for one in answer.engines)
 
 
-def _uses(connection: Connection, wanted: Wanted) -> Iterator[Row]:
+def _uses(connection: Connection, wanted: RowFilter) -> Iterator[Row]:
     from orbital.v1.registry_pb2 import ListUsesRequest
 
     from console.cli import rows

@@ -26,7 +26,7 @@ SECONDS = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Provider:
+class OidcProvider:
     """Where people log in; `authority` is the file of whoever vouches for its TLS, None for the system's."""
 
     issuer: str
@@ -37,7 +37,7 @@ class Provider:
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class LoginAttempt:
     """What one login sends, and compares with what comes back."""
 
     redirect: str
@@ -45,7 +45,7 @@ class Attempt:
     nonce: str = field(default_factory=lambda: secrets.token_urlsafe(24))
     verifier: str = field(default_factory=lambda: secrets.token_urlsafe(48))
 
-    def address(self, provider: Provider, *, fresh: bool) -> str:
+    def address(self, provider: OidcProvider, *, fresh: bool) -> str:
         """The page where somebody logs in; `fresh` asks for the password in any case."""
         challenge = base64.urlsafe_b64encode(hashlib.sha256(self.verifier.encode()).digest()).rstrip(b"=").decode()
         asked = {
@@ -61,7 +61,7 @@ class Attempt:
         return f"{provider.authorization}?{urlencode(asked | (FRESH if fresh else {'max_age': str(DAY_SECONDS)}))}"
 
 
-def discover(issuer: str, client: str, authority: Path | None) -> Provider:
+def discover(issuer: str, client: str, authority: Path | None) -> OidcProvider:
     """The provider as it describes itself (OpenID Connect Discovery 1.0); raises Failure."""
     if not issuer.startswith("https://"):
         raise Failure(f'"{issuer}" is no issuer; expected https://…', Exit.USAGE)
@@ -71,10 +71,10 @@ def discover(issuer: str, client: str, authority: Path | None) -> Provider:
     places = [str(known.get(f"{name}_endpoint", "")) for name in ("authorization", "token")]
     if not all(place.startswith("https://") for place in places):
         raise Failure(f"{issuer} does not say where to log in by https.")
-    return Provider(issuer, client, authority, *places)
+    return OidcProvider(issuer, client, authority, *places)
 
 
-def redeem(provider: Provider, attempt: Attempt, code: str) -> tuple[str, dict[str, Any]]:
+def redeem(provider: OidcProvider, attempt: LoginAttempt, code: str) -> tuple[str, dict[str, Any]]:
     """The ID token for a code, and its claims.
 
     It comes from the issuer itself, by TLS; its signature is checked by the gateway at every call.

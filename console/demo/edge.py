@@ -14,7 +14,7 @@ from orbital.v1.resource_pb2 import (
 )
 
 from console.cli.moments import elapsed
-from console.demo.world import PATIENCE, NotHeld, World, expect, until
+from console.demo.state import PATIENCE, Demo, NotHeld, expect, until
 from runtime.errors import Denied, OrbitalError, Unavailable
 
 FREEZE = "freeze"
@@ -22,20 +22,20 @@ FREEZE = "freeze"
 SOON = 0.005
 
 
-def edge(world: World) -> str:
+def edge(demo: Demo) -> str:
     """Freeze a tenant at one region's edge by policy, and thaw it: the edge refuses, the region itself does not."""
-    region, tenant = world.regions_of(world.service)[0], world.service.split("/")[0]
-    world.wrap(world.service, region)
-    world.unwrap_at_edge(world.service, region)
+    region, tenant = demo.regions_of(demo.service)[0], demo.service.split("/")[0]
+    demo.wrap(demo.service, region)
+    demo.unwrap_at_edge(demo.service, region)
     begun = time.monotonic()
-    world.declare([_policy(region, tenant)])
-    frozen = until(lambda: _reason(world, region) == "EDGE_DENIED", lambda: f"the edge of {region} does not refuse")
-    world.unwrap(world.service, region)
-    until(lambda: _in_force(world), lambda: "an edge has not the newest policy")
-    world.declare([_policy(region, "nobody")])
-    until(lambda: _reason(world, region) == "", lambda: f"the edge of {region} still refuses")
+    demo.declare([_policy(region, tenant)])
+    frozen = until(lambda: _reason(demo, region) == "EDGE_DENIED", lambda: f"the edge of {region} does not refuse")
+    demo.unwrap(demo.service, region)
+    until(lambda: _in_force(demo), lambda: "an edge has not the newest policy")
+    demo.declare([_policy(region, "nobody")])
+    until(lambda: _reason(demo, region) == "", lambda: f"the edge of {region} still refuses")
     took = elapsed(time.monotonic() - begun)
-    edges = ", ".join(f"{row['region']} runs {row['revision'][:8]}" for row in world.rows("edges"))
+    edges = ", ".join(f"{row['region']} runs {row['revision'][:8]}" for row in demo.rows("edges"))
     return f"{region}'s edge refuses {tenant} {elapsed(frozen)} after the declaration; thawed, {took} in all; {edges}"
 
 
@@ -45,10 +45,10 @@ def _policy(region: str, tenant: str) -> Resource:
     return Resource(name=f"edge-policies/{FREEZE}", edge_policy=spec)
 
 
-def _reason(world: World, region: str) -> str:
+def _reason(demo: Demo, region: str) -> str:
     """Why the region's edge refuses; empty when it does not."""
     try:
-        world.unwrap_at_edge(world.service, region)
+        demo.unwrap_at_edge(demo.service, region)
     except Unavailable as error:
         raise NotHeld(f"the edge of {region} does not answer: {error.message}") from error
     except OrbitalError as error:
@@ -56,18 +56,18 @@ def _reason(world: World, region: str) -> str:
     return ""
 
 
-def _in_force(world: World) -> bool:
-    rows = world.rows("edges")
+def _in_force(demo: Demo) -> bool:
+    rows = demo.rows("edges")
     expect(bool(rows), "no edge is known to the control plane")
     return all(row["status"] == "in_force" for row in rows)
 
 
-def first_refusal(world: World, service: str, region: str) -> float:
+def first_refusal(demo: Demo, service: str, region: str) -> float:
     """When the edge itself first refused a killed tenant: the region would say that it is a precondition."""
     begun = time.monotonic()
     while time.monotonic() - begun < PATIENCE:
         try:
-            world.unwrap_at_edge(service, region)
+            demo.unwrap_at_edge(service, region)
         except Unavailable as error:
             raise NotHeld(f"the edge of {region} does not answer: {error.message}") from error
         except Denied as error:

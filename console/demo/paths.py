@@ -10,44 +10,44 @@ from orbital.v1.registry_pb2 import KillRequest
 from console.cli.commands.trace import read
 from console.cli.declaration.load import load
 from console.cli.moments import elapsed
-from console.demo.world import World, expect, until
+from console.demo.state import Demo, expect, until
 
 DECLARED = Path(__file__).resolve().parents[2] / "examples" / "three-paths.yaml"
 PATHS = {"stream", "amqp", "mqtt"}
 SERVICE = "pacific-freight/ports/manifests"
 
 
-def each_its_own(world: World) -> str:
+def each_its_own(demo: Demo) -> str:
     """Declare a path for each region, see each use it, and carry a tenant to all of them."""
     resources = [one.resource for one in load([str(DECLARED)])]
-    world.declare([one for one in resources if one.HasField("region")])
+    demo.declare([one for one in resources if one.HasField("region")])
 
     def used() -> dict[str, str]:
-        return {row["name"]: row["path"] for row in world.rows("regions")}
+        return {row["name"]: row["path"] for row in demo.rows("regions")}
 
     seconds = until(lambda: sorted(used().values()) == sorted(PATHS), lambda: f"the paths in use are {used()}")
-    response = world.declare([one for one in resources if not one.HasField("region")])
-    job = world.converge(response.correlation_id)
-    for region in world.regions_of(SERVICE):
-        world.wrap(SERVICE, region)
-        world.unwrap(SERVICE, region)
+    response = demo.declare([one for one in resources if not one.HasField("region")])
+    job = demo.converge(response.correlation_id)
+    for region in demo.regions_of(SERVICE):
+        demo.wrap(SERVICE, region)
+        demo.unwrap(SERVICE, region)
     told = ", ".join(f"{region} by {path}" for region, path in sorted(used().items()))
     return f"{told} after {elapsed(seconds)}; {job.converged} converged, wrapped and unwrapped in each"
 
 
-def all_at_once(world: World) -> str:
+def all_at_once(demo: Demo) -> str:
     """Kill that tenant: the revocation reaches each region by every path, and counts once."""
     request = KillRequest(
         tenant=SERVICE.split("/", maxsplit=1)[0], reason="Shown by the demonstration", request_id=uuid4().hex
     )
-    correlation_id = world.connection.call(world.connection.registry.Kill, request).correlation_id
-    world.converge(correlation_id)
-    regions = world.regions_of(SERVICE)
+    correlation_id = demo.connection.call(demo.connection.registry.Kill, request).correlation_id
+    demo.converge(correlation_id)
+    regions = demo.regions_of(SERVICE)
     expect(bool(regions), "the tenant is in no region")
 
     def arrived() -> dict[str, list[tuple[str, str]]]:
         found: dict[str, list[tuple[str, str]]] = {region: [] for region in regions}
-        for hop in read(world.connection, correlation_id)["hops"]:
+        for hop in read(demo.connection, correlation_id)["hops"]:
             if hop["stage"] == "receive" and hop["resource"] == f"tenants/{request.tenant}":
                 found[hop["region"]].append((hop["path"], hop["outcome"]))
         return found

@@ -6,20 +6,20 @@ from collections import defaultdict
 
 from console.cli.commands.trace import read
 from console.cli.rows import Row
-from console.demo.world import World, expect
+from console.demo.state import Demo, expect
 
 
-def in_sequence(world: World, correlation_ids: list[str], region: str) -> str:
+def in_sequence(demo: Demo, correlation_ids: list[str], region: str) -> str:
     """Check that `region` executed the tasks of these changes in sequence; returns the count in words.
 
     Raises NotHeld. Lanes are independent by design and a region works at several Systems at once, so each System's
     tasks of one lane are checked in themselves; superseded tasks are skipped.
     """
-    executed = _executed(world, correlation_ids, region)
+    executed = _executed(demo, correlation_ids, region)
     tasks = [
         row
         for correlation_id in correlation_ids
-        for row in world.rows("tasks", region=region, correlation_id=correlation_id)
+        for row in demo.rows("tasks", region=region, correlation_id=correlation_id)
     ]
     scopes: dict[tuple[int, str], list[Row]] = defaultdict(list)
     for row in sorted(tasks, key=lambda row: row["sequence"]):
@@ -40,10 +40,10 @@ def scope(resource: str) -> str:
     return "/".join(resource.split("/")[:4])
 
 
-def _executed(world: World, correlation_ids: list[str], region: str) -> dict[str, str]:
+def _executed(demo: Demo, correlation_ids: list[str], region: str) -> dict[str, str]:
     return {
         hop["task_id"]: hop["time"]
         for correlation_id in correlation_ids
-        for hop in read(world.connection, correlation_id)["hops"]
+        for hop in read(demo.connection, correlation_id)["hops"]
         if hop["stage"] == "execute" and hop["region"] == region and hop["time"]
     }

@@ -17,8 +17,8 @@ from console.cli.failure import Exit, Failure
 from console.cli.moments import elapsed
 from console.cli.options import Target
 from console.cli.render import Column, say, table
+from console.demo.state import Demo, NotHeld, Stack
 from console.demo.steps import STEPS, THREE, Step
-from console.demo.world import NotHeld, Stack, World
 from runtime.errors import OrbitalError
 
 ESTATE = Path(__file__).resolve().parents[2] / "examples" / "estate.yaml"
@@ -90,13 +90,13 @@ def _steps(stack: Stack, directory: Path, steps: Sequence[Step]) -> list[Result]
     results: list[Result] = []
     estate = [one.resource for one in load([str(ESTATE)])]
     with connect(Target(directory, "operator", None, None, None, None)) as connection:
-        world = World(stack, connection, estate, SERVICE, VICTIM, GUEST, AWAY, directory=directory)
+        demo = Demo(stack, connection, estate, SERVICE, VICTIM, GUEST, AWAY, directory=directory)
         for number, step in enumerate(steps, 1):
             say(f"[{number}/{len(steps)}] {step.title} …")
-            results.append(_timed(step.title, partial(step.show, world)))
+            results.append(_timed(step.title, partial(step.show, demo)))
             if not results[-1].held:
                 return results
-        results.append(_timed("One trace", partial(_trace, world)))
+        results.append(_timed("One trace", partial(_trace, demo)))
     return results
 
 
@@ -111,8 +111,8 @@ def _timed(title: str, show: Callable[[], str]) -> Result:
     return Result(title, held, seconds, shown)
 
 
-def _trace(world: World) -> str:
-    answer = read(world.connection, world.traced)
+def _trace(demo: Demo) -> str:
+    answer = read(demo.connection, demo.traced)
     say(f"{answer['correlation_id']}  {answer['action']}  by {answer['actor']}")
     table(with_offsets(answer["hops"], answer["hops"]), COLUMNS)
     stages = list(dict.fromkeys(hop["stage"] for hop in answer["hops"]))

@@ -20,7 +20,7 @@ from console.demo.edge import edge, first_refusal
 from console.demo.keys import disabled, prove, two_providers
 from console.demo.paths import all_at_once, each_its_own
 from console.demo.replay import in_sequence
-from console.demo.world import PATIENCE, POLL, NotHeld, World, expect, until
+from console.demo.state import PATIENCE, POLL, Demo, NotHeld, expect, until
 from runtime.errors import OrbitalError, Unavailable
 
 CHANGES = 3
@@ -31,150 +31,150 @@ class Step:
     """One step of the demonstration; `show` returns what to print, or raises NotHeld or OrbitalError."""
 
     title: str
-    show: Callable[[World], str]
+    show: Callable[[Demo], str]
 
 
-def apply_estate(world: World) -> str:
+def apply_estate(demo: Demo) -> str:
     """Declare the estate and wait until both regions hold all of it."""
-    response = world.declare(world.estate)
-    job = world.converge(response.correlation_id) if response.correlation_id else None
-    placements = world.rows("placements")
+    response = demo.declare(demo.estate)
+    job = demo.converge(response.correlation_id) if response.correlation_id else None
+    placements = demo.rows("placements")
     behind = [row for row in placements if row["state"] != "converged"]
     expect(bool(placements), "no placement exists")
     expect(not behind, f"{len(behind)} of {len(placements)} placements are behind")
     expect(all(row["observed_generation"] == row["desired_generation"] for row in placements), "generations differ")
     regions = ", ".join(sorted({row["region"] for row in placements}))
     converged = f"; {job.converged} converged in this change" if job else ""
-    return f"{len(world.estate)} resources, {len(placements)} placements in {regions}{converged}"
+    return f"{len(demo.estate)} resources, {len(placements)} placements in {regions}{converged}"
 
 
-def apply_again(world: World) -> str:
+def apply_again(demo: Demo) -> str:
     """Declare the same estate once more: nothing may change, and no task may be made."""
-    before = len(world.rows("tasks"))
-    response = world.declare(world.estate)
+    before = len(demo.rows("tasks"))
+    response = demo.declare(demo.estate)
     expect(not response.correlation_id, "the same estate made a new change")
-    expect(len(response.changes) == len(world.estate), "not every resource of the estate was looked at")
+    expect(len(response.changes) == len(demo.estate), "not every resource of the estate was looked at")
     expect(all(one.action == CHANGE_ACTION_NONE for one in response.changes), "the same estate changes something")
-    after = len(world.rows("tasks"))
+    after = len(demo.rows("tasks"))
     expect(before == after, f"{after - before} tasks were made")
     return f"nothing changed, still {after} tasks"
 
 
-def wrap_and_unwrap(world: World) -> str:
+def wrap_and_unwrap(demo: Demo) -> str:
     """Wrap a data key under a Service in each of its regions, and unwrap it again."""
-    regions = world.regions_of(world.service)
-    expect(len(regions) > 1, f"{world.service} is placed in {len(regions)} region(s)")
-    versions = [f"{region} v{world.wrap(world.service, region)}" for region in regions]
+    regions = demo.regions_of(demo.service)
+    expect(len(regions) > 1, f"{demo.service} is placed in {len(regions)} region(s)")
+    versions = [f"{region} v{demo.wrap(demo.service, region)}" for region in regions]
     for region in regions:
-        world.unwrap(world.service, region)
-    return f"{world.service}: {', '.join(versions)}, unwrapped to the same bytes"
+        demo.unwrap(demo.service, region)
+    return f"{demo.service}: {', '.join(versions)}, unwrapped to the same bytes"
 
 
-def rotate(world: World) -> str:
+def rotate(demo: Demo) -> str:
     """Rotate the Service's key and its System's: the old ciphertext still unwraps, new ones have a new version."""
-    tenant, system, name = world.service.split("/")
-    scope = world.resource(f"tenants/{tenant}/systems/{system}")
-    service = world.resource(f"{scope.name}/services/{name}")
+    tenant, system, name = demo.service.split("/")
+    scope = demo.resource(f"tenants/{tenant}/systems/{system}")
+    service = demo.resource(f"{scope.name}/services/{name}")
     scope.system.key_version += 1
     service.service.key_version += 1
-    before = {region: world.unwrap(world.service, region) for region in world.regions_of(world.service)}
-    response = world.declare([scope, service])
+    before = {region: demo.unwrap(demo.service, region) for region in demo.regions_of(demo.service)}
+    response = demo.declare([scope, service])
     expect(bool(response.correlation_id), "raising the key versions changed nothing")
-    world.converge(response.correlation_id)
+    demo.converge(response.correlation_id)
     told = []
     for region, version in before.items():
-        old = world.unwrap(world.service, region)
-        seconds = _wraps_anew(world, region, version)
+        old = demo.unwrap(demo.service, region)
+        seconds = _wraps_anew(demo, region, version)
         told.append(f"{region} wraps with v{version + 1} after {elapsed(seconds)} (old ciphertext unwraps: v{old})")
     return ", ".join(told)
 
 
-def _wraps_anew(world: World, region: str, version: int) -> float:
+def _wraps_anew(demo: Demo, region: str, version: int) -> float:
     """Wait until the region wraps with a newer version: what serves keeps an L3 for a few seconds."""
-    return until(lambda: world.wrap(world.service, region) > version, lambda: f"{region} still wraps with v{version}")
+    return until(lambda: demo.wrap(demo.service, region) > version, lambda: f"{region} still wraps with v{version}")
 
 
-def cut(world: World) -> str:
+def cut(demo: Demo) -> str:
     """Cut a region's path to the gateway; it goes on unwrapping."""
-    world.stack.cut(world.away)
-    seconds = until(lambda: not _connected(world), lambda: f"{world.away} is still shown connected")
-    version = world.unwrap(world.service, world.away)
-    return f"{world.away} shown as away after {elapsed(seconds)}, still unwraps (v{version})"
+    demo.stack.cut(demo.away)
+    seconds = until(lambda: not _connected(demo), lambda: f"{demo.away} is still shown connected")
+    version = demo.unwrap(demo.service, demo.away)
+    return f"{demo.away} shown as away after {elapsed(seconds)}, still unwraps (v{version})"
 
 
-def change_meanwhile(world: World) -> str:
+def change_meanwhile(demo: Demo) -> str:
     """Change things that live in both regions: one converges, the other falls behind and says so."""
-    tenant = world.service.split("/")[0]
-    shared = [one for one in world.estate if one.name.startswith(f"tenants/{tenant}/systems/")]
+    tenant = demo.service.split("/")[0]
+    shared = [one for one in demo.estate if one.name.startswith(f"tenants/{tenant}/systems/")]
     for turn in range(1, CHANGES + 1):
-        changed = [world.resource(one.name) for one in shared]
+        changed = [demo.resource(one.name) for one in shared]
         for one in changed:
             one.labels["turn"] = str(turn)
             if turn == CHANGES and one.HasField("service"):
                 one.service.key_version += 1
-        world.missed.append(world.declare(changed).correlation_id)
-    expect(len(world.missed) >= CHANGES and all(world.missed), "a change was not taken")
+        demo.missed.append(demo.declare(changed).correlation_id)
+    expect(len(demo.missed) >= CHANGES and all(demo.missed), "a change was not taken")
 
     def behind(region: str) -> int:
-        rows = world.rows("placements", tenant=tenant, region=region)
+        rows = demo.rows("placements", tenant=tenant, region=region)
         return sum(row["state"] != "converged" for row in rows)
 
-    near = [row["name"] for row in world.rows("regions") if row["name"] != world.away]
+    near = [row["name"] for row in demo.rows("regions") if row["name"] != demo.away]
     for region in near:
         until(lambda here=region: not behind(here), lambda here=region: f"{here} is behind")  # type: ignore[misc]
-    late = behind(world.away)
-    expect(late > 0, f"{world.away} is not behind although it is cut off")
-    version = world.unwrap(world.service, world.away)
-    return f"{CHANGES} changes; {', '.join(near)} converged, {world.away} behind by {late}, still unwraps (v{version})"
+    late = behind(demo.away)
+    expect(late > 0, f"{demo.away} is not behind although it is cut off")
+    version = demo.unwrap(demo.service, demo.away)
+    return f"{CHANGES} changes; {', '.join(near)} converged, {demo.away} behind by {late}, still unwraps (v{version})"
 
 
-def heal(world: World) -> str:
+def heal(demo: Demo) -> str:
     """Open the path again: what the region missed arrives by itself, in sequence."""
     begun = time.monotonic()
-    world.stack.heal(world.away)
+    demo.stack.heal(demo.away)
     # Of changes of the same resources the last one is brought about; what it took over of the others says so.
-    for correlation_id in world.missed[:-1]:
-        world.ended(correlation_id)
-    world.converge(world.missed[-1])
+    for correlation_id in demo.missed[:-1]:
+        demo.ended(correlation_id)
+    demo.converge(demo.missed[-1])
     seconds = time.monotonic() - begun
-    behind = [row for row in world.rows("placements", region=world.away) if row["state"] != "converged"]
+    behind = [row for row in demo.rows("placements", region=demo.away) if row["state"] != "converged"]
     expect(not behind, f"{len(behind)} placements are still behind")
-    counted = in_sequence(world, world.missed, world.away)
-    old = world.unwrap(world.service, world.away)
-    taken = _wraps_anew(world, world.away, old)
-    world.traced = world.missed[-1]
+    counted = in_sequence(demo, demo.missed, demo.away)
+    old = demo.unwrap(demo.service, demo.away)
+    taken = _wraps_anew(demo, demo.away, old)
+    demo.traced = demo.missed[-1]
     return f"caught up in {elapsed(seconds)}: {counted}; wraps with v{old + 1} {elapsed(taken)} later"
 
 
-def kill(world: World) -> str:
+def kill(demo: Demo) -> str:
     """Kill a tenant: every region refuses its unwraps, and the time that took is measured there."""
-    regions = world.regions_of(world.victim)
-    expect(bool(regions), f"{world.victim} is placed nowhere")
+    regions = demo.regions_of(demo.victim)
+    expect(bool(regions), f"{demo.victim} is placed nowhere")
     for region in regions:
-        world.wrap(world.victim, region)
-        world.unwrap(world.victim, region)
+        demo.wrap(demo.victim, region)
+        demo.unwrap(demo.victim, region)
     begun = time.monotonic()
     with ThreadPoolExecutor(2 * len(regions)) as pool:
-        edges = [pool.submit(first_refusal, world, world.victim, region) for region in regions]
-        refusals = [pool.submit(_refused, world, region, begun) for region in regions]
+        edges = [pool.submit(first_refusal, demo, demo.victim, region) for region in regions]
+        refusals = [pool.submit(_refused, demo, region, begun) for region in regions]
         request = KillRequest(
-            tenant=world.victim.split("/")[0], reason="Shown by the demonstration", request_id=uuid4().hex
+            tenant=demo.victim.split("/")[0], reason="Shown by the demonstration", request_id=uuid4().hex
         )
-        response = world.connection.call(world.connection.registry.Kill, request)
+        response = demo.connection.call(demo.connection.registry.Kill, request)
         confirmed = time.monotonic()
         took = [refusal.result() for refusal in refusals]
         at_edges = [max(0.0, refusal.result() - confirmed) for refusal in edges]
-    world.converge(response.correlation_id)
-    world.traced = response.correlation_id
+    demo.converge(response.correlation_id)
+    demo.traced = response.correlation_id
     told = ", ".join(f"{region} {elapsed(seconds)}" for region, seconds in zip(regions, took, strict=True))
     beyond = ", ".join(f"{region} {elapsed(seconds)}" for region, seconds in zip(regions, at_edges, strict=True))
     return f"{request.tenant} refused in every region after: {told}; at the edges, from the confirmation: {beyond}"
 
 
-def _refused(world: World, region: str, begun: float) -> float:
+def _refused(demo: Demo, region: str, begun: float) -> float:
     while time.monotonic() - begun < PATIENCE:
         try:
-            world.unwrap(world.victim, region)
+            demo.unwrap(demo.victim, region)
         except Unavailable as error:
             raise NotHeld(f"{region} does not answer, which is no revocation: {error.message}") from error
         except OrbitalError:
@@ -183,54 +183,54 @@ def _refused(world: World, region: str, begun: float) -> float:
     raise NotHeld(f"{region} still unwraps after {PATIENCE:.0f} s")
 
 
-def seal(world: World) -> str:
+def seal(demo: Demo) -> str:
     """Seal a region's OpenBao: its checker flags it, policy holds what can wait; open it, and both are gone."""
-    region = world.away
+    region = demo.away
     begun = time.monotonic()
-    correlation_id = world.stack.seal(region)
-    raised = until(lambda: bool(_flags(world, region)), lambda: f"no flag of {region}")
-    flag = _flags(world, region)[0]
+    correlation_id = demo.stack.seal(region)
+    raised = until(lambda: bool(_flags(demo, region)), lambda: f"no flag of {region}")
+    flag = _flags(demo, region)[0]
     expect(flag["reason"] == "OPENBAO_SEALED", f"the flag of {region} says {flag['reason']}")
     expect(flag["correlation_id"] == correlation_id, "the flag does not name the action that sealed it")
-    until(lambda: bool(_region(world, region)["held_lanes"]), lambda: f"no lane of {region} is held")
-    status = _region(world, region)["status"]
+    until(lambda: bool(_region(demo, region)["held_lanes"]), lambda: f"no lane of {region} is held")
+    status = _region(demo, region)["status"]
     expect(status == "out_of_sync", f"{region} is shown as {status}")
     shown = time.monotonic() - begun
-    world.stack.unseal(region)
+    demo.stack.unseal(region)
     opened = time.monotonic()
-    until(lambda: not world.rows("flags", region=region), lambda: f"{region} keeps a flag")
+    until(lambda: not demo.rows("flags", region=region), lambda: f"{region} keeps a flag")
     cleared = time.monotonic() - opened
-    until(lambda: not _region(world, region)["held_lanes"], lambda: f"a lane of {region} is still held")
-    world.unwrap(world.service, region)
+    until(lambda: not _region(demo, region)["held_lanes"], lambda: f"a lane of {region} is still held")
+    demo.unwrap(demo.service, region)
     told = f"flagged {flag['reason']} after {elapsed(raised)}, lane 2 held ({elapsed(shown)})"
     return f"{region}: {told}; open again, cleared after {elapsed(cleared)}"
 
 
-def _flags(world: World, region: str) -> list[Row]:
-    return [row for row in world.rows("flags", region=region) if row["component"] == "openbao"]
+def _flags(demo: Demo, region: str) -> list[Row]:
+    return [row for row in demo.rows("flags", region=region) if row["component"] == "openbao"]
 
 
-def _region(world: World, name: str) -> Row:
-    return next(row for row in world.rows("regions") if row["name"] == name)
+def _region(demo: Demo, name: str) -> Row:
+    return next(row for row in demo.rows("regions") if row["name"] == name)
 
 
-def others_live(world: World) -> str:
+def others_live(demo: Demo) -> str:
     """Everybody else is untouched by the kill."""
-    regions = world.regions_of(world.service)
-    versions = [f"{region} v{world.unwrap(world.service, region)}" for region in regions]
-    denials, letters = len(world.rows("denials")), len(world.rows("deadletters"))
+    regions = demo.regions_of(demo.service)
+    versions = [f"{region} v{demo.unwrap(demo.service, region)}" for region in regions]
+    denials, letters = len(demo.rows("denials")), len(demo.rows("deadletters"))
     expect(letters == 0, f"{letters} messages were dead-lettered")
-    return f"{world.service} still unwraps ({', '.join(versions)}); {denials} denials, no dead letter"
+    return f"{demo.service} still unwraps ({', '.join(versions)}); {denials} denials, no dead letter"
 
 
-def _connected(world: World) -> bool:
-    return bool(next(row["connected"] for row in world.rows("regions") if row["name"] == world.away))
+def _connected(demo: Demo) -> bool:
+    return bool(next(row["connected"] for row in demo.rows("regions") if row["name"] == demo.away))
 
 
-def browse(world: World) -> str:
+def browse(demo: Demo) -> str:
     """The console answers, and lets nobody in who has not logged in."""
-    told = world.connection.state["console"]
-    trust = ssl.create_default_context(cadata=world.connection.authority.decode())
+    told = demo.connection.state["console"]
+    trust = ssl.create_default_context(cadata=demo.connection.authority.decode())
     where = urlsplit(told["address"])
     connection = HTTPSConnection(where.netloc, context=trust, timeout=10)
     try:

@@ -116,8 +116,8 @@ async def _arrived(request: web.Request, seconds: float) -> None:
 
 async def _made_here(request: web.Request, forms: Forms, origin: str) -> None:
     """Raise Denied on a form of another site, in whatever way it was made."""
-    site = request.headers.get("Sec-Fetch-Site", "same-origin")
-    if request.headers.get("Origin") != origin or site != "same-origin":
+    context = request.headers.get("Sec-Fetch-Site", "same-origin")
+    if request.headers.get("Origin") != origin or context != "same-origin":
         raise Denied("This request came from another site. Nothing was done.", reason="OTHER_ORIGIN")
     fields = await request.post()
     field = fields.get(FORM_FIELD, "")

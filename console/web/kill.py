@@ -30,7 +30,7 @@ LOOK_SECONDS = 0.5
 
 
 @dataclass(slots=True)
-class Radius:
+class BlastRadius:
     """What would go dark. `unknown` says why it cannot be counted; revoking stays possible then."""
 
     regions: list[str] = field(default_factory=list)
@@ -69,7 +69,7 @@ class Radius:
 
 
 @dataclass(frozen=True, slots=True)
-class Aim:
+class KillTarget:
     """What is to be revoked: a tenant, or one of its Links."""
 
     tenant: str
@@ -86,8 +86,8 @@ class Aim:
         return f"{self.tenant}/{self.link}" if self.link else self.tenant
 
 
-def _aim(request: web.Request) -> Aim:
-    return Aim(request.match_info["tenant"], request.match_info.get("link", ""))
+def _aim(request: web.Request) -> KillTarget:
+    return KillTarget(request.match_info["tenant"], request.match_info.get("link", ""))
 
 
 @routes.get("/kill")
@@ -148,14 +148,14 @@ async def revoke(request: web.Request) -> web.Response:
     raise web.HTTPSeeOther(f"/kill/waves/{correlation_id}" if correlation_id else found.path)
 
 
-async def _revoke(request: web.Request, found: Aim, reason: str, request_id: str) -> str:
+async def _revoke(request: web.Request, found: KillTarget, reason: str, request_id: str) -> str:
     console, person = request.app[CONSOLE], request[WHO]
     api, call = console.gateway.registry, console.gateway.call
     asked = registry.KillRequest(tenant=found.tenant, link=found.link, reason=reason, request_id=request_id)
     return str((await call(person, api.Kill, asked)).correlation_id)
 
 
-async def _radius(request: web.Request, found: Aim) -> Radius:
+async def _radius(request: web.Request, found: KillTarget) -> BlastRadius:
     console, person = request.app[CONSOLE], request[WHO]
     try:
         radius = await _reach(console, person, found)
@@ -163,17 +163,17 @@ async def _radius(request: web.Request, found: Aim) -> Radius:
     except (NotFound, Denied, Invalid):
         raise
     except OrbitalError as error:
-        return Radius(unknown=error.message)
+        return BlastRadius(unknown=error.message)
     return radius
 
 
-async def _reach(console: Console, person: Person, found: Aim) -> Radius:
+async def _reach(console: Console, person: Person, found: KillTarget) -> BlastRadius:
     api, call = console.gateway.registry, console.gateway.call
     asked = registry.KillRequest(
         tenant=found.tenant, link=found.link, reason="Only asked what it would reach", validate_only=True
     )
     answer = await call(person, api.Kill, asked)
-    radius = Radius(
+    radius = BlastRadius(
         list(answer.regions),
         answer.services,
         answer.links,
@@ -187,7 +187,7 @@ async def _reach(console: Console, person: Person, found: Aim) -> Radius:
     return radius
 
 
-async def _complete(console: Console, person: Person, radius: Radius, found: Aim) -> None:
+async def _complete(console: Console, person: Person, radius: BlastRadius, found: KillTarget) -> None:
     """Edges, which of the regions cannot be reached now, and how much is served there."""
     api = console.gateway.registry
     asked = registry.ListUsesRequest(tenant=found.tenant, system=radius.system)
@@ -205,8 +205,8 @@ async def _complete(console: Console, person: Person, radius: Radius, found: Aim
 
 def _page(
     request: web.Request,
-    found: Aim,
-    radius: Radius,
+    found: KillTarget,
+    radius: BlastRadius,
     *,
     problem: str = "",
     reason: str = "",

@@ -16,7 +16,7 @@ SPANS = {"1h": 3600, "6h": 6 * 3600, "24h": 24 * 3600, "7d": 7 * 24 * 3600}
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class TimelineState:
     """A part between two times. `x` and `width` are in units of WIDTH."""
 
     status: str
@@ -26,12 +26,12 @@ class State:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ComponentTimeline:
     """One component: what was not as it should be, and how it is now; between those it was healthy."""
 
     component: str
     status: str
-    states: tuple[State, ...]
+    states: tuple[TimelineState, ...]
 
     @property
     def told(self) -> str:
@@ -39,7 +39,9 @@ class Part:
         return "; ".join(state.title for state in self.states)
 
 
-def timeline(changes: Sequence[rows.Row], flags: Sequence[rows.Row], begin: float, now: float) -> list[Part]:
+def timeline(
+    changes: Sequence[rows.Row], flags: Sequence[rows.Row], begin: float, now: float
+) -> list[ComponentTimeline]:
     """Every part that was not healthy at some time from `begin` to `now`, in seconds; the longest trouble first.
 
     `changes` are newest first, `flags` are those of now: what a flag says of itself counts, where a change is missing.
@@ -53,13 +55,13 @@ def timeline(changes: Sequence[rows.Row], flags: Sequence[rows.Row], begin: floa
         states = _states(by_component.get(component, []), current.get(component), begin, now)
         if states:
             status = current[component]["status"] if component in current else HEALTHY
-            parts.append(Part(component, status, tuple(states)))
+            parts.append(ComponentTimeline(component, status, tuple(states)))
     return sorted(parts, key=lambda part: (-sum(state.width for state in part.states), part.component))
 
 
-def _states(changes: list[rows.Row], flag: rows.Row | None, begin: float, now: float) -> list[State]:
+def _states(changes: list[rows.Row], flag: rows.Row | None, begin: float, now: float) -> list[TimelineState]:
     """What was wrong, one after the other."""
-    found: list[State] = []
+    found: list[TimelineState] = []
     since, open_ = begin, None
     if changes and changes[0]["kind"] != "raised":
         # It was raised before what is known here.
@@ -78,7 +80,7 @@ def _states(changes: list[rows.Row], flag: rows.Row | None, begin: float, now: f
     return [state for state in found if state.x < WIDTH and state.width > 0]
 
 
-def _state(said: rows.Row, since: float, until: float, begin: float, now: float) -> State:
+def _state(said: rows.Row, since: float, until: float, begin: float, now: float) -> TimelineState:
     scale = WIDTH / (now - begin)
     start, end = max(since, begin), max(until, begin)
     width = max((end - start) * scale, NARROWEST) if until > begin else 0.0
@@ -86,7 +88,7 @@ def _state(said: rows.Row, since: float, until: float, begin: float, now: float)
     began = at(since)[5:19].replace("T", " ")
     lasted = spell_duration(max(1, round(until - since)))
     words = f"{said['status'].replace('_', ' ')}: {said['reason']} from {began} for {lasted}"
-    return State(said["status"], round(x, 1), round(min(width, WIDTH - x), 1), words)
+    return TimelineState(said["status"], round(x, 1), round(min(width, WIDTH - x), 1), words)
 
 
 def ticks(begin: float, now: float) -> list[tuple[int, str]]:

@@ -30,7 +30,7 @@ ORDER = ("desired", "task", "dispatch", "receive", "decide", "execute", "report"
 
 
 @dataclass(frozen=True, slots=True)
-class Bar:
+class TraceBar:
     """A stage between two times. `x` and `width` are in units of WIDTH; a mark has no length of its own."""
 
     stage: str
@@ -40,7 +40,7 @@ class Bar:
 
 
 @dataclass(frozen=True, slots=True)
-class Lane:
+class TraceLane:
     """One task's way: its bars, how long it took, whatever is not heard of yet."""
 
     region: str
@@ -50,7 +50,7 @@ class Lane:
     outcome: str
     took: str
     seconds: float
-    bars: tuple[Bar, ...]
+    bars: tuple[TraceBar, ...]
     arrivals: tuple[str, ...]
     pending: str
     hops: tuple[rows.Row, ...]
@@ -58,7 +58,7 @@ class Lane:
     attempts: int = 1
 
 
-def waterfall(hops: list[rows.Row], attempts: Mapping[str, int] | None = None) -> tuple[list[Lane], float]:
+def waterfall(hops: list[rows.Row], attempts: Mapping[str, int] | None = None) -> tuple[list[TraceLane], float]:
     """The change itself, then the ways of its tasks, the slowest first; and the seconds that all of it took.
 
     `attempts` says by task ID how often it was sent. Clocks are not corrected.
@@ -76,7 +76,7 @@ def waterfall(hops: list[rows.Row], attempts: Mapping[str, int] | None = None) -
     return own + sorted(lanes, key=lambda lane: (not lane.pending, -lane.seconds, lane.region)), span
 
 
-def _lane(hops: list[rows.Row], begin: float, span: float, attempts: int = 1) -> Lane:
+def _lane(hops: list[rows.Row], begin: float, span: float, attempts: int = 1) -> TraceLane:
     timed = sorted((hop for hop in hops if hop["time"]), key=lambda hop: (_seconds(hop), _place(hop)))
     bars, before = [], _seconds(timed[0]) if timed else begin
     for hop in timed:
@@ -84,10 +84,10 @@ def _lane(hops: list[rows.Row], begin: float, span: float, attempts: int = 1) ->
         title = f"{hop['stage']} +{(now - begin) * 1000:,.0f} ms {hop['outcome']} {hop['message']}".strip()
         if hop["outcome"] == DUPLICATE:
             # The same by another path: told, and nothing that anybody waited for.
-            bars.append(Bar(DUPLICATE, round((now - begin) / span * WIDTH, 1), 2.0, f"{title} by {hop['path']}"))
+            bars.append(TraceBar(DUPLICATE, round((now - begin) / span * WIDTH, 1), 2.0, f"{title} by {hop['path']}"))
             continue
         x = (min(before, now) - begin) / span * WIDTH
-        bars.append(Bar(hop["stage"], round(x, 1), round(max(abs(now - before) / span * WIDTH, 2.0), 1), title))
+        bars.append(TraceBar(hop["stage"], round(x, 1), round(max(abs(now - before) / span * WIDTH, 2.0), 1), title))
         before = now
     last, first = timed[-1] if timed else hops[-1], timed[0] if timed else hops[0]
     seconds = _seconds(last) - _seconds(first) if timed else 0.0
@@ -95,7 +95,7 @@ def _lane(hops: list[rows.Row], begin: float, span: float, attempts: int = 1) ->
     missing = "" if reached in ("report", "converge") else ORDER[min(_place(last) + 1, len(ORDER) - 1)]
     head = next((hop for hop in hops if hop["kind"]), first)
     outcome = next((hop["outcome"] for hop in reversed(hops) if hop["outcome"]), "")
-    return Lane(
+    return TraceLane(
         first["region"], first["resource"], head["kind"], head["lane"], outcome, elapsed(seconds), seconds,
         tuple(bars), _arrivals(timed), missing if first["task_id"] else "", tuple(hops), attempts,
     )  # fmt: skip

@@ -18,7 +18,7 @@ DONE = ("done", "superseded")
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class WavePart:
     """A region's share. `dark` is set once it has proved it all; `by` is when its lease ends in any case."""
 
     region: str
@@ -43,7 +43,7 @@ class Wave:
     ended_at: str
     superseded_by: list[str]
     took: str
-    parts: tuple[Part, ...]
+    parts: tuple[WavePart, ...]
 
     @property
     def dark(self) -> int:
@@ -51,7 +51,7 @@ class Wave:
         return sum(part.dark for part in self.parts)
 
     @property
-    def missing(self) -> list[Part]:
+    def missing(self) -> list[WavePart]:
         """Those that are not."""
         return [part for part in self.parts if not part.dark]
 
@@ -106,7 +106,7 @@ async def _lease(console: Console, person: Person, api: Any, tasks: list[rows.Ro
     return lasts(seconds(resource.tenant.lease))
 
 
-def _part(region: str, tasks: list[rows.Row], behind: rows.Row | None, job: rows.Row, lease: float | None) -> Part:
+def _part(region: str, tasks: list[rows.Row], behind: rows.Row | None, job: rows.Row, lease: float | None) -> WavePart:
     begun, given_up = job["created_at"], region in job["superseded_regions"]
     # A task that was superseded counts here only because the region proved a later one instead.
     dark = behind is None and not given_up and bool(tasks) and all(task["state"] in DONE for task in tasks)
@@ -118,7 +118,7 @@ def _part(region: str, tasks: list[rows.Row], behind: rows.Row | None, job: rows
     taken_over = f"superseded by {', '.join(job['superseded_by'])}" if given_up else ""
     why = "" if dark else (behind or {}).get("reason") or taken_over or said or _waiting(behind)
     by = _after(heard, lease) if heard and lease and not dark and behind and not behind["connected"] else ""
-    return Part(region, dark, since, _since(begun, since) if since else "", why, heard, by)
+    return WavePart(region, dark, since, _since(begun, since) if since else "", why, heard, by)
 
 
 def _waiting(behind: rows.Row | None) -> str:

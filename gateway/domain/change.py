@@ -13,7 +13,7 @@ from gateway.domain.edge import written
 from gateway.domain.holdings import Floor, begin_above
 from gateway.domain.placement import PlacementResolver
 from gateway.domain.resource import normalize, parse_name, tenant_of
-from gateway.domain.stored import Stored, Wanted, tombstone
+from gateway.domain.stored import DesiredResource, Stored, tombstone
 from runtime.errors import Invalid, OrbitalError, Precondition
 from runtime.keystates import follows, state_name, state_of
 
@@ -27,7 +27,7 @@ class Plan:
     """What to store, and where each resource belongs afterwards."""
 
     changes: list[Change] = field(default_factory=list)
-    wanted: list[Wanted] = field(default_factory=list)
+    wanted: list[DesiredResource] = field(default_factory=list)
     # Full name → regions, for every resource whose placements may change.
     regions: dict[str, frozenset[str]] = field(default_factory=dict)
     # Full name → regions that it leaves; see gateway.domain.departure.
@@ -204,12 +204,14 @@ def _regions(resource: Resource, index: int, resolver: PlacementResolver) -> fro
     return found
 
 
-def _compare(after: Resource, before: Stored | None, regions: int, begins: int) -> tuple[Change, Wanted | None]:
+def _compare(
+    after: Resource, before: Stored | None, regions: int, begins: int
+) -> tuple[Change, DesiredResource | None]:
     if before is None:
         change = Change(
             name=after.name, action=ChangeAction.CHANGE_ACTION_CREATE, to_generation=begins, regions=regions
         )
-        return change, Wanted(after, begins, begins)
+        return change, DesiredResource(after, begins, begins)
     change = Change(
         name=after.name, from_generation=before.generation, to_generation=before.generation, regions=regions
     )
@@ -225,7 +227,9 @@ def _compare(after: Resource, before: Stored | None, regions: int, begins: int) 
     change.action = ChangeAction.CHANGE_ACTION_UPDATE
     change.to_generation = before.generation + 1
     effective = any(item.path.endswith(EFFECTS) for item in change.fields)
-    return change, Wanted(after, change.to_generation, change.to_generation if effective else before.effect_generation)
+    return change, DesiredResource(
+        after, change.to_generation, change.to_generation if effective else before.effect_generation
+    )
 
 
 def field_changes(before: Resource, after: Resource) -> list[FieldChange]:

@@ -14,12 +14,12 @@ from orbital.v1.resource_pb2 import Resource
 from orbital.v1.task_pb2 import TaskKind
 
 from gateway.domain.change import Plan
-from gateway.domain.stored import Stored, Wanted
+from gateway.domain.stored import DesiredResource, Stored
 from gateway.domain.task import drive_kind, takes_back
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class PlacementState:
     """One resource in one region as it is stored; `leaving` once it was told to leave, `gone` when it has left."""
 
     observed: int
@@ -28,7 +28,7 @@ class Place:
     gone: bool = False
 
 
-Places = Mapping[str, Mapping[str, Place]]
+Places = Mapping[str, Mapping[str, PlacementState]]
 
 LEAVING: dict[str, TaskKind.ValueType] = {
     "tenant": TaskKind.TASK_KIND_RETIRE_TENANT,
@@ -63,7 +63,7 @@ def move(plan: Plan, stored: Mapping[str, Stored], places: Places) -> int:
             continue
         if name not in wanted:
             before = stored[name]
-            wanted[name] = Wanted(before.resource, before.generation + 1, before.effect_generation)
+            wanted[name] = DesiredResource(before.resource, before.generation + 1, before.effect_generation)
             plan.wanted.append(wanted[name])
         change = changes.get(name) or _unchanged(plan, stored[name])
         change.action, change.to_generation = ChangeAction.CHANGE_ACTION_UPDATE, wanted[name].generation

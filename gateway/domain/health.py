@@ -37,7 +37,7 @@ def silence(period: float) -> float:
     return MISSED * period + GRACE_SECONDS
 
 
-class Listening:
+class ListeningTime:
     """For how long signals have been heard without hindrance, by a steady clock in seconds."""
 
     def __init__(self, now: float) -> None:
@@ -58,7 +58,7 @@ class Listening:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class CheckerContact:
     """When a checker was heard last, the seconds within which it promised to speak, and when its certificate ends."""
 
     at: datetime
@@ -66,7 +66,7 @@ class Heard:
     certificate_end: datetime | None = None
 
 
-def silent_flag(region: str, last: Heard | None, before: Iterable[pb.Flag], now: datetime) -> pb.Flag:
+def silent_flag(region: str, last: CheckerContact | None, before: Iterable[pb.Flag], now: datetime) -> pb.Flag:
     """The one flag of a region whose checker is silent; what it last said is told as what was, not as what is."""
     flag = pb.Flag(region=region, component="checker", status=UNKNOWN, severity=pb.FLAG_SEVERITY_WARNING)
     if last is None:

@@ -9,7 +9,7 @@ from orbital.v1.dispatch_pb2 import HeldResources
 from orbital.v1.resource_pb2 import LinkState, Resource, TenantState
 
 from gateway.domain.resource import parse_name, tenant_of
-from gateway.domain.stored import Stored, Wanted
+from gateway.domain.stored import DesiredResource, Stored
 from runtime.content import check_content
 from runtime.errors import Invalid, Precondition
 from runtime.fields import check_length
@@ -37,8 +37,8 @@ class Adoption:
     change that they have; both are by identity. `floors` are by name.
     """
 
-    revoked: dict[int, Wanted] = field(default_factory=dict)
-    raised: dict[int, Wanted] = field(default_factory=dict)
+    revoked: dict[int, DesiredResource] = field(default_factory=dict)
+    raised: dict[int, DesiredResource] = field(default_factory=dict)
     floors: dict[str, Floor] = field(default_factory=dict)
 
 
@@ -75,9 +75,9 @@ def adopt(
         after, revokes = _with_revocations(item, resource)
         generation = max(item.generation, resource.generation) + 1
         if revokes:
-            found.revoked[item.identity] = Wanted(after, generation, generation)
+            found.revoked[item.identity] = DesiredResource(after, generation, generation)
         elif resource.generation >= item.generation:
-            found.raised[item.identity] = Wanted(after, generation, generation)
+            found.raised[item.identity] = DesiredResource(after, generation, generation)
     _unlink_below(found, stored)
     return found
 
@@ -96,7 +96,7 @@ def _unlink_below(found: Adoption, stored: Mapping[str, Stored]) -> None:
         after.CopyFrom(spec)
         after.link.state = LinkState.LINK_STATE_UNLINKED
         generation = before.generation if before else item.generation + 1
-        found.revoked[item.identity] = Wanted(after, generation, generation)
+        found.revoked[item.identity] = DesiredResource(after, generation, generation)
 
 
 def _with_revocations(item: Stored, held: Resource) -> tuple[Resource, bool]:

@@ -24,7 +24,7 @@ OF_ANOTHER, SHARED, OWNER_REVOKED, NOT_OWNER = (
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
+class L1Key:
     """An L1 key: its provider and its name there."""
 
     provider: str
@@ -46,22 +46,22 @@ class Holding:
     shared_with: frozenset[str]
 
 
-Holdings = Mapping[Key, Sequence[Holding]]
+Holdings = Mapping[L1Key, Sequence[Holding]]
 
 
-def key_of(link: Resource) -> Key:
+def key_of(link: Resource) -> L1Key:
     """The L1 key that a Link names."""
-    return Key(link.link.provider, link.link.key)
+    return L1Key(link.link.provider, link.link.key)
 
 
-def keys_of(resources: Iterable[Resource]) -> set[Key]:
+def keys_of(resources: Iterable[Resource]) -> set[L1Key]:
     """The L1 keys that the Links among these name and have not given up."""
     return {key_of(one) for one in resources if one.WhichOneof("spec") == "link" and not one.retired}
 
 
-def holdings(resources: Iterable[Resource]) -> dict[Key, list[Holding]]:
+def holdings(resources: Iterable[Resource]) -> dict[L1Key, list[Holding]]:
     """Who names each key, in the order given."""
-    found: dict[Key, list[Holding]] = {}
+    found: dict[L1Key, list[Holding]] = {}
     for one in resources:
         if one.WhichOneof("spec") == "link" and not one.retired:
             linked = one.link.state == LinkState.LINK_STATE_LINKED

@@ -36,7 +36,7 @@ LONGEST_PAUSE = 86_400  # seconds for which a region may leave a parked task alo
 
 
 @dataclass(frozen=True, slots=True)
-class Regional:
+class RegionReport:
     """A report and the region whose identity vouches for it."""
 
     region: str
@@ -61,14 +61,14 @@ def proves(report: Report) -> bool:
     return report.outcome == Outcome.OUTCOME_DONE and bool(report.receipt) and not report.withdrawn
 
 
-def last_by_task(reports: Iterable[Regional]) -> list[Regional]:
+def last_by_task(reports: Iterable[RegionReport]) -> list[RegionReport]:
     """One report a task: the last one, because a later report knows more."""
     return list({(item.region, item.report.task_id): item for item in reports}.values())
 
 
-def last_by_placement(reports: Iterable[Regional]) -> list[Regional]:
+def last_by_placement(reports: Iterable[RegionReport]) -> list[RegionReport]:
     """One report a placement: the one of the newest task; of one task, what was observed last."""
-    best: dict[tuple[str, str], Regional] = {}
+    best: dict[tuple[str, str], RegionReport] = {}
     for item in reports:
         key = (item.report.resource, item.region)
         if key not in best or item.report.generation >= best[key].report.generation:

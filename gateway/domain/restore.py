@@ -7,17 +7,17 @@ from collections.abc import Collection, Mapping
 from orbital.v1.resource_pb2 import LinkState, Resource, TenantState
 
 from gateway.domain.resource import parse_name, tenant_of
-from gateway.domain.stored import Stored, Wanted
+from gateway.domain.stored import DesiredResource, Stored
 
 LINKED, UNLINKED = LinkState.LINK_STATE_LINKED, LinkState.LINK_STATE_UNLINKED
 
 
-def killed(stored: Mapping[str, Stored]) -> dict[int, Wanted]:
+def killed(stored: Mapping[str, Stored]) -> dict[int, DesiredResource]:
     """The tenant and its Links, or Links alone, by identity: killed, remembering which were linked; and unlinked.
 
     Links of other tenants that lose their key with it are among them; the tenant does not remember those.
     """
-    result: dict[int, Wanted] = {}
+    result: dict[int, DesiredResource] = {}
     for item in stored.values():
         after = _copy(item)
         if after.HasField("tenant"):
@@ -33,9 +33,9 @@ def killed(stored: Mapping[str, Stored]) -> dict[int, Wanted]:
     return result
 
 
-def restored(stored: Mapping[str, Stored], links: Collection[str]) -> dict[int, Wanted]:
+def restored(stored: Mapping[str, Stored], links: Collection[str]) -> dict[int, DesiredResource]:
     """The tenant, active, and those of these Links that are still there, linked, by identity."""
-    result: dict[int, Wanted] = {}
+    result: dict[int, DesiredResource] = {}
     for item in stored.values():
         after = _copy(item)
         if after.HasField("tenant"):
@@ -55,5 +55,5 @@ def _copy(item: Stored) -> Resource:
     return after
 
 
-def _next(after: Resource, before: Stored) -> Wanted:
-    return Wanted(after, before.generation + 1, before.generation + 1)
+def _next(after: Resource, before: Stored) -> DesiredResource:
+    return DesiredResource(after, before.generation + 1, before.generation + 1)

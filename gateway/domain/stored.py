@@ -18,7 +18,7 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class DesiredResource:
     """A resource as it is to be stored."""
 
     resource: Resource
@@ -26,11 +26,11 @@ class Wanted:
     effect_generation: int
 
 
-def tombstone(item: Stored) -> Wanted:
+def tombstone(item: Stored) -> DesiredResource:
     """The next generation of a resource, retired for good; of a Link it is unlinked as well."""
     after = Resource()
     after.CopyFrom(item.resource)
     after.retired = True
     if after.WhichOneof("spec") == "link":
         after.link.state = LinkState.LINK_STATE_UNLINKED
-    return Wanted(after, item.generation + 1, item.generation + 1)
+    return DesiredResource(after, item.generation + 1, item.generation + 1)

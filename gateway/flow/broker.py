@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from gateway.ports.faults import FaultStore
-from gateway.ports.lanes import Publisher, Trouble
+from gateway.ports.lanes import BrokerFault, Publisher
 from runtime.errors import Unavailable
 from runtime.logs import get_logger
 
@@ -23,7 +23,7 @@ LEAST_PAUSE, LONGEST_PAUSE = 0.2, 2.0  # seconds between looks at lanes that had
 class Probe(Protocol):
     """Publishes something that nobody keeps."""
 
-    async def probe(self) -> Trouble | None:
+    async def probe(self) -> BrokerFault | None:
         """None when the broker confirmed it in time."""
 
 
@@ -39,19 +39,19 @@ class BrokerWatch:
         """Try once a second, until cancelled."""
         await self._tell(None)
         while True:
-            trouble = await self._probe.probe()
-            reason = trouble.reason if trouble else ""
+            fault = await self._probe.probe()
+            reason = fault.reason if fault else ""
             if reason != self._said:
                 log.warning("broker_trouble", reason=reason, was=self._said)
             # Repeated while it is so: what a process that has ended said last is not believed for long.
-            if trouble or self._said:
-                await self._tell(trouble)
+            if fault or self._said:
+                await self._tell(fault)
             await asyncio.sleep(PROBE_SECONDS)
 
-    async def _tell(self, trouble: Trouble | None) -> None:
+    async def _tell(self, fault: BrokerFault | None) -> None:
         try:
-            await self._faults.say(COMPONENT, trouble)
-            self._said = trouble.reason if trouble else ""
+            await self._faults.say(COMPONENT, fault)
+            self._said = fault.reason if fault else ""
         except Unavailable as error:
             log.warning("flag_waits", component=COMPONENT, reason=error.reason)
 

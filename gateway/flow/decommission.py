@@ -58,7 +58,7 @@ class DecommissionRegion:
         )
 
 
-class Dismantling:
+class QueueCleanup:
     """Removes the queues of regions that are gone; again after every start, and for as long as it could not be done."""
 
     def __init__(self, store: DecommissionStore, queues: QueueRemoval) -> None:

@@ -33,7 +33,7 @@ MAX_REQUEST_ID = 128  # characters of what a client makes up
 MAX_RETIRED = 1000  # of one retirement, which is one transaction
 
 
-class Desired:
+class DeclarationFlow:
     """Accepts declarations, retirements and kills; `fuse` says how much one person may take away."""
 
     def __init__(self, store: DesiredStore, new_correlation_id: Callable[[], str], fuse: Fuse | None = None) -> None:

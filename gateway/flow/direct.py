@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from gateway.ports.lanes import Parcel, Publisher, Trouble
+from gateway.ports.lanes import BrokerFault, LaneMessage, Publisher
 
 IMMEDIATE = 0
 # A region that did not acknowledge keeps nobody waiting again before this.
@@ -46,16 +46,16 @@ class OpenStreams:
         self._slow = {region: until for region, until in self._slow.items() if until > now}
         return [region for region in self._offers if region not in self._slow]
 
-    async def send(self, parcel: Parcel) -> bool:
+    async def send(self, lane_message: LaneMessage) -> bool:
         """Whether the region has acknowledged it in time."""
-        offers = self._offers.get(parcel.region)
-        if not offers or self._slow.get(parcel.region, 0.0) > self._steady():
+        offers = self._offers.get(lane_message.region)
+        if not offers or self._slow.get(lane_message.region, 0.0) > self._steady():
             return False
         try:
             async with asyncio.timeout(self._seconds):
-                return await offers[-1](parcel.body)
+                return await offers[-1](lane_message.body)
         except TimeoutError:
-            self._slow[parcel.region] = self._steady() + SLOW_SECONDS
+            self._slow[lane_message.region] = self._steady() + SLOW_SECONDS
             return False
 
 
@@ -78,18 +78,18 @@ class DirectPublisher:
         self._broker = broker
         self._streams = streams
 
-    async def publish(self, parcels: Sequence[Parcel]) -> Sequence[Trouble | None]:
+    async def publish(self, lane_messages: Sequence[LaneMessage]) -> Sequence[BrokerFault | None]:
         """See the port."""
-        fates = await self._broker.publish(parcels)
+        fates = await self._broker.publish(lane_messages)
         return await asyncio.gather(
-            *(self._send(parcel, fate) for parcel, fate in zip(parcels, fates, strict=True)),
+            *(self._send(lane_message, fate) for lane_message, fate in zip(lane_messages, fates, strict=True)),
         )
 
-    async def _send(self, parcel: Parcel, fate: Trouble | None) -> Trouble | None:
-        if fate is None or fate.delivered or parcel.lane != IMMEDIATE:
+    async def _send(self, lane_message: LaneMessage, fate: BrokerFault | None) -> BrokerFault | None:
+        if fate is None or fate.delivered or lane_message.lane != IMMEDIATE:
             return fate
-        return replace(fate, delivered=await self._streams.send(parcel))
+        return replace(fate, delivered=await self._streams.send(lane_message))
 
-    async def check(self, regions: Sequence[str], lane: int) -> Sequence[Trouble | None]:
+    async def check(self, regions: Sequence[str], lane: int) -> Sequence[BrokerFault | None]:
         """See the port."""
         return await self._broker.check(regions, lane)

@@ -10,10 +10,10 @@ import asyncio
 from collections.abc import Sequence
 
 from gateway.flow.direct import DirectPath
-from gateway.flow.pack import Packed
+from gateway.flow.pack import PackedMessage
 from gateway.flow.send import Sender
 from gateway.flow.wake import work
-from gateway.ports.lanes import Trouble
+from gateway.ports.lanes import BrokerFault
 from gateway.ports.policy import Policy
 from gateway.ports.store import ClaimBatch, Claimed, TaskStore
 from runtime.errors import Unavailable
@@ -52,7 +52,7 @@ class Dispatch:
 
     async def step(self) -> bool:
         """Publish one claim; True when there may be more. Raises Unavailable while the broker is away."""
-        stuck: list[Trouble] = []
+        stuck: list[BrokerFault] = []
         here = self._direct.regions() if self._direct else ()
         async with self._store.claiming(self._lane, self._claim, here) as batch:
             overtaken = [task.identity for task in batch.tasks if _overtaken(task)]
@@ -66,16 +66,16 @@ class Dispatch:
         # What stays pending may be claimed again at once: it must not make a loop.
         return len(batch.tasks) == self._claim and not stuck
 
-    async def _say(self, stuck: Sequence[Trouble]) -> None:
+    async def _say(self, stuck: Sequence[BrokerFault]) -> None:
         """What stays pending waits for the broker, on the direct path also for whoever has the region's stream."""
         if self._direct:
             await self._direct.call()
             return
-        away = next((trouble for trouble in stuck if trouble.shared), None)
+        away = next((fault for fault in stuck if fault.shared), None)
         if away is not None:
             raise Unavailable(away.message, reason=away.reason)
 
-    async def _send(self, batch: ClaimBatch, tasks: Sequence[Claimed]) -> list[Trouble]:
+    async def _send(self, batch: ClaimBatch, tasks: Sequence[Claimed]) -> list[BrokerFault]:
         """What kept some from being sent."""
         # Lane 0 waits for nothing, and no policy asks how old it is there.
         age = await self._policy.policy_age() if self._lane else None
@@ -100,8 +100,8 @@ class Dispatch:
         return await self._settle(batch, await self._sender.publish(load.messages), decisions.decision_id)
 
     async def _settle(
-        self, batch: ClaimBatch, sent: Sequence[tuple[Packed, Trouble | None]], decision_id: str
-    ) -> list[Trouble]:
+        self, batch: ClaimBatch, sent: Sequence[tuple[PackedMessage, BrokerFault | None]], decision_id: str
+    ) -> list[BrokerFault]:
         """Record what came of each message."""
         published = [task.identity for packed, fate in sent if fate is None or fate.delivered for task in packed.tasks]
         if published:
@@ -113,24 +113,24 @@ class Dispatch:
         if faults:
             log.warning("lanes have faults", lane=self._lane, regions=_said(faults))
             await batch.keep_faults(faults, self._lane)
-        sound = {packed.parcel.region for packed, _ in sent} & batch.faulty - faults.keys()
+        sound = {packed.lane_message.region for packed, _ in sent} & batch.faulty - faults.keys()
         if sound:
             await batch.clear_faults(sorted(sound), self._lane)
         return [fate for _, fate in stuck]
 
-    def _faults(self, sent: Sequence[tuple[Packed, Trouble | None]]) -> dict[str, Trouble]:
+    def _faults(self, sent: Sequence[tuple[PackedMessage, BrokerFault | None]]) -> dict[str, BrokerFault]:
         """The worst of each region. An absent broker is the fault of no lane, except of one that is tried by itself."""
-        faults: dict[str, Trouble] = {}
+        faults: dict[str, BrokerFault] = {}
         for packed, fate in sent:
             if fate is None or (fate.shared and (self._lane or fate.delivered)):
                 continue
-            region = packed.parcel.region
+            region = packed.lane_message.region
             if region not in faults or not fate.delivered:
                 faults[region] = fate
         return faults
 
 
-def _said(faults: dict[str, Trouble]) -> list[str]:
+def _said(faults: dict[str, BrokerFault]) -> list[str]:
     """A few of them, for the log."""
     return [f"{region} {faults[region].reason}: {faults[region].message}" for region in sorted(faults)[:10]]
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from gateway.domain.enrolment import UNKNOWN, Invitation, Invited, declared, refusal
 from gateway.domain.proof import Certified
 from gateway.flow.security import Security
-from gateway.ports.enrolment import InvitationStore, Opening, Wrapping
+from gateway.ports.enrolment import InvitationStore, LoginIssuer, Wrapping
 from gateway.ports.proof import Authority
 from gateway.ports.security import SecurityEvent
 from gateway.ports.serving import Caller, ReadStore
@@ -62,7 +62,13 @@ class Enrolment:
     """See gateway.ports.enrolment.Enrolling."""
 
     def __init__(
-        self, *, invitations: Invitations, reads: ReadStore, logins: Opening, authority: Authority, security: Security
+        self,
+        *,
+        invitations: Invitations,
+        reads: ReadStore,
+        logins: LoginIssuer,
+        authority: Authority,
+        security: Security,
     ) -> None:
         self._invitations = invitations
         self._reads = reads

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 
-class Pace:
+class RateLimit:
     """Keeps one party from making more work than its share; the party waits, and nobody else."""
 
     def __init__(self, at_once: int, a_second: float, steady: Callable[[], float]) -> None:

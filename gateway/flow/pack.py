@@ -9,7 +9,7 @@ from google.protobuf.message import DecodeError
 from orbital.v1.resource_pb2 import LinkState
 from orbital.v1.task_pb2 import Task, TaskBatch, TaskKind
 
-from gateway.ports.lanes import Parcel
+from gateway.ports.lanes import LaneMessage
 from gateway.ports.security import Signs
 from gateway.ports.store import Claimed
 from runtime.kinds import RETIRING
@@ -23,22 +23,22 @@ TOO_LARGE = Refusal("TASK_TOO_LARGE", f"The task is larger than a message may be
 
 
 @dataclass(frozen=True, slots=True)
-class Packed:
+class PackedMessage:
     """A message and the tasks in it."""
 
-    parcel: Parcel
+    lane_message: LaneMessage
     tasks: Sequence[Claimed]
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
+class PackResult:
     """Messages, and the tasks that none could be made of."""
 
-    messages: Sequence[Packed]
+    messages: Sequence[PackedMessage]
     broken: Sequence[tuple[Claimed, Refusal]]
 
 
-def pack(tasks: Iterable[Claimed], most: int, signer: Signs) -> Load:
+def pack(tasks: Iterable[Claimed], most: int, signer: Signs) -> PackResult:
     """Messages of at most `most` tasks of one region and lane each, in the order of the tasks."""
     by_region: dict[str, list[tuple[Claimed, Task]]] = {}
     broken: list[tuple[Claimed, Refusal]] = []
@@ -53,7 +53,7 @@ def pack(tasks: Iterable[Claimed], most: int, signer: Signs) -> Load:
             continue
         by_region.setdefault(claimed.region, []).append((claimed, task))
     parts = [part for here in by_region.values() for part in _split(here, most)]
-    return Load([_sign(part, signer) for part in parts], broken)
+    return PackResult([_sign(part, signer) for part in parts], broken)
 
 
 def _split(here: Sequence[tuple[Claimed, Task]], most: int) -> Iterable[Sequence[tuple[Claimed, Task]]]:
@@ -71,12 +71,12 @@ def _split(here: Sequence[tuple[Claimed, Task]], most: int) -> Iterable[Sequence
         yield part
 
 
-def _sign(part: Sequence[tuple[Claimed, Task]], signer: Signs) -> Packed:
+def _sign(part: Sequence[tuple[Claimed, Task]], signer: Signs) -> PackedMessage:
     tasks = [claimed for claimed, _ in part]
     region, lane = tasks[0].region, tasks[0].lane
     batch = TaskBatch(region=region, lane=lane, tasks=[task for _, task in part])
     signed = signer.sign(TASKS, batch.SerializeToString())
-    return Packed(Parcel(region, lane, signed.SerializeToString(), _headers(tasks, signed.key_id)), tasks)
+    return PackedMessage(LaneMessage(region, lane, signed.SerializeToString(), _headers(tasks, signed.key_id)), tasks)
 
 
 def _headers(tasks: Sequence[Claimed], key_id: str) -> dict[str, str]:

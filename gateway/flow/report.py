@@ -11,7 +11,7 @@ from orbital.v1.resource_pb2 import Transport
 from orbital.v1.task_pb2 import Outcome, Report
 
 from gateway.domain.proof import check_receipt
-from gateway.domain.report import LONGEST_PAUSE, REDRIVE, Regional, last_by_placement, last_by_task
+from gateway.domain.report import LONGEST_PAUSE, REDRIVE, RegionReport, last_by_placement, last_by_task
 from gateway.flow.receipts import ReceiptCheck
 from gateway.ports.policy import Policy
 from gateway.ports.store import Denial, ReportStore, TaskStore
@@ -48,7 +48,7 @@ class ReportFlow:
         self._tasks = tasks
         self._policy = policy
         self._process = process
-        self._commit = GroupCommit[Regional](self._keep, most=most, bound=WAITING_REPORTS)
+        self._commit = GroupCommit[RegionReport](self._keep, most=most, bound=WAITING_REPORTS)
 
     async def submit(self, principal: str, region: str, reports: Sequence[Report]) -> Reported:
         """Return once the reports are durable, with those that are not; raises Unavailable to try again."""
@@ -69,7 +69,7 @@ class ReportFlow:
         }
         decisions = await self._policy.decide("report", question, [report.task_id for report in fit])
         allowed = [
-            Regional(region, report, verified=report.task_id in checked)
+            RegionReport(region, report, verified=report.task_id in checked)
             for report in fit
             if decisions.allows(report.task_id)
         ]
@@ -95,7 +95,7 @@ class ReportFlow:
         """Store what was submitted, until cancelled; a store that is away makes the submitters try again."""
         await self._commit.run()
 
-    async def _keep(self, reports: Sequence[Regional]) -> None:
+    async def _keep(self, reports: Sequence[RegionReport]) -> None:
         await self._store.observe(last_by_task(reports), last_by_placement(reports))
         denied = [item for item in reports if item.report.outcome == Outcome.OUTCOME_DENIED]
         if denied:
@@ -122,7 +122,7 @@ def _told(report: Report, refusal: Refusal) -> RefusedReport:
     return RefusedReport(task_id=report.task_id, reason=refusal.reason, message=refusal.message)
 
 
-def _regional_denial(item: Regional) -> Denial:
+def _regional_denial(item: RegionReport) -> Denial:
     report = item.report
     return Denial(
         report.decision_id,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from gateway.flow.pack import Load, Packed, pack
-from gateway.ports.lanes import Publisher, Trouble
+from gateway.flow.pack import PackedMessage, PackResult, pack
+from gateway.ports.lanes import BrokerFault, Publisher
 from gateway.ports.security import Signs
 from gateway.ports.store import Claimed
 
@@ -18,11 +18,11 @@ class Sender:
         self._signer = signer
         self._most = most
 
-    def pack(self, tasks: Iterable[Claimed]) -> Load:
+    def pack(self, tasks: Iterable[Claimed]) -> PackResult:
         """The messages that these tasks make, and the tasks that cannot be packed."""
         return pack(tasks, self._most, self._signer)
 
-    async def publish(self, messages: Sequence[Packed]) -> list[tuple[Packed, Trouble | None]]:
+    async def publish(self, lane_messages: Sequence[PackedMessage]) -> list[tuple[PackedMessage, BrokerFault | None]]:
         """Each message with what kept it from being sent; None when nothing did."""
-        fates = await self._publisher.publish([each.parcel for each in messages]) if messages else ()
-        return list(zip(messages, fates, strict=True))
+        fates = await self._publisher.publish([each.lane_message for each in lane_messages]) if lane_messages else ()
+        return list(zip(lane_messages, fates, strict=True))

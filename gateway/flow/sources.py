@@ -10,7 +10,7 @@ from orbital.v1.dispatch_pb2 import Open
 
 from gateway.flow.direct import Offer, OpenStreams
 from gateway.ports.faults import FaultStore
-from gateway.ports.lanes import Consumer, Lanes, Trouble
+from gateway.ports.lanes import BrokerFault, Consumer, Lanes
 from gateway.ports.store import TaskStore
 from runtime.errors import Unavailable
 from runtime.lifecycle import Backoff
@@ -59,10 +59,10 @@ class LaneSources:
             log.warning("queue not restored", region=opening.region, lane=opening.lane, reason=error.reason)
         await self._store.rehydrate(opening.region, opening.lane)
 
-    async def faulty(self, opening: Open, trouble: Trouble) -> None:
+    async def faulty(self, opening: Open, fault: BrokerFault) -> None:
         """Keep what is wrong with the lane's queue."""
         try:
-            await self._faults.keep({opening.region: trouble}, opening.lane)
+            await self._faults.keep({opening.region: fault}, opening.lane)
         except Unavailable as error:
             log.warning("fault not kept", region=opening.region, lane=opening.lane, reason=error.reason)
 

@@ -20,7 +20,7 @@ from orbital.v1.dispatch_pb2 import (
 from orbital.v1.resource_pb2 import Transport
 
 from gateway.flow.direct import IMMEDIATE
-from gateway.flow.pace import Pace
+from gateway.flow.pace import RateLimit
 from gateway.ports.lanes import QUEUE_GONE, Consumer
 from runtime.errors import Invalid, Unavailable
 from runtime.groups import ungrouped
@@ -79,8 +79,8 @@ class LaneStream:
         self._held: dict[int, _Held] = {}
         self._reporting = asyncio.Semaphore(MOST_REPORTS)
         clock = asyncio.get_running_loop().time
-        self._refusals = Pace(REFUSALS_AT_ONCE, REFUSALS_A_SECOND, clock)
-        self._rehydrations = Pace(1, 1 / REHYDRATE_SECONDS, clock)
+        self._refusals = RateLimit(REFUSALS_AT_ONCE, REFUSALS_A_SECOND, clock)
+        self._rehydrations = RateLimit(1, 1 / REHYDRATE_SECONDS, clock)
 
     async def run(self) -> None:
         """Serve; raises what ended it."""
@@ -131,8 +131,8 @@ class LaneStream:
             try:
                 async with sources.consumer(self._opening) as self._consumer:
                     backoff.reset()
-                    if self._consumer.trouble is not None:
-                        await sources.faulty(self._opening, self._consumer.trouble)
+                    if self._consumer.fault is not None:
+                        await sources.faulty(self._opening, self._consumer.fault)
                     async for message in self._consumer.messages():
                         held = _Held(message.body, self._consumer, message.tag)
                         await self._put(held, redelivered=message.redelivered)

@@ -10,7 +10,7 @@ from orbital.v1.audit_pb2 import AuditRecord, SignedAuditHead
 
 
 @dataclass(frozen=True, slots=True)
-class End:
+class ChainEnd:
     """The chain's last record."""
 
     sequence: int
@@ -23,7 +23,7 @@ class AuditStore(Protocol):
     async def seal(self, most: int) -> int:
         """Chain up to `most` records to the end, and give how many; 0 where another gateway is at it."""
 
-    async def end(self) -> End:
+    async def end(self) -> ChainEnd:
         """The chain's end."""
 
     async def keep_head(self, sequence: int, signed: SignedAuditHead) -> None:

@@ -11,7 +11,7 @@ from gateway.domain.proof import Certified
 from gateway.ports.serving import Caller
 
 
-class Taken(Protocol):
+class TakenToken(Protocol):
     """A token that nobody else can take meanwhile."""
 
     @property
@@ -28,7 +28,7 @@ class InvitationStore(Protocol):
     async def invited(self, region: str, invitation: Invitation, caller: Caller) -> None:
         """Keep that it was given out."""
 
-    def taking(self, token: str) -> AbstractAsyncContextManager[Taken]:
+    def taking(self, token: str) -> AbstractAsyncContextManager[TakenToken]:
         """One transaction."""
 
     async def restore(self, region: str, certificate_from: datetime, token_from: datetime) -> None:
@@ -45,7 +45,7 @@ class Wrapping(Protocol):
         """The region that it was made for; None when it cannot be opened. Raises Unavailable."""
 
 
-class Opening(Protocol):
+class LoginIssuer(Protocol):
     """Where regions with tokens log in."""
 
     async def renew(self, region: str) -> str:

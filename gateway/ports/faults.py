@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from gateway.domain.faults import LaneFault, ProcessFault
-from gateway.ports.lanes import Trouble
+from gateway.ports.lanes import BrokerFault
 
 
 class FaultStore(Protocol):
@@ -18,10 +18,10 @@ class FaultStore(Protocol):
     async def process_faults(self) -> Sequence[ProcessFault]:
         """What was said within the last seconds."""
 
-    async def say(self, component: str, trouble: Trouble | None) -> None:
+    async def say(self, component: str, fault: BrokerFault | None) -> None:
         """What this process says of a part now; to be repeated while there is trouble."""
 
-    async def keep(self, faults: Mapping[str, Trouble], lane: int) -> None:
+    async def keep(self, faults: Mapping[str, BrokerFault], lane: int) -> None:
         """Keep what is wrong with the lane in these regions."""
 
     async def clear(self, regions: Sequence[str], lane: int) -> None:

@@ -12,7 +12,7 @@ QUEUE_GONE = "QUEUE_GONE"
 
 
 @dataclass(frozen=True, slots=True)
-class Parcel:
+class LaneMessage:
     """A signed TaskBatch on its way to one region's lane.
 
     `headers` say in words what is in it, for whoever looks at the broker. Nothing is decided by them.
@@ -25,7 +25,7 @@ class Parcel:
 
 
 @dataclass(frozen=True, slots=True)
-class Delivered:
+class Delivery:
     """A message as the broker hands it over; `tag` grows within one consumer."""
 
     tag: int
@@ -34,7 +34,7 @@ class Delivered:
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class BrokerFault:
     """What is wrong with a region's lane at the broker, or, when `shared`, with the broker itself.
 
     `delivered`: the broker has the message all the same.
@@ -49,10 +49,10 @@ class Trouble:
 class Publisher(Protocol):
     """The way into the broker."""
 
-    async def publish(self, parcels: Sequence[Parcel]) -> Sequence[Trouble | None]:
+    async def publish(self, lane_messages: Sequence[LaneMessage]) -> Sequence[BrokerFault | None]:
         """The fate of each: None once the broker has confirmed it. What befalls one lane leaves the others alone."""
 
-    async def check(self, regions: Sequence[str], lane: int) -> Sequence[Trouble | None]:
+    async def check(self, regions: Sequence[str], lane: int) -> Sequence[BrokerFault | None]:
         """Whether the lane of each of these regions is as it should be, without a message."""
 
 
@@ -60,10 +60,10 @@ class Consumer(Protocol):
     """One reader of one queue."""
 
     @property
-    def trouble(self) -> Trouble | None:
+    def fault(self) -> BrokerFault | None:
         """What is wrong with the queue, which is read all the same."""
 
-    def messages(self) -> AsyncIterator[Delivered]:
+    def messages(self) -> AsyncIterator[Delivery]:
         """Messages as they come; ends with Unavailable when the broker is lost, or, QUEUE_GONE, only the queue."""
 
     async def acknowledge(self, tag: int) -> None:

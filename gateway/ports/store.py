@@ -16,11 +16,11 @@ from orbital.v1.resource_pb2 import Transport
 from gateway.domain.change import Plan
 from gateway.domain.departure import Places
 from gateway.domain.holdings import Floor
-from gateway.domain.links import Key
-from gateway.domain.report import Regional
-from gateway.domain.stored import Stored, Wanted
+from gateway.domain.links import L1Key
+from gateway.domain.report import RegionReport
+from gateway.domain.stored import DesiredResource, Stored
 from gateway.ports.approval import ApprovalBook
-from gateway.ports.lanes import Trouble
+from gateway.ports.lanes import BrokerFault
 from runtime.policy import Refusal
 
 # The reason of an Unavailable that undid a transaction for the sake of another: the same again may succeed at once.
@@ -111,7 +111,7 @@ class Estate(Protocol):
     async def resources(self, tenants: Sequence[str] | None) -> Mapping[str, Stored]:
         """The resources of these tenants (of all, for None), by full name, regions left out."""
 
-    async def holders(self, named: Collection[Key]) -> Mapping[str, Stored]:
+    async def holders(self, named: Collection[L1Key]) -> Mapping[str, Stored]:
         """Every Link, of whatever tenant, that names one of these L1 keys and is not retired, the oldest first."""
 
     async def places(self, names: Collection[str], stored: Mapping[str, Stored]) -> Places:
@@ -153,7 +153,7 @@ class Tenancy(Protocol):
     async def links_of(self, tenants: Sequence[str]) -> Mapping[str, Stored]:
         """The links of these other tenants, locked, by full name."""
 
-    async def holders(self, named: Collection[Key]) -> Mapping[str, Stored]:
+    async def holders(self, named: Collection[L1Key]) -> Mapping[str, Stored]:
         """See `Estate`."""
 
     async def reach(self, tenant: str, system: str = "") -> tuple[int, Sequence[str]]:
@@ -162,7 +162,7 @@ class Tenancy(Protocol):
     async def lost(self, tenant: str) -> Sequence[str]:
         """The regions that are gone for good and had something of the tenant."""
 
-    async def drive(self, action: Action, wanted: Mapping[int, Wanted], answer: Message) -> None:
+    async def drive(self, action: Action, wanted: Mapping[int, DesiredResource], answer: Message) -> None:
         """Store new generations and drive each in all of its regions, on the lane of what it takes."""
 
 
@@ -234,10 +234,10 @@ class ClaimBatch(Protocol):
     async def held(self, tasks: Sequence[tuple[Claimed, Refusal]], decision_id: str) -> None:
         """They wait for this reason; they are driven again."""
 
-    async def stuck(self, tasks: Sequence[tuple[Claimed, Trouble]]) -> None:
+    async def stuck(self, tasks: Sequence[tuple[Claimed, BrokerFault]]) -> None:
         """They could not be sent for this reason, and stay pending."""
 
-    async def keep_faults(self, faults: Mapping[str, Trouble], lane: int) -> None:
+    async def keep_faults(self, faults: Mapping[str, BrokerFault], lane: int) -> None:
         """Keep what is wrong with the lane in these regions."""
 
     async def clear_faults(self, regions: Sequence[str], lane: int) -> None:
@@ -250,7 +250,7 @@ class ClaimBatch(Protocol):
 class ReportStore(Protocol):
     """What `report` and `converge` need."""
 
-    async def observe(self, tasks: Sequence[Regional], placements: Sequence[Regional]) -> None:
+    async def observe(self, tasks: Sequence[RegionReport], placements: Sequence[RegionReport]) -> None:
         """Record what regions reported, and end the changes that it completes."""
 
     async def converge_all(self) -> None:

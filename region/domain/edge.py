@@ -68,7 +68,7 @@ def revision(content: Mapping[str, Any], rego: bytes) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class EdgeReport:
     """What an edge last said of itself. Times are seconds since the epoch; `refusal` is why it refuses a bundle."""
 
     name: str
@@ -79,7 +79,7 @@ class Heard:
 
 
 @dataclass(frozen=True, slots=True)
-class Desired:
+class DesiredBundle:
     """What the region serves, and since when."""
 
     revision: str
@@ -87,7 +87,7 @@ class Desired:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class EdgeLimits:
     """Seconds that an edge may stay on an old revision, and that it may be silent."""
 
     drift: float
@@ -95,7 +95,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class EdgeState:
     """How an edge stands to what is desired of it."""
 
     status: edge_pb2.EdgeStatus.ValueType
@@ -103,19 +103,19 @@ class Standing:
     message: str = ""
 
 
-def standing(heard: Heard, desired: Desired, now: float, limits: Limits) -> Standing:
+def standing(heard: EdgeReport, desired: DesiredBundle, now: float, limits: EdgeLimits) -> EdgeState:
     """What is to be said of an edge at `now`; without word of it nothing is claimed."""
     running = f"revision {heard.revision}" if heard.revision else "no policy, and refuses everything"
     if now - heard.at > limits.silence:
         text = f"{heard.name} was last heard {now - heard.at:.0f} s ago; it then ran {running}."
-        return Standing(edge_pb2.EDGE_STATUS_UNKNOWN, "EDGE_SILENT", text)
+        return EdgeState(edge_pb2.EDGE_STATUS_UNKNOWN, "EDGE_SILENT", text)
     if heard.refusal:
         text = f"{heard.name} refuses the newest bundle and runs {running}: {heard.refusal}"
-        return Standing(edge_pb2.EDGE_STATUS_REFUSED, "EDGE_BUNDLE_REFUSED", text)
+        return EdgeState(edge_pb2.EDGE_STATUS_REFUSED, "EDGE_BUNDLE_REFUSED", text)
     if heard.revision == desired.revision:
-        return Standing(edge_pb2.EDGE_STATUS_IN_FORCE)
+        return EdgeState(edge_pb2.EDGE_STATUS_IN_FORCE)
     late = now - desired.since
     if late > limits.drift:
         text = f"{heard.name} runs {running}, {late:.0f} s after revision {desired.revision} was made."
-        return Standing(edge_pb2.EDGE_STATUS_DRIFTING, "EDGE_DRIFT", text)
-    return Standing(edge_pb2.EDGE_STATUS_UPDATING)
+        return EdgeState(edge_pb2.EDGE_STATUS_DRIFTING, "EDGE_DRIFT", text)
+    return EdgeState(edge_pb2.EDGE_STATUS_UPDATING)

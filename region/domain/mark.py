@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Place(StrEnum):
+class StateStore(StrEnum):
     """What can be restored from an older copy."""
 
     OPENBAO = "openbao"
@@ -19,19 +19,19 @@ class Place(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class StateMark:
     """`sequence` batches of effects in the `epoch` of this `term`."""
 
     term: int
     epoch: str
     sequence: int
 
-    def next(self) -> Mark:
+    def next(self) -> StateMark:
         """The mark of one more batch of effects."""
-        return Mark(self.term, self.epoch, self.sequence + 1)
+        return StateMark(self.term, self.epoch, self.sequence + 1)
 
 
-def behind(mark: Mark | None, other: Mark | None) -> bool:
+def behind(mark: StateMark | None, other: StateMark | None) -> bool:
     """Whether `mark` fails to prove that it holds all that `other` does; two epochs of one term prove nothing."""
     if other is None:
         return False
@@ -40,27 +40,27 @@ def behind(mark: Mark | None, other: Mark | None) -> bool:
     return mark.epoch != other.epoch or mark.sequence < other.sequence
 
 
-def went_back(vault: Mark | None, journal: Mark | None, known: Mark | None) -> frozenset[Place]:
+def went_back(vault: StateMark | None, journal: StateMark | None, known: StateMark | None) -> frozenset[StateStore]:
     """The stores of a process that went back, by what its OpenBao, its journal and the control plane say of it.
 
     A journal that lacks the newest batch alone is what a crash leaves between the two writes.
     """
     found = set()
     if behind(vault, journal) or behind(vault, known):
-        found.add(Place.OPENBAO)
+        found.add(StateStore.OPENBAO)
     crashed = journal is not None and vault == journal.next()
     if behind(journal, known) or (behind(journal, vault) and not crashed):
-        found.add(Place.JOURNAL)
+        found.add(StateStore.JOURNAL)
     return frozenset(found)
 
 
-def newest(*marks: Mark | None) -> Mark | None:
+def newest(*marks: StateMark | None) -> StateMark | None:
     """The mark that none of the others is behind of, by term and then by sequence."""
     return max((mark for mark in marks if mark), key=lambda mark: (mark.term, mark.sequence), default=None)
 
 
-def recovered(epoch: str, *marks: Mark | None) -> Mark:
+def recovered(epoch: str, *marks: StateMark | None) -> StateMark:
     """The first mark after a recovery: newer than each of these, and of an epoch of its own."""
     term = max((mark.term for mark in marks if mark), default=0)
     sequence = max((mark.sequence for mark in marks if mark), default=0)
-    return Mark(term + 1, epoch, sequence + 1)
+    return StateMark(term + 1, epoch, sequence + 1)

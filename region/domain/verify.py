@@ -24,7 +24,7 @@ class InTransit:
 
 
 @dataclass(frozen=True, slots=True)
-class Wrong:
+class Mismatch:
     """One disagreement: a stable reason, and a sentence."""
 
     reason: str

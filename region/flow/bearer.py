@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from region.flow.signals import Signal
+from region.flow.signals import Wakeup
 from region.ports.host import Host
 from region.ports.identity import Tokens
 from runtime.errors import Invalid, Unavailable
@@ -17,7 +17,7 @@ RENEW_AT = 2 / 3
 LEAST_SECONDS = 1.0
 
 
-async def keep_bearer(tokens: Tokens, put: Callable[[str], None], host: Host, fresh: Signal) -> None:
+async def keep_bearer(tokens: Tokens, put: Callable[[str], None], host: Host, fresh: Wakeup) -> None:
     """Renew the token at two thirds of its life, for ever; while the issuer is away, what was `put` last stays.
 
     `fresh` is given when there is a new login, whose tokens alone may count.

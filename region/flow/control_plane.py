@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from orbital.v1.dispatch_pb2 import Beat, Open, Opened, Recovery, StateMark
 
-from region.flow.lease import Beats
+from region.flow.lease import Heartbeats
 from region.flow.marks import StateMarks
 from region.flow.signals import Contact
-from region.flow.transport import Choice
+from region.flow.transport import PathChoice
 
 
 class ControlPlane:
     """The control plane as a process of the region hears it; the lanes of the process share it."""
 
-    def __init__(self, *, beats: Beats, marks: StateMarks, choice: Choice, contact: Contact) -> None:
+    def __init__(self, *, heartbeats: Heartbeats, marks: StateMarks, choice: PathChoice, contact: Contact) -> None:
         self.marks = marks
         self.choice = choice
         self.contact = contact
-        self._beats = beats
+        self._beats = heartbeats
 
     def introduce(self, opening: Open) -> None:
         """Put into an opening how far the region's state is, and by which path its tasks are to come."""

@@ -9,12 +9,12 @@ from orbital.v1 import edge_pb2
 from orbital.v1 import resource_pb2 as rpb
 
 from region.domain import edge
-from region.domain.edge import Desired, Heard, Limits
+from region.domain.edge import DesiredBundle, EdgeLimits, EdgeReport
 from region.domain.names import Kind, Name
 from region.domain.usage import Usage
-from region.flow.signals import Signal
+from region.flow.signals import Wakeup
 from region.handlers.parts import Parts, read_tenant
-from region.ports.edge import Bundle, EdgeObserver, EdgeStore, Pack
+from region.ports.edge import Bundle, BundlePacker, EdgeObserver, EdgeStore
 from region.ports.host import Host
 from runtime.errors import OrbitalError
 from runtime.lifecycle import Backoff
@@ -61,7 +61,7 @@ class ServedBundle:
 class Distribution:
     """Keeps the served at the level of what is kept."""
 
-    def __init__(self, store: EdgeStore, packer: Pack, served: ServedBundle, fleet: Fleet) -> None:
+    def __init__(self, store: EdgeStore, packer: BundlePacker, served: ServedBundle, fleet: EdgeFleet) -> None:
         self._store = store
         self._packer = packer
         self._served = served
@@ -96,23 +96,23 @@ async def recall_kills(parts: Parts) -> None:
     await parts.edges.completed()
 
 
-class Fleet:
+class EdgeFleet:
     """What the region knows of its edges."""
 
-    def __init__(self, host: Host, limits: Limits) -> None:
+    def __init__(self, host: Host, limits: EdgeLimits) -> None:
         self._host = host
         self._limits = limits
-        self._heard: dict[str, Heard] = {}
-        self._desired = Desired("", host.now())
-        self.news = Signal()
+        self._heard: dict[str, EdgeReport] = {}
+        self._desired = DesiredBundle("", host.now())
+        self.news = Wakeup()
 
     def desire(self, revision: str) -> None:
         """Another revision is served from now on."""
         if revision != self._desired.revision:
-            self._desired = Desired(revision, self._host.now())
+            self._desired = DesiredBundle(revision, self._host.now())
             self.news.give()
 
-    def hear(self, heard: Heard) -> None:
+    def hear(self, heard: EdgeReport) -> None:
         """An edge said how it stands."""
         before = self._heard.get(heard.name)
         self._heard[heard.name] = heard
@@ -125,7 +125,7 @@ class Fleet:
         self._heard = {name: each for name, each in self._heard.items() if now - each.at < FORGET}
         return [self._edge(each, now) for _, each in sorted(self._heard.items())]
 
-    def _edge(self, heard: Heard, now: float) -> edge_pb2.Edge:
+    def _edge(self, heard: EdgeReport, now: float) -> edge_pb2.Edge:
         standing = edge.standing(heard, self._desired, now, self._limits)
         found = edge_pb2.Edge(
             name=heard.name,
@@ -141,13 +141,13 @@ class Fleet:
         return found
 
 
-class Observation:
+class EdgeObservation:
     """Tells the gateway: at once what changed, and regularly that nothing has. The whole list each time.
 
     How much the region serves goes along.
     """
 
-    def __init__(self, fleet: Fleet, usage: Usage, observer: EdgeObserver, host: Host) -> None:
+    def __init__(self, fleet: EdgeFleet, usage: Usage, observer: EdgeObserver, host: Host) -> None:
         self._fleet = fleet
         self._usage = usage
         self._observer = observer

@@ -16,7 +16,7 @@ from region.domain import intent, result, retry, work
 from region.domain.names import parse
 from region.domain.result import Result
 from region.domain.work import Entry, Settled
-from region.flow.flight import Commits, Flight, Scope, Scopes
+from region.flow.in_flight import Commits, InFlight, Scope, Scopes
 from region.flow.lane_journal import LaneJournal
 from region.flow.outcome import Decided, settled
 from region.flow.run_handlers import HandlerRunner, Step
@@ -73,7 +73,7 @@ class Executor:
 
     async def run(self) -> None:
         """Execute whatever is due, for ever."""
-        signals, flight = self._journal.signals, Flight()
+        signals, flight = self._journal.signals, InFlight()
         commits = Commits(self._journal.settle, lambda rows: self._linger(flight, rows))
         gate = asyncio.Semaphore(self._settings.width)
         async with task_group() as group:
@@ -92,22 +92,22 @@ class Executor:
                     signals.rest.set()
                 await signals.work.wait(await self._pause(flight, now))
 
-    def _full(self, flight: Flight) -> bool:
+    def _full(self, flight: InFlight) -> bool:
         """Whether enough is in hand to keep every worker busy."""
         return flight.scopes >= 2 * self._settings.width
 
-    def _linger(self, flight: Flight, rows: int) -> float:
+    def _linger(self, flight: InFlight, rows: int) -> float:
         """How long an outcome waits for others; not at all while workers are free, or when there are many already."""
         return LINGER if flight.scopes >= self._settings.width > rows else 0.0
 
-    async def _due(self, flight: Flight, now: float) -> list[Entry]:
+    async def _due(self, flight: InFlight, now: float) -> list[Entry]:
         """What may be taken now."""
         if self._full(flight):
             return []
         limit = self._settings.batch + len(flight.rows)
         return flight.free(await self._journal.due(now, limit, flight.rows))
 
-    async def _pause(self, flight: Flight, now: float) -> float:
+    async def _pause(self, flight: InFlight, now: float) -> float:
         """Seconds after which to look again without a signal."""
         next_due = None if self._full(flight) else await self._journal.next_due(now)
         return LOOK if next_due is None else min(LOOK, next_due - self._host.now())
@@ -158,7 +158,7 @@ class Executor:
         scope: Scope,
         steps: Sequence[Step],
         decided: Decided,
-        flight: Flight,
+        flight: InFlight,
         commits: Commits,
         gate: asyncio.Semaphore,
     ) -> None:

@@ -9,7 +9,7 @@ from orbital.v1 import dispatch_pb2 as pb
 from orbital.v1.audit_pb2 import SignedAuditHead
 
 from region.flow.marks import StateMarks
-from region.flow.signals import Signal
+from region.flow.signals import Wakeup
 from region.ports.journal import Journal
 from region.ports.signing import Signs
 from runtime.errors import Unavailable
@@ -36,7 +36,7 @@ class Holdings:
         self._journal = journal
         self._marks = marks
         self._signer = signer
-        self._asked = Signal()
+        self._asked = Wakeup()
         self._question = ""
         self._answered = ""
 

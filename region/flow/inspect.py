@@ -8,7 +8,7 @@ from region.flow.lane_journal import LaneJournal
 from region.flow.marks import StateMarks
 from region.flow.owners import Owners
 from region.ports.host import Host
-from region.ports.inspecting import Disagreement, LaneView, Provider, WentBack
+from region.ports.inspecting import Disagreement, LaneView, ProviderTrial, StateRollback
 from runtime.errors import NotFound
 
 
@@ -20,7 +20,7 @@ class Inspect:
         *,
         version: str,
         lanes: Sequence[LaneJournal],
-        providers: Mapping[str, Provider],
+        providers: Mapping[str, ProviderTrial],
         marks: StateMarks,
         found: Callable[[], Sequence[Disagreement]],
         host: Host,
@@ -41,10 +41,10 @@ class Inspect:
         """See the port."""
         return [await lane.view() for lane in self._lanes]
 
-    def went_back(self) -> WentBack:
+    def went_back(self) -> StateRollback:
         """See the port."""
         places, since = self._marks.seen()
-        return WentBack(places, since, self._marks.recovering)
+        return StateRollback(places, since, self._marks.recovering)
 
     def disagreements(self) -> Sequence[Disagreement]:
         """See the port."""
@@ -61,8 +61,8 @@ class Inspect:
         return self._host.now()
 
 
-class Asked:
-    """See region.ports.inspecting.Provider. Its keys are asked about all the time; this tells what came of it."""
+class MonitoredProvider:
+    """See region.ports.inspecting.ProviderTrial. Its keys are asked about all the time; this tells what came of it."""
 
     def __init__(self, name: str, owners: Owners) -> None:
         self._name = name

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from region.domain import keys, lease
 from region.domain.names import Name
 from region.flow.keyring import Keyring, ServiceKeys
-from region.flow.lease import Beats
+from region.flow.lease import Heartbeats
 from region.handlers.parts import Parts, read_service, read_system, read_tenant
 from region.ports.l1 import REFUSED
 from region.ports.marks import Proof, Proven
@@ -35,14 +35,14 @@ class KeyAccess:
         *,
         parts: Parts,
         keyring: Keyring,
-        beats: Beats,
+        heartbeats: Heartbeats,
         proof: Proof | None = None,
         seen: Seen = _unseen,
         suspect: Callable[[Name], None] = _unsuspected,
     ) -> None:
         self._parts = parts
         self._keyring = keyring
-        self._beats = beats
+        self._beats = heartbeats
         self._proof = proof or Proven()
         self._seen = seen
         self._suspect = suspect

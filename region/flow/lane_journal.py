@@ -8,7 +8,7 @@ from orbital.v1 import task_pb2 as pb
 from orbital.v1.resource_pb2 import Transport
 
 from region.domain.work import Entry, Settled
-from region.flow.signals import LaneSignals
+from region.flow.signals import LaneWakeups
 from region.ports.host import Host
 from region.ports.inspecting import LaneView
 from region.ports.journal import Journal
@@ -18,7 +18,7 @@ from runtime.errors import Invalid
 class LaneJournal:
     """One lane of a process's journal. What it cannot keep is set apart, and everything beside it is kept."""
 
-    def __init__(self, *, lane: int, journal: Journal, signals: Mapping[int, LaneSignals], host: Host) -> None:
+    def __init__(self, *, lane: int, journal: Journal, signals: Mapping[int, LaneWakeups], host: Host) -> None:
         self.lane = lane
         self.signals = signals[lane]
         self._journal = journal
@@ -79,5 +79,5 @@ class LaneJournal:
 
     async def view(self) -> LaneView:
         """What the lane holds, and when the gateway was last heard on it."""
-        census = await self._journal.census(self.lane)
-        return LaneView(self.lane, census, self.signals.heard, self.signals.accepted)
+        counts = await self._journal.counts(self.lane)
+        return LaneView(self.lane, counts, self.signals.heard, self.signals.accepted)

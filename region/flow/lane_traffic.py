@@ -12,7 +12,7 @@ from region.flow.lane_journal import LaneJournal
 from region.flow.marks import StateMarks
 from region.flow.receive import Receiver, Send
 from region.flow.report import Reporter
-from region.flow.transport import News
+from region.flow.transport import PathEvents
 from region.ports.gateway import Gateway
 
 
@@ -26,7 +26,7 @@ class LaneTraffic:
         receiver: Receiver,
         reporter: Reporter,
         holdings: Holdings,
-        news: News,
+        news: PathEvents,
         marks: StateMarks,
     ) -> None:
         self.lane = journal.lane

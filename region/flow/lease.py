@@ -18,7 +18,7 @@ from region.ports.journal import Journal
 from runtime.content import MOST_64
 
 
-class Beats:
+class Heartbeats:
     """The last proof of life from the control plane."""
 
     def __init__(self, journal: Journal, host: Host, every: float) -> None:

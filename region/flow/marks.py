@@ -14,10 +14,10 @@ from typing import cast
 from orbital.v1 import dispatch_pb2 as pb
 from orbital.v1.resource_pb2 import Resource
 
-from region.domain.mark import Mark, Place, behind, newest, recovered, went_back
-from region.flow.signals import Signal
+from region.domain.mark import StateMark, StateStore, behind, newest, recovered, went_back
+from region.flow.signals import Wakeup
 from region.ports.host import Host
-from region.ports.marks import MarkJournal, MarkLedger
+from region.ports.marks import MarkJournal, MarkReader
 from region.ports.vault import Store
 from runtime.errors import Conflict, Unavailable
 from runtime.lifecycle import Backoff
@@ -49,7 +49,7 @@ class StateMarks:
         store: Store,
         journal: MarkJournal,
         host: Host,
-        others: Mapping[int, MarkLedger],
+        others: Mapping[int, MarkReader],
         forget: Callable[[], None],
     ) -> None:
         self._process = process
@@ -59,21 +59,21 @@ class StateMarks:
         self._others = others
         self._forget = forget
         self._began = asyncio.get_running_loop().time()
-        self._own: Mark | None = None
+        self._own: StateMark | None = None
         self._revision = 0
         self._loaded = False
-        self._known: dict[int, Mark] = {}
-        self._confirmed: Mark | None = None
+        self._known: dict[int, StateMark] = {}
+        self._confirmed: StateMark | None = None
         self._elsewhere = False
         self._heard = asyncio.Event()
         self._turn = asyncio.Lock()
         self._looking = asyncio.Lock()
         self._asked = self._answered = 0
         self._changed = asyncio.Event()
-        self._wake = Signal()
-        self._word, self._said, self._over = False, cast("Mark | None", None), set[str]()
+        self._wake = Wakeup()
+        self._word, self._said, self._over = False, cast("StateMark | None", None), set[str]()
         self.recovery: pb.Recovery | None = None
-        self.places: frozenset[Place] = frozenset()
+        self.places: frozenset[StateStore] = frozenset()
         self.since: float | None = None
 
     # What is told.
@@ -99,7 +99,7 @@ class StateMarks:
     def heard(self, marks: Iterable[pb.StateMark], over: Iterable[str] = ()) -> None:
         """What the control plane knows of the region's processes, and which recoveries are over; `run` goes by it."""
         for each in marks:
-            known = Mark(each.term, each.epoch, each.sequence)
+            known = StateMark(each.term, each.epoch, each.sequence)
             if each.journal == self._process:
                 self._said = known
             self._known[each.journal] = newest(self._known.get(each.journal), known) or known
@@ -109,9 +109,9 @@ class StateMarks:
 
     def control_plane_went_back(self) -> None:
         """The control plane says that its own database was restored from an older copy."""
-        if Place.CONTROL_PLANE not in self.places or not self.seen()[0]:
+        if StateStore.CONTROL_PLANE not in self.places or not self.seen()[0]:
             log.error("control_plane_went_back")
-        self._note({Place.CONTROL_PLANE})
+        self._note({StateStore.CONTROL_PLANE})
 
     async def held(self) -> Mapping[str, Resource]:
         """What the region's processes did last of each resource, as its task said; raises Unavailable."""
@@ -124,19 +124,19 @@ class StateMarks:
                     newest[resource.name] = resource
         return newest
 
-    async def _confirm(self, known: Mark) -> None:
+    async def _confirm(self, known: StateMark) -> None:
         """The control plane itself may have gone back; what it has confirmed once, it has to know."""
         if self._confirmed is None:
             self._confirmed = await self._journal.confirmed()
         if self._confirmed is not None and behind(known, self._confirmed):
-            if Place.CONTROL_PLANE not in self.places or not self.seen()[0]:
+            if StateStore.CONTROL_PLANE not in self.places or not self.seen()[0]:
                 log.error("control_plane_went_back", confirmed=asdict(self._confirmed), known=asdict(known))
-            self._note({Place.CONTROL_PLANE})
+            self._note({StateStore.CONTROL_PLANE})
         elif known != self._confirmed:
             self._confirmed = known
             await self._journal.keep_confirmed(known)
 
-    def _note(self, places: Iterable[Place]) -> None:
+    def _note(self, places: Iterable[StateStore]) -> None:
         fresh = self.seen()[1] is None
         self.places = frozenset(places) if fresh else self.places | frozenset(places)
         self.since = self._host.now() if fresh else self.since
@@ -212,24 +212,24 @@ class StateMarks:
             # A predecessor of this process may have written last.
             self._own = await self._journal.mark()
         mine = known.get(self._process)
-        found = (went_back(vault, before, mine) & {Place.OPENBAO}) | (
-            went_back(vault, self._own, mine) & {Place.JOURNAL}
+        found = (went_back(vault, before, mine) & {StateStore.OPENBAO}) | (
+            went_back(vault, self._own, mine) & {StateStore.JOURNAL}
         )
         if not found and not self._loaded:
             await self._take_up(vault)
         elsewhere = [name for name, wanted in others.items() if behind((await self._read(name))[0], wanted)]
         if elsewhere and not self._elsewhere:
-            self._note({Place.OPENBAO})
-            log.error("state_went_back", places=[Place.OPENBAO], process=elsewhere[0])
+            self._note({StateStore.OPENBAO})
+            log.error("state_went_back", places=[StateStore.OPENBAO], process=elsewhere[0])
             self._forget()
         self._loaded, self._elsewhere = True, bool(elsewhere)
         if found and self.recovery is None:
             await self._begin(found)
 
-    async def _take_up(self, vault: Mark | None) -> None:
+    async def _take_up(self, vault: StateMark | None) -> None:
         """Nothing went back: go on from here, or begin where nothing was ever marked."""
         if vault is None:
-            vault = Mark(1, self._host.entropy(16).hex(), 0)
+            vault = StateMark(1, self._host.entropy(16).hex(), 0)
             self._revision = await self._write(vault)
         if vault != self._own:
             await self._journal.keep_mark(vault)
@@ -237,7 +237,7 @@ class StateMarks:
 
     # What is done about it.
 
-    async def _begin(self, found: frozenset[Place]) -> None:
+    async def _begin(self, found: frozenset[StateStore]) -> None:
         self._note(found)
         log.error("state_went_back", places=sorted(found), process=self._process)
         self.recovery = pb.Recovery(id=self._host.entropy(16).hex(), stores=sorted(found))
@@ -262,7 +262,7 @@ class StateMarks:
         log.info("state_recovered", term=mark.term, process=self._process)
 
     @asynccontextmanager
-    async def advance(self) -> AsyncIterator[Mark | None]:
+    async def advance(self) -> AsyncIterator[StateMark | None]:
         """See region.ports.marks.Marker."""
         async with self._turn:
             mark = await self._next()
@@ -270,7 +270,7 @@ class StateMarks:
             if mark is not None:
                 self._own = mark
 
-    async def _next(self) -> Mark | None:
+    async def _next(self) -> StateMark | None:
         """OpenBao has the next mark now; None during a recovery, at whose end a new one begins."""
         backoff = Backoff(self._host.random, first=0.05, most=1.0)
         for attempt in range(TRIES):
@@ -289,12 +289,12 @@ class StateMarks:
                 await self._host.sleep(backoff.next())
         raise Conflict("The mark of the region's state kept changing", reason="CHANGED")
 
-    async def _read(self, process: int) -> tuple[Mark | None, int]:
+    async def _read(self, process: int) -> tuple[StateMark | None, int]:
         stored = await self._store.read(f"marks/{process}")
         if stored is None:
             return None, 0
         fields = stored.fields
-        return Mark(int(fields["term"]), str(fields["epoch"]), int(fields["sequence"])), stored.revision
+        return StateMark(int(fields["term"]), str(fields["epoch"]), int(fields["sequence"])), stored.revision
 
-    async def _write(self, mark: Mark) -> int:
+    async def _write(self, mark: StateMark) -> int:
         return await self._store.write(f"marks/{self._process}", asdict(mark), self._revision)

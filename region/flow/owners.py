@@ -21,10 +21,10 @@ from region.domain.result import Result, done
 from region.domain.work import Entry
 from region.flow.outcome import Decided, settled
 from region.flow.receipts import Attempt, Receipts
-from region.flow.signals import Signal
+from region.flow.signals import Wakeup
 from region.handlers.link_key import link_key
 from region.handlers.parts import Parts, read_link, read_system
-from region.handlers.turn import ends, finish, revoke
+from region.handlers.permit import ends, finish, revoke
 from region.ports.journal import Journal
 from region.ports.l1 import REFUSED, UNREACHABLE, Refused
 from runtime.errors import Conflict, OrbitalError, Stalled, Unavailable
@@ -43,7 +43,7 @@ READ_SHARE = 100
 
 
 @dataclass(slots=True)
-class Root:
+class OwnedKey:
     """An L1 that some System here is wrapped by: those Systems, and since when its provider was not reached, or 0.
 
     `unsettled` are those Systems for which an allowance means work: what was refused, and what broke off.
@@ -64,7 +64,7 @@ class Owners:
     """Runs in the process that serves. `seconds` between two questions about the same L1."""
 
     def __init__(
-        self, region: str, journal: Journal, parts: Parts, receipts: Receipts, reports: Signal, seconds: float
+        self, region: str, journal: Journal, parts: Parts, receipts: Receipts, reports: Wakeup, seconds: float
     ) -> None:
         self._region = region
         self._journal = journal
@@ -72,7 +72,7 @@ class Owners:
         self._receipts = receipts
         self._reports = reports
         self._seconds = seconds
-        self._roots: dict[keys.L1, Root] = {}
+        self._roots: dict[keys.L1, OwnedKey] = {}
 
     async def run(self) -> None:
         """Ask, for ever; a long list of Systems is read again less often."""
@@ -146,15 +146,15 @@ class Owners:
         """A System is served: its L1 is asked about from now on, not from the next reading on."""
         self._note(name, record, self._roots)
 
-    def _note(self, name: Name, record: keys.SystemRecord, before: Mapping[keys.L1, Root]) -> None:
+    def _note(self, name: Name, record: keys.SystemRecord, before: Mapping[keys.L1, OwnedKey]) -> None:
         if record.key and (record.open or record.refused_at):
-            known = before.get(record.l1) or Root(unknown(record.l1))
-            root = self._roots.setdefault(record.l1, Root(known.away_since, known.refused))
+            known = before.get(record.l1) or OwnedKey(unknown(record.l1))
+            root = self._roots.setdefault(record.l1, OwnedKey(known.away_since, known.refused))
             root.systems.add(name)
             if not (record.open and record.settled):
                 root.unsettled.add(name)
 
-    async def _ask(self, l1: keys.L1, root: Root) -> None:
+    async def _ask(self, l1: keys.L1, root: OwnedKey) -> None:
         try:
             await self._parts.l1(l1.provider).ask(l1.key)
         except Refused as error:

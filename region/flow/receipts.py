@@ -16,7 +16,7 @@ from region.domain.work import Entry
 from region.flow.outcome import Decided, stamp
 from region.ports.host import Host
 from region.ports.journal import Journal
-from region.ports.receipts import Audit, Mark, Signer
+from region.ports.receipts import Audit, LogPosition, Signer
 from runtime.kinds import REVOKING
 from runtime.logs import get_logger
 from runtime.openbao import audited
@@ -30,7 +30,7 @@ class Attempt:
     """One run of a handler: how OpenBao's records of it are recognised, and where they begin."""
 
     name: str
-    mark: Mark | None
+    mark: LogPosition | None
 
 
 class Receipts:

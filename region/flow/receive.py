@@ -29,16 +29,16 @@ Send = Callable[[dispatch_pb2.SubscribeRequest], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
-class Sifted:
+class ReadTasks:
     """The tasks of a message that can be kept, and those that cannot, each with its error."""
 
     good: list[pb.Task]
     bad: list[tuple[pb.Task, Invalid]]
 
 
-def sift(tasks: Sequence[pb.Task]) -> Sifted:
+def sift(tasks: Sequence[pb.Task]) -> ReadTasks:
     """Tell what can be kept from what cannot."""
-    sifted = Sifted([], [])
+    sifted = ReadTasks([], [])
     for task in tasks:
         try:
             check_storable(task, "task")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from region.domain.names import Kind, Name
-from region.flow.signals import Signal
+from region.flow.signals import Wakeup
 from region.handlers.mend import look, mend, prove, services
 from region.handlers.parts import Parts
 from region.ports.inspecting import Disagreement
@@ -27,7 +27,7 @@ MOST_SUSPECTS = 1000  # Systems that are looked at again in one round
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class ReconcileRate:
     """`rate`: Systems a second; `rest`: seconds between the end of a round and the next one."""
 
     rate: float
@@ -37,14 +37,14 @@ class Pace:
 class Reconciler:
     """Runs in the process that serves."""
 
-    def __init__(self, parts: Parts, pace: Pace, held_back: Callable[[], bool] = lambda: False) -> None:
+    def __init__(self, parts: Parts, pace: ReconcileRate, held_back: Callable[[], bool] = lambda: False) -> None:
         self._parts = parts
         self._pace = pace
         # True while the records themselves may be of the past: then nothing is brought back to them.
         self._held_back = held_back
         self._suspects: dict[Name, None] = {}
         self._looked: dict[Name, float] = {}
-        self._called = Signal()
+        self._called = Wakeup()
         self._found: dict[Name, Disagreement] = {}
 
     def suspect(self, system: Name) -> None:

@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError
 from orbital.v1 import dispatch_pb2, task_pb2
 from orbital.v1.signed_pb2 import Signed
 
-from region.flow.signals import LaneSignals
+from region.flow.signals import LaneWakeups
 from region.ports.gateway import Gateway, packed_reports
 from region.ports.journal import Journal
 from region.ports.signing import Signs
@@ -54,7 +54,7 @@ class Reporter:
     """The reports of one lane during one stream; a new stream starts again from what was not accepted."""
 
     def __init__(
-        self, region: str, lane: int, journal: Journal, signer: Signs, signals: LaneSignals, linger: Linger
+        self, region: str, lane: int, journal: Journal, signer: Signs, signals: LaneWakeups, linger: Linger
     ) -> None:
         self._region = region
         self._lane = lane

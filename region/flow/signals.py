@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 
-class Signal:
+class Wakeup:
     """Something happened since it was last waited for."""
 
     def __init__(self) -> None:
@@ -46,7 +46,7 @@ class Contact:
             return
 
 
-class LaneSignals:
+class LaneWakeups:
     """`work`: there are tasks to execute; `reports`: there are outcomes to report; `rest`: nothing is being executed.
 
     `heard` is when the gateway was last heard on the lane's stream, `accepted` when it last took a report, both in
@@ -54,8 +54,8 @@ class LaneSignals:
     """
 
     def __init__(self) -> None:
-        self.work = Signal()
-        self.reports = Signal()
+        self.work = Wakeup()
+        self.reports = Wakeup()
         self.rest = asyncio.Event()
         self.heard: float | None = None
         self.accepted: float | None = None

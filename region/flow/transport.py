@@ -10,7 +10,7 @@ from orbital.v1.resource_pb2 import Transport
 
 from region.flow.receive import Receiver
 from region.ports.host import Host
-from region.ports.inbound import QUEUE_GONE, Inbound, Inlet
+from region.ports.inbound import QUEUE_GONE, Inbound, Subscription
 from region.ports.journal import Journal
 from runtime.errors import OrbitalError
 from runtime.groups import leaves
@@ -30,7 +30,7 @@ QUIET_SECONDS = 1.0
 FACT = "transport"
 
 
-class Choice:
+class PathChoice:
     """The path that is declared for this region's tasks, shared by its lanes and kept over a restart.
 
     Lane 0 takes every path at once, whatever is declared.
@@ -77,14 +77,14 @@ class Choice:
         await self._changed.wait()
 
 
-async def load_choice(journal: Journal, others: frozenset[Transport.ValueType]) -> Choice:
+async def load_choice(journal: Journal, others: frozenset[Transport.ValueType]) -> PathChoice:
     """The path that the last run knew of."""
-    choice = Choice(journal, others)
+    choice = PathChoice(journal, others)
     choice.take(int(await journal.fact(FACT, Transport.TRANSPORT_STREAM)))
     return choice
 
 
-class News:
+class PathEvents:
     """What happened on other paths, for the stream to tell."""
 
     def __init__(self) -> None:
@@ -116,11 +116,11 @@ class News:
         self._waiting.popleft()
 
 
-class Inflow:
+class PathReader:
     """Takes one lane's tasks from another path whenever they come by it."""
 
     def __init__(
-        self, *, inbound: Inbound, choice: Choice, receiver: Receiver, news: News, credit: int, host: Host
+        self, *, inbound: Inbound, choice: PathChoice, receiver: Receiver, news: PathEvents, credit: int, host: Host
     ) -> None:
         self._lane = receiver.lane
         self._inbound = inbound
@@ -155,7 +155,7 @@ class Inflow:
     def _wanted(self) -> bool:
         return self._choice.takes(self._lane, self._transport)
 
-    async def _live(self, inlet: Inlet) -> None:
+    async def _live(self, inlet: Subscription) -> None:
         intake = _Intake(inlet, self._receiver.afresh(self._transport), self._news)
         async with task_group() as group:
             parts = [group.create_task(part) for part in (intake.take(), intake.receiver.run(intake.send))]
@@ -171,7 +171,7 @@ class Inflow:
 class _Intake:
     """The messages of one inlet, from their arrival to their acknowledgement."""
 
-    def __init__(self, inlet: Inlet, receiver: Receiver, news: News) -> None:
+    def __init__(self, inlet: Subscription, receiver: Receiver, news: PathEvents) -> None:
         self._inlet = inlet
         self._news = news
         self._bodies: dict[int, bytes] = {}

@@ -11,7 +11,7 @@ from region.domain.names import Kind, Name
 from region.domain.verify import Holding, InTransit, Inventory, Record, holdings
 from region.handlers.parts import Parts, read_link, read_service, read_system, read_tenant
 from region.handlers.settle import proves
-from region.ports.journal import Ledger
+from region.ports.journal import JournalReader
 
 T = TypeVar("T")
 WIDTH = 16
@@ -20,7 +20,7 @@ WIDTH = 16
 class Verify:
     """See region.ports.verifying.Verifying."""
 
-    def __init__(self, parts: Parts, journals: Sequence[Ledger]) -> None:
+    def __init__(self, parts: Parts, journals: Sequence[JournalReader]) -> None:
         self._parts = parts
         self._journals = journals
         # One reading at a time: it asks for every record.

@@ -9,8 +9,8 @@ from region.domain.intent import compromised_below, wanted_version
 from region.domain.names import Kind, Name
 from region.domain.result import Result, done, purged, stale, waiting
 from region.handlers.parts import Parts, read_service, read_system, read_tenant, wipe, write
+from region.handlers.permit import begin, ends, idle, turn
 from region.handlers.settle import fresh_blobs, fresh_l2, raise_each, resettle, settle
-from region.handlers.turn import begin, ends, idle, turn
 from region.ports.vault import VERSION_REFUSED
 from runtime.errors import Conflict, NotFound, Stalled
 

@@ -12,8 +12,8 @@ from region.domain.names import Name
 from region.domain.result import Result, done, failed, purged, stale, waiting
 from region.handlers.define_key import undefined
 from region.handlers.parts import Parts, read_link, read_tenant, recall_system, wipe, write
+from region.handlers.permit import begin, ends, idle, turn
 from region.handlers.settle import checked, settle, unwrapped, wrapped
-from region.handlers.turn import begin, ends, idle, turn
 from runtime.errors import Conflict
 from runtime.l1 import NAME_INVALID, RESERVED, name_problem, reserved
 

@@ -9,18 +9,18 @@ from orbital.v1 import task_pb2 as pb
 
 from region.domain import keys
 from region.domain.names import Kind, Name
-from region.domain.verify import Wrong
+from region.domain.verify import Mismatch
 from region.handlers.link_key import link_key
 from region.handlers.parts import Parts, read_link, read_service, read_system, read_tenant, wipe, write
+from region.handlers.permit import finish
 from region.handlers.settle import checked, intact, mend_services, resettle, unwrapped
-from region.handlers.turn import finish
 from region.ports.vault import TransitKey
 from runtime.errors import Conflict, NotFound, Stalled
 
 LOOKS = 3
 
 
-async def look(parts: Parts, system: Name) -> Wrong | None:
+async def look(parts: Parts, system: Name) -> Mismatch | None:
     """What disagrees with the System's record; None where nothing does, or somebody is at work on it."""
     for _ in range(LOOKS):
         record, revision = await read_system(parts, system)
@@ -36,7 +36,7 @@ async def look(parts: Parts, system: Name) -> Wrong | None:
     return None
 
 
-async def mend(parts: Parts, system: Name, found: Wrong) -> None:
+async def mend(parts: Parts, system: Name, found: Mismatch) -> None:
     """Bring transit and the Services to what the record says; raises when that cannot be done now."""
     match found.reason:
         case "KEY_ORPHANED":
@@ -71,31 +71,31 @@ async def prove(parts: Parts, system: Name) -> None:
         return
 
 
-async def _against(parts: Parts, system: Name, record: keys.SystemRecord) -> Wrong | None:
+async def _against(parts: Parts, system: Name, record: keys.SystemRecord) -> Mismatch | None:
     key = await parts.transit.key(system.transit)
     if not record.open:
         if key is not None:
-            return Wrong("KEY_ORPHANED", f"Transit has its L2 though it is {record.state}.")
+            return Mismatch("KEY_ORPHANED", f"Transit has its L2 though it is {record.state}.")
         return await _not_active(parts, system, record)
     if not record.settled:
         # Nobody is at work on it. Its task may be in a journal, or in none any more.
-        return Wrong("UNSETTLED", "Its Link or its rotation broke off.")
+        return Mismatch("UNSETTLED", "Its Link or its rotation broke off.")
     return await _open(parts, system, record, key)
 
 
-async def _open(parts: Parts, system: Name, record: keys.SystemRecord, key: TransitKey | None) -> Wrong | None:
+async def _open(parts: Parts, system: Name, record: keys.SystemRecord, key: TransitKey | None) -> Mismatch | None:
     if key is None:
-        return Wrong("KEY_MISSING", "It is ACTIVE, and transit does not have its L2.")
+        return Mismatch("KEY_MISSING", "It is ACTIVE, and transit does not have its L2.")
     if not await intact(parts, system, record):
         said = f"Transit has {key.versions} versions of its L2, the record {len(record.blobs)}; they are not the same."
-        return Wrong("KEY_VERSIONS_WRONG", said)
+        return Mismatch("KEY_VERSIONS_WRONG", said)
     if key.least != max(1, record.compromised_below):
         said = f"Transit decrypts from version {key.least}; the record says {max(1, record.compromised_below)}."
-        return Wrong("KEY_NOT_RESTRICTED", said)
+        return Mismatch("KEY_NOT_RESTRICTED", said)
     return None
 
 
-async def _not_active(parts: Parts, system: Name, record: keys.SystemRecord) -> Wrong | None:
+async def _not_active(parts: Parts, system: Name, record: keys.SystemRecord) -> Mismatch | None:
     """A Link that holds, and the key that it allows is not there: somebody destroyed it who no longer might."""
     if record.state is not keys.State.UNLINKED or record.refused_at or not record.link:
         return None
@@ -106,10 +106,10 @@ async def _not_active(parts: Parts, system: Name, record: keys.SystemRecord) -> 
     linked = held is not None and held.state == "LINKED" and held.generation == record.links.get(record.link)
     if not (alive and linked):
         return None
-    return Wrong("KEY_NOT_ACTIVE", f"{link.resource} is LINKED; the L2 of its System is {record.state}.")
+    return Mismatch("KEY_NOT_ACTIVE", f"{link.resource} is LINKED; the L2 of its System is {record.state}.")
 
 
-async def services(parts: Parts, system: Name) -> Wrong | None:
+async def services(parts: Parts, system: Name) -> Mismatch | None:
     """A Service of an open System with a version that its L2 does not open."""
     for each in await parts.store.names(system.services):
         service, _ = await read_service(parts, system.service_of(each))
@@ -118,7 +118,7 @@ async def services(parts: Parts, system: Name) -> Wrong | None:
             for material in await parts.transit.decrypt(system.transit, texts):
                 wipe(material)
         except Stalled as error:
-            return Wrong("SERVICE_UNREADABLE", f"Its Service {each!r} is not opened by its L2: {error.reason}.")
+            return Mismatch("SERVICE_UNREADABLE", f"Its Service {each!r} is not opened by its L2: {error.reason}.")
         except NotFound:
             return None
     return None

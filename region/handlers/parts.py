@@ -14,7 +14,7 @@ from region.domain.result import Result
 from region.ports.edge import EdgeStore
 from region.ports.host import Host
 from region.ports.l1 import Provider
-from region.ports.vault import Cache, Hsm, Permits, Store, Stored, Transit
+from region.ports.vault import Cache, Hsm, Permits, Store, StoredRecord, Transit
 from runtime.errors import Stalled, Unavailable
 
 UNKNOWN_PROVIDER = "L1_PROVIDER_UNKNOWN"
@@ -48,7 +48,7 @@ class Parts:
 Handler = Callable[[Parts, pb.Task, Name], Awaitable[Result]]
 
 
-def _parsed(parse: Callable[[Mapping[str, Any]], R], name: Name, stored: Stored | None) -> tuple[R | None, int]:
+def _parsed(parse: Callable[[Mapping[str, Any]], R], name: Name, stored: StoredRecord | None) -> tuple[R | None, int]:
     """The record and its revision; raises Stalled for one that is not as a region writes it: it stops nobody else."""
     if stored is None:
         return None, 0

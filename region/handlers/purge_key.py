@@ -8,7 +8,7 @@ from region.domain import destroyed, keys
 from region.domain.names import Kind, Name
 from region.domain.result import Result, done, stale, waiting
 from region.handlers.parts import Parts, read_service, read_system, write
-from region.handlers.turn import ends, finish, revoke
+from region.handlers.permit import ends, finish, revoke
 from region.ports.vault import LONGEST_CACHED
 
 

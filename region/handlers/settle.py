@@ -10,8 +10,8 @@ from region.domain import keys
 from region.domain.known_answer import KNOWN, NONCE, opened, question
 from region.domain.names import Name
 from region.handlers.parts import Parts, read_service, read_system, wipe, write
-from region.handlers.turn import GRACE, Turn, begin, end, ends, idle, short, turn
-from region.ports.vault import VERSION_REFUSED, Overtaken
+from region.handlers.permit import GRACE, HeldPermit, begin, end, ends, idle, short, turn
+from region.ports.vault import VERSION_REFUSED, PermitRevoked
 from runtime.errors import Conflict, NotFound, Stalled, Unavailable
 from runtime.l1 import ROOT_KEY
 
@@ -21,7 +21,7 @@ ROUNDS = 5
 
 
 async def settle(
-    parts: Parts, mine: Turn, system: Name, record: keys.SystemRecord, revision: int, *, fresh: bool = False
+    parts: Parts, mine: HeldPermit, system: Name, record: keys.SystemRecord, revision: int, *, fresh: bool = False
 ) -> bool:
     """Import what transit lacks, raise the Services, then write the record as ACTIVE. The turn was begun by us.
 
@@ -41,8 +41,8 @@ async def settle(
             latest, revision = await read_system(parts, system)
             if latest is None or not latest.open:
                 return False
-            if isinstance(error, Overtaken) or latest.holder != mine.permit.accessor:
-                raise Overtaken(f"Somebody else changes the L2 of {system.resource} now") from error
+            if isinstance(error, PermitRevoked) or latest.holder != mine.permit.accessor:
+                raise PermitRevoked(f"Somebody else changes the L2 of {system.resource} now") from error
             # Something beside the key was changed, such as another Link's fence: the turn is still ours.
             record = latest
         else:
@@ -51,7 +51,7 @@ async def settle(
 
 
 async def _import_missing(
-    parts: Parts, mine: Turn, system: Name, record: keys.SystemRecord, revision: int, *, trusted: bool
+    parts: Parts, mine: HeldPermit, system: Name, record: keys.SystemRecord, revision: int, *, trusted: bool
 ) -> tuple[keys.SystemRecord, int]:
     """Import every version that transit lacks, in order, so that version numbers hold after a relink.
 
@@ -104,7 +104,7 @@ async def proves(parts: Parts, name: str, record: keys.SystemRecord, least: int)
 
 
 async def _going_on(
-    parts: Parts, mine: Turn, system: Name, record: keys.SystemRecord, revision: int
+    parts: Parts, mine: HeldPermit, system: Name, record: keys.SystemRecord, revision: int
 ) -> tuple[keys.SystemRecord, int]:
     """Say that the change goes on, when it is about to look as if it did not."""
     if not short(parts, record.importing_until):
@@ -114,7 +114,7 @@ async def _going_on(
 
 
 async def _raise_all(
-    parts: Parts, mine: Turn, system: Name, record: keys.SystemRecord, revision: int
+    parts: Parts, mine: HeldPermit, system: Name, record: keys.SystemRecord, revision: int
 ) -> tuple[keys.SystemRecord, int]:
     """Wrap every L3 by the newest L2; only then may transit refuse the compromised versions."""
     try:

@@ -11,8 +11,8 @@ from region.domain import destroyed, keys
 from region.domain.names import Kind, Name
 from region.domain.result import Result, done, purged, stale
 from region.handlers.parts import Parts, read_link, read_system, read_tenant, write
+from region.handlers.permit import ends, finish, revoke
 from region.handlers.settle import ROUNDS, WIDTH
-from region.handlers.turn import ends, finish, revoke
 from runtime.errors import Conflict
 
 Lines = tuple[destroyed.Destroyed, ...]

@@ -10,7 +10,7 @@ from orbital.v1 import edge_pb2
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class EdgeRecords:
     """All that an edge's decision depends on: serialized Resources, tombstones included, and the killed tenants."""
 
     policies: Sequence[bytes]
@@ -26,7 +26,7 @@ class Bundle:
     content: bytes
 
 
-class Pack(Protocol):
+class BundlePacker(Protocol):
     """Makes signed bundles."""
 
     def pack(self, content: dict[str, Any]) -> Bundle:
@@ -51,7 +51,7 @@ class EdgeStore(Protocol):
     async def completed(self) -> None:
         """They are, from now on."""
 
-    async def kept(self) -> Kept:
+    async def kept(self) -> EdgeRecords:
         """Everything that is kept, read in one transaction."""
 
     async def changed(self, seconds: float) -> bool:

@@ -14,21 +14,21 @@ QUEUE_GONE = "QUEUE_GONE"
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
+class Delivery:
     """A message as it came; `tag` grows within one inlet."""
 
     tag: int
     body: bytes
 
 
-class Inlet(Protocol):
+class Subscription(Protocol):
     """One open way in for one lane."""
 
     @property
     def fresh(self) -> bool:
         """Whether the broker kept nothing of before, where it should have: what it had is lost."""
 
-    def arrivals(self) -> AsyncIterator[Arrival]:
+    def arrivals(self) -> AsyncIterator[Delivery]:
         """Messages as they come; raises Unavailable when the path is lost."""
 
     async def acknowledge(self, tag: int) -> None:
@@ -48,5 +48,5 @@ class Inbound(Protocol):
     def transport(self) -> Transport.ValueType:
         """Which path it is."""
 
-    def open(self, lane: int, credit: int) -> AbstractAsyncContextManager[Inlet]:
+    def open(self, lane: int, credit: int) -> AbstractAsyncContextManager[Subscription]:
         """A way in that holds at most `credit` unacknowledged messages; raises Unavailable when there is none."""

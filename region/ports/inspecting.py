@@ -19,7 +19,7 @@ class FailingTask:
 
 
 @dataclass(frozen=True, slots=True)
-class Census:
+class LaneCounts:
     """What the journal holds of a lane; `oldest` is when the oldest unsettled task came, in seconds since the epoch."""
 
     pending: int
@@ -33,13 +33,13 @@ class LaneView:
     """A lane, and when the gateway was last heard on it and took a report; times are seconds since the epoch."""
 
     lane: int
-    census: Census
+    counts: LaneCounts
     heard: float | None
     accepted: float | None
 
 
 @dataclass(frozen=True, slots=True)
-class WentBack:
+class StateRollback:
     """What went back to an older copy, since when, and whether nothing is served because of it."""
 
     places: Sequence[str]
@@ -58,7 +58,7 @@ class Disagreement:
     mended: bool = False
 
 
-class Provider(Protocol):
+class ProviderTrial(Protocol):
     """An L1 provider that can be tried."""
 
     async def try_out(self) -> Mapping[str, str]:
@@ -79,7 +79,7 @@ class Inspecting(Protocol):
     async def lanes(self) -> Sequence[LaneView]:
         """Every lane of this process."""
 
-    def went_back(self) -> WentBack:
+    def went_back(self) -> StateRollback:
         """What of the region's state went back, now or not long ago."""
 
     def disagreements(self) -> Sequence[Disagreement]:

@@ -9,11 +9,11 @@ from orbital.v1 import task_pb2 as pb
 from orbital.v1.resource_pb2 import Transport
 
 from region.domain.work import Entry, Settled
-from region.ports.inspecting import Census
+from region.ports.inspecting import LaneCounts
 from runtime.page import LARGEST
 
 
-class Ledger(Protocol):
+class JournalReader(Protocol):
     """What a journal holds, for whoever only reads."""
 
     async def held(self) -> Mapping[str, int]:
@@ -82,7 +82,7 @@ class Journal(Protocol):
     async def audit_heads(self, limit: int, up_to: int = LARGEST, skipped: int = 0) -> list[tuple[int, bytes]]:
         """(sequence, signed head), the newest first, up to that sequence; the first `skipped` of these are left out."""
 
-    async def census(self, lane: int) -> Census:
+    async def counts(self, lane: int) -> LaneCounts:
         """What the lane holds, without reading it all."""
 
     async def prune(self, before: float) -> int:

@@ -6,36 +6,36 @@ from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
-from region.domain.mark import Mark
+from region.domain.mark import StateMark
 
 
 class Marker(Protocol):
     """Moves the mark of a process's state on, in the order that makes an older copy known."""
 
-    def advance(self) -> AbstractAsyncContextManager[Mark | None]:
+    def advance(self) -> AbstractAsyncContextManager[StateMark | None]:
         """The mark that the journal has to keep with the effects of the block; None while there is none to keep."""
 
 
-class MarkLedger(Protocol):
+class MarkReader(Protocol):
     """A journal's mark, for whoever only reads."""
 
-    async def mark(self) -> Mark | None:
+    async def mark(self) -> StateMark | None:
         """The newest mark; None in a journal that has none yet."""
 
     async def resources(self) -> Sequence[bytes]:
         """Serialized resources as their tasks said, done or still to be done; one that only left is not retired."""
 
 
-class MarkJournal(MarkLedger, Protocol):
+class MarkJournal(MarkReader, Protocol):
     """The journal as the keeper of marks."""
 
-    async def keep_mark(self, mark: Mark) -> None:
+    async def keep_mark(self, mark: StateMark) -> None:
         """Replace the mark by this one."""
 
-    async def confirmed(self) -> Mark | None:
+    async def confirmed(self) -> StateMark | None:
         """The newest mark of this process that the control plane said it had."""
 
-    async def keep_confirmed(self, mark: Mark) -> None:
+    async def keep_confirmed(self, mark: StateMark) -> None:
         """Replace what the control plane has confirmed."""
 
     async def start_over(self) -> None:

@@ -22,7 +22,7 @@ class Signer(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class LogPosition:
     """A place in the audit log: of which file, and how far in it."""
 
     file: int
@@ -40,8 +40,8 @@ class AuditRecords:
 class Audit(Protocol):
     """The audit log of the region's OpenBao."""
 
-    async def mark(self) -> Mark | None:
+    async def mark(self) -> LogPosition | None:
         """Where the log ends now; None when this region keeps its log elsewhere."""
 
-    async def records(self, mark: Mark, attempt: str) -> AuditRecords:
+    async def records(self, mark: LogPosition, attempt: str) -> AuditRecords:
         """The records of that attempt since the mark; raises Unavailable when the log cannot be read."""

@@ -17,7 +17,7 @@ LONGEST_CACHED = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class StoredRecord:
     """A record with the revision that a later write must name."""
 
     fields: Mapping[str, Any]
@@ -36,7 +36,7 @@ class TransitKey:
     least: int = 1
 
 
-class Overtaken(Conflict):
+class PermitRevoked(Conflict):
     """The permit was revoked: somebody else changes the key now, and what this attempt had begun is void."""
 
     default_reason = "OVERTAKEN"
@@ -72,10 +72,10 @@ class Permits(Protocol):
 class Store(Protocol):
     """Records by check-and-set."""
 
-    async def read(self, path: str) -> Stored | None:
+    async def read(self, path: str) -> StoredRecord | None:
         """The record, or None when there is none."""
 
-    async def recall(self, path: str) -> Stored | None:
+    async def recall(self, path: str) -> StoredRecord | None:
         """The record as this process last wrote it, if it is remembered; somebody else may have changed it since.
 
         So it is good only for a write, which is refused then.

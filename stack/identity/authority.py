@@ -13,9 +13,9 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from runtime.files import read_bytes
 from runtime.identity import swap
+from stack.context import StackContext
 from stack.identity.roots import PEM, Root, Roots, builder, ca_usage, linked, pem
 from stack.secret_files import write_private
-from stack.site import Site
 from stack.unit import Step
 
 SERVERS = ("rabbitmq", "openbao-global", "openbao-customer")
@@ -30,26 +30,26 @@ class Authority(Step):
 
     async def run(self) -> None:
         """Make what is not there yet, or ends soon."""
-        root = Roots(self.site).ensure()
-        for name in servers(self.site):
-            if _ends_soon(server_tls(self.site, name) / "current" / "cert.pem"):
-                issue_server(self.site, name, root)
-        _pair(self.site.place("broker-access"))
+        root = Roots(self.context).ensure()
+        for name in servers(self.context):
+            if _ends_soon(server_tls(self.context, name) / "current" / "cert.pem"):
+                issue_server(self.context, name, root)
+        _pair(self.context.place("broker-access"))
 
 
-def servers(site: Site) -> list[str]:
+def servers(context: StackContext) -> list[str]:
     """The servers whose certificates the root signs itself."""
-    return [*SERVERS, *(f"openbao-{region.name}" for region in site.regions)]
+    return [*SERVERS, *(f"openbao-{region.name}" for region in context.regions)]
 
 
-def server_tls(site: Site, name: str) -> Path:
+def server_tls(context: StackContext, name: str) -> Path:
     """Where a server's certificate is: `current/cert.pem` and `current/key.pem`."""
-    return site.place(name) / "tls"
+    return context.place(name) / "tls"
 
 
-def issue_server(site: Site, name: str, root: Root) -> None:
+def issue_server(context: StackContext, name: str, root: Root) -> None:
     """A new certificate for a server, in force when that reads it again."""
-    swap(server_tls(site, name), _issued(name, root, ExtendedKeyUsageOID.SERVER_AUTH))
+    swap(server_tls(context, name), _issued(name, root, ExtendedKeyUsageOID.SERVER_AUTH))
 
 
 def issue_client(root: Root, uri: str, minutes: float) -> dict[str, str]:

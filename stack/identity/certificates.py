@@ -14,9 +14,9 @@ from cryptography import x509
 from runtime.files import read_bytes, read_text
 from runtime.identity import swap
 from runtime.logs import get_logger
+from stack.context import EDGE, TRUST_DOMAIN, StackContext
 from stack.openbao.people import PEOPLE
-from stack.openbao.world import ISSUER, GlobalBao
-from stack.site import EDGE, TRUST_DOMAIN, Site
+from stack.openbao.platform import ISSUER, PlatformBao
 from stack.unit import Step
 
 log = get_logger(__name__)
@@ -38,11 +38,11 @@ class Identity:
         return f"spiffe://{TRUST_DOMAIN}/{self.path}"
 
 
-def identities(site: Site) -> list[Identity]:
+def identities(context: StackContext) -> list[Identity]:
     """Everybody who has a certificate."""
     people = [Identity(name, f"person/{name}") for name in PEOPLE]
-    regions = [Identity(region.name, f"region/{region.name}") for region in site.regions]
-    edges = [Identity(f"edge-{region.name}", f"edge/{region.name}/{EDGE}") for region in site.regions]
+    regions = [Identity(region.name, f"region/{region.name}") for region in context.regions]
+    edges = [Identity(f"edge-{region.name}", f"edge/{region.name}/{EDGE}") for region in context.regions]
     return [Identity("gateway", "gateway"), *regions, *edges, *people]
 
 
@@ -52,8 +52,8 @@ class Certificates(Step):
     name = "certificates"
     requires = ("openbao-global",)
 
-    def __init__(self, site: Site, bao: GlobalBao) -> None:
-        super().__init__(site)
+    def __init__(self, context: StackContext, bao: PlatformBao) -> None:
+        super().__init__(context)
         self._bao = bao
 
     async def run(self) -> None:
@@ -71,13 +71,13 @@ class Certificates(Step):
 
     def renew(self) -> None:
         """Issue what is missing or due."""
-        due = [identity for identity in identities(self.site) if is_due(self.site.layout.identity(identity.name))]
+        due = [identity for identity in identities(self.context) if is_due(self.context.layout.identity(identity.name))]
         client = self._bao.client() if due else None
         for identity in due:
             if client:
                 self.issue(client, identity)
         # What was issued just before a root was taken in or out, and put in place just after.
-        spread_trust(self.site)
+        spread_trust(self.context)
 
     def issue(self, client: hvac.Client, identity: Identity) -> None:
         """A new certificate for one, in force at once."""
@@ -88,24 +88,24 @@ class Certificates(Step):
                 "uri_sans": identity.spiffe,
                 "alt_names": "localhost",
                 "ip_sans": "127.0.0.1",
-                "ttl": f"{int(self.site.settings.certificate_hours * 3600)}s",
+                "ttl": f"{int(self.context.settings.certificate_hours * 3600)}s",
             },
             mount_point=ISSUER,
         )["data"]
         files = {
             "cert.pem": "\n".join([answer["certificate"], *_without_root(answer.get("ca_chain", []))]) + "\n",
             "key.pem": answer["private_key"] + "\n",
-            "ca.pem": read_text(self.site.authority()),
+            "ca.pem": read_text(self.context.authority()),
         }
-        swap(self.site.layout.identity(identity.name), files)
+        swap(self.context.layout.identity(identity.name), files)
         log.info("certificate issued", identity=identity.name)
 
 
-def spread_trust(site: Site) -> None:
+def spread_trust(context: StackContext) -> None:
     """Everybody believes what the stack believes: what is in force otherwise stays as it is."""
-    believed = read_text(site.authority())
-    for identity in identities(site):
-        place = site.layout.identity(identity.name)
+    believed = read_text(context.authority())
+    for identity in identities(context):
+        place = context.layout.identity(identity.name)
         current = (place / "current").resolve()
         files = {name: read_text(current / name) for name in ("cert.pem", "key.pem", "ca.pem")}
         if files["ca.pem"] != believed:

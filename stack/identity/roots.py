@@ -23,8 +23,8 @@ from cryptography.x509.oid import NameOID
 
 from runtime.errors import Precondition
 from runtime.files import read_bytes
+from stack.context import StackContext
 from stack.secret_files import write_private
-from stack.site import Site
 
 ROOT_DAYS = 3650
 PEM = serialization.Encoding.PEM
@@ -60,13 +60,13 @@ class Root:
 class Roots:
     """The roots of one stack."""
 
-    def __init__(self, site: Site) -> None:
-        self._current = site.secret("root-ca.pem")
-        self._next = site.secret("root-ca-next.pem")
-        self._trusted = site.authority()
-        self._history = site.history()
+    def __init__(self, context: StackContext) -> None:
+        self._current = context.secret("root-ca.pem")
+        self._next = context.secret("root-ca-next.pem")
+        self._trusted = context.authority()
+        self._history = context.history()
         # Where the key of the first one is in a stack that never rotated it.
-        self._first_key = site.secret("root-ca.key")
+        self._first_key = context.secret("root-ca.key")
 
     def ensure(self) -> Root:
         """The root that issues; the first one is made if there is none."""

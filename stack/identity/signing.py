@@ -10,8 +10,8 @@ from typing import Any
 from runtime.files import read_bytes
 from runtime.logs import get_logger
 from runtime.signatures import GATEWAY, KeyFile, region_identity
+from stack.context import StackContext
 from stack.secret_files import write_private
-from stack.site import Site
 from stack.unit import Step
 
 log = get_logger(__name__)
@@ -22,21 +22,21 @@ LOOK_EVERY = 5.0
 LEAD_SECONDS = 60.0
 
 
-def signing_file(site: Site, name: str) -> Path:
+def signing_file(context: StackContext, name: str) -> Path:
     """The private keys of `name`, which is gateway or a region."""
-    return site.layout.secrets / "signing" / f"{name}.json"
+    return context.layout.secrets / "signing" / f"{name}.json"
 
 
-def signers(site: Site) -> dict[str, dict[str, Any]]:
+def signers(context: StackContext) -> dict[str, dict[str, Any]]:
     """The public keys of everybody, by key ID."""
     table: dict[str, dict[str, Any]] = {}
-    for name in _owners(site):
-        table |= KeyFile.load(read_bytes(signing_file(site, name))).public()
+    for name in _owners(context):
+        table |= KeyFile.load(read_bytes(signing_file(context, name))).public()
     return table
 
 
-def _owners(site: Site) -> dict[str, str]:
-    return {"gateway": GATEWAY, **{region.name: region_identity(region.name) for region in site.regions}}
+def _owners(context: StackContext) -> dict[str, str]:
+    return {"gateway": GATEWAY, **{region.name: region_identity(region.name) for region in context.regions}}
 
 
 class SigningKeys(Step):
@@ -59,9 +59,9 @@ class SigningKeys(Step):
 
     def rotate(self) -> None:
         """Make what is missing or due, and forget what has ended."""
-        life = self.site.settings.signing_days * DAY
-        for name, owner in _owners(self.site).items():
-            path = signing_file(self.site, name)
+        life = self.context.settings.signing_days * DAY
+        for name, owner in _owners(self.context).items():
+            path = signing_file(self.context, name)
             path.parent.mkdir(mode=0o700, exist_ok=True)
             known = KeyFile.load(read_bytes(path)) if path.exists() else KeyFile(owner, ())
             fresh = known.rotated(time.time(), life, min(LEAD_SECONDS, life / 5))

@@ -7,11 +7,11 @@ from pathlib import Path
 import hvac
 
 from runtime.files import read_text
+from stack.context import StackContext
 from stack.openbao.client import ensure_mount, make_client
 from stack.openbao.grants import CUSTOMER, render
 from stack.openbao.server import OpenBao
 from stack.secret_files import write_private
-from stack.site import Site
 from stack.state import load
 
 NAME = "openbao-customer"
@@ -27,8 +27,8 @@ LOGIN_PERIOD = "768h"  # a duration
 class CustomerBao(OpenBao):
     """It shares nothing with the stack's others but the authority of its certificate."""
 
-    def __init__(self, site: Site) -> None:
-        super().__init__(site, NAME)
+    def __init__(self, context: StackContext) -> None:
+        super().__init__(context, NAME)
 
     def set_up(self, client: hvac.Client) -> None:
         """An L1 key, the permission to use it, and a token for the regions; a key that is there is left as it is."""
@@ -36,7 +36,7 @@ class CustomerBao(OpenBao):
         client.secrets.transit.create_key(KEY)
         if GRANT not in client.sys.list_policies()["data"]["policies"]:
             client.sys.create_or_update_policy(GRANT, POLICY)
-        file = self.site.secret("customer-token")
+        file = self.context.secret("customer-token")
         if not (file.exists() and _valid(client, read_text(file))):
             made = client.auth.token.create_orphan(policies=[GRANT], period=LOGIN_PERIOD, no_default_policy=True)
             write_private(file, made["auth"]["client_token"])

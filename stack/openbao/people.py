@@ -7,9 +7,9 @@ from pathlib import Path
 
 import hvac
 
+from stack.context import StackContext
 from stack.openbao.grants import PERSON, render
 from stack.secret_files import kept_secret, write_private
-from stack.site import Site
 
 # Names of accounts; what each may do is said in policies/data/roles.yaml.
 PEOPLE = ("officer", "operator", "auditor")
@@ -43,17 +43,17 @@ def logout_page(address: str) -> str:
     return f"{address}/ui/vault/logout"
 
 
-def password(site: Site, name: str) -> Path:
+def password(context: StackContext, name: str) -> Path:
     """The file of an account's password."""
-    return site.secret(f"person-{name}-password")
+    return context.secret(f"person-{name}-password")
 
 
-def cli_client(site: Site) -> Path:
+def cli_client(context: StackContext) -> Path:
     """The file of the command line's client ID, which is no secret: it has none, and PKCE instead."""
-    return site.secret("cli-client-id")
+    return context.secret("cli-client-id")
 
 
-def set_up_people(site: Site, client: hvac.Client, address: str) -> None:
+def set_up_people(context: StackContext, client: hvac.Client, address: str) -> None:
     """One account and one entity for each of PEOPLE; the console and the command line as the provider's clients."""
     methods = client.sys.list_auth_methods()["data"]
     if "userpass/" not in methods:
@@ -63,15 +63,15 @@ def set_up_people(site: Site, client: hvac.Client, address: str) -> None:
     # The login page then asks for a name and a password, and for nothing else.
     client.sys.tune_auth_method("userpass", listing_visibility="unauth")
     _slow_down_guessing(client)
-    entities = [_person(site, client, name, methods["userpass/"]["accessor"]) for name in PEOPLE]
+    entities = [_person(context, client, name, methods["userpass/"]["accessor"]) for name in PEOPLE]
     _write(client, "key/people", {"algorithm": "ES256", "allowed_client_ids": "*"})
     _write(client, "assignment/people", {"entity_ids": entities})
     _write(client, f"scope/{SCOPE}", {"template": '{"person": {{identity.entity.metadata.person}}}'})
-    console = _client(client, CLIENT, f"{origin(site)}{CALLBACK}", "confidential")
-    write_private(site.secret("console-client-id"), console["client_id"])
-    write_private(site.secret("console-client-secret"), console["client_secret"])
+    console = _client(client, CLIENT, f"{origin(context)}{CALLBACK}", "confidential")
+    write_private(context.secret("console-client-id"), console["client_id"])
+    write_private(context.secret("console-client-secret"), console["client_secret"])
     cli = _client(client, CLI_CLIENT, LOOPBACK, "public")
-    write_private(cli_client(site), cli["client_id"])
+    write_private(cli_client(context), cli["client_id"])
     allowed = [console["client_id"], cli["client_id"]]
     provider = {"issuer": address, "allowed_client_ids": allowed, "scopes_supported": [SCOPE]}
     _write(client, f"provider/{PROVIDER}", provider)
@@ -102,14 +102,14 @@ def _client(client: hvac.Client, name: str, redirect: str, kind: str) -> dict[st
     return known
 
 
-def origin(site: Site) -> str:
+def origin(context: StackContext) -> str:
     """The console's scheme, host and port: another host than OpenBao's, because cookies do not tell ports apart."""
-    return f"https://localhost:{site.ports['console']}"
+    return f"https://localhost:{context.ports['console']}"
 
 
-def _person(site: Site, client: hvac.Client, name: str, accessor: str) -> str:
+def _person(context: StackContext, client: hvac.Client, name: str, accessor: str) -> str:
     client.auth.userpass.create_or_update_user(
-        name, kept_secret(password(site, name), 24), token_policies=[POLICY], token_no_default_policy=True
+        name, kept_secret(password(context, name), 24), token_policies=[POLICY], token_no_default_policy=True
     )
     identity = client.secrets.identity
     identity.create_or_update_entity_by_name(f"person-{name}", metadata={"person": name})

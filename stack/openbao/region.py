@@ -8,11 +8,11 @@ from pathlib import Path
 
 import hvac
 
+from stack.context import Region, StackContext
 from stack.openbao.client import audit_headers, ensure_approle, ensure_mount, while_upgrading
 from stack.openbao.grants import REGION, REGION_CHANGE, render
 from stack.openbao.server import OpenBao
 from stack.parts.softhsm import library, token_label
-from stack.site import Region, Site
 from stack.spawn import environment
 
 WRAPPING_KEY_SECONDS = 60
@@ -39,18 +39,18 @@ def permit_changes(client: hvac.Client) -> None:
 class RegionBao(OpenBao):
     """A region's OpenBao: its unseal key is wrapped by the region's HSM, and lies unwrapped only while it starts."""
 
-    def __init__(self, site: Site, region: Region) -> None:
-        super().__init__(site, f"openbao-{region.name}")
+    def __init__(self, context: StackContext, region: Region) -> None:
+        super().__init__(context, f"openbao-{region.name}")
         self.requires = ("authority", f"softhsm-{region.name}")
         self._region = region
 
     def provide_unseal_key(self, to: Path) -> None:
         """Ask the region's HSM."""
-        place = self.site.place(f"softhsm-{self._region.name}")
-        command = [sys.executable, "-m", "stack.hsm", "unwrap", "--library", str(library(self.site))]
+        place = self.context.place(f"softhsm-{self._region.name}")
+        command = [sys.executable, "-m", "stack.hsm", "unwrap", "--library", str(library(self.context))]
         command += ["--token", token_label(self._region.name), "--to", str(to)]
-        command += ["--pin-file", str(self.site.secret(f"hsm-{self._region.name}-pin"))]
-        command += ["--wrapped", str(self.site.secret(f"{self.name}-unseal-key.wrapped"))]
+        command += ["--pin-file", str(self.context.secret(f"hsm-{self._region.name}-pin"))]
+        command += ["--wrapped", str(self.context.secret(f"{self.name}-unseal-key.wrapped"))]
         own = environment({"SOFTHSM2_CONF": str(place / "softhsm2.conf")})
         subprocess.run(command, env=own, check=True, timeout=30)
 
@@ -66,7 +66,7 @@ class RegionBao(OpenBao):
         while_upgrading(lambda: keys.configure(max_versions=1, cas_required=True, mount_point="keys"))
         client.sys.create_or_update_policy("region", POLICY)
         permit_changes(client)
-        role, secret = self.site.secret(f"{self.name}-role-id"), self.site.secret(f"{self.name}-secret-id")
+        role, secret = self.context.secret(f"{self.name}-role-id"), self.context.secret(f"{self.name}-secret-id")
         ensure_approle(client, "region", ["region"], role, secret)
         # Transit makes its RSA wrapping key when it is first asked for it, which takes seconds: not at the first link.
         client.adapter.timeout = WRAPPING_KEY_SECONDS

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from runtime.files import read_text
+from stack.context import TRUST_DOMAIN
 from stack.openbao.client import make_client
-from stack.openbao.world import ISSUER
-from stack.site import TRUST_DOMAIN
+from stack.openbao.platform import ISSUER
 from stack.state import load
 
 NAME = "openbao-global"

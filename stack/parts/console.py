@@ -25,22 +25,22 @@ class Console(Server):
     @property
     def socket(self) -> Path:
         """Where its Envoy reaches it."""
-        return self.site.layout.run / "console.sock"
+        return self.context.layout.run / "console.sock"
 
     async def prepare(self) -> Launch:
         """Its settings."""
-        key = self.site.secret("console-form-key")
+        key = self.context.secret("console-form-key")
         kept_secret(key, 64)
         settings: dict[str, object] = {
             "NAME": self.name,
             "LISTEN": self.socket,
-            "GATEWAY": f"unix:{self.site.layout.run / 'gateway-people.sock'}",
-            "ORIGIN": people.origin(self.site),
-            "CA_FILE": self.site.history(),
+            "GATEWAY": f"unix:{self.context.layout.run / 'gateway-people.sock'}",
+            "ORIGIN": people.origin(self.context),
+            "CA_FILE": self.context.history(),
             "FORM_KEY_FILE": key,
         }
         argv = (sys.executable, "-m", "console.web.main")
-        return Launch(argv=argv, cwd=self.site.place(self.name), env=variables(settings), nice=NICE)
+        return Launch(argv=argv, cwd=self.context.place(self.name), env=variables(settings), nice=NICE)
 
     async def ready(self) -> bool:
         """Whether it answers: without somebody vouching for a person, it refuses."""

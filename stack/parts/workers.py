@@ -12,17 +12,17 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from runtime.channels import open_aio_channel
 from runtime.settings import Section
+from stack.context import JWT, Region, StackContext
 from stack.identity.signing import signing_file
 from stack.issuers import issuers
 from stack.openbao import customer
-from stack.openbao.world import LOGIN_ROLE
+from stack.openbao.platform import LOGIN_ROLE
 from stack.parts import edge, softhsm
 from stack.parts.opa import bundle
 from stack.parts.rabbitmq import REVOKER, find_tree, revoker_password
 from stack.parts.rabbitmq import USER as BROKER_USER
 from stack.parts.schema import database, gateway_login
 from stack.settings import RabbitMQServer
-from stack.site import JWT, Region, Site
 from stack.unit import Launch, Server
 
 # Few L1 on one machine: they can be asked often.
@@ -45,13 +45,13 @@ def variables(settings: Mapping[str, object]) -> dict[str, str]:
     return {f"ORBITAL_{name}": str(value) for name, value in settings.items()}
 
 
-def broker(site: Site) -> RabbitMQServer:
+def broker(context: StackContext) -> RabbitMQServer:
     """The broker that the gateways use: the private one, or one's own."""
-    return site.settings.rabbitmq_server or RabbitMQServer(
+    return context.settings.rabbitmq_server or RabbitMQServer(
         host="127.0.0.1",
-        port=site.ports["amqp"],
+        port=context.ports["amqp"],
         user=BROKER_USER,
-        password_file=site.secret("rabbitmq-gateway"),
+        password_file=context.secret("rabbitmq-gateway"),
     )
 
 
@@ -66,40 +66,44 @@ class Gateway(Server):
     # It connects to the broker by itself when that is there, and the broker is the slowest to start.
     wants: tuple[str, ...] = ("rabbitmq",)
 
-    def __init__(self, site: Site, role: str) -> None:
-        super().__init__(site)
+    def __init__(self, context: StackContext, role: str) -> None:
+        super().__init__(context)
         self.name = f"gateway-{role}"
         self.wants = (*self.wants, "envoy-gateway", f"opa-{self.name}", "opa-gateway-immediate")
         self._role = role
-        self._socket = site.layout.run / f"{self.name}.sock"
+        self._socket = context.layout.run / f"{self.name}.sock"
 
     async def prepare(self) -> Launch:
         """Its settings."""
-        site = self.site
+        context = self.context
         settings: dict[str, object] = {
             "NAME": self.name,
             "LANES": LANES[self._role],
             "LISTEN": f"unix:{self._socket}",
-            **gateway_login(database(site)),
-            **_section("RABBITMQ", broker(site)),
-            "OPA__URL": f"http://{site.address(f'opa-{self.name}')}",
-            "SIGNING_FILE": signing_file(site, "gateway"),
+            **gateway_login(database(context)),
+            **_section("RABBITMQ", broker(context)),
+            "OPA__URL": f"http://{context.address(f'opa-{self.name}')}",
+            "SIGNING_FILE": signing_file(context, "gateway"),
         }
-        if site.settings.publish == "mqtt":
+        if context.settings.publish == "mqtt":
             settings |= self._mqtt()
         if self._role == "bulk":
-            settings |= {"HTTP": site.layout.run / "gateway-http.sock", "BUNDLE": bundle(site), **self._key_sets()}
             settings |= {
-                "OPENBAO__ADDRESS": f"https://{site.address('openbao-global')}",
-                "OPENBAO__CA_FILE": site.authority(),
-                "OPENBAO__ROLE_ID_FILE": site.secret("gateway-role-id"),
-                "OPENBAO__SECRET_ID_FILE": site.secret("gateway-secret-id"),
+                "HTTP": context.layout.run / "gateway-http.sock",
+                "BUNDLE": bundle(context),
+                **self._key_sets(),
             }
-        elif site.settings.rabbitmq_server is None:
+            settings |= {
+                "OPENBAO__ADDRESS": f"https://{context.address('openbao-global')}",
+                "OPENBAO__CA_FILE": context.authority(),
+                "OPENBAO__ROLE_ID_FILE": context.secret("gateway-role-id"),
+                "OPENBAO__SECRET_ID_FILE": context.secret("gateway-secret-id"),
+            }
+        elif context.settings.rabbitmq_server is None:
             settings |= self._access()
         return Launch(
             argv=(sys.executable, "-m", "gateway.main"),
-            cwd=site.place("gateway"),
+            cwd=context.place("gateway"),
             env=variables(settings),
             nice=NICE[self._role],
         )
@@ -110,10 +114,10 @@ class Gateway(Server):
 
     def _mqtt(self) -> dict[str, object]:
         """Where it publishes by MQTT, and whom it is there."""
-        identity = self.site.layout.identity("gateway") / "current"
+        identity = self.context.layout.identity("gateway") / "current"
         return {
-            "RABBITMQ__MQTT__ADDRESS": self.site.address("mqtt"),
-            "RABBITMQ__MQTT__CA_FILE": self.site.authority(),
+            "RABBITMQ__MQTT__ADDRESS": self.context.address("mqtt"),
+            "RABBITMQ__MQTT__CA_FILE": self.context.authority(),
             "RABBITMQ__MQTT__CERT_FILE": identity / "cert.pem",
             "RABBITMQ__MQTT__KEY_FILE": identity / "key.pem",
         }
@@ -121,34 +125,34 @@ class Gateway(Server):
     def _key_sets(self) -> dict[str, object]:
         """Whose keys it keeps for Envoy."""
         settings: dict[str, object] = {
-            "KEY_SETS__LISTEN": self.site.layout.run / "gateway-keys.sock",
-            "KEY_SETS__PLACE": self.site.place("gateway") / "keys",
+            "KEY_SETS__LISTEN": self.context.layout.run / "gateway-keys.sock",
+            "KEY_SETS__PLACE": self.context.place("gateway") / "keys",
         }
-        for name, issuer in issuers(self.site).items():
+        for name, issuer in issuers(self.context).items():
             for field, value in issuer.source().model_dump(exclude_none=True).items():
                 settings[f"KEY_SETS__SOURCES__{name.upper()}__{field.upper()}"] = value
         return settings
 
     def _access(self) -> dict[str, object]:
         """Where the broker asks: of the process that waits for nothing else."""
-        place = self.site.place("broker-access")
+        place = self.context.place("broker-access")
         return {
-            "BROKER_ACCESS__LISTEN": self.site.address("broker-access"),
+            "BROKER_ACCESS__LISTEN": self.context.address("broker-access"),
             "BROKER_ACCESS__CA_FILE": place / "ca.pem",
             "BROKER_ACCESS__CERT_FILE": place / "gateway" / "cert.pem",
             "BROKER_ACCESS__KEY_FILE": place / "gateway" / "key.pem",
-            "BROKER_ACCESS__AUTHENTICATED": str(find_tree(self.site).dialect.authenticates).lower(),
-            "RABBITMQ__MANAGEMENT__URL": f"http://{self.site.address('management')}",
+            "BROKER_ACCESS__AUTHENTICATED": str(find_tree(self.context).dialect.authenticates).lower(),
+            "RABBITMQ__MANAGEMENT__URL": f"http://{self.context.address('management')}",
             "RABBITMQ__MANAGEMENT__USER": REVOKER,
-            "RABBITMQ__MANAGEMENT__PASSWORD_FILE": revoker_password(self.site),
+            "RABBITMQ__MANAGEMENT__PASSWORD_FILE": revoker_password(self.context),
         }
 
 
 class RegionWorker(Server):
     """A region's process; `role` is immediate or bulk. The immediate one also serves keys to workloads."""
 
-    def __init__(self, site: Site, region: Region, role: str) -> None:
-        super().__init__(site)
+    def __init__(self, context: StackContext, region: Region, role: str) -> None:
+        super().__init__(context)
         self.name = f"region-{region.name}-{role}"
         self.requires = (
             *(f"openbao-{region.name}", f"softhsm-{region.name}"),
@@ -162,12 +166,12 @@ class RegionWorker(Server):
         )
         self._region = region
         self._role = role
-        self._socket = site.layout.run / f"{self.name}.sock"
-        self._ready_file = site.layout.part(f"region-{region.name}") / f"{role}.ready"
+        self._socket = context.layout.run / f"{self.name}.sock"
+        self._ready_file = context.layout.part(f"region-{region.name}") / f"{role}.ready"
 
     async def prepare(self) -> Launch:
         """Its settings; what an earlier process said of its readiness is gone."""
-        place = self.site.place(f"region-{self._region.name}")
+        place = self.context.place(f"region-{self._region.name}")
         self._ready_file.unlink(missing_ok=True)
         return Launch(
             argv=(sys.executable, "-m", "region.main"),
@@ -183,38 +187,38 @@ class RegionWorker(Server):
         return self._ready_file.exists()
 
     def _token_directory(self) -> Path:
-        return softhsm.configuration(self.site, self._region.name)
+        return softhsm.configuration(self.context, self._region.name)
 
     def _settings(self, place: Path) -> dict[str, object]:
-        site, region, bao = self.site, self._region.name, f"openbao-{self._region.name}"
+        context, region, bao = self.context, self._region.name, f"openbao-{self._region.name}"
         settings: dict[str, object] = {
             "NAME": self.name,
             "REGION": region,
             "LANES": LANES[self._role],
-            "GATEWAY": f"unix:{site.layout.run / f'region-{region}-out.sock'}",
+            "GATEWAY": f"unix:{context.layout.run / f'region-{region}-out.sock'}",
             "JOURNAL": place / f"{self._role}.db",
             "READY_FILE": self._ready_file,
-            "SIGNING_FILE": signing_file(site, region),
-            "OPA__URL": f"http://{site.address(f'opa-{region}-{self._role}')}",
-            "OPENBAO__ADDRESS": f"https://{site.address(bao)}",
-            "OPENBAO__CA_FILE": site.authority(),
-            "OPENBAO__ROLE_ID_FILE": site.secret(f"{bao}-role-id"),
-            "OPENBAO__SECRET_ID_FILE": site.secret(f"{bao}-secret-id"),
-            "OPENBAO__AUDIT_FILE": site.layout.logs / f"{bao}-audit.jsonl",
-            "HSM__LIBRARY": softhsm.library(site),
+            "SIGNING_FILE": signing_file(context, region),
+            "OPA__URL": f"http://{context.address(f'opa-{region}-{self._role}')}",
+            "OPENBAO__ADDRESS": f"https://{context.address(bao)}",
+            "OPENBAO__CA_FILE": context.authority(),
+            "OPENBAO__ROLE_ID_FILE": context.secret(f"{bao}-role-id"),
+            "OPENBAO__SECRET_ID_FILE": context.secret(f"{bao}-secret-id"),
+            "OPENBAO__AUDIT_FILE": context.layout.logs / f"{bao}-audit.jsonl",
+            "HSM__LIBRARY": softhsm.library(context),
             "HSM__TOKEN": softhsm.token_label(region),
-            "HSM__PIN_FILE": site.secret(f"hsm-{region}-pin"),
+            "HSM__PIN_FILE": context.secret(f"hsm-{region}-pin"),
             "HSM__CONF": self._token_directory(),
             "HSM__GENERATE_MISSING": "true",
             **self._customer(),
             "EDGE__STORE": place / "edge.db",
         }
-        if site.settings.rabbitmq_server is None:
+        if context.settings.rabbitmq_server is None:
             settings |= self._broker()
         if self._role == "immediate":
             settings["LISTEN"] = f"unix:{self._socket}"
             settings["JOURNALS"] = json.dumps([str(place / "bulk.db")])
-            return settings | edge.served(site, region)
+            return settings | edge.served(context, region)
         settings["HEALTH"] = f"unix:{self._socket}"
         if self._region.auth == JWT:
             settings |= self._issuer()
@@ -224,21 +228,21 @@ class RegionWorker(Server):
         """The customer's KMS, as an L1 provider beside the HSM."""
         settings = {
             "KIND": "transit",
-            "ADDRESS": f"https://{self.site.address(customer.NAME)}",
-            "CA_FILE": self.site.authority(),
-            "TOKEN_FILE": self.site.secret("customer-token"),
+            "ADDRESS": f"https://{self.context.address(customer.NAME)}",
+            "CA_FILE": self.context.authority(),
+            "TOKEN_FILE": self.context.secret("customer-token"),
         }
         prefix = f"L1__{customer.PROVIDER.upper()}__"
         return {"L1_SECONDS": L1_SECONDS, **{f"{prefix}{name}": value for name, value in settings.items()}}
 
     def _broker(self) -> dict[str, object]:
         """Where the region finds the broker itself: through its path too."""
-        site, region = self.site, self._region.name
-        current = site.layout.identity(region) / "current"
+        context, region = self.context, self._region.name
+        current = context.layout.identity(region) / "current"
         return {
-            "BROKER__ADDRESS": site.address(f"paths-{region}-amqp"),
-            "BROKER__MQTT": site.address(f"paths-{region}-mqtt"),
-            "BROKER__CA_FILE": site.authority(),
+            "BROKER__ADDRESS": context.address(f"paths-{region}-amqp"),
+            "BROKER__MQTT": context.address(f"paths-{region}-mqtt"),
+            "BROKER__CA_FILE": context.authority(),
             "BROKER__CERT_FILE": current / "cert.pem",
             "BROKER__KEY_FILE": current / "key.pem",
         }
@@ -246,20 +250,20 @@ class RegionWorker(Server):
     def _enrolment(self, place: Path) -> dict[str, object]:
         """Where a token is laid down, and what it is turned into."""
         return {
-            "ENROLMENT__GATEWAY": self.site.address("gateway-jwt"),
-            "ENROLMENT__CA_FILE": self.site.authority(),
+            "ENROLMENT__GATEWAY": self.context.address("gateway-jwt"),
+            "ENROLMENT__CA_FILE": self.context.authority(),
             "ENROLMENT__TOKEN_FILE": place / "enrolment-token",
-            "ENROLMENT__IDENTITY": self.site.layout.identity(self._region.name),
+            "ENROLMENT__IDENTITY": self.context.layout.identity(self._region.name),
         }
 
     def _issuer(self) -> dict[str, object]:
         """Where the region gets its tokens: through its path, so that a cut cuts this too."""
-        site, region = self.site, self._region.name
+        context, region = self.context, self._region.name
         return {
-            "IAS__OPENBAO__ADDRESS": f"https://{site.address(f'paths-{region}-ias')}",
-            "IAS__OPENBAO__CA_FILE": site.authority(),
-            "IAS__OPENBAO__ROLE_ID_FILE": site.secret(f"ias-{region}-role-id"),
-            "IAS__OPENBAO__SECRET_ID_FILE": site.secret(f"ias-{region}-secret-id"),
+            "IAS__OPENBAO__ADDRESS": f"https://{context.address(f'paths-{region}-ias')}",
+            "IAS__OPENBAO__CA_FILE": context.authority(),
+            "IAS__OPENBAO__ROLE_ID_FILE": context.secret(f"ias-{region}-role-id"),
+            "IAS__OPENBAO__SECRET_ID_FILE": context.secret(f"ias-{region}-secret-id"),
             "IAS__OPENBAO__ROLE": LOGIN_ROLE,
-            "IAS__TOKEN_FILE": site.layout.identity(region) / "token.yaml",
+            "IAS__TOKEN_FILE": context.layout.identity(region) / "token.yaml",
         }

@@ -18,9 +18,9 @@ from gateway.flow.contacts import Contacts
 from gateway.flow.deliver import Deliver, StreamSettings
 from gateway.flow.direct import OpenStreams
 from gateway.flow.holdings import Holdings
+from gateway.flow.revocation import Revocations
 from gateway.flow.security import Security
 from gateway.flow.sources import LaneSources
-from gateway.flow.standing import Standing
 from gateway.flow.state import States
 from gateway.flow.stream_intake import StreamIntake
 from gateway.times import backoff, clock
@@ -79,6 +79,6 @@ def make_deliver(broker: Broker, tasks: FakeTasks, keys: Keys) -> Deliver:
             contacts=contacts, states=states, holdings=holdings, audit_head=lambda: None, clock=clock, lifetime=60.0
         ),
         contacts=contacts,
-        ended=Standing(FakeStanding()).ended,
+        ended=Revocations(FakeStanding()).ended,
         settings=StreamSettings(lanes=frozenset({LANE}), beat=0.5, lifetime=60.0, grace=0.0),
     )

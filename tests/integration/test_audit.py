@@ -17,9 +17,9 @@ from gateway.adapters.postgres.database import Database, Pool
 from gateway.adapters.postgres.desired import PostgresDesired
 from gateway.adapters.postgres.reports import PostgresReports
 from gateway.adapters.postgres.tasks import PostgresTasks
-from gateway.domain.report import Regional
+from gateway.domain.report import RegionReport
 from gateway.flow.audit import Audit
-from gateway.flow.desired import Desired
+from gateway.flow.desired import DeclarationFlow
 from gateway.flow.detect import Detect
 from gateway.flow.pack import build
 from gateway.ports.audit import Signature
@@ -68,7 +68,7 @@ async def emptied(pool: Pool, owner: Pool) -> Pool:
 @pytest.fixture
 async def audit(emptied: Pool) -> Audit:
     """A trail with a kill in it, sealed, its end signed."""
-    desired = Desired(PostgresDesired(Database(emptied), "gateway"), new_correlation_id)
+    desired = DeclarationFlow(PostgresDesired(Database(emptied), "gateway"), new_correlation_id)
     tasks, reports = PostgresTasks(Database(emptied), "gateway"), PostgresReports(Database(emptied))
     resources = estate()
     await desired.declare(DeclareRequest(resources=resources[:2]), CALLER)
@@ -78,7 +78,7 @@ async def audit(emptied: Pool) -> Audit:
         await Detect(tasks, lane, 100, lambda: None).step()
     async with tasks.claiming(0, 100) as batch:
         await batch.published([task.identity for task in batch.tasks], "decision-1")
-        wanted = [Regional(task.region, done(build(task))[1]) for task in batch.tasks]
+        wanted = [RegionReport(task.region, done(build(task))[1]) for task in batch.tasks]
     await reports.observe(wanted, wanted)
     await tasks.keep_denials([Denial("decision-2", "ingress", "nobody", "Kill", Refusal("NO", "No."), "", "opa")])
     made = Audit(PostgresAudit(Database(emptied)), Signer(), lambda: NOW, 3.0)

@@ -12,7 +12,7 @@ from gateway.adapters.postgres.database import Database, Pool
 from gateway.adapters.postgres.desired import PostgresDesired
 from gateway.adapters.postgres.schema import check_schema
 from gateway.flow.audit import Audit
-from gateway.flow.desired import Desired
+from gateway.flow.desired import DeclarationFlow
 from gateway.times import clock, new_correlation_id
 from runtime.errors import Unavailable
 from tests.integration.test_audit import TRAIL, Signer
@@ -96,7 +96,7 @@ async def test_a_gateway_waits_for_the_migrations(pool: Pool, owner: Pool) -> No
 
 async def test_a_certificate_is_kept_once_for_all_heads(pool: Pool) -> None:
     audit = Audit(PostgresAudit(Database(pool)), Signer(), clock, 60.0)
-    desired = Desired(PostgresDesired(Database(pool), "gateway"), new_correlation_id)
+    desired = DeclarationFlow(PostgresDesired(Database(pool), "gateway"), new_correlation_id)
     before = await pool.fetchval("SELECT count(*) FROM audit_head")
     for number in range(5):
         region = Resource(name=f"regions/more{number}", region={"area": "x"})  # type: ignore[arg-type]

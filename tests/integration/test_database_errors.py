@@ -26,15 +26,15 @@ from gateway.adapters.postgres.holdings import PostgresHoldings
 from gateway.adapters.postgres.notifications import listen
 from gateway.adapters.postgres.pool import open_database
 from gateway.adapters.postgres.reports import PostgresReports
-from gateway.adapters.postgres.standing import PostgresStanding
+from gateway.adapters.postgres.revocation import PostgresRevocations
 from gateway.adapters.postgres.state import PostgresState
 from gateway.adapters.postgres.tasks import PostgresTasks
 from gateway.flow.audit import Audit
 from gateway.flow.contacts import Contacts
 from gateway.flow.converge import Converge
-from gateway.flow.desired import Desired
+from gateway.flow.desired import DeclarationFlow
 from gateway.flow.detect import Detect
-from gateway.flow.standing import Standing
+from gateway.flow.revocation import Revocations
 from gateway.flow.state import States
 from gateway.settings import PostgresSettings
 from gateway.times import clock, new_correlation_id
@@ -125,20 +125,23 @@ class Loops:
     def __init__(self, database: Database, group: asyncio.TaskGroup) -> None:
         self.supervisor = Supervisor(group, random.random)
         self.tasks = PostgresTasks(database, "gateway")
-        self.desired = Desired(PostgresDesired(database, "gateway"), new_correlation_id)
+        self.desired = DeclarationFlow(PostgresDesired(database, "gateway"), new_correlation_id)
         self.heard: list[str] = []
         self.refusals: list[OrbitalError] = []
         self.accepted = 0
         contacts, states = Contacts(self.tasks), States(PostgresState(database))
         self.contacts, self.states = contacts, states
-        audit, standing = Audit(PostgresAudit(database), Signer(), clock, 0.3), Standing(PostgresStanding(database))
+        audit, revocations = (
+            Audit(PostgresAudit(database), Signer(), clock, 0.3),
+            Revocations(PostgresRevocations(database)),
+        )
         self.holdings = PostgresHoldings(database, "gateway", new_correlation_id)
         parts: dict[str, Callable[[], Awaitable[None]]] = {
             "contacts": lambda: contacts.run(0.1),
             "states": lambda: states.run(0.1),
             "converge": lambda: Converge(PostgresReports(database)).run(0.1, self.backoff()),
             "audit": lambda: audit.run(self.backoff),
-            "standing": lambda: standing.run(self.backoff()),
+            "revocations": lambda: revocations.run(self.backoff()),
             "lane news": lambda: listen(database, "orbital_lane", self.heard.append),
             "people": self.declare_on,
         }
@@ -203,7 +206,7 @@ async def test_no_fault_of_the_database_ends_anything(
     pool: Pool, postgres_settings: PostgresSettings, admin: Admin, name: str
 ) -> None:
     fault = FAULTS[name]
-    await Desired(PostgresDesired(Database(pool), "gateway"), new_correlation_id).declare(
+    await DeclarationFlow(PostgresDesired(Database(pool), "gateway"), new_correlation_id).declare(
         DeclareRequest(resources=estate()[:2]), CALLER
     )
     with watched() as unheard, capture_logs() as logs:

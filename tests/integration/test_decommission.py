@@ -23,10 +23,10 @@ from gateway.adapters.postgres.approval import PostgresApprovals
 from gateway.adapters.postgres.database import Database, Pool
 from gateway.adapters.postgres.decommission import PostgresDecommission
 from gateway.adapters.postgres.proofs import PostgresProofs
-from gateway.adapters.postgres.standing import PostgresStanding
+from gateway.adapters.postgres.revocation import PostgresRevocations
 from gateway.adapters.rabbitmq.queues import RabbitQueues
 from gateway.flow.approval import ApprovalFlow, SecondPerson
-from gateway.flow.decommission import DecommissionRegion, Dismantling
+from gateway.flow.decommission import DecommissionRegion, QueueCleanup
 from gateway.ports.serving import Caller
 from gateway.settings import RabbitMQSettings
 from gateway.times import new_correlation_id
@@ -36,7 +36,7 @@ from tests.integration.test_gateway import CALLER, Gateway, connected, done, est
 OFFICER = Caller("spiffe://orbital/person/officer", "d-9")
 
 
-class World(Gateway):
+class Harness(Gateway):
     """A tenant in two regions, of which us20 goes for good."""
 
     @property
@@ -68,9 +68,9 @@ class World(Gateway):
 
 
 @pytest.fixture
-async def world(pool: Pool, rabbitmq_settings: RabbitMQSettings) -> AsyncIterator[World]:
+async def harness(pool: Pool, rabbitmq_settings: RabbitMQSettings) -> AsyncIterator[Harness]:
     async with connected(rabbitmq_settings) as broker:
-        made = World(pool, broker)
+        made = Harness(pool, broker)
         await made.receive()
         resources = estate()
         resources[2].tenant.lease.CopyFrom(Duration(seconds=3600))
@@ -80,22 +80,22 @@ async def world(pool: Pool, rabbitmq_settings: RabbitMQSettings) -> AsyncIterato
         yield made
 
 
-async def test_a_kill_that_waits_for_it_ends_without_it_and_says_so(world: World) -> None:
-    killed = await world.desired.kill(KillRequest(tenant="acme", reason="breach"), CALLER)
-    await world.drive_eu()
-    job = await world.reads.job(killed.correlation_id)
+async def test_a_kill_that_waits_for_it_ends_without_it_and_says_so(harness: Harness) -> None:
+    killed = await harness.desired.kill(KillRequest(tenant="acme", reason="breach"), CALLER)
+    await harness.drive_eu()
+    job = await harness.reads.job(killed.correlation_id)
     assert job is not None
     assert not job.HasField("end_time")
-    radius = (await world.ask(only=True)).decommission
+    radius = (await harness.ask(only=True)).decommission
     assert (radius.placements, radius.tenants, radius.unproven) == (3, 1, 2)
     assert radius.serve_until.ToDatetime() - radius.last_contact_at.ToDatetime() == timedelta(hours=1)
-    identity = await world.take_out()
-    job = await world.reads.job(killed.correlation_id)
+    identity = await harness.take_out()
+    job = await harness.reads.job(killed.correlation_id)
     assert job is not None
     assert (job.state, job.total, job.converged, job.given_up) == (JOB_STATE_GIVEN_UP, 4, 2, 2)
     assert not job.HasField("converge_time")
     assert list(job.lost_regions) == ["us20"]
-    (lost,) = await PostgresProofs(Database(world.pool)).lost(killed.correlation_id)
+    (lost,) = await PostgresProofs(Database(harness.pool)).lost(killed.correlation_id)
     people = (lost.asked_by, lost.approved_by)
     assert (lost.region, lost.reason, people) == ("us20", "flooded", (CALLER.principal, OFFICER.principal))
     assert {one.resource: one.key_state for one in lost.resources} == {
@@ -103,7 +103,7 @@ async def test_a_kill_that_waits_for_it_ends_without_it_and_says_so(world: World
         "tenants/acme/links/core": KeyState.KEY_STATE_ACTIVE,
     }
     assert lost.serve_until.ToDatetime() - lost.last_contact_at.ToDatetime() == timedelta(hours=1)
-    after = await world.one(identity)
+    after = await harness.one(identity)
     assert after.state == ApprovalState.APPROVAL_STATE_APPROVED
     assert (after.decommission.placements, after.decommission.unproven) == (3, 2)
     assert {one.resource: one.observed_generation for one in after.decommission.lost} == {
@@ -111,48 +111,48 @@ async def test_a_kill_that_waits_for_it_ends_without_it_and_says_so(world: World
         "tenants/acme/systems/core": 1,
         "tenants/acme/links/core": 1,
     }
-    by_subject, _ = await world.flow.approvals(ListApprovalsRequest(subject="regions/us20"), 10)
+    by_subject, _ = await harness.flow.approvals(ListApprovalsRequest(subject="regions/us20"), 10)
     assert [one.id for one in by_subject] == [identity]
-    assert not (await world.flow.approvals(ListApprovalsRequest(subject="regions/eu10"), 10))[0]
+    assert not (await harness.flow.approvals(ListApprovalsRequest(subject="regions/eu10"), 10))[0]
 
 
-async def test_later_kills_and_retirements_do_not_wait_for_it_and_their_proof_states_it(world: World) -> None:
-    await world.take_out()
-    assert await world.placed("us20") == 0
-    killed = await world.desired.kill(KillRequest(tenant="acme", reason="breach"), CALLER)
+async def test_later_kills_and_retirements_do_not_wait_for_it_and_their_proof_states_it(harness: Harness) -> None:
+    await harness.take_out()
+    assert await harness.placed("us20") == 0
+    killed = await harness.desired.kill(KillRequest(tenant="acme", reason="breach"), CALLER)
     assert (list(killed.regions), list(killed.lost_regions)) == (["eu10"], ["us20"])
-    await world.drive_eu()
-    retired = await world.desired.retire(RetireRequest(names=["tenants/acme"], reason="gone"), CALLER)
-    await world.drive_eu()
-    proofs = PostgresProofs(Database(world.pool))
+    await harness.drive_eu()
+    retired = await harness.desired.retire(RetireRequest(names=["tenants/acme"], reason="gone"), CALLER)
+    await harness.drive_eu()
+    proofs = PostgresProofs(Database(harness.pool))
     for correlation_id in (killed.correlation_id, retired.correlation_id):
-        job = await world.reads.job(correlation_id)
+        job = await harness.reads.job(correlation_id)
         assert job is not None
         assert job.state == JOB_STATE_CONVERGED
         assert [one.region for one in await proofs.lost(correlation_id)] == ["us20"]
 
 
-async def test_it_is_revoked_unseen_and_unmatched(world: World) -> None:
-    await world.take_out()
-    (mark,) = await PostgresStanding(Database(world.pool)).marks()
+async def test_it_is_revoked_unseen_and_unmatched(harness: Harness) -> None:
+    await harness.take_out()
+    (mark,) = await PostgresRevocations(Database(harness.pool)).marks()
     assert (mark.region, mark.revoked) == ("us20", True)
-    assert [one.resource.name for one in (await world.reads.regions()).regions] == ["regions/eu10"]
-    kept = await world.reads.resources(ResourceKind.RESOURCE_KIND_REGION, "", 10, "", retired=False)
+    assert [one.resource.name for one in (await harness.reads.regions()).regions] == ["regions/eu10"]
+    kept = await harness.reads.resources(ResourceKind.RESOURCE_KIND_REGION, "", 10, "", retired=False)
     assert [one.name for one in kept.resources] == ["regions/eu10"]
     # What names it and is declared no more goes on; what is declared now has to leave it out.
-    await world.declare(Resource(name="regions/eu10", labels={"tier": "gold"}, region=RegionSpec(area="eu")))
+    await harness.declare(Resource(name="regions/eu10", labels={"tier": "gold"}, region=RegionSpec(area="eu")))
     with pytest.raises(Precondition) as refused:
-        await world.declare(estate(label="new")[2])
+        await harness.declare(estate(label="new")[2])
     assert refused.value.reason == "REGION_RETIRED"
     with pytest.raises(Precondition, match="gone for good"):
-        await world.ask()
+        await harness.ask()
 
 
-async def test_it_comes_back_empty_and_by_later_generations(world: World) -> None:
-    await world.take_out()
-    await world.drive()
-    await world.declare(Resource(name="regions/us20", region=RegionSpec(area="us")))
-    back = [task for task in await world.drive() if task.region == "us20"]
+async def test_it_comes_back_empty_and_by_later_generations(harness: Harness) -> None:
+    await harness.take_out()
+    await harness.drive()
+    await harness.declare(Resource(name="regions/us20", region=RegionSpec(area="us")))
+    back = [task for task in await harness.drive() if task.region == "us20"]
     assert {task.resource.name: task.resource.generation for task in back} == {
         "tenants/acme": 2,
         "tenants/acme/systems/core": 2,
@@ -160,39 +160,39 @@ async def test_it_comes_back_empty_and_by_later_generations(world: World) -> Non
     }
 
 
-async def test_two_requests_at_once_and_unknown_ones(world: World) -> None:
-    asked = await world.ask()
+async def test_two_requests_at_once_and_unknown_ones(harness: Harness) -> None:
+    asked = await harness.ask()
     with pytest.raises(Conflict, match=asked.id):
-        await world.ask(caller=OFFICER)
-    await world.flow.decline(asked.id, "it is dry", OFFICER)
+        await harness.ask(caller=OFFICER)
+    await harness.flow.decline(asked.id, "it is dry", OFFICER)
     with pytest.raises(Precondition) as closed:
-        await world.flow.approve(asked.id, OFFICER)
+        await harness.flow.approve(asked.id, OFFICER)
     assert closed.value.reason == "REQUEST_CLOSED"
-    assert await world.placed("us20") == 3
+    assert await harness.placed("us20") == 3
     with pytest.raises(NotFound):
-        await world.flow.approve("nothing", OFFICER)
+        await harness.flow.approve("nothing", OFFICER)
     with pytest.raises(NotFound):
-        await world.ask("ap30")
+        await harness.ask("ap30")
 
 
-async def test_an_empty_region_is_retired_by_one_person_and_another_is_not(world: World) -> None:
+async def test_an_empty_region_is_retired_by_one_person_and_another_is_not(harness: Harness) -> None:
     request = RetireRequest(names=["regions/us20"], reason="moved")
     with pytest.raises(Precondition) as refused:
-        await world.desired.retire(request, CALLER)
+        await harness.desired.retire(request, CALLER)
     assert refused.value.reason == "REGION_NOT_EMPTY"
     assert "orbital region decommission us20" in refused.value.message
-    await world.declare(Resource(name="tenants/acme", tenant=TenantSpec(placement=Selector(regions=["eu10"]))))
-    await world.report(*map(done, await world.drive()))
-    await world.reports.converge_all()
-    await world.desired.retire(request, CALLER)
-    assert [one.resource.name for one in (await world.reads.regions()).regions] == ["regions/eu10"]
+    await harness.declare(Resource(name="tenants/acme", tenant=TenantSpec(placement=Selector(regions=["eu10"]))))
+    await harness.report(*map(done, await harness.drive()))
+    await harness.reports.converge_all()
+    await harness.desired.retire(request, CALLER)
+    assert [one.resource.name for one in (await harness.reads.regions()).regions] == ["regions/eu10"]
 
 
-async def test_its_queues_are_removed(world: World) -> None:
-    queues = RabbitQueues(world.broker)
+async def test_its_queues_are_removed(harness: Harness) -> None:
+    queues = RabbitQueues(harness.broker)
     assert await queues.queues("us20")
-    await world.take_out()
-    await Dismantling(PostgresDecommission(Database(world.pool), "gateway"), queues).step()
+    await harness.take_out()
+    await QueueCleanup(PostgresDecommission(Database(harness.pool), "gateway"), queues).step()
     assert not await queues.queues("us20")
     assert await queues.queues("eu10")
     await queues.close()

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from stack.site import StackContext
 
 from runtime.errors import Unavailable
 from stack import estate
@@ -11,12 +12,11 @@ from stack.parts.existing import ExistingPostgres, ExistingRabbitMQ
 from stack.parts.schema import database
 from stack.parts.workers import broker
 from stack.settings import PostgresServer, RabbitMQServer, Stack
-from stack.site import Site
 from stack.state import State
 
 
 @pytest.fixture
-def site(parts: tuple[Path, State], tmp_path: Path) -> Site:
+def site(parts: tuple[Path, State], tmp_path: Path) -> StackContext:
     """A stack whose servers are those of another one."""
     place, state = parts
     secrets = place / "secrets"
@@ -31,10 +31,10 @@ def site(parts: tuple[Path, State], tmp_path: Path) -> Site:
         ),
     )
     ports = dict.fromkeys(estate.port_names(estate.REGIONS), 1)
-    return Site(Layout.of(tmp_path), settings, ports, estate.REGIONS)
+    return StackContext(Layout.of(tmp_path), settings, ports, estate.REGIONS)
 
 
-async def test_they_take_the_place_of_the_private_ones(site: Site) -> None:
+async def test_they_take_the_place_of_the_private_ones(site: StackContext) -> None:
     units = {unit.name: unit for unit in estate.units(site)}
     assert isinstance(units["postgres"], ExistingPostgres)
     assert isinstance(units["rabbitmq"], ExistingRabbitMQ)
@@ -44,7 +44,7 @@ async def test_they_take_the_place_of_the_private_ones(site: Site) -> None:
         await units[name].run()  # type: ignore[union-attr]
 
 
-async def test_one_that_cannot_be_used_names_its_setting(site: Site) -> None:
+async def test_one_that_cannot_be_used_names_its_setting(site: StackContext) -> None:
     assert site.settings.postgres_server is not None
     assert site.settings.rabbitmq_server is not None
     nowhere = site.settings.postgres_server.model_copy(update={"host": "127.0.0.1", "port": 1})

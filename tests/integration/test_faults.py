@@ -6,11 +6,11 @@ import pytest
 
 from gateway.adapters.postgres.database import Database, Pool
 from gateway.adapters.postgres.faults import PostgresFaults
-from gateway.ports.lanes import Trouble
+from gateway.ports.lanes import BrokerFault
 
-WRONG = Trouble("QUEUE_MISCONFIGURED", "orbital.lane.1.eu10", delivered=True)
-STOPPED = Trouble("QUEUE_REFUSED", "orbital.lane.1.us20")
-AWAY = Trouble("BROKER_BLOCKED", "memory", shared=True)
+WRONG = BrokerFault("QUEUE_MISCONFIGURED", "orbital.lane.1.eu10", delivered=True)
+STOPPED = BrokerFault("QUEUE_REFUSED", "orbital.lane.1.us20")
+AWAY = BrokerFault("BROKER_BLOCKED", "memory", shared=True)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from gateway.adapters.postgres.desired import PostgresDesired
 from gateway.adapters.postgres.flags import PostgresFlags
 from gateway.adapters.postgres.see import PostgresReads
 from gateway.adapters.rpc.fleet import Fleet
-from gateway.flow.desired import Desired
+from gateway.flow.desired import DeclarationFlow
 from gateway.ports.serving import Caller
 from gateway.times import new_correlation_id
 from runtime.errors import Invalid
@@ -33,8 +33,8 @@ def estate() -> list[Resource]:
     ]
 
 
-async def declared(pool: Pool) -> Desired:
-    desired = Desired(PostgresDesired(Database(pool), "gateway"), new_correlation_id)
+async def declared(pool: Pool) -> DeclarationFlow:
+    desired = DeclarationFlow(PostgresDesired(Database(pool), "gateway"), new_correlation_id)
     await desired.declare(DeclareRequest(resources=estate()), CALLER)
     return desired
 

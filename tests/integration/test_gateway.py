@@ -40,8 +40,8 @@ from gateway.adapters.rabbitmq.connection import Broker
 from gateway.adapters.rabbitmq.lanes import RabbitLanes
 from gateway.adapters.rabbitmq.publisher import LanePublisher
 from gateway.adapters.rabbitmq.topology import LaneTopology
-from gateway.domain.report import Regional
-from gateway.flow.desired import Desired
+from gateway.domain.report import RegionReport
+from gateway.flow.desired import DeclarationFlow
 from gateway.flow.detect import Detect
 from gateway.flow.dispatch import Dispatch
 from gateway.flow.send import Sender
@@ -76,7 +76,7 @@ class Gateway:
             PostgresReports(Database(pool)),
             PostgresReads(Database(pool)),
         )
-        self.desired = Desired(PostgresDesired(Database(pool), "gateway"), new_correlation_id)
+        self.desired = DeclarationFlow(PostgresDesired(Database(pool), "gateway"), new_correlation_id)
         self.broker, self.lanes = broker, RabbitLanes(broker, "classic")
         with tempfile.TemporaryDirectory() as place:
             self.signer = Keys.make(Path(place)).gateway
@@ -120,7 +120,7 @@ class Gateway:
         return await self.receive()
 
     async def report(self, *reports: tuple[Task, Report]) -> None:
-        told = [Regional(task.region, report) for task, report in reports]
+        told = [RegionReport(task.region, report) for task, report in reports]
         await self.reports.observe(told, told)
 
 

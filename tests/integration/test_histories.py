@@ -29,9 +29,9 @@ from gateway.adapters.postgres.proofs import PostgresProofs
 from gateway.adapters.postgres.reports import PostgresReports
 from gateway.adapters.postgres.see import PostgresReads
 from gateway.adapters.postgres.tasks import PostgresTasks
-from gateway.domain.report import Regional
+from gateway.domain.report import RegionReport
 from gateway.domain.restore import restored
-from gateway.flow.desired import Desired
+from gateway.flow.desired import DeclarationFlow
 from gateway.flow.detect import Detect
 from gateway.ports.store import Action
 from gateway.times import new_correlation_id
@@ -52,7 +52,7 @@ Target = tuple[str, str, int, int]
 
 
 @dataclass
-class World:
+class Harness:
     pool: Pool
     rng: random.Random
     # What each change has to bring about, as it was when it was accepted; and what regions said that they did.
@@ -65,7 +65,7 @@ class World:
     def __post_init__(self) -> None:
         self.database = Database(self.pool)
         self.store = PostgresDesired(self.database, "gateway")
-        self.desired = Desired(self.store, new_correlation_id)
+        self.desired = DeclarationFlow(self.store, new_correlation_id)
         self.reports, self.reads = PostgresReports(self.database), PostgresReads(self.database)
         self.tasks, self.proofs = PostgresTasks(self.database, "gateway"), PostgresProofs(self.database)
 
@@ -133,7 +133,7 @@ class World:
         if told:
             await self.reports.observe(told, told)
 
-    def report(self, row: dict[str, object]) -> Regional:
+    def report(self, row: dict[str, object]) -> RegionReport:
         name, region, generation = str(row["name"]), str(row["region"]), int(str(row["generation"]))
         report = Report(
             task_id=row["id"].hex, kind=row["kind"], tenant="acme", resource=name, generation=generation,  # type: ignore[attr-defined, arg-type]
@@ -144,7 +144,7 @@ class World:
             receipt = Receipt(region=region, resource=name, generation=generation, task_id=report.task_id)
             report.receipt = SignedReceipt(receipt=receipt.SerializeToString(), key_id=b"k").SerializeToString()
             self.proved.add((name, region, generation))
-        return Regional(region, report)
+        return RegionReport(region, report)
 
     def brought_about(self, target: Target) -> bool:
         name, region, generation, kind = target
@@ -177,20 +177,28 @@ class World:
 
 @pytest.mark.parametrize("seed", range(12))
 async def test_what_is_said_to_be_done_is_done(pool: Pool, seed: int) -> None:
-    world = World(pool, random.Random(seed))
-    await world.declare(*estate())
+    harness = Harness(pool, random.Random(seed))
+    await harness.declare(*estate())
     # A region that is cut off answers at the end only.
-    cut = world.rng.random() < 0.7
+    cut = harness.rng.random() < 0.7
     there = REGIONS[:1] if cut else REGIONS
-    acts = [world.relabel, world.relabel, world.relink, world.unlink, world.kill, world.restore, world.rotate]
-    acts += [world.emergency, world.answer, world.answer]
+    acts = [
+        harness.relabel,
+        harness.relabel,
+        harness.relink,
+        harness.unlink,
+        harness.kill,
+        harness.restore,
+        harness.rotate,
+    ]
+    acts += [harness.emergency, harness.answer, harness.answer]
     for step in range(STEPS):
-        act = world.retire if step == STEPS - 3 and world.rng.random() < 0.5 else world.rng.choice(acts)
+        act = harness.retire if step == STEPS - 3 and harness.rng.random() < 0.5 else harness.rng.choice(acts)
         try:
-            await (world.answer(there) if act == world.answer else act())
+            await (harness.answer(there) if act == harness.answer else act())
         except OrbitalError:
             continue
-        await world.check()
+        await harness.check()
     # Everybody is back: whatever is owed is driven, on its lane, until it is proved.
     await pool.execute(
         "INSERT INTO contact (region, lane, process, contacted_at, open)"
@@ -200,6 +208,6 @@ async def test_what_is_said_to_be_done_is_done(pool: Pool, seed: int) -> None:
     for _ in range(12):
         await pool.execute("UPDATE placement SET due_at = now()")
         await pool.execute("UPDATE job_target SET due_at = now() WHERE state = 1")
-        await world.answer(share=1.0)
-        await world.check()
+        await harness.answer(share=1.0)
+        await harness.check()
     assert await pool.fetchval("SELECT count(*) FROM job WHERE ended_at IS NULL") == 0

@@ -7,7 +7,7 @@ from orbital.v1.resource_pb2 import LinkSpec, LinkState, Resource, ServiceSpec, 
 from gateway.adapters.postgres.database import Database, Pool
 from gateway.adapters.postgres.desired import PostgresDesired
 from gateway.adapters.postgres.see import PostgresReads
-from gateway.flow.desired import Desired
+from gateway.flow.desired import DeclarationFlow
 from gateway.ports.serving import Caller
 from gateway.times import new_correlation_id
 from runtime.errors import Invalid, NotFound
@@ -17,10 +17,10 @@ OFFICER = Caller("spiffe://orbital/person/officer", "d-2")
 
 
 @pytest.fixture
-async def desired(pool: Pool) -> Desired:
+async def desired(pool: Pool) -> DeclarationFlow:
     """With a tenant of two systems: core, which estate() links, and edge, with two services."""
     edge = "tenants/acme/systems/edge"
-    made = Desired(PostgresDesired(Database(pool), "gateway"), new_correlation_id)
+    made = DeclarationFlow(PostgresDesired(Database(pool), "gateway"), new_correlation_id)
     more = [
         Resource(name=edge, system=SystemSpec()),
         Resource(name=f"{edge}/services/pay", service=ServiceSpec()),
@@ -31,7 +31,7 @@ async def desired(pool: Pool) -> Desired:
     return made
 
 
-async def test_it_alone_is_driven_on_lane_zero_and_the_reason_is_kept(pool: Pool, desired: Desired) -> None:
+async def test_it_alone_is_driven_on_lane_zero_and_the_reason_is_kept(pool: Pool, desired: DeclarationFlow) -> None:
     asked = KillRequest(tenant="acme", link="edge", validate_only=True)
     radius = await desired.kill(asked, OFFICER)
     assert (radius.links, radius.services, list(radius.regions)) == (1, 2, ["eu10", "us20"])
@@ -58,7 +58,9 @@ async def test_it_alone_is_driven_on_lane_zero_and_the_reason_is_kept(pool: Pool
     assert (await desired.kill(KillRequest(tenant="acme", link="edge", reason="again"), OFFICER)).already_killed
 
 
-async def test_a_tenant_killed_after_one_of_its_links_remembers_the_others(pool: Pool, desired: Desired) -> None:
+async def test_a_tenant_killed_after_one_of_its_links_remembers_the_others(
+    pool: Pool, desired: DeclarationFlow
+) -> None:
     await desired.kill(KillRequest(tenant="acme", link="edge", reason="key stolen"), OFFICER)
     assert (await desired.kill(KillRequest(tenant="acme", reason="breach"), OFFICER)).links == 2
     tenant = await PostgresReads(Database(pool)).resource("tenants/acme")
@@ -66,7 +68,7 @@ async def test_a_tenant_killed_after_one_of_its_links_remembers_the_others(pool:
     assert list(tenant.tenant.unlinked_by_kill) == ["core"]
 
 
-async def test_what_is_no_link_of_the_tenant_is_named(desired: Desired) -> None:
+async def test_what_is_no_link_of_the_tenant_is_named(desired: DeclarationFlow) -> None:
     with pytest.raises(NotFound) as unknown:
         await desired.kill(KillRequest(tenant="acme", link="none", reason="why"), OFFICER)
     assert (unknown.value.reason, unknown.value.field) == ("UNKNOWN_LINK", "link")

@@ -15,7 +15,7 @@ from gateway.adapters.rabbitmq.lanes import RabbitLanes
 from gateway.adapters.rabbitmq.probe import BrokerProbe
 from gateway.adapters.rabbitmq.publisher import LanePublisher
 from gateway.adapters.rabbitmq.topology import DEAD, LaneTopology, copies_name, queue_name
-from gateway.ports.lanes import QUEUE_GONE, Consumer, Parcel, Trouble
+from gateway.ports.lanes import QUEUE_GONE, BrokerFault, Consumer, LaneMessage
 from gateway.settings import RabbitMQSettings
 from runtime.errors import Unavailable
 from runtime.lifecycle import Backoff
@@ -74,8 +74,8 @@ async def remove(connection: AbstractConnection) -> None:
             await channel.queue_delete(name)
 
 
-def parcels(lane: int) -> list[Parcel]:
-    return [Parcel(region, lane, region.encode()) for region in REGIONS]
+def lane_messages(lane: int) -> list[LaneMessage]:
+    return [LaneMessage(region, lane, region.encode()) for region in REGIONS]
 
 
 async def received(broker: Broker, region: str, lane: int) -> bytes:
@@ -93,7 +93,7 @@ async def test_a_queue_that_is_not_as_it_should_be_is_named_and_stops_no_other(
     name = queue_name(BAD, lane)
     made = await (await operator.channel()).declare_queue(name, **{"durable": True, **QUEUES[kind]})
     publisher = LanePublisher(LaneTopology(broker, "classic"))
-    first, *others = await publisher.publish(parcels(lane))
+    first, *others = await publisher.publish(lane_messages(lane))
     assert others == [None, None]
     assert first is not None
     assert name in first.message or f"lane {lane} of {BAD}" in first.message
@@ -101,11 +101,13 @@ async def test_a_queue_that_is_not_as_it_should_be_is_named_and_stops_no_other(
     assert not first.shared
     assert await received(broker, "us20", lane) == b"us20"
     # Told again for as long as it is so, and gone by itself.
-    (again,) = await publisher.check([BAD], lane) if kind != "full" else (await publisher.publish(parcels(lane)))[:1]
+    (again,) = (
+        await publisher.check([BAD], lane) if kind != "full" else (await publisher.publish(lane_messages(lane)))[:1]
+    )
     assert again is not None
     await made.delete(if_unused=False, if_empty=False)
     assert await publisher.check([BAD], lane) == [None]
-    assert await publisher.publish(parcels(lane)) == [None, None, None]
+    assert await publisher.publish(lane_messages(lane)) == [None, None, None]
     assert await received(broker, BAD, lane) == BAD.encode()
     await publisher.close()
 
@@ -118,14 +120,14 @@ async def test_a_queue_that_is_not_as_it_should_be_is_read_if_it_can_be(
     lanes = RabbitLanes(broker, "classic")
     try:
         async with lanes.consume(BAD, 1, 10) as consumer:
-            assert consumer.trouble is not None
-            told, refused = consumer.trouble.message, False
+            assert consumer.fault is not None
+            told, refused = consumer.fault.message, False
     except Unavailable as error:
         told, refused = error.message, True
     assert queue_name(BAD, 1) in told
     # Whether a stream is read like a queue is up to the broker's version.
     assert refused == (kind == "another's alone") or kind == "a stream"
-    assert await LanePublisher(LaneTopology(broker, "classic")).publish([Parcel("eu10", 1, b"x")]) == [None]
+    assert await LanePublisher(LaneTopology(broker, "classic")).publish([LaneMessage("eu10", 1, b"x")]) == [None]
 
 
 async def read_all(consumer: Consumer) -> None:
@@ -139,7 +141,7 @@ async def test_a_deleted_queue_is_made_again_by_the_next_message_and_heard_by_it
     broker: Broker, operator: AbstractConnection, lane: int
 ) -> None:
     publisher = LanePublisher(LaneTopology(broker, "classic"))
-    assert await publisher.publish(parcels(lane)) == [None, None, None]
+    assert await publisher.publish(lane_messages(lane)) == [None, None, None]
     async with RabbitLanes(broker, "classic").consume(BAD, lane, 10) as consumer:
         channel = await operator.channel()
         await channel.queue_delete(queue_name(BAD, lane))
@@ -148,7 +150,7 @@ async def test_a_deleted_queue_is_made_again_by_the_next_message_and_heard_by_it
         assert lost.value.reason == QUEUE_GONE
     if not lane:
         await channel.queue_delete(copies_name(BAD))
-    assert await publisher.publish(parcels(lane)) == [None, None, None]
+    assert await publisher.publish(lane_messages(lane)) == [None, None, None]
     assert await received(broker, BAD, lane) == BAD.encode()
     await publisher.close()
 
@@ -156,8 +158,8 @@ async def test_a_deleted_queue_is_made_again_by_the_next_message_and_heard_by_it
 async def test_a_message_that_the_broker_refuses_fails_alone(broker: Broker) -> None:
     """It would close the channel that the others are in flight on."""
     publisher = LanePublisher(LaneTopology(broker, "classic"), seconds=20.0)
-    huge = Parcel(BAD, 1, bytes(20 * 2**20))
-    fates = await publisher.publish([huge, *parcels(1)[1:]])
+    huge = LaneMessage(BAD, 1, bytes(20 * 2**20))
+    fates = await publisher.publish([huge, *lane_messages(1)[1:]])
     assert [fate is None for fate in fates] == [False, True, True]
     assert fates[0] is not None
     assert not fates[0].delivered
@@ -166,8 +168,8 @@ async def test_a_message_that_the_broker_refuses_fails_alone(broker: Broker) -> 
 
 async def test_a_broker_that_is_away_is_told_from_a_queue(rabbitmq_settings: RabbitMQSettings) -> None:
     away = Broker(rabbitmq_settings.model_copy(update={"port": 1}), "test", Backoff(random.random))
-    fates = await LanePublisher(LaneTopology(away, "classic")).publish(parcels(1))
-    assert all(isinstance(fate, Trouble) and fate.shared and not fate.delivered for fate in fates)
+    fates = await LanePublisher(LaneTopology(away, "classic")).publish(lane_messages(1))
+    assert all(isinstance(fate, BrokerFault) and fate.shared and not fate.delivered for fate in fates)
     probed = await BrokerProbe(away).probe()
     assert probed is not None
     assert probed.reason == "BROKER_UNAVAILABLE"

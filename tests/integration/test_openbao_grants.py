@@ -13,9 +13,9 @@ import hvac
 import pytest
 
 from stack import api
+from stack.context import TRUST_DOMAIN
 from stack.openbao import grants
 from stack.openbao.client import make_client
-from stack.site import TRUST_DOMAIN
 
 # Answered to whoever comes without a token, or to any token about itself; no policy is asked.
 OPEN = re.compile(

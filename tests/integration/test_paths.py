@@ -20,7 +20,7 @@ from gateway.adapters.rabbitmq.connection import Broker as GatewayBroker
 from gateway.adapters.rabbitmq.publisher import LanePublisher
 from gateway.adapters.rabbitmq.topology import LaneTopology, queue_name, session_name
 from gateway.adapters.rpc.services import serve
-from gateway.ports.lanes import Parcel, Publisher
+from gateway.ports.lanes import LaneMessage, Publisher
 from gateway.settings import BrokerAccessSettings, MqttSettings, RabbitMQSettings
 from region.adapters.amqp.inbound import AmqpInbound
 from region.adapters.broker import Broker, tls
@@ -32,12 +32,12 @@ from region.flow.holdings import Holdings as RegionHoldings
 from region.flow.lane import Lane, LaneSettings
 from region.flow.lane_journal import LaneJournal
 from region.flow.lane_traffic import LaneTraffic
-from region.flow.lease import Beats
+from region.flow.lease import Heartbeats
 from region.flow.marks import StateMarks
 from region.flow.receive import BatchReader, Receiver
 from region.flow.report import Linger, Reporter
-from region.flow.signals import Contact, LaneSignals
-from region.flow.transport import Choice, Inflow, News
+from region.flow.signals import Contact, LaneWakeups
+from region.flow.transport import PathChoice, PathEvents, PathReader
 from region.ports.host import real
 from region.ports.inbound import Inbound
 from runtime.lifecycle import Backoff
@@ -63,7 +63,7 @@ async def until(look: Callable[[], Awaitable[bool]], seconds: float = 15) -> Non
 
 
 @dataclass
-class World:
+class Harness:
     """A region's lane and the gateway's side of it."""
 
     place: Path
@@ -73,7 +73,7 @@ class World:
     mqtt: MqttSettings
     inbounds: dict[str, Inbound]
     tasks: FakeTasks = field(default_factory=FakeTasks)
-    news: News = field(default_factory=News)
+    news: PathEvents = field(default_factory=PathEvents)
     running: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     def publisher(self, by: str) -> Publisher:
@@ -82,22 +82,24 @@ class World:
 
     async def publish(self, numbers: Sequence[int], signer: Signer | None = None, by: str = "amqp") -> None:
         publisher = self.publisher(by)
-        parcels = []
+        lane_messages = []
         for number in numbers:
             resource = Resource(name=f"tenants/t{number}", generation=1, tenant=TenantSpec())
             kind = TaskKind.TASK_KIND_DEFINE_TENANT
             task = Task(id=f"{number:032x}", kind=kind, lane=LANE, sequence=number, region=REGION, resource=resource)
             batch = TaskBatch(region=REGION, lane=LANE, tasks=[task]).SerializeToString()
-            parcels.append(Parcel(REGION, LANE, (signer or self.keys.gateway).sign(TASKS, batch).SerializeToString()))
-        fates = await publisher.publish(parcels)
+            lane_messages.append(
+                LaneMessage(REGION, LANE, (signer or self.keys.gateway).sign(TASKS, batch).SerializeToString())
+            )
+        fates = await publisher.publish(lane_messages)
         await publisher.close()
-        assert fates == [None] * len(parcels)
+        assert fates == [None] * len(lane_messages)
 
     @asynccontextmanager
     async def reads(self, path: str, journal: SqliteJournal) -> AsyncIterator[None]:
         """The region reads its lane by this path inside the block; without word to anybody it is gone afterwards."""
-        host, signals = real(), LaneSignals()
-        choice = Choice(journal, frozenset(PATHS.values()))
+        host, signals = real(), LaneWakeups()
+        choice = PathChoice(journal, frozenset(PATHS.values()))
         choice.take(PATHS[path])
         marks = StateMarks(LANE, FakeStore(), journal, host, {}, lambda: None)
         socket = f"unix:{self.place / 'gateway.sock'}"
@@ -109,14 +111,16 @@ class World:
             reporter=Reporter(REGION, LANE, journal, self.keys.region, signals, Linger(0.0, 0.0)),
             holdings=RegionHoldings(REGION, journal, marks, self.keys.region),
         )  # fmt: skip
-        control = ControlPlane(beats=Beats(journal, host, 60.0), marks=marks, choice=choice, contact=Contact())
+        control = ControlPlane(
+            heartbeats=Heartbeats(journal, host, 60.0), marks=marks, choice=choice, contact=Contact()
+        )
         stream = Lane(
             region=REGION, gateway=GrpcGateway(socket, REGION), traffic=traffic, control=control,
             settings=LaneSettings(credit=CREDIT, silence=10.0), host=host,
         )  # fmt: skip
         runs = [stream.run] if path == "stream" else []
         if path in self.inbounds:
-            inflow = Inflow(
+            inflow = PathReader(
                 inbound=self.inbounds[path], choice=choice, receiver=receiver, news=self.news, credit=CREDIT,
                 host=host,
             )  # fmt: skip
@@ -140,7 +144,9 @@ class World:
 
 
 @pytest.fixture
-async def world(parts: tuple[Path, State], rabbitmq_settings: RabbitMQSettings, tmp_path: Path) -> AsyncIterator[World]:
+async def harness(
+    parts: tuple[Path, State], rabbitmq_settings: RabbitMQSettings, tmp_path: Path
+) -> AsyncIterator[Harness]:
     place, state = parts
     own = tmp_path / "gateway"
     own.mkdir()
@@ -157,7 +163,7 @@ async def world(parts: tuple[Path, State], rabbitmq_settings: RabbitMQSettings, 
     }
     broker = GatewayBroker(rabbitmq_settings, "test", Backoff(random.random, first=0.05, most=0.2))
     keeping = asyncio.ensure_future(broker.run())
-    made = World(tmp_path, Keys.make(tmp_path), broker, amqp, mqtt, inbounds)
+    made = Harness(tmp_path, Keys.make(tmp_path), broker, amqp, mqtt, inbounds)
     deliver = make_deliver(broker, made.tasks, made.keys)
 
     async def connected() -> bool:
@@ -210,36 +216,36 @@ async def holds(journal: SqliteJournal, *numbers: int) -> None:
     await until(look)
 
 
-async def ready(world: World, path: str) -> None:
+async def ready(harness: Harness, path: str) -> None:
     """MQTT keeps what comes once its session is there; what came before is in the lane's queue, for the stream."""
     if path == "mqtt":
-        async with world.inbounds[path].open(LANE, CREDIT):
+        async with harness.inbounds[path].open(LANE, CREDIT):
             pass
 
 
 @pytest.mark.parametrize("by", ["amqp", "mqtt"])
 @pytest.mark.parametrize("path", PATHS)
 async def test_what_is_published_arrives_once_though_the_region_was_away(
-    world: World, journal: SqliteJournal, tmp_path: Path, path: str, by: str
+    harness: Harness, journal: SqliteJournal, tmp_path: Path, path: str, by: str
 ) -> None:
-    await ready(world, path)
-    await world.publish([1, 2, 3], by=by)
-    async with world.reads(path, journal):
+    await ready(harness, path)
+    await harness.publish([1, 2, 3], by=by)
+    async with harness.reads(path, journal):
         await holds(journal, 1, 2, 3)
-        await world.publish(range(4, 300), by=by)
+        await harness.publish(range(4, 300), by=by)
         await holds(journal, *range(1, 300))
-    async with open_journal(tmp_path / "other.db") as other, world.reads(path, other):
+    async with open_journal(tmp_path / "other.db") as other, harness.reads(path, other):
         # All of it was acknowledged: a journal that knows nothing gets only what is new.
-        await world.publish([300], by=by)
+        await harness.publish([300], by=by)
         await holds(other, 300)
 
 
 HEADERS = {"orbital-region": REGION, "orbital-correlation-id": "c" * 32}
 
 
-async def headers_by_amqp(world: World) -> dict[str, str]:
+async def headers_by_amqp(harness: Harness) -> dict[str, str]:
     """Of the oldest message in the lane's queue."""
-    connection = await aiormq.connect(f"amqps://{world.amqp.address}/%2F?auth=EXTERNAL", context=tls(world.amqp))
+    connection = await aiormq.connect(f"amqps://{harness.amqp.address}/%2F?auth=EXTERNAL", context=tls(harness.amqp))
     found = await (await connection.channel()).basic_get(queue_name(REGION, LANE))
     await connection.close()
     headers = found.header.properties.headers or {}
@@ -247,35 +253,35 @@ async def headers_by_amqp(world: World) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("by", ["amqp", "mqtt"])
-async def test_headers_mirror_what_is_in_the_payload_where_the_broker_carries_them(world: World, by: str) -> None:
-    parcel = Parcel(REGION, LANE, b"x", HEADERS)
-    publisher = world.publisher(by)
-    await publisher.publish([parcel])
+async def test_headers_mirror_what_is_in_the_payload_where_the_broker_carries_them(harness: Harness, by: str) -> None:
+    lane_message = LaneMessage(REGION, LANE, b"x", HEADERS)
+    publisher = harness.publisher(by)
+    await publisher.publish([lane_message])
     await publisher.close()
-    carried = by == "amqp" or speaks_five(world.broker.version)
-    assert await headers_by_amqp(world) == (HEADERS if carried else {})
+    carried = by == "amqp" or speaks_five(harness.broker.version)
+    assert await headers_by_amqp(harness) == (HEADERS if carried else {})
 
 
-async def test_mqtt_is_5_where_the_broker_speaks_it(world: World) -> None:
+async def test_mqtt_is_5_where_the_broker_speaks_it(harness: Harness) -> None:
     with capture_logs() as said:
-        async with world.inbounds["mqtt"].open(LANE, CREDIT):
+        async with harness.inbounds["mqtt"].open(LANE, CREDIT):
             pass
     (version,) = [each["version"] for each in said if each["event"] == "mqtt_version"]
-    assert (version == MQTTProtocolVersion.MQTTv5) == speaks_five(world.broker.version)
+    assert (version == MQTTProtocolVersion.MQTTv5) == speaks_five(harness.broker.version)
 
 
-async def test_what_no_broker_takes_is_not_published(world: World) -> None:
-    world.mqtt = world.mqtt.model_copy(update={"address": "127.0.0.1:1"})
-    (fate,) = await world.publisher("mqtt").publish([Parcel(REGION, LANE, b"x")])
+async def test_what_no_broker_takes_is_not_published(harness: Harness) -> None:
+    harness.mqtt = harness.mqtt.model_copy(update={"address": "127.0.0.1:1"})
+    (fate,) = await harness.publisher("mqtt").publish([LaneMessage(REGION, LANE, b"x")])
     assert fate is not None
     assert fate.shared
 
 
 @pytest.mark.parametrize("path", PATHS)
 async def test_nothing_is_acknowledged_before_it_is_in_the_journal(
-    world: World, journal: SqliteJournal, path: str, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, journal: SqliteJournal, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await ready(world, path)
+    await ready(harness, path)
     asked = asyncio.Event()
 
     async def never(*_: object) -> int:
@@ -283,60 +289,60 @@ async def test_nothing_is_acknowledged_before_it_is_in_the_journal(
         await asyncio.Event().wait()
         return 0
 
-    await world.publish([1, 2, 3])
+    await harness.publish([1, 2, 3])
     with monkeypatch.context() as patch:
         patch.setattr(journal, "receive", never)
-        async with world.reads(path, journal), asyncio.timeout(15):
+        async with harness.reads(path, journal), asyncio.timeout(15):
             await asked.wait()
-    async with world.reads(path, journal):
+    async with harness.reads(path, journal):
         await holds(journal, 1, 2, 3)
 
 
 @pytest.mark.parametrize("path", PATHS)
 async def test_what_is_not_signed_by_the_gateway_is_told_and_is_gone(
-    world: World, journal: SqliteJournal, tmp_path: Path, path: str
+    harness: Harness, journal: SqliteJournal, tmp_path: Path, path: str
 ) -> None:
-    await ready(world, path)
-    await world.publish([1])
-    await world.publish([2], world.keys.other)
-    await world.publish([3])
-    async with world.reads(path, journal):
+    await ready(harness, path)
+    await harness.publish([1])
+    await harness.publish([2], harness.keys.other)
+    await harness.publish([3])
+    async with harness.reads(path, journal):
         await holds(journal, 1, 3)
-    assert await world.refused() == "WRONG_SIGNER"
-    async with open_journal(tmp_path / "other.db") as other, world.reads(path, other):
-        await world.publish([4])
+    assert await harness.refused() == "WRONG_SIGNER"
+    async with open_journal(tmp_path / "other.db") as other, harness.reads(path, other):
+        await harness.publish([4])
         await holds(other, 4)
 
 
-async def test_a_lost_session_is_told_and_a_kept_one_is_not(world: World, journal: SqliteJournal) -> None:
+async def test_a_lost_session_is_told_and_a_kept_one_is_not(harness: Harness, journal: SqliteJournal) -> None:
     async def lost() -> bool:
         try:
             async with asyncio.timeout(0.1):
-                told = (await world.news.next()).WhichOneof("message") == "rehydrate"
+                told = (await harness.news.next()).WhichOneof("message") == "rehydrate"
         except TimeoutError:
             return False
-        world.news.told()
+        harness.news.told()
         return told
 
-    async with world.reads("mqtt", journal):
+    async with harness.reads("mqtt", journal):
         await until(lost)
-    async with world.reads("mqtt", journal):
-        await world.publish([1])
+    async with harness.reads("mqtt", journal):
+        await harness.publish([1])
         await holds(journal, 1)
     assert not await lost()
-    await forget(world.amqp)
-    async with world.reads("mqtt", journal):
+    await forget(harness.amqp)
+    async with harness.reads("mqtt", journal):
         await until(lost)
 
 
 async def test_a_lane_whose_session_is_not_read_any_more_is_read_by_stream(
-    world: World, journal: SqliteJournal
+    harness: Harness, journal: SqliteJournal
 ) -> None:
-    await ready(world, "mqtt")
-    async with world.reads("stream", journal):
+    await ready(harness, "mqtt")
+    async with harness.reads("stream", journal):
 
         async def withdrawn() -> bool:
-            await world.publish([1])
+            await harness.publish([1])
             return await kept(journal) == [1]
 
         await until(withdrawn)

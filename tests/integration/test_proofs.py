@@ -16,9 +16,9 @@ from gateway.adapters.postgres.proofs import PostgresProofs
 from gateway.adapters.postgres.reports import PostgresReports
 from gateway.adapters.postgres.tasks import PostgresTasks
 from gateway.domain.proof import Certified, check_receipt
-from gateway.domain.report import Regional
+from gateway.domain.report import RegionReport
 from gateway.domain.task import task_id
-from gateway.flow.desired import Desired
+from gateway.flow.desired import DeclarationFlow
 from gateway.flow.detect import Detect
 from gateway.times import new_correlation_id
 from runtime.errors import Invalid
@@ -40,7 +40,7 @@ def report(region: str, correlation_id: str, signature: bytes, resource: str = "
 @pytest.fixture
 async def killed(pool: Pool) -> str:
     """A kill in two regions whose tasks are made."""
-    desired = Desired(PostgresDesired(Database(pool), "gateway"), new_correlation_id)
+    desired = DeclarationFlow(PostgresDesired(Database(pool), "gateway"), new_correlation_id)
     resources: list[Resource] = estate()
     await desired.declare(DeclareRequest(resources=resources[: len(REGIONS)]), CALLER)
     await desired.declare(DeclareRequest(resources=resources[len(REGIONS) :]), CALLER)
@@ -58,7 +58,7 @@ async def test_the_first_receipt_of_a_task_stays(pool: Pool, killed: str) -> Non
     await Detect(PostgresTasks(Database(pool), "gateway"), 0, 100, lambda: None).step()
     assert {one.task_id for one in await store.shares(killed)} == {one.task_id for one in before}
     for signature in (b"first", b"second"):
-        item = Regional("eu10", report("eu10", killed, signature))
+        item = RegionReport("eu10", report("eu10", killed, signature))
         await reports.observe([item], [item])
     held = [one for one in await store.shares(killed) if one.receipt]
     assert [(one.region, one.resource, one.signed.signature) for one in held] == [("eu10", "tenants/acme", b"first")]
@@ -69,9 +69,9 @@ async def test_no_region_spoils_the_proof_of_another(pool: Pool, killed: str) ->
     await Detect(PostgresTasks(Database(pool), "gateway"), 0, 100, lambda: None).step()
     # Task IDs can be worked out: another region is first, under the ID of eu10's task.
     stolen = report("eu10", killed, b"stolen")
-    await reports.observe([Regional("us20", stolen)], [Regional("us20", stolen)])
+    await reports.observe([RegionReport("us20", stolen)], [RegionReport("us20", stolen)])
     own = report("eu10", killed, b"own")
-    await reports.observe([Regional("eu10", own)], [Regional("eu10", own)])
+    await reports.observe([RegionReport("eu10", own)], [RegionReport("eu10", own)])
     assert b"own" in [
         one.signed.signature for one in await store.shares(killed) if one.region == "eu10" and one.receipt
     ]
@@ -80,7 +80,7 @@ async def test_no_region_spoils_the_proof_of_another(pool: Pool, killed: str) ->
 async def test_a_receipt_that_was_verified_takes_the_place_of_one_that_was_not(pool: Pool, killed: str) -> None:
     store, reports = PostgresProofs(Database(pool)), PostgresReports(Database(pool))
     for signature, verified in ((b"bad", False), (b"good", True), (b"late", True), (b"bad", False)):
-        item = Regional("eu10", report("eu10", killed, signature), verified=verified)
+        item = RegionReport("eu10", report("eu10", killed, signature), verified=verified)
         await reports.observe([item], [item])
     assert [one.signed.signature for one in await store.shares(killed) if one.receipt] == [b"good"]
 

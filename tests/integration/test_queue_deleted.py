@@ -10,9 +10,9 @@ from gateway.adapters.rabbitmq.topology import copies_name, queue_name, session_
 from gateway.settings import RabbitMQSettings
 from region.adapters.journal.sqlite import SqliteJournal
 from runtime.settings import read_secret
-from tests.integration.test_paths import LANE, PATHS, REGION, World, holds, journal, ready, until, world
+from tests.integration.test_paths import LANE, PATHS, REGION, Harness, harness, holds, journal, ready, until
 
-__all__ = ["journal", "world"]
+__all__ = ["harness", "journal"]
 
 READ = {
     "stream": queue_name(REGION, LANE),
@@ -34,35 +34,35 @@ async def delete(settings: RabbitMQSettings, name: str) -> None:
 
 @pytest.mark.parametrize("path", PATHS)
 async def test_a_queue_that_is_deleted_is_read_again(
-    world: World, journal: SqliteJournal, rabbitmq_settings: RabbitMQSettings, path: str
+    harness: Harness, journal: SqliteJournal, rabbitmq_settings: RabbitMQSettings, path: str
 ) -> None:
-    await ready(world, path)
-    async with world.reads(path, journal):
-        await world.publish([1])
+    await ready(harness, path)
+    async with harness.reads(path, journal):
+        await harness.publish([1])
         await holds(journal, 1)
-        while world.news._waiting:
-            world.news.told()
+        while harness.news._waiting:
+            harness.news.told()
         await delete(rabbitmq_settings, READ[path])
 
         async def told() -> bool:
             """Whoever makes queues hears that what was in this one has to be driven again."""
             if path == "stream":
-                return bool(world.tasks.rehydrated)
-            return any(each.WhichOneof("message") == "rehydrate" for each in world.news._waiting)
+                return bool(harness.tasks.rehydrated)
+            return any(each.WhichOneof("message") == "rehydrate" for each in harness.news._waiting)
 
         async with asyncio.timeout(10):
             await until(told)
-            await world.publish([2])
+            await harness.publish([2])
             await holds(journal, 1, 2)
 
 
 async def test_the_copies_of_lane_zero_are_made_again_when_their_reader_says_so(
-    world: World, rabbitmq_settings: RabbitMQSettings
+    harness: Harness, rabbitmq_settings: RabbitMQSettings
 ) -> None:
     """The next message does not show that they are gone: the lane's own queue takes it."""
-    lanes = RabbitLanes(world.broker, "classic")
+    lanes = RabbitLanes(harness.broker, "classic")
     await lanes.restore(REGION, 0)
     await delete(rabbitmq_settings, copies_name(REGION))
     await lanes.restore(REGION, 0)
-    async with world.broker.channel(confirms=False) as channel:
+    async with harness.broker.channel(confirms=False) as channel:
         await channel.declare_queue(copies_name(REGION), passive=True)

@@ -14,7 +14,7 @@ from gateway.adapters.postgres.desired import PostgresDesired
 from gateway.adapters.postgres.see import PostgresReads
 from gateway.adapters.postgres.tasks import PostgresTasks
 from gateway.flow.approval import ApprovalFlow, SecondPerson
-from gateway.flow.desired import Desired
+from gateway.flow.desired import DeclarationFlow
 from gateway.flow.restore import RestoreTenant
 from gateway.ports.serving import Caller
 from gateway.times import new_correlation_id
@@ -27,9 +27,9 @@ OFFICER = Caller("spiffe://orbital/person/officer", "d-2")
 
 
 @pytest.fixture
-async def desired(pool: Pool) -> Desired:
+async def desired(pool: Pool) -> DeclarationFlow:
     """With a tenant that was killed."""
-    made = Desired(PostgresDesired(Database(pool), "gateway"), new_correlation_id)
+    made = DeclarationFlow(PostgresDesired(Database(pool), "gateway"), new_correlation_id)
     await made.declare(DeclareRequest(resources=estate()), OPERATOR)
     await made.kill(KillRequest(tenant="acme", reason="breach"), OFFICER)
     return made
@@ -52,7 +52,7 @@ async def listed(flow: ApprovalFlow, identity: str = "") -> list[Approval]:
     return list(found)
 
 
-async def test_a_killed_tenant_comes_back_and_everything_is_in_the_trail(pool: Pool, desired: Desired) -> None:
+async def test_a_killed_tenant_comes_back_and_everything_is_in_the_trail(pool: Pool, desired: DeclarationFlow) -> None:
     restore = restoring(pool)
     with pytest.raises(Precondition, match="orbital restore") as raised:
         await desired.declare(DeclareRequest(resources=estate()), OPERATOR)
@@ -89,7 +89,7 @@ async def test_a_killed_tenant_comes_back_and_everything_is_in_the_trail(pool: P
     ]
 
 
-async def test_one_request_a_tenant_until_its_time_is_over(pool: Pool, desired: Desired) -> None:
+async def test_one_request_a_tenant_until_its_time_is_over(pool: Pool, desired: DeclarationFlow) -> None:
     first = await ask(restoring(pool))
     with pytest.raises(Conflict, match=first.id):
         await ask(restoring(pool), caller=OFFICER)
@@ -106,7 +106,7 @@ async def test_one_request_a_tenant_until_its_time_is_over(pool: Pool, desired: 
     assert tenant.tenant.state == TenantState.TENANT_STATE_KILLED
 
 
-async def test_what_is_declared_while_it_is_killed_is_kept(pool: Pool, desired: Desired) -> None:
+async def test_what_is_declared_while_it_is_killed_is_kept(pool: Pool, desired: DeclarationFlow) -> None:
     restore = restoring(pool)
     asked = await ask(restore)
     labelled = Resource(name="tenants/acme", labels={"tier": "gold"}, tenant=estate()[2].tenant)

@@ -8,7 +8,7 @@ from gateway.adapters.postgres.backfill import fill_l1
 from gateway.adapters.postgres.database import Database, Pool
 from gateway.adapters.postgres.desired import PostgresDesired
 from gateway.adapters.postgres.see import PostgresReads
-from gateway.flow.desired import Desired
+from gateway.flow.desired import DeclarationFlow
 from gateway.ports.serving import Caller
 from gateway.times import new_correlation_id
 from runtime.errors import Precondition
@@ -28,9 +28,9 @@ def tenant(name: str, *shared: str, key: str = "root") -> list[Resource]:
 
 
 @pytest.fixture
-async def desired(pool: Pool) -> Desired:
+async def desired(pool: Pool) -> DeclarationFlow:
     """With tenant a, which owns the key `root` and shares it with b."""
-    made = Desired(PostgresDesired(Database(pool), "gateway"), new_correlation_id)
+    made = DeclarationFlow(PostgresDesired(Database(pool), "gateway"), new_correlation_id)
     await made.declare(DeclareRequest(resources=tenant("a", "b")), OFFICER)
     return made
 
@@ -41,7 +41,7 @@ async def state(pool: Pool, name: str) -> LinkState.ValueType:
     return found.link.state
 
 
-async def test_a_key_of_another_tenant_is_refused_without_a_grant(desired: Desired) -> None:
+async def test_a_key_of_another_tenant_is_refused_without_a_grant(desired: DeclarationFlow) -> None:
     await desired.declare(DeclareRequest(resources=tenant("b")), OFFICER)
     with pytest.raises(Precondition) as refused:
         await desired.declare(DeclareRequest(resources=tenant("c")), OFFICER)
@@ -49,7 +49,9 @@ async def test_a_key_of_another_tenant_is_refused_without_a_grant(desired: Desir
 
 
 @pytest.mark.parametrize("link", ["", "core"])
-async def test_the_kill_of_the_owner_stops_whoever_it_shares_with(pool: Pool, desired: Desired, link: str) -> None:
+async def test_the_kill_of_the_owner_stops_whoever_it_shares_with(
+    pool: Pool, desired: DeclarationFlow, link: str
+) -> None:
     await desired.declare(DeclareRequest(resources=tenant("b")), OFFICER)
     killed = await desired.kill(KillRequest(tenant="a", link=link, reason="breach"), OFFICER)
     assert list(killed.shared_links) == ["tenants/b/links/core"]
@@ -65,18 +67,18 @@ async def test_the_kill_of_the_owner_stops_whoever_it_shares_with(pool: Pool, de
     assert refused.value.reason == "L1_OWNER_REVOKED"
 
 
-async def test_the_kill_of_whom_it_is_shared_with_leaves_the_owner(pool: Pool, desired: Desired) -> None:
+async def test_the_kill_of_whom_it_is_shared_with_leaves_the_owner(pool: Pool, desired: DeclarationFlow) -> None:
     await desired.declare(DeclareRequest(resources=tenant("b")), OFFICER)
     assert not (await desired.kill(KillRequest(tenant="b", reason="breach"), OFFICER)).shared_links
     assert (await state(pool, "a"), await state(pool, "b")) == (LINKED, UNLINKED)
 
 
-async def test_a_key_that_its_owner_gave_up_is_free(desired: Desired) -> None:
+async def test_a_key_that_its_owner_gave_up_is_free(desired: DeclarationFlow) -> None:
     await desired.retire(RetireRequest(names=["tenants/a"], reason="gone"), OFFICER)
     await desired.declare(DeclareRequest(resources=tenant("c")), OFFICER)
 
 
-async def test_a_link_takes_the_place_of_another(pool: Pool, desired: Desired) -> None:
+async def test_a_link_takes_the_place_of_another(pool: Pool, desired: DeclarationFlow) -> None:
     renamed = Resource(name="tenants/a/links/core-v2", link=LinkSpec(system="core", provider="hsm", key="root"))
     await desired.declare(DeclareRequest(resources=[renamed]), OFFICER)
     old = await PostgresReads(Database(pool)).resource("tenants/a/links/core")
@@ -85,7 +87,7 @@ async def test_a_link_takes_the_place_of_another(pool: Pool, desired: Desired) -
     await desired.retire(RetireRequest(names=["tenants/a/links/core-v2"], reason="moved"), OFFICER)
 
 
-async def test_what_an_older_release_stored_is_known_by_its_key(pool: Pool, desired: Desired) -> None:
+async def test_what_an_older_release_stored_is_known_by_its_key(pool: Pool, desired: DeclarationFlow) -> None:
     await pool.execute("UPDATE resource SET l1 = NULL")
     await fill_l1(Database(pool))
     with pytest.raises(Precondition, match="tenants/a/links/core"):

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from gateway.ports.lanes import Delivered, Parcel, Trouble
+from gateway.ports.lanes import BrokerFault, Delivery, LaneMessage
 from runtime.errors import Unavailable
 from tests.simulation.process import Network, Process
 
@@ -73,14 +73,14 @@ class Consumer:
         self._acknowledged = asyncio.Event()
 
     @property
-    def trouble(self) -> None:
+    def fault(self) -> None:
         """Nothing is wrong with the queue."""
 
     def _check(self) -> None:
         if self._broker.down or self._broker.generation != self._generation:
             raise Unavailable(DOWN, reason="BROKER_UNAVAILABLE")
 
-    async def messages(self) -> AsyncIterator[Delivered]:
+    async def messages(self) -> AsyncIterator[Delivery]:
         """Messages as they come."""
         while True:
             await self._process.check()
@@ -96,7 +96,7 @@ class Consumer:
                 self._tag += 1
                 self._held[self._tag] = body
                 await self._network.pass_time()
-                yield Delivered(self._tag, body, redelivered=again)
+                yield Delivery(self._tag, body, redelivered=again)
 
     async def acknowledge(self, tag: int) -> None:
         """Everything up to and including `tag` is forgotten."""
@@ -127,28 +127,28 @@ class BrokerClient:
         self._process = process
         self._network = network
 
-    async def publish(self, parcels: Sequence[Parcel]) -> Sequence[Trouble | None]:
+    async def publish(self, lane_messages: Sequence[LaneMessage]) -> Sequence[BrokerFault | None]:
         """Keep them; a confirm may be lost, and only some may have been kept."""
         await self._process.maybe_die()
         await self._network.pass_time()
-        fates = [self._keep(parcel) for parcel in parcels]
+        fates = [self._keep(lane_message) for lane_message in lane_messages]
         await self._process.maybe_die()
         await self._network.pass_time()
         return fates
 
-    def _keep(self, parcel: Parcel) -> Trouble | None:
+    def _keep(self, lane_message: LaneMessage) -> BrokerFault | None:
         if self._broker.down or self._network.random.random() < self._network.lost_request:
-            return Trouble("BROKER_UNAVAILABLE", DOWN, shared=True)
-        self._broker.queue(parcel.region, parcel.lane).put(parcel.body)
+            return BrokerFault("BROKER_UNAVAILABLE", DOWN, shared=True)
+        self._broker.queue(lane_message.region, lane_message.lane).put(lane_message.body)
         self._broker.published += 1
         if self._network.random.random() < self._network.lost_answer:
-            return Trouble("BROKER_UNAVAILABLE", DOWN, shared=True)
+            return BrokerFault("BROKER_UNAVAILABLE", DOWN, shared=True)
         return None
 
-    async def check(self, regions: Sequence[str], lane: int) -> Sequence[Trouble | None]:
+    async def check(self, regions: Sequence[str], lane: int) -> Sequence[BrokerFault | None]:
         """Every lane is as it should be while the broker is there."""
         del lane
-        return [Trouble("BROKER_UNAVAILABLE", DOWN, shared=True) if self._broker.down else None for _ in regions]
+        return [BrokerFault("BROKER_UNAVAILABLE", DOWN, shared=True) if self._broker.down else None for _ in regions]
 
     async def restore(self, region: str, lane: int) -> None:
         """Nothing is ever gone here but what is in it."""

@@ -19,7 +19,7 @@ import gateway.flow.plans
 import gateway.flow.report
 import region.flow.execute
 import region.handlers.link_key
-import region.handlers.turn
+import region.handlers.permit
 from region.domain import work
 from region.flow.receive import Receiver
 from region.handlers.parts import Parts
@@ -73,7 +73,7 @@ def _receipt_before_verification(patch: Patch) -> None:
         del system, mine
         return parts.host.now()
 
-    patch.setattr(region.handlers.turn, "_destroyed", destroyed)
+    patch.setattr(region.handlers.permit, "_destroyed", destroyed)
 
 
 def _report_by_timer(patch: Patch) -> None:

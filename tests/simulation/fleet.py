@@ -27,7 +27,7 @@ from gateway.flow.audit import Audit
 from gateway.flow.contacts import Contacts
 from gateway.flow.converge import Converge
 from gateway.flow.deliver import Deliver, StreamSettings
-from gateway.flow.desired import Desired
+from gateway.flow.desired import DeclarationFlow
 from gateway.flow.detect import Detect
 from gateway.flow.direct import DirectPath, DirectPublisher, OpenStreams
 from gateway.flow.dispatch import Dispatch
@@ -41,27 +41,27 @@ from gateway.flow.sources import LaneSources
 from gateway.flow.state import States
 from gateway.flow.stream_intake import StreamIntake
 from region.adapters.edge.store import open_edge_store
-from region.adapters.journal.other import OtherJournal
+from region.adapters.journal.other import OtherJournalReader
 from region.adapters.journal.sqlite import open_journal
 from region.domain.names import Kind, Name
 from region.flow.control_plane import ControlPlane
 from region.flow.execute import ExecuteSettings, Executor
-from region.flow.flight import Scopes
 from region.flow.holdings import Holdings as RegionHoldings
+from region.flow.in_flight import Scopes
 from region.flow.key_access import KeyAccess
 from region.flow.keyring import Keyring
 from region.flow.lane import Lane, LaneSettings
 from region.flow.lane_journal import LaneJournal
 from region.flow.lane_traffic import LaneTraffic
-from region.flow.lease import Beats
+from region.flow.lease import Heartbeats
 from region.flow.marks import StateMarks
 from region.flow.receipts import Receipts
 from region.flow.receive import BatchReader, Receiver
 from region.flow.report import Linger, Reporter
 from region.flow.run_handlers import HandlerRunner
 from region.flow.serve import Serve
-from region.flow.signals import Contact, LaneSignals
-from region.flow.transport import News, load_choice
+from region.flow.signals import Contact, LaneWakeups
+from region.flow.transport import PathEvents, load_choice
 from region.handlers.parts import Parts
 from region.handlers.table import HANDLERS
 from region.ports.host import Host
@@ -160,7 +160,7 @@ class Fleet:
         self.gateways: dict[str, Process] = {}
         self.servers: dict[int, Server] = {}
         self.history: list[str] = []
-        self.desired: Desired
+        self.desired: DeclarationFlow
         self.approvals: ApprovalFlow
         self._changes = 0
 
@@ -217,7 +217,7 @@ class Fleet:
         )  # fmt: skip
         if role == "bulk":
             store, fuse = PostgresDesired(database, process.name), Fuse(share=1.0)
-            self.desired = Desired(store, self.new_id, fuse)
+            self.desired = DeclarationFlow(store, self.new_id, fuse)
             subjects = {"restoration": RestoreTenant(store)}
             second_person = SecondPerson(policy, tasks, process.name)
             self.approvals = ApprovalFlow(PostgresApprovals(database), subjects, second_person, self.new_id, 900.0)
@@ -291,25 +291,25 @@ class Fleet:
                 reached(store), reached(site.transit), reached(site.hsm), keyring, host,
                 Through(edges, process, _INSTANT, away_if(lambda: False, "")), reached(site.permits),
             )  # type: ignore[arg-type]  # fmt: skip
-            others = {} if role == "bulk" else {1: OtherJournal(site.journal("bulk"))}
+            others = {} if role == "bulk" else {1: OtherJournalReader(site.journal("bulk"))}
             marks = StateMarks(min(LANES[role]), reached(store), journal, host, others, keyring.clear)
             real.marker = marks
-            beats = Beats(journal, host, 10.0)
-            await beats.load()
+            heartbeats = Heartbeats(journal, host, 10.0)
+            await heartbeats.load()
             if role == "immediate":
                 site.serving = Serve(
-                    access=KeyAccess(parts=parts, keyring=keyring, beats=beats, proof=marks), host=host
+                    access=KeyAccess(parts=parts, keyring=keyring, heartbeats=heartbeats, proof=marks), host=host
                 )
             receipts = Receipts(site.name, journal, reached(site.signer), FakeAudit(), host)
-            signals = {lane: LaneSignals() for lane in LANES[role]}
+            signals = {lane: LaneWakeups() for lane in LANES[role]}
             contact, choice, scopes = Contact(), await load_choice(journal, frozenset()), Scopes()
             async with asyncio.TaskGroup() as group:
                 supervisor = Supervisor(group, process.random.random)
-                for name, run in {"beats": beats.run, "keyring": keyring.run, "marks": marks.run}.items():
+                for name, run in {"beats": heartbeats.run, "keyring": keyring.run, "marks": marks.run}.items():
                     supervisor.start(name, run)
                 policy: Any = Through(site.policy, process, site.network, away_if(lambda: False, ""))
                 runner = HandlerRunner(handlers=HANDLERS, parts=parts, receipts=receipts, patience=60.0)
-                control = ControlPlane(beats=beats, marks=marks, choice=choice, contact=contact)
+                control = ControlPlane(heartbeats=heartbeats, marks=marks, choice=choice, contact=contact)
                 for number in LANES[role]:
                     lane = LaneJournal(lane=number, journal=journal, signals=signals, host=host)
                     supervisor.start(f"lane-{number}", self._lane(site, link, lane, journal, control, host).run)
@@ -327,7 +327,7 @@ class Fleet:
             receiver=Receiver(reader=reader, journal=lane, merge=4),
             reporter=Reporter(site.name, lane.lane, journal, signer, lane.signals, Linger(0.005, 0.05)),
             holdings=RegionHoldings(site.name, journal, marks, signer),
-            news=News(),
+            news=PathEvents(),
             marks=marks,
         )
         return Lane(

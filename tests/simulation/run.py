@@ -51,19 +51,19 @@ async def _main(
 ) -> None:
     seed, regions, tenants = drawn
     fleet = Fleet(SimulatedStore(postgres), place, seed, regions)
-    people, trouble = People(fleet, tenants), Trouble(fleet)
+    people, fault = People(fleet, tenants), Trouble(fleet)
     watch = Watch(fleet, people)
     fleet.start()
     await asyncio.sleep(0.5)
     watching = asyncio.ensure_future(watch.run())
-    setting = asyncio.ensure_future(trouble.clocks(seed) if clocks else asyncio.sleep(0))
+    setting = asyncio.ensure_future(fault.clocks(seed) if clocks else asyncio.sleep(0))
     try:
         await people.regions()
         for tenant in people.tenants:
             await people.declare(tenant, "declaration")
-        await _disturbed(fleet, people, trouble, watching)
+        await _disturbed(fleet, people, fault, watching)
         setting.cancel()
-        await trouble.end()
+        await fault.end()
         await settled(watch)
         _raise(watching)
         await check_end(watch, people)
@@ -75,7 +75,7 @@ async def _main(
         fleet.stop()
 
 
-async def _disturbed(fleet: Fleet, people: People, trouble: Trouble, watching: asyncio.Future[None]) -> None:
+async def _disturbed(fleet: Fleet, people: People, fault: Trouble, watching: asyncio.Future[None]) -> None:
     """Changes and faults beside one another, until the time is over."""
     loop = asyncio.get_running_loop()
     until = loop.time() + SECONDS
@@ -84,7 +84,7 @@ async def _disturbed(fleet: Fleet, people: People, trouble: Trouble, watching: a
         await asyncio.sleep(fleet.random.expovariate(1.0))
         _raise(watching)
         if fleet.random.random() < 0.4:
-            trouble.happen()
+            fault.happen()
         if acting is None or acting.done():
             if acting is not None:
                 acting.result()

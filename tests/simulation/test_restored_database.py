@@ -37,7 +37,7 @@ class Restored:
     def __init__(self, postgres: Postgres, place: Path, seed: int) -> None:
         self.postgres = postgres
         self.fleet = Fleet(SimulatedStore(postgres), place, seed, 3, audited=True)
-        self.people, self.trouble = People(self.fleet, 4), Trouble(self.fleet)
+        self.people, self.fault = People(self.fleet, 4), Trouble(self.fleet)
         self.watch = Watch(self.fleet, self.people)
         # Declared after the copy: the restored database does not know it.
         self.late = self.people.tenants.pop()
@@ -47,7 +47,7 @@ class Restored:
             await self.people.act()
             await asyncio.sleep(self.fleet.random.uniform(0.0, 1.5))
             if self.fleet.random.random() < 0.3:
-                self.trouble.happen()
+                self.fault.happen()
 
     async def run(self) -> None:
         fleet, people, random = self.fleet, self.people, self.fleet.random
@@ -63,16 +63,16 @@ class Restored:
         await people.declare(self.late, "declaration")
         people.tenants.append(self.late)
         await self.changes(random.randint(1, 8))
-        await self.trouble.end()
+        await self.fault.end()
         await settled(self.watch)
         await asyncio.sleep(HEADS_KNOWN)
         await self.restore(random.random() < 0.5)
         self.remember(before)
         held = self.held()
         await self.afterwards()
-        self.trouble = Trouble(fleet)
+        self.fault = Trouble(fleet)
         await self.changes(random.randint(0, 4))
-        await self.trouble.end()
+        await self.fault.end()
         await settled(self.watch)
         await check_end(self.watch, people)
         self.check(held)

@@ -1,11 +1,11 @@
 """Identities are renewed under load, and nobody notices. `orbital test soak` does it for ten minutes."""
 
+from stack.context import StackContext
 from stack.estate import regions_of
 from stack.identity.certificates import Certificates, identities
 from stack.layout import Layout
-from stack.openbao.world import GlobalBao
+from stack.openbao.platform import PlatformBao
 from stack.settings import load_settings
-from stack.site import Site
 from tests.system.load import loaded, paths_lost, shown
 from tests.system.world import World, eventually
 
@@ -15,8 +15,8 @@ ROUNDS = 3
 def renew_all(world: World) -> None:
     """What the agent does when it is time, for everybody at once."""
     settings = load_settings()
-    site = Site(Layout.of(world.place), settings, world.state.ports, regions_of(settings, world.state))
-    bao = GlobalBao(site)
+    site = StackContext(Layout.of(world.place), settings, world.state.ports, regions_of(settings, world.state))
+    bao = PlatformBao(site)
     agent = Certificates(site, bao)
     for identity in identities(site):
         agent.issue(bao.client(), identity)

@@ -21,7 +21,7 @@ from orbital.v1.report_pb2_grpc import ReportServiceStub
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
-from gateway.domain.standing import REVOKED
+from gateway.domain.revocation import REVOKED
 from runtime.rpc import OPTIONS, from_rpc_error
 from stack import api
 from tests.system.flags import Record

@@ -16,12 +16,12 @@ from orbital.v1 import registry_pb2 as registry
 from runtime.errors import Precondition
 from runtime.rpc import OPTIONS
 from stack import api
+from stack.context import StackContext
 from stack.estate import regions_of
 from stack.identity.roots import Phase
 from stack.layout import Layout
 from stack.rotation import Rotation
 from stack.settings import load_settings
-from stack.site import Site
 from tests.system.load import Load, loaded, paths_lost, shown
 from tests.system.test_broker_policy import broker_context, enters, url
 from tests.system.test_identities import UNAVAILABLE
@@ -34,7 +34,9 @@ FROZEN = "envoy-edge-eu10"
 def rotation(world: World) -> Rotation:
     """What `orbital authority` drives."""
     settings = load_settings()
-    return Rotation(Site(Layout.of(world.place), settings, world.state.ports, regions_of(settings, world.state)))
+    return Rotation(
+        StackContext(Layout.of(world.place), settings, world.state.ports, regions_of(settings, world.state))
+    )
 
 
 def advance(rotating: Rotation, to: Phase) -> None:

@@ -8,11 +8,11 @@ from collections.abc import Callable, Collection, Mapping
 
 from checker.adapters.envoy.admin import EnvoyAdmin
 from checker.domain.sample import Finding, Status, healthy
-from checker.ports.probe import About, Look
+from checker.ports.probe import ProbeInfo, StatelessProbe
 from runtime.errors import Unavailable
 
 
-class CertificatesProbe(Look):
+class CertificatesProbe(StatelessProbe):
     """See checker.ports.probe.Probe. `least` is in hours."""
 
     def __init__(
@@ -23,7 +23,7 @@ class CertificatesProbe(Look):
         least: float,
         period: float,
     ) -> None:
-        self.about = About("certificates", "certificates", "health", "CERTIFICATES_UNREADABLE", period, 2.0)
+        self.about = ProbeInfo("certificates", "certificates", "health", "CERTIFICATES_UNREADABLE", period, 2.0)
         self._admin = admin
         self._edges = edges
         self._now = now

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from checker.domain.sample import Finding, Status, healthy
-from checker.ports.probe import About, Look
+from checker.ports.probe import ProbeInfo, StatelessProbe
 
 OLD_SECONDS = 10.0
 
 
-class ClockProbe(Look):
+class ClockProbe(StatelessProbe):
     """See checker.ports.probe.Probe. `offset` gives (seconds, when measured), `most` is what is tolerated.
 
     Both are by a clock that is never set; `moved` says how far the machine's own was since this process began.
@@ -25,7 +25,7 @@ class ClockProbe(Look):
         *,
         moved: Callable[[], float] = lambda: 0.0,
     ) -> None:
-        self.about = About("clock", "clock", "health", "CLOCK_UNKNOWN", period)
+        self.about = ProbeInfo("clock", "clock", "health", "CLOCK_UNKNOWN", period)
         self._offset = offset
         self._now = now
         self._most = most

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from checker.domain.sample import Finding, Status, healthy
-from checker.ports.probe import About, Look
+from checker.ports.probe import ProbeInfo, StatelessProbe
 
 
 def measure(place: Path) -> tuple[int, int]:
@@ -17,7 +17,7 @@ def measure(place: Path) -> tuple[int, int]:
     return usage.total, usage.free
 
 
-class DiskProbe(Look):
+class DiskProbe(StatelessProbe):
     """See checker.ports.probe.Probe. `low` and `least` are parts of the whole."""
 
     def __init__(
@@ -28,7 +28,7 @@ class DiskProbe(Look):
         period: float,
         measured: Callable[[Path], tuple[int, int]] = measure,
     ) -> None:
-        self.about = About("disk", "disk", "health", "DISK_UNREADABLE", period)
+        self.about = ProbeInfo("disk", "disk", "health", "DISK_UNREADABLE", period)
         self._place = place
         self._low = low
         self._least = least

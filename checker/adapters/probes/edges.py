@@ -6,9 +6,9 @@ from typing import Any
 
 import orjson
 
-from checker.adapters.envoy.door import Door
+from checker.adapters.envoy.client import RegionClient
 from checker.domain.sample import Finding, Status, healthy
-from checker.ports.probe import About, Look
+from checker.ports.probe import ProbeInfo, StatelessProbe
 from runtime.errors import Unavailable
 
 # The worst reason first: it names the flag, whatever else there is.
@@ -16,12 +16,12 @@ REASONS = ("EDGE_BUNDLE_REFUSED", "EDGE_DRIFT", "EDGE_SILENT")
 MOST_SHOWN = 16  # edges named in one flag; the number of all is told
 
 
-class EdgesProbe(Look):
+class EdgesProbe(StatelessProbe):
     """See checker.ports.probe.Probe."""
 
-    def __init__(self, door: Door, period: float, timeout: float) -> None:
-        self.about = About("edges", "edges", "health", "EDGES_UNREACHABLE", period, timeout)
-        self._door = door
+    def __init__(self, client: RegionClient, period: float, timeout: float) -> None:
+        self.about = ProbeInfo("edges", "edges", "health", "EDGES_UNREACHABLE", period, timeout)
+        self._door = client
 
     async def look(self) -> Finding:
         """See the port."""

@@ -9,21 +9,21 @@ from collections.abc import Mapping
 from checker.adapters.envoy.admin import EnvoyAdmin
 from checker.domain.sample import Finding, Status, healthy
 from checker.domain.statistics import Snapshot, read
-from checker.ports.probe import About, Look
+from checker.ports.probe import ProbeInfo, StatelessProbe
 from runtime.errors import Unavailable
 
 # At one look a second, two seconds of statistics: what is over is forgotten within three.
 WINDOW = 3
 
 
-class EnvoyProbe(Look):
+class EnvoyProbe(StatelessProbe):
     """The region's own. See checker.ports.probe.Probe.
 
     `slow` is the median latency of a cluster, in seconds, that is too much.
     """
 
     def __init__(self, admin: EnvoyAdmin, slow: float, period: float, timeout: float) -> None:
-        self.about = About("envoy", "envoy", "health", "ENVOY_UNREACHABLE", period, timeout)
+        self.about = ProbeInfo("envoy", "envoy", "health", "ENVOY_UNREACHABLE", period, timeout)
         self._admin = admin
         self._slow = slow * 1000
         self._snapshots: deque[Snapshot] = deque(maxlen=WINDOW)
@@ -34,11 +34,11 @@ class EnvoyProbe(Look):
         return read(self._snapshots, self._slow)
 
 
-class EdgeSidecarsProbe(Look):
+class EdgeSidecarsProbe(StatelessProbe):
     """Those of the region's edges, by the edge's name. What is wrong with one leaves the region degraded, not more."""
 
     def __init__(self, admins: Mapping[str, EnvoyAdmin], slow: float, period: float, timeout: float) -> None:
-        self.about = About("envoy-edges", "envoy-edges", "health", "EDGE_SIDECAR_UNREACHABLE", period, timeout)
+        self.about = ProbeInfo("envoy-edges", "envoy-edges", "health", "EDGE_SIDECAR_UNREACHABLE", period, timeout)
         # One that hangs must not hide the others.
         self._each = {name: EnvoyProbe(admin, slow, period, timeout / 2) for name, admin in admins.items()}
 

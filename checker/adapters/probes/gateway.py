@@ -7,9 +7,9 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from checker.adapters.envoy.door import Door
+from checker.adapters.envoy.client import RegionClient
 from checker.domain.sample import Finding, Status, healthy
-from checker.ports.probe import About, Look
+from checker.ports.probe import ProbeInfo, StatelessProbe
 from runtime.errors import OrbitalError, Unavailable
 from runtime.rpc import PARTS
 from runtime.wellknown import label
@@ -20,12 +20,12 @@ SERVING = health_pb2.HealthCheckResponse.SERVING
 TOLD = ("GATEWAY_", "POLICY_", "TOKEN_", "SIDECAR_")
 
 
-class GatewayProbe(Look):
-    """See checker.ports.probe.Probe. `door` is the region's way out."""
+class GatewayProbe(StatelessProbe):
+    """See checker.ports.probe.Probe. `client` is the region's way out."""
 
-    def __init__(self, door: Door, period: float, timeout: float) -> None:
-        self.about = About("gateway", "gateway", "health", "GATEWAY_UNREACHABLE", period, timeout)
-        self._door = door
+    def __init__(self, client: RegionClient, period: float, timeout: float) -> None:
+        self.about = ProbeInfo("gateway", "gateway", "health", "GATEWAY_UNREACHABLE", period, timeout)
+        self._door = client
 
     async def look(self) -> Finding:
         """See the port."""

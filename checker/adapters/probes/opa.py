@@ -9,9 +9,9 @@ from typing import Any
 
 import orjson
 
-from checker.adapters.envoy.door import Door
+from checker.adapters.envoy.client import RegionClient
 from checker.domain.sample import Finding, Status, healthy
-from checker.ports.probe import About, Look
+from checker.ports.probe import ProbeInfo, StatelessProbe
 from runtime.errors import Unavailable
 
 # The status carries all of the engine's metrics: it is read less often than the health.
@@ -20,13 +20,15 @@ STATUS_SECONDS = 3.0
 OLD_SECONDS = 120.0
 
 
-class OpaProbe(Look):
+class OpaProbe(StatelessProbe):
     """See checker.ports.probe.Probe."""
 
-    def __init__(self, door: Door, role: str, now: Callable[[], float], period: float, timeout: float) -> None:
+    def __init__(
+        self, client: RegionClient, role: str, now: Callable[[], float], period: float, timeout: float
+    ) -> None:
         name = f"opa-{role}"
-        self.about = About(name, name, "health", "OPA_UNREACHABLE", period, timeout)
-        self._door = door
+        self.about = ProbeInfo(name, name, "health", "OPA_UNREACHABLE", period, timeout)
+        self._door = client
         self._now = now
         self._plugins: dict[str, Any] = {}
         self._log: dict[str, Any] = {}

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import orjson
 
-from checker.adapters.envoy.door import Door
+from checker.adapters.envoy.client import RegionClient
 from checker.adapters.probes.sealing import sealed_by
 from checker.domain.sample import Finding, Status, healthy
-from checker.ports.probe import About, Look
+from checker.ports.probe import ProbeInfo, StatelessProbe
 from runtime.errors import Unavailable
 
 # Whatever its state, it answers 200 and says which.
@@ -22,15 +22,15 @@ REFUSED = 403
 AUDIT_SECONDS = 2.0
 
 
-class OpenBaoProbe(Look):
+class OpenBaoProbe(StatelessProbe):
     """See checker.ports.probe.Probe. `version` is the one that is expected; any, where it is empty.
 
     `log` is its audit log, where that can be read: it names the action that sealed it.
     """
 
-    def __init__(self, door: Door, version: str, log: Path | None, period: float, timeout: float) -> None:
-        self.about = About("openbao", "openbao", "health", "OPENBAO_UNREACHABLE", period, timeout)
-        self._door = door
+    def __init__(self, client: RegionClient, version: str, log: Path | None, period: float, timeout: float) -> None:
+        self.about = ProbeInfo("openbao", "openbao", "health", "OPENBAO_UNREACHABLE", period, timeout)
+        self._door = client
         self._version = version
         self._log = log
         self._audited_at = -AUDIT_SECONDS

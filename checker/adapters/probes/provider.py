@@ -10,9 +10,9 @@ from typing import Any
 import grpc
 from orbital.v1 import inspect_pb2, inspect_pb2_grpc
 
-from checker.adapters.envoy.door import Door
+from checker.adapters.envoy.client import RegionClient
 from checker.domain.sample import Finding, Status, healthy
-from checker.ports.probe import SIDECAR_UNREACHABLE, About, Look
+from checker.ports.probe import SIDECAR_UNREACHABLE, ProbeInfo, StatelessProbe
 from runtime.errors import OrbitalError, Unavailable
 
 PART = "region-immediate"
@@ -20,12 +20,12 @@ PART = "region-immediate"
 OWN = "hsm"
 
 
-class ProviderProbe(Look):
+class ProviderProbe(StatelessProbe):
     """See checker.ports.probe.Probe. `name` is the provider's, for instance hsm."""
 
-    def __init__(self, name: str, door: Door, period: float, timeout: float) -> None:
-        self.about = About(name, name, "operation", f"{name.upper()}_UNREACHABLE", period, timeout)
-        self._door = door
+    def __init__(self, name: str, client: RegionClient, period: float, timeout: float) -> None:
+        self.about = ProbeInfo(name, name, "operation", f"{name.upper()}_UNREACHABLE", period, timeout)
+        self._door = client
 
     async def look(self) -> Finding:
         """See the port."""

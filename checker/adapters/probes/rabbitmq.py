@@ -8,16 +8,16 @@ from typing import Any
 import grpc
 from orbital.v1 import flag_pb2, flag_pb2_grpc
 
-from checker.adapters.envoy.door import Door
+from checker.adapters.envoy.client import RegionClient
 from checker.domain.queues import Queue, QueueLimits, read
 from checker.domain.sample import Finding, Status
-from checker.ports.probe import SIDECAR_UNREACHABLE, About, Look
+from checker.ports.probe import SIDECAR_UNREACHABLE, ProbeInfo, StatelessProbe
 from runtime.errors import OrbitalError, Unavailable
 
 AWAY = "BROKER_UNAVAILABLE"
 
 
-class RabbitMQProbe(Look):
+class RabbitMQProbe(StatelessProbe):
     """See checker.ports.probe.Probe. The gateway is asked, because a region has no account of its own there.
 
     A queue may be without a reader for a while: a stream is opened anew now and then.
@@ -27,15 +27,15 @@ class RabbitMQProbe(Look):
         self,
         *,
         region: str,
-        door: Door,
+        client: RegionClient,
         limits: QueueLimits,
         steady: Callable[[], float],
         period: float,
         timeout: float,
     ) -> None:
-        self.about = About("rabbitmq", "rabbitmq", "health", "RABBITMQ_UNREACHABLE", period, timeout)
+        self.about = ProbeInfo("rabbitmq", "rabbitmq", "health", "RABBITMQ_UNREACHABLE", period, timeout)
         self._region = region
-        self._door = door
+        self._door = client
         self._limits = limits
         self._steady = steady
         self._unread_since: dict[int, float] = {}

@@ -11,22 +11,22 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from orbital.v1 import inspect_pb2, inspect_pb2_grpc
 
-from checker.adapters.envoy.door import Door
-from checker.domain.lanes import FailingTask, Key, Lane, Limits, disagreeing, read
+from checker.adapters.envoy.client import RegionClient
+from checker.domain.lanes import FailingTask, KeyMismatch, Lane, Limits, disagreeing, read
 from checker.domain.sample import Finding, Status
-from checker.ports.probe import About, Look
+from checker.ports.probe import ProbeInfo, StatelessProbe
 from runtime.wellknown import label, seconds
 
 PLACES = {"openbao": "OpenBao", "journal": "The journal", "control_plane": "The control plane's database"}
 SERVING = health_pb2.HealthCheckResponse.SERVING
 
 
-class RegionProbe(Look):
+class RegionProbe(StatelessProbe):
     """See checker.ports.probe.Probe."""
 
-    def __init__(self, name: str, door: Door, limits: Limits, period: float, timeout: float) -> None:
-        self.about = About(name, name, "health", "REGION_UNREACHABLE", period, timeout)
-        self._door = door
+    def __init__(self, name: str, client: RegionClient, limits: Limits, period: float, timeout: float) -> None:
+        self.about = ProbeInfo(name, name, "health", "REGION_UNREACHABLE", period, timeout)
+        self._door = client
         self._limits = limits
         self._first: float | None = None
 
@@ -45,7 +45,7 @@ class RegionProbe(Look):
         # By the process's own clock, like the times that it tells: the two need not agree.
         now = _seconds(said.time) or 0.0
         self._first = self._first or now
-        keys = [Key(one.resource, one.reason, one.message, one.mended) for one in said.keys]
+        keys = [KeyMismatch(one.resource, one.reason, one.message, one.mended) for one in said.keys]
         return disagreeing(keys, read(list(_lanes(said)), now, self._first, self._limits, said.version))
 
 

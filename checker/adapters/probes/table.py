@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from checker.adapters.envoy.admin import EnvoyAdmin
-from checker.adapters.envoy.door import Door
+from checker.adapters.envoy.client import RegionClient
 from checker.adapters.probes.certificates import CertificatesProbe
 from checker.adapters.probes.clock import ClockProbe
 from checker.adapters.probes.disk import DiskProbe
@@ -30,21 +30,21 @@ SLOW = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Means:
+class ProbeClients:
     """What probes look with: `parts` leads to the region's own parts, `out` to the gateway, both through its Envoy.
 
     `edges` are the admin interfaces of the sidecars of its edges, by the edge's name.
     """
 
-    parts: Door
-    out: Door
+    parts: RegionClient
+    out: RegionClient
     admin: EnvoyAdmin
     control: GrpcControl
     host: Host
     edges: Mapping[str, EnvoyAdmin]
 
 
-def probes(settings: CheckerSettings, means: Means) -> list[Probe]:
+def probes(settings: CheckerSettings, means: ProbeClients) -> list[Probe]:
     """The table."""
     period, timeout, limits, now = settings.period_seconds, settings.timeout_seconds, settings.limits, means.host.now
 
@@ -65,7 +65,7 @@ def probes(settings: CheckerSettings, means: Means) -> list[Probe]:
         GatewayProbe(means.out, 2 * period, timeout),
         RabbitMQProbe(
             region=settings.region,
-            door=means.out,
+            client=means.out,
             limits=QueueLimits(messages=limits.queue_messages, unread=limits.hop_seconds),
             steady=means.host.steady,
             period=2 * period,
@@ -80,7 +80,7 @@ def probes(settings: CheckerSettings, means: Means) -> list[Probe]:
     ]
 
 
-def _of_edges(settings: CheckerSettings, means: Means) -> list[Probe]:
+def _of_edges(settings: CheckerSettings, means: ProbeClients) -> list[Probe]:
     """A region whose edges run elsewhere sees them by their reports alone."""
     if not means.edges:
         return []

@@ -83,7 +83,7 @@ def export(file: Path, target: Target) -> None:
     with connect(target) as connection:
         try:
             with file.open("wb") as out:
-                for item in _online(connection, Copies()):
+                for item in _online(connection, HeadCopies()):
                     out.write(write_line(item))
                     lines += 1
         except OSError as error:
@@ -102,7 +102,7 @@ def verify(file: Path | None, output: str, target: Target) -> int:
     is nothing to verify, or a region that answers holds no copy; the message says which. It is 6 if what was read holds
     and a region could not be asked.
     """
-    copies = Copies()
+    copies = HeadCopies()
     if file is None:
         from console.cli.connection import connect
 
@@ -127,7 +127,7 @@ def verify(file: Path | None, output: str, target: Target) -> int:
     return status
 
 
-class Copies:
+class HeadCopies:
     """Which regions could not be asked for the heads that they hold, and which hold none."""
 
     def __init__(self) -> None:
@@ -173,7 +173,7 @@ def _follow(items: Iterable[AuditRecord | Held], authority: bytes) -> dict[str, 
     }
 
 
-def _online(connection: Connection, copies: Copies) -> Iterator[AuditRecord | Held]:
+def _online(connection: Connection, copies: HeadCopies) -> Iterator[AuditRecord | Held]:
     """The regions' heads first: whatever they are of must then be found in the trail."""
     from orbital.v1.audit_pb2 import ListAuditRequest
 
@@ -187,7 +187,7 @@ def _online(connection: Connection, copies: Copies) -> Iterator[AuditRecord | He
     pages.check_complete()
 
 
-def _regional(connection: Connection, copies: Copies) -> Iterator[Held]:
+def _regional(connection: Connection, copies: HeadCopies) -> Iterator[Held]:
     from orbital.v1.registry_pb2 import ListRegionsRequest
     from orbital.v1.verify_pb2 import ListAuditHeadsRequest
 

@@ -99,13 +99,13 @@ def call_region(connection: Connection, region: str, method: str, request: Any) 
 
 def endpoint(connection: Connection, region: str) -> str:
     """host:port of a region's Crypto service: from the state file, else as the region was declared."""
-    from console.cli.nouns import Wanted, find, named
+    from console.cli.nouns import RowFilter, find, named
 
     local = str(connection.state.get("regions", {}).get(region, {}).get("crypto", ""))
     if local:
         return local
     noun = find("regions")
-    declared = str(named(noun, list(noun.rows(connection, Wanted())), region)[0]["crypto_endpoint"])
+    declared = str(named(noun, list(noun.rows(connection, RowFilter())), region)[0]["crypto_endpoint"])
     if not declared:
         raise Failure(f"Region {region} has no crypto endpoint. Declare it: spec.cryptoEndpoint", Exit.UNAVAILABLE)
     return declared

@@ -19,11 +19,15 @@ def declared(tenant: str, fenced: bool, target: Target) -> None:
 
     from console.cli.connection import connect
     from console.cli.declaration.write import write_documents
-    from console.cli.nouns import PAGE, Wanted, find, named
+    from console.cli.nouns import PAGE, RowFilter, find, named
 
     with connect(target) as connection:
         noun = find("tenant")
-        named(noun, list(noun.rows(connection, Wanted(tenant=tenant))) or list(noun.rows(connection, Wanted())), tenant)
+        named(
+            noun,
+            list(noun.rows(connection, RowFilter(tenant=tenant))) or list(noun.rows(connection, RowFilter())),
+            tenant,
+        )
         found = []
         for kind in ("TENANT", *KINDS):
             number = ResourceKind.Value(f"RESOURCE_KIND_{kind}")

@@ -13,7 +13,7 @@ from console.cli.render import FORMS, show, table, write
 
 if TYPE_CHECKING:
     from console.cli.connection import Connection
-    from console.cli.nouns import Noun, Wanted
+    from console.cli.nouns import Noun, RowFilter
     from console.cli.rows import Row
 
 POLL = 2.0
@@ -55,11 +55,11 @@ def get(
     NAME is the last part of a name, or a whole one such as tenants/acme/systems/core (in short: acme/core).
     """
     from console.cli.connection import connect
-    from console.cli.nouns import Wanted, find
+    from console.cli.nouns import RowFilter, find
 
     kind = find(noun)
     # Who names one row is looked for among all of them.
-    wanted = Wanted(**filters, limit=0 if name or watch else limit or 0)
+    wanted = RowFilter(**filters, limit=0 if name or watch else limit or 0)
     _refuse_filters(kind, wanted)
     with connect(target) as connection:
         rows = _rows(connection, kind, wanted, name, limit)
@@ -70,7 +70,7 @@ def get(
             _watch(connection, kind, wanted, name, output, rows)
 
 
-def _refuse_filters(noun: Noun, wanted: Wanted) -> None:
+def _refuse_filters(noun: Noun, wanted: RowFilter) -> None:
     for field, flag in (
         ("tenant", "--tenant"),
         ("region", "--region"),
@@ -81,7 +81,7 @@ def _refuse_filters(noun: Noun, wanted: Wanted) -> None:
             raise Failure(f"{noun.name} cannot be chosen by {flag}.", Exit.USAGE)
 
 
-def _rows(connection: Connection, noun: Noun, wanted: Wanted, name: str | None, limit: int | None) -> list[Row]:
+def _rows(connection: Connection, noun: Noun, wanted: RowFilter, name: str | None, limit: int | None) -> list[Row]:
     from itertools import islice
 
     from console.cli.nouns import named
@@ -91,14 +91,14 @@ def _rows(connection: Connection, noun: Noun, wanted: Wanted, name: str | None, 
     return named(noun, list(noun.rows(connection, wanted)), name)[:limit]
 
 
-def _known(connection: Connection, wanted: Wanted) -> None:
+def _known(connection: Connection, wanted: RowFilter) -> None:
     """That there is nothing is one thing, that nobody is called so another; raises Failure with close names."""
-    from console.cli.nouns import Wanted, find, named
+    from console.cli.nouns import RowFilter, find, named
 
     for word, name in (("region", wanted.region), ("tenant", wanted.tenant)):
         if name:
             noun = find(word)
-            named(noun, list(noun.rows(connection, Wanted())), name)
+            named(noun, list(noun.rows(connection, RowFilter())), name)
 
 
 def _show(noun: Noun, rows: list[Row], output: str) -> None:
@@ -110,7 +110,9 @@ def _show(noun: Noun, rows: list[Row], output: str) -> None:
     show(rows, noun.columns, output, noun.fields(rows[0]) if rows else (), noun.key)
 
 
-def _watch(connection: Connection, noun: Noun, wanted: Wanted, name: str | None, output: str, rows: list[Row]) -> None:
+def _watch(
+    connection: Connection, noun: Noun, wanted: RowFilter, name: str | None, output: str, rows: list[Row]
+) -> None:
     """Follow by reading again: it needs no memory on the server, and a break costs one interval."""
     from console.cli.patience import asked_again
 
@@ -172,9 +174,9 @@ def _job(connection: Connection, correlation_id: str) -> Row:
 def _thing(connection: Connection, noun: Noun, name: str) -> Row:
     from itertools import islice
 
-    from console.cli.nouns import Wanted, find, named
+    from console.cli.nouns import RowFilter, find, named
 
-    found = named(noun, list(noun.rows(connection, Wanted())), name)
+    found = named(noun, list(noun.rows(connection, RowFilter())), name)
     if noun.name == "placements":
         return {"placements": found}
     if len(found) > 1:
@@ -183,11 +185,11 @@ def _thing(connection: Connection, noun: Noun, name: str) -> Row:
     one = dict(found[0])
     if noun.name in {"tenants", "systems", "services", "links", "edgepolicies"}:
         resource = str(one["resource"])
-        wanted = Wanted(tenant="" if noun.name == "edgepolicies" else resource.split("/")[1])
+        wanted = RowFilter(tenant="" if noun.name == "edgepolicies" else resource.split("/")[1])
         placements = find("placements").rows(connection, wanted)
         one["placements"] = [row for row in placements if f"{row['resource']}/".startswith(f"{resource}/")]
     elif noun.name == "regions":
-        wanted = Wanted(region=str(one["name"]))
+        wanted = RowFilter(region=str(one["name"]))
         placements = find("placements").rows(connection, wanted)
         one["flags"] = list(find("flags").rows(connection, wanted))
         one["behind"] = [row for row in placements if row["state"] != "converged"]

@@ -191,11 +191,11 @@ def _print_radius(radius: dict[str, Any], output: str) -> None:
 
 
 def _unknown(connection: Connection, tenant: str) -> str:
-    from console.cli.nouns import Wanted, find, named
+    from console.cli.nouns import RowFilter, find, named
 
     noun = find("tenants")
     try:
-        named(noun, list(noun.rows(connection, Wanted())), tenant)
+        named(noun, list(noun.rows(connection, RowFilter())), tenant)
     except Failure as failure:
         return failure.message
     return f'No tenant "{tenant}". List: orbital get tenants'

@@ -33,13 +33,13 @@ def login(
     password, as long as the login page remembers you.
     """
     from console.cli.loopback import loopback
-    from console.cli.oidc import Attempt, discover, redeem, seconds_of
+    from console.cli.oidc import LoginAttempt, discover, redeem, seconds_of
     from console.cli.session import Login, clock, keep
 
     gateway, authority, issuer, client = _where(target, issuer, client)
     provider = discover(issuer, client, authority)
     with loopback() as server:
-        attempt = Attempt(server.redirect)
+        attempt = LoginAttempt(server.redirect)
         address = attempt.address(provider, fresh=fresh)
         typed = _send(address, no_browser=no_browser)
         answer = server.wait(attempt.state, timeout, typed=typed)

@@ -97,13 +97,13 @@ def _parts(chosen: Sequence[str]) -> list[Sequence[str]]:
 
 def _chosen(connection: Connection, ids: Sequence[str], tenant: str, region: str) -> list[str]:
     """The IDs that are meant; raises Failure for one that means no parked task, or several."""
-    from console.cli.nouns import Wanted, find
+    from console.cli.nouns import RowFilter, find
 
     if bool(ids) == bool(tenant or region):
         raise Failure("Say which: IDs, or --tenant or --region for all that is parked there.", Exit.USAGE)
     if all(len(one) == WHOLE for one in ids) and ids:
         return list(dict.fromkeys(ids))
-    parked = list(find("tasks").rows(connection, Wanted(tenant=tenant, region=region, parked=True)))
+    parked = list(find("tasks").rows(connection, RowFilter(tenant=tenant, region=region, parked=True)))
     if not ids:
         return [str(row["id"]) for row in parked]
     return list(dict.fromkeys(_one(one, parked) for one in ids))

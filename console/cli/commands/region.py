@@ -17,7 +17,7 @@ from console.cli.render import Column, count, say, table, write
 
 if TYPE_CHECKING:
     from console.cli.connection import Connection
-    from console.cli.disagreement import Finding
+    from console.cli.disagreement import Disagreement
 
 COLUMNS = (Column("RESOURCE", "resource"), Column("REASON", "reason"), Column("MESSAGE", "message"))
 # What is under way this moment is gone at one of the next looks.
@@ -129,7 +129,7 @@ def revoke(region: str, reason: str, yes: bool, output: str, target: Target) -> 
 region.add_command(decommission)
 
 
-def look(connection: Connection, region: str) -> tuple[list[Finding], int]:
+def look(connection: Connection, region: str) -> tuple[list[Disagreement], int]:
     """What disagrees at this moment, and how many resources were compared."""
     from orbital.v1.registry_pb2 import ListPlacementsRequest, ListResourcesRequest, PlacementFilter, ResourceKind
     from orbital.v1.verify_pb2 import ListHeldRequest

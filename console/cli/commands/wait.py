@@ -12,7 +12,7 @@ from console.cli.options import Target, connection_options, timeout_option
 
 if TYPE_CHECKING:
     from console.cli.connection import Connection
-    from console.cli.nouns import Wanted
+    from console.cli.nouns import RowFilter
 
 POLL = 1.0
 
@@ -31,18 +31,18 @@ def wait(correlation_id: str | None, tenant: str, region: str, timeout: float, t
     has proved it, whatever was declared after it.
     """
     from console.cli.connection import connect
-    from console.cli.nouns import Wanted
+    from console.cli.nouns import RowFilter
 
     with connect(target) as connection:
         if correlation_id is None:
-            click.echo(_everything(connection, Wanted(tenant=tenant, region=region), timeout))
+            click.echo(_everything(connection, RowFilter(tenant=tenant, region=region), timeout))
             return
         from console.cli.job import finish
 
         click.echo(finish(connection, correlation_id, timeout))
 
 
-def _everything(connection: Connection, wanted: Wanted, timeout: float) -> str:
+def _everything(connection: Connection, wanted: RowFilter, timeout: float) -> str:
     from console.cli.nouns import find
     from runtime.errors import Unavailable
 
@@ -71,7 +71,7 @@ def _everything(connection: Connection, wanted: Wanted, timeout: float) -> str:
         time.sleep(POLL)
 
 
-def _chosen(wanted: Wanted) -> str:
+def _chosen(wanted: RowFilter) -> str:
     """` of tenant acme in region eu10`, as far as they were chosen."""
     tenant = f" of tenant {wanted.tenant}" if wanted.tenant else ""
     return tenant + (f" in region {wanted.region}" if wanted.region else "")

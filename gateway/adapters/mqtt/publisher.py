@@ -14,8 +14,8 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from gateway.adapters.rabbitmq.connection import unavailable
 from gateway.adapters.rabbitmq.publisher import CONTENT_TYPE, FULL, UNCONFIRMED, shared
-from gateway.adapters.rabbitmq.topology import IMMEDIATE, Lane, LaneTopology, blocked
-from gateway.ports.lanes import Parcel, Trouble
+from gateway.adapters.rabbitmq.topology import IMMEDIATE, LaneTopology, RegionLane, blocked
+from gateway.ports.lanes import BrokerFault, LaneMessage
 from gateway.settings import MqttSettings
 from runtime.errors import Unavailable
 from runtime.identity import of_one_version
@@ -36,17 +36,17 @@ def speaks_five(version: str) -> bool:
     return tuple(numbers) >= FIVE_SINCE
 
 
-def properties(parcel: Parcel) -> Properties:
+def properties(lane_message: LaneMessage) -> Properties:
     """What an MQTT 5 message says of itself outside its payload; a reader by AMQP finds it as headers."""
     said = Properties(PacketTypes.PUBLISH)
     said.ContentType = CONTENT_TYPE
-    said.UserProperty = list(parcel.headers.items())
+    said.UserProperty = list(lane_message.headers.items())
     return said
 
 
-def topic(parcel: Parcel) -> str:
+def topic(lane_message: LaneMessage) -> str:
     """What the broker makes the lane's routing key of."""
-    return f"lane/{parcel.lane}/{parcel.region}"
+    return f"lane/{lane_message.lane}/{lane_message.region}"
 
 
 class _Connection:
@@ -89,10 +89,10 @@ class _Connection:
         async with asyncio.timeout(ANSWER_SECONDS):
             await self._connected
 
-    def send(self, parcel: Parcel) -> asyncio.Future[str]:
+    def send(self, lane_message: LaneMessage) -> asyncio.Future[str]:
         """Publish it; what comes is "" once the broker has it, or the reason for which it did not take it."""
-        said = properties(parcel) if self._five else None
-        sent = self._client.publish(topic(parcel), parcel.body, AT_LEAST_ONCE, properties=said)
+        said = properties(lane_message) if self._five else None
+        sent = self._client.publish(topic(lane_message), lane_message.body, AT_LEAST_ONCE, properties=said)
         if sent.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
             raise unavailable()
         # The answer is heard in this loop, and so not before this line.
@@ -149,18 +149,20 @@ class MqttPublisher:
         self._immediate = immediate
         self._connection: _Connection | None = None
 
-    async def publish(self, parcels: Sequence[Parcel]) -> Sequence[Trouble | None]:
+    async def publish(self, lane_messages: Sequence[LaneMessage]) -> Sequence[BrokerFault | None]:
         """See the port."""
         try:
-            troubles = await self._topology.prepare([Lane(parcel.region, parcel.lane) for parcel in parcels])
+            faults = await self._topology.prepare(
+                [RegionLane(lane_message.region, lane_message.lane) for lane_message in lane_messages]
+            )
             async with asyncio.timeout(ANSWER_SECONDS):
                 connection = await self._connected()
             fates = await asyncio.gather(
-                *(self._one(connection, each, troubles.get(Lane(each.region, each.lane))) for each in parcels)
+                *(self._one(connection, each, faults.get(RegionLane(each.region, each.lane))) for each in lane_messages)
             )
         except (Unavailable, TimeoutError) as error:
             await self.close()
-            return [shared(error if isinstance(error, Unavailable) else unavailable())] * len(parcels)
+            return [shared(error if isinstance(error, Unavailable) else unavailable())] * len(lane_messages)
         except BaseException:
             # Whatever was in flight is unknown: the next call begins with a connection of its own.
             await self.close()
@@ -169,36 +171,38 @@ class MqttPublisher:
             await self.close()
         return fates
 
-    async def check(self, regions: Sequence[str], lane: int) -> Sequence[Trouble | None]:
+    async def check(self, regions: Sequence[str], lane: int) -> Sequence[BrokerFault | None]:
         """See the port."""
-        lanes = [Lane(region, lane) for region in regions]
+        lanes = [RegionLane(region, lane) for region in regions]
         for each in lanes:
             self._topology.forget(each)
         try:
-            troubles = await self._topology.prepare(lanes)
+            faults = await self._topology.prepare(lanes)
         except Unavailable as error:
             return [shared(error)] * len(lanes)
-        return [troubles.get(each) for each in lanes]
+        return [faults.get(each) for each in lanes]
 
-    async def _one(self, connection: _Connection, parcel: Parcel, trouble: Trouble | None) -> Trouble | None:
-        if trouble is not None and not trouble.delivered:
-            return trouble
-        lane = f"lane {parcel.lane} of {parcel.region}"
-        seconds = self._immediate if parcel.lane == IMMEDIATE else self._seconds
+    async def _one(
+        self, connection: _Connection, lane_message: LaneMessage, fault: BrokerFault | None
+    ) -> BrokerFault | None:
+        if fault is not None and not fault.delivered:
+            return fault
+        lane = f"lane {lane_message.lane} of {lane_message.region}"
+        seconds = self._immediate if lane_message.lane == IMMEDIATE else self._seconds
         try:
             async with asyncio.timeout(seconds):
-                refusal = await connection.send(parcel)
+                refusal = await connection.send(lane_message)
         except TimeoutError:
             if await self._topology.blocked():
                 return shared(blocked())
             message = f"The broker does not acknowledge messages of {lane} within {seconds:g} s"
-            return Trouble(UNCONFIRMED, message, shared=True)
+            return BrokerFault(UNCONFIRMED, message, shared=True)
         except Unavailable as error:
             return shared(error)
         if refusal:
-            self._topology.forget(Lane(parcel.region, parcel.lane))
-            return Trouble(FULL, f"The broker does not take messages of {lane}: {refusal}")
-        return trouble
+            self._topology.forget(RegionLane(lane_message.region, lane_message.lane))
+            return BrokerFault(FULL, f"The broker does not take messages of {lane}: {refusal}")
+        return fault
 
     async def _connected(self) -> _Connection:
         if self._connection is None or self._connection.lost:

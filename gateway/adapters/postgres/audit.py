@@ -10,7 +10,7 @@ from orbital.v1.audit_pb2 import AuditRecord, SignedAuditHead
 
 from gateway.adapters.postgres.database import Database
 from gateway.adapters.postgres.locks import AdvisoryLock
-from gateway.ports.audit import End
+from gateway.ports.audit import ChainEnd
 from runtime.trail import BEGINNING, link, micros
 
 
@@ -37,7 +37,7 @@ class PostgresAudit:
                 await session.execute("seal", [row["id"] for row in rows], list(places), hashes)
         return len(rows)
 
-    async def end(self) -> End:
+    async def end(self) -> ChainEnd:
         """The chain's end."""
         rows = await self._database.fetch("audit_end")
         return _end(rows)
@@ -61,8 +61,8 @@ class PostgresAudit:
         return [_head(row) for row in await self._database.fetch("audit_heads", after, last)]
 
 
-def _end(rows: Sequence[asyncpg.Record]) -> End:
-    return End(rows[0]["sequence"], rows[0]["hash"]) if rows else End(0, BEGINNING)
+def _end(rows: Sequence[asyncpg.Record]) -> ChainEnd:
+    return ChainEnd(rows[0]["sequence"], rows[0]["hash"]) if rows else ChainEnd(0, BEGINNING)
 
 
 def _record(row: asyncpg.Record) -> AuditRecord:

@@ -16,11 +16,11 @@ from gateway.adapters.postgres.database import Database, Session
 from gateway.adapters.postgres.locks import AdvisoryLock
 from gateway.adapters.postgres.targets import Move, converge, record, take_over
 from gateway.domain.change import Plan
-from gateway.domain.departure import Place, Places, Step, steps
+from gateway.domain.departure import PlacementState, Places, Step, steps
 from gateway.domain.holdings import Floor
-from gateway.domain.links import Key, key_of
+from gateway.domain.links import L1Key, key_of
 from gateway.domain.resource import kind_of, parent_of, parse_name
-from gateway.domain.stored import Stored, Wanted
+from gateway.domain.stored import DesiredResource, Stored
 from gateway.domain.task import effect_kind
 from gateway.ports.store import Action
 from runtime.errors import Conflict
@@ -42,7 +42,7 @@ def _l1(resource: Resource) -> str:
     return key_of(resource).text if resource.HasField("link") else ""
 
 
-async def _holders(session: Session, named: Collection[Key]) -> Mapping[str, Stored]:
+async def _holders(session: Session, named: Collection[L1Key]) -> Mapping[str, Stored]:
     keys = sorted(key.text for key in named)
     tenants = [row["tenant"] for row in await session.fetch("holding_tenants", keys)] if keys else []
     if not tenants:
@@ -99,7 +99,7 @@ async def insert_job(session: Session, process: str, action: Action, answer: byt
         raise Conflict("The correlation ID or the request ID belongs to another change", reason="ID_IN_USE") from error
 
 
-async def upsert(session: Session, wanted: Sequence[Wanted], correlation_id: str) -> dict[str, int]:
+async def upsert(session: Session, wanted: Sequence[DesiredResource], correlation_id: str) -> dict[str, int]:
     """Store these generations; raises Conflict when somebody else stored one first."""
     names = [parse_name(item.resource.name) for item in wanted]
     try:
@@ -144,7 +144,7 @@ class _Estate:
             rows = await self._session.fetch("estate_of", list(tenants))
         return {row["name"]: from_row(row) for row in rows}
 
-    async def holders(self, named: Collection[Key]) -> Mapping[str, Stored]:
+    async def holders(self, named: Collection[L1Key]) -> Mapping[str, Stored]:
         return await _holders(self._session, named)
 
     async def floors(self, names: Collection[str]) -> Mapping[str, Floor]:
@@ -164,9 +164,9 @@ class _Estate:
 
     async def places(self, names: Collection[str], stored: Mapping[str, Stored]) -> Places:
         known = {stored[name].identity: name for name in names if name in stored}
-        found: dict[str, dict[str, Place]] = {}
+        found: dict[str, dict[str, PlacementState]] = {}
         for row in await self._session.fetch("placements_of", list(known)) if known else ():
-            place = Place(row["observed_generation"], row["desired_generation"], row["leaving"], row["gone"])
+            place = PlacementState(row["observed_generation"], row["desired_generation"], row["leaving"], row["gone"])
             found.setdefault(known[row["resource_id"]], {})[row["region"]] = place
         return found
 
@@ -223,7 +223,7 @@ class LockedTenancy:
         rows = await self._session.fetch("lock_links", list(tenants))
         return {row["name"]: from_row(row) for row in rows}
 
-    async def holders(self, named: Collection[Key]) -> Mapping[str, Stored]:
+    async def holders(self, named: Collection[L1Key]) -> Mapping[str, Stored]:
         """Every Link that names one of these keys; see `Estate`."""
         return await _holders(self._session, named)
 
@@ -237,7 +237,7 @@ class LockedTenancy:
         """The regions that are gone for good and had something of the tenant."""
         return [row["region"] for row in await self._session.fetch("tenant_lost", tenant)]
 
-    async def drive(self, action: Action, wanted: Mapping[int, Wanted], answer: Message) -> None:
+    async def drive(self, action: Action, wanted: Mapping[int, DesiredResource], answer: Message) -> None:
         """New generations, driven everywhere."""
         await upsert(self._session, list(wanted.values()), action.correlation_id)
         kinds = {identity: effect_kind(item.resource, new=False) for identity, item in wanted.items()}

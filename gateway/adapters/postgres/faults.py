@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from gateway.adapters.postgres.database import Database
 from gateway.adapters.postgres.tasks import keep_lane_faults
 from gateway.domain.faults import LaneFault, ProcessFault
-from gateway.ports.lanes import Trouble
+from gateway.ports.lanes import BrokerFault
 
 
 class PostgresFaults:
@@ -25,15 +25,15 @@ class PostgresFaults:
         """See the port."""
         return [ProcessFault(**row) for row in await self._database.fetch("process_flags")]
 
-    async def say(self, component: str, trouble: Trouble | None) -> None:
+    async def say(self, component: str, fault: BrokerFault | None) -> None:
         """See the port."""
-        if trouble is None:
+        if fault is None:
             await self._database.execute("clear_process_flag", self._process, component)
         else:
-            said = (trouble.reason, trouble.message)
+            said = (fault.reason, fault.message)
             await self._database.execute("keep_process_flag", self._process, component, *said)
 
-    async def keep(self, faults: Mapping[str, Trouble], lane: int) -> None:
+    async def keep(self, faults: Mapping[str, BrokerFault], lane: int) -> None:
         """See the port."""
         await keep_lane_faults(self._database, faults, lane)
 

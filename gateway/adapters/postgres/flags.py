@@ -11,7 +11,7 @@ from typing import Any
 from orbital.v1.flag_pb2 import Flag, FlagChange, FlagChangeKind
 
 from gateway.adapters.postgres.database import Database
-from gateway.domain.health import GRACE_SECONDS, MISSED, Heard, Listening, severity, silent_flag
+from gateway.domain.health import GRACE_SECONDS, MISSED, CheckerContact, ListeningTime, severity, silent_flag
 from gateway.ports.flags import Hold, Signal
 from runtime.errors import OrbitalError
 from runtime.page import before_id, page_before
@@ -23,7 +23,7 @@ class PostgresFlags:
     def __init__(self, database: Database, steady: Callable[[], float] = time.monotonic) -> None:
         self._database = database
         self._steady = steady
-        self._listening = Listening(steady())
+        self._listening = ListeningTime(steady())
 
     async def store(self, signals: Sequence[Signal]) -> None:
         """See the port."""
@@ -73,7 +73,7 @@ class PostgresFlags:
             if row["silent"] and not _is_silent(found[row["region"]]):
                 before = found[row["region"]]
                 last = (
-                    Heard(row["heard_at"], row["period"] or 0.0, row["certificate_ends_at"])
+                    CheckerContact(row["heard_at"], row["period"] or 0.0, row["certificate_ends_at"])
                     if row["heard_at"]
                     else None
                 )
@@ -115,8 +115,8 @@ class PostgresFlags:
         return {row["region"]: json.loads(row["versions"]) for row in rows}
 
 
-def _heard(row: Any) -> Heard | None:
-    return Heard(row["heard_at"], row["period"], row["certificate_ends_at"]) if row["heard_at"] else None
+def _heard(row: Any) -> CheckerContact | None:
+    return CheckerContact(row["heard_at"], row["period"], row["certificate_ends_at"]) if row["heard_at"] else None
 
 
 def _is_silent(flags: Sequence[Flag]) -> bool:

@@ -15,7 +15,7 @@ from gateway.adapters.postgres.locks import AdvisoryLock
 from gateway.domain.holdings import Floor, adopt
 from gateway.domain.resource import parse_name
 from gateway.domain.state import Placed, again
-from gateway.domain.stored import Wanted
+from gateway.domain.stored import DesiredResource
 from gateway.ports.store import Action
 from runtime.signatures import GATEWAY
 
@@ -61,7 +61,7 @@ class PostgresHoldings:
             counts = (len(found.revoked), len(found.raised), len(found.floors))
             await session.execute("tell_went_back", region, *counts, last)
 
-    async def _revoke(self, session: Session, region: str, revoked: Mapping[int, Wanted]) -> None:
+    async def _revoke(self, session: Session, region: str, revoked: Mapping[int, DesiredResource]) -> None:
         """One change for all of them, which says where it comes from."""
         if not revoked:
             return
@@ -75,7 +75,7 @@ class PostgresHoldings:
         await LockedTenancy(session, self._process).drive(action, revoked, answer)
 
 
-async def _raise(session: Session, raised: Mapping[int, Wanted]) -> None:
+async def _raise(session: Session, raised: Mapping[int, DesiredResource]) -> None:
     if not raised:
         return
     tasks = again(Placed(identity, item.resource, item.generation) for identity, item in raised.items())

@@ -10,14 +10,14 @@ from orbital.v1.task_pb2 import Outcome
 
 from gateway.adapters.postgres.database import Database
 from gateway.adapters.postgres.targets import converge
-from gateway.domain.report import TASK_STATES, Regional, pause_of, proves, redrive_after
+from gateway.domain.report import TASK_STATES, RegionReport, pause_of, proves, redrive_after
 
 
 def _time(stamp: Timestamp) -> float | None:
     return stamp.seconds + stamp.nanos * 1e-9 if stamp.seconds else None
 
 
-def _task_row(item: Regional) -> tuple[object, ...]:
+def _task_row(item: RegionReport) -> tuple[object, ...]:
     report = item.report
     return (
         uuid.UUID(report.task_id),
@@ -33,23 +33,23 @@ def _task_row(item: Regional) -> tuple[object, ...]:
     )
 
 
-def _receipt_row(item: Regional) -> tuple[object, ...]:
+def _receipt_row(item: RegionReport) -> tuple[object, ...]:
     report = item.report
     names = (uuid.UUID(report.task_id), item.region, report.correlation_id, report.resource)
     return (*names, report.generation, report.kind, report.receipt, item.verified)
 
 
-def _proof_row(item: Regional) -> tuple[object, ...]:
+def _proof_row(item: RegionReport) -> tuple[object, ...]:
     report = item.report
     return (uuid.UUID(report.task_id), item.region, report.resource, report.generation, report.correlation_id)
 
 
-def _arrival_rows(item: Regional) -> list[tuple[object, ...]]:
+def _arrival_rows(item: RegionReport) -> list[tuple[object, ...]]:
     task = uuid.UUID(item.report.task_id)
     return [(task, item.region, each.transport, _time(each.time)) for each in item.report.arrivals]
 
 
-def _placement_row(item: Regional) -> tuple[object, ...]:
+def _placement_row(item: RegionReport) -> tuple[object, ...]:
     report = item.report
     done = report.outcome == Outcome.OUTCOME_DONE
     return (
@@ -75,7 +75,7 @@ class PostgresReports:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def observe(self, tasks: Sequence[Regional], placements: Sequence[Regional]) -> None:
+    async def observe(self, tasks: Sequence[RegionReport], placements: Sequence[RegionReport]) -> None:
         """Record what regions reported, and close the jobs that have converged by it."""
         # Placements before tasks, as detection locks them, and each in one order: whoever waits holds nothing that is
         # waited for. PostgreSQL's planner may still choose another order, which makes deadlocks rare, not impossible.

@@ -12,7 +12,7 @@ from orbital.v1.resource_pb2 import Resource, Transport
 
 from gateway.adapters.postgres.database import Database, Session
 from gateway.domain.task import task_id
-from gateway.ports.lanes import Trouble
+from gateway.ports.lanes import BrokerFault
 from gateway.ports.store import Claimed, Denial, Drift
 from runtime.kinds import KIND_WORDS
 from runtime.policy import Refusal
@@ -48,11 +48,11 @@ async def _keep_denials(session: Session | Database, denials: Sequence[Denial]) 
         await session.execute("insert_denials", *zip(*rows, strict=True), MOST_DENIALS)
 
 
-async def keep_lane_faults(session: Session | Database, faults: Mapping[str, Trouble], lane: int) -> None:
+async def keep_lane_faults(session: Session | Database, faults: Mapping[str, BrokerFault], lane: int) -> None:
     """Keep what is wrong with a lane in these regions, in one statement."""
     rows = [
-        (region, lane, trouble.reason, trouble.message, not trouble.delivered, trouble.shared)
-        for region, trouble in sorted(faults.items())
+        (region, lane, fault.reason, fault.message, not fault.delivered, fault.shared)
+        for region, fault in sorted(faults.items())
     ]
     if rows:
         await session.execute("keep_lane_faults", *zip(*rows, strict=True))
@@ -137,11 +137,11 @@ class _ClaimBatch:
             seconds,
         )
 
-    async def stuck(self, tasks: Sequence[tuple[Claimed, Trouble]]) -> None:
-        rows = [(task.identity, trouble.reason, trouble.message) for task, trouble in tasks]
+    async def stuck(self, tasks: Sequence[tuple[Claimed, BrokerFault]]) -> None:
+        rows = [(task.identity, fault.reason, fault.message) for task, fault in tasks]
         await self._session.execute("mark_stuck", *zip(*rows, strict=True))
 
-    async def keep_faults(self, faults: Mapping[str, Trouble], lane: int) -> None:
+    async def keep_faults(self, faults: Mapping[str, BrokerFault], lane: int) -> None:
         await keep_lane_faults(self._session, faults, lane)
 
     async def clear_faults(self, regions: Sequence[str], lane: int) -> None:

@@ -15,7 +15,7 @@ from gateway.adapters.rabbitmq.topology import (
     EXCHANGE,
     REFUSED,
     Declarer,
-    Lane,
+    RegionLane,
     declare_exchanges,
     declare_queue,
     queue_name,
@@ -24,7 +24,7 @@ from gateway.adapters.rabbitmq.topology import (
     said,
     session_name,
 )
-from gateway.ports.lanes import QUEUE_GONE, Delivered, Trouble
+from gateway.ports.lanes import QUEUE_GONE, BrokerFault, Delivery
 from runtime.errors import Unavailable
 from runtime.logs import get_logger
 
@@ -37,9 +37,9 @@ log = get_logger(__name__)
 class _LaneConsumer:
     """Implements `Consumer`."""
 
-    def __init__(self, channel: AbstractChannel, trouble: Trouble | None = None) -> None:
+    def __init__(self, channel: AbstractChannel, fault: BrokerFault | None = None) -> None:
         self._channel = channel
-        self.trouble = trouble
+        self.fault = fault
         self._messages: asyncio.Queue[AbstractIncomingMessage | Unavailable] = asyncio.Queue()
         channel.close_callbacks.add(lambda *_: self._messages.put_nowait(unavailable()))
 
@@ -52,10 +52,10 @@ class _LaneConsumer:
     async def take(self, message: AbstractIncomingMessage) -> None:
         self._messages.put_nowait(message)
 
-    async def messages(self) -> AsyncIterator[Delivered]:
+    async def messages(self) -> AsyncIterator[Delivery]:
         while not isinstance(message := await self._messages.get(), Unavailable):
             assert message.delivery_tag is not None
-            yield Delivered(message.delivery_tag, message.body, bool(message.redelivered))
+            yield Delivery(message.delivery_tag, message.body, bool(message.redelivered))
         raise message
 
     async def acknowledge(self, tag: int) -> None:
@@ -94,27 +94,27 @@ class RabbitLanes:
     @asynccontextmanager
     async def _queue(
         self, region: str, lane: int
-    ) -> AsyncIterator[tuple[AbstractChannel, AbstractQueue, Trouble | None]]:
+    ) -> AsyncIterator[tuple[AbstractChannel, AbstractQueue, BrokerFault | None]]:
         """A channel with the lane's queue; one that has other arguments as it is, with what is wrong with it."""
         async with AsyncExitStack() as stack:
             channel = await stack.enter_async_context(self._broker.channel(confirms=False))
-            trouble: Trouble | None = None
+            fault: BrokerFault | None = None
             async with translated(), asyncio.timeout(10):
                 try:
                     queue = await self._declare(channel, region, lane)
                 except LOST as error:
                     if not refuses_one(error):
                         raise
-                    trouble = await self._declarer.declare(Lane(region, lane))
+                    fault = await self._declarer.declare(RegionLane(region, lane))
                     channel = await stack.enter_async_context(self._broker.channel(confirms=False))
                     queue = await channel.get_queue(queue_name(region, lane), ensure=False)
-            yield channel, queue, trouble
+            yield channel, queue, fault
 
     @asynccontextmanager
     async def consume(self, region: str, lane: int, credit: int) -> AsyncIterator[Consumer]:
         """A consumer with a channel of its own; leaving it gives its messages back to the queue."""
-        async with self._queue(region, lane) as (channel, queue, trouble):
-            consumer = _LaneConsumer(channel, trouble)
+        async with self._queue(region, lane) as (channel, queue, fault):
+            consumer = _LaneConsumer(channel, fault)
             try:
                 async with asyncio.timeout(10):
                     await channel.set_qos(prefetch_count=credit)
@@ -151,8 +151,8 @@ class RabbitLanes:
     @asynccontextmanager
     async def ready(self, region: str, lane: int) -> AsyncIterator[Consumer]:
         """The lane's queue for somebody else to read; this consumer never has a message."""
-        async with self._queue(region, lane) as (channel, _, trouble):
-            yield _LaneConsumer(channel, trouble)
+        async with self._queue(region, lane) as (channel, _, fault):
+            yield _LaneConsumer(channel, fault)
 
     async def restore(self, region: str, lane: int) -> None:
         """See the port."""

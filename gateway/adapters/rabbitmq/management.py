@@ -12,7 +12,7 @@ import aiohttp
 from yarl import URL
 
 from gateway.adapters.rabbitmq.connection import unavailable
-from gateway.ports.standing import Entry
+from gateway.ports.revocation import BrokerConnection
 from gateway.settings import ManagementSettings
 from runtime.answers import read_answer
 from runtime.errors import Invalid
@@ -30,18 +30,18 @@ class Management:
         self._settings = settings
         self._base = f"{settings.url.rstrip('/')}/api/connections"
 
-    async def entries(self, principal: str) -> Sequence[Entry]:
+    async def entries(self, principal: str) -> Sequence[BrokerConnection]:
         """See the port."""
         listed = await self._call("GET", f"/username/{quote(principal, safe='')}")
         # That list does not say by which certificate; what does begins to know a connection a little later.
         seen = [await self._call("GET", _one(each["name"])) for each in listed or ()]
-        return [Entry(str(each["name"]), _start(each)) for each in seen if each]
+        return [BrokerConnection(str(each["name"]), _start(each)) for each in seen if each]
 
     async def expel(self, principal: str) -> None:
         """See the port."""
         await self._call("DELETE", f"/username/{quote(principal, safe='')}")
 
-    async def close(self, entry: Entry) -> None:
+    async def close(self, entry: BrokerConnection) -> None:
         """See the port."""
         await self._call("DELETE", _one(entry.name))
 

@@ -11,7 +11,7 @@ from aio_pika.abc import AbstractExchange
 from gateway.adapters.rabbitmq.connection import LOST, Broker, unavailable
 from gateway.adapters.rabbitmq.publisher import UNCONFIRMED, shared
 from gateway.adapters.rabbitmq.topology import blocked, declare_exchanges
-from gateway.ports.lanes import Trouble
+from gateway.ports.lanes import BrokerFault
 from runtime.errors import Unavailable
 
 KEY = "probe"
@@ -29,7 +29,7 @@ class BrokerProbe:
         self._exchange: AbstractExchange | None = None
         self._number = 0
 
-    async def probe(self) -> Trouble | None:
+    async def probe(self) -> BrokerFault | None:
         """See the protocol."""
         if not self._broker.connected:
             return shared(unavailable())
@@ -44,7 +44,7 @@ class BrokerProbe:
                 return None
         except TimeoutError:
             await self.close()
-            return Trouble(UNCONFIRMED, f"The broker does not confirm within {CONFIRM_SECONDS:g} s", shared=True)
+            return BrokerFault(UNCONFIRMED, f"The broker does not confirm within {CONFIRM_SECONDS:g} s", shared=True)
         except (*LOST, Unavailable):
             await self.close()
             return shared(unavailable())

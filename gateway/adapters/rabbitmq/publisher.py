@@ -11,8 +11,8 @@ from aio_pika.abc import AbstractExchange
 from aio_pika.exceptions import DeliveryError, PublishError
 
 from gateway.adapters.rabbitmq.connection import LOST
-from gateway.adapters.rabbitmq.topology import IMMEDIATE, Lane, LaneTopology, blocked, routing_key, said
-from gateway.ports.lanes import QUEUE_GONE, Parcel, Trouble
+from gateway.adapters.rabbitmq.topology import IMMEDIATE, LaneTopology, RegionLane, blocked, routing_key, said
+from gateway.ports.lanes import QUEUE_GONE, BrokerFault, LaneMessage
 from runtime.errors import Unavailable
 from runtime.logs import get_logger
 
@@ -27,9 +27,9 @@ TOO_LARGE = "MESSAGE_TOO_LARGE"
 FULL, UNCONFIRMED, ENDED = "QUEUE_FULL", "BROKER_UNCONFIRMED", "CHANNEL_CLOSED"
 
 
-def shared(error: Unavailable) -> Trouble:
+def shared(error: Unavailable) -> BrokerFault:
     """The trouble of every lane: the broker itself is away."""
-    return Trouble(error.reason, error.message, shared=True)
+    return BrokerFault(error.reason, error.message, shared=True)
 
 
 class LanePublisher:
@@ -39,107 +39,119 @@ class LanePublisher:
         self._topology = topology
         self._seconds = seconds
         self._immediate = immediate
-        self._suspects: set[Lane] = set()
+        self._suspects: set[RegionLane] = set()
 
-    async def publish(self, parcels: Sequence[Parcel]) -> Sequence[Trouble | None]:
+    async def publish(self, lane_messages: Sequence[LaneMessage]) -> Sequence[BrokerFault | None]:
         """See the port."""
         try:
-            fates = await self._publish(parcels)
+            fates = await self._publish(lane_messages)
             again = [
                 index for index, fate in enumerate(fates) if fate is not None and fate.reason in (QUEUE_GONE, ENDED)
             ]
             if again:
                 # A queue that was deleted is declared anew. A channel that one message closed is another for each.
                 for index in again:
-                    self._topology.forget(_lane(parcels[index]))
+                    self._topology.forget(_lane(lane_messages[index]))
                 for index in again:
-                    (fates[index],) = await self._publish([parcels[index]])
+                    (fates[index],) = await self._publish([lane_messages[index]])
         except BaseException:
             await self.close()
             raise
-        self._remember(parcels, fates)
+        self._remember(lane_messages, fates)
         return fates
 
-    async def check(self, regions: Sequence[str], lane: int) -> Sequence[Trouble | None]:
+    async def check(self, regions: Sequence[str], lane: int) -> Sequence[BrokerFault | None]:
         """See the port."""
-        lanes = [Lane(region, lane) for region in regions]
+        lanes = [RegionLane(region, lane) for region in regions]
         for each in lanes:
             self._topology.forget(each)
         try:
             await self._topology.exchange()
-            troubles = await self._topology.prepare(lanes)
+            faults = await self._topology.prepare(lanes)
         except Unavailable as error:
             return [shared(error)] * len(lanes)
-        return [troubles.get(each) for each in lanes]
+        return [faults.get(each) for each in lanes]
 
-    async def _publish(self, parcels: Sequence[Parcel]) -> list[Trouble | None]:
+    async def _publish(self, lane_messages: Sequence[LaneMessage]) -> list[BrokerFault | None]:
         try:
             exchange = await self._topology.exchange()
-            troubles = await self._topology.prepare(_lane(parcel) for parcel in parcels)
+            faults = await self._topology.prepare(_lane(lane_message) for lane_message in lane_messages)
         except Unavailable as error:
-            return [shared(error)] * len(parcels)
-        fates = await asyncio.gather(*(self._one(exchange, each, troubles.get(_lane(each))) for each in parcels))
+            return [shared(error)] * len(lane_messages)
+        fates = await asyncio.gather(*(self._one(exchange, each, faults.get(_lane(each))) for each in lane_messages))
         # One lane that confirms nothing is that lane's matter. Several and nothing else: the broker does not answer.
-        silent = {_lane(parcel) for parcel, fate in zip(parcels, fates, strict=True) if _is(fate, UNCONFIRMED)}
+        silent = {
+            _lane(lane_message)
+            for lane_message, fate in zip(lane_messages, fates, strict=True)
+            if _is(fate, UNCONFIRMED)
+        }
         if len(silent) > 1 and not any(fate is None or fate.delivered for fate in fates):
             fates = [replace(fate, shared=True) if fate and _is(fate, UNCONFIRMED) else fate for fate in fates]
         return list(fates)
 
-    async def _one(self, exchange: AbstractExchange, parcel: Parcel, trouble: Trouble | None) -> Trouble | None:
-        if trouble is not None and not trouble.delivered:
-            return trouble
-        if len(parcel.body) > MOST_MESSAGE_BYTES:
-            size = f"{len(parcel.body)} bytes; the broker takes {MOST_MESSAGE_BYTES} at most"
-            return Trouble(TOO_LARGE, f"A message for lane {parcel.lane} of {parcel.region} has {size}")
-        fate = await self._send(exchange, parcel)
-        return trouble if fate is None else fate
+    async def _one(
+        self, exchange: AbstractExchange, lane_message: LaneMessage, fault: BrokerFault | None
+    ) -> BrokerFault | None:
+        if fault is not None and not fault.delivered:
+            return fault
+        if len(lane_message.body) > MOST_MESSAGE_BYTES:
+            size = f"{len(lane_message.body)} bytes; the broker takes {MOST_MESSAGE_BYTES} at most"
+            return BrokerFault(TOO_LARGE, f"A message for lane {lane_message.lane} of {lane_message.region} has {size}")
+        fate = await self._send(exchange, lane_message)
+        return fault if fate is None else fate
 
-    async def _send(self, exchange: AbstractExchange, parcel: Parcel) -> Trouble | None:
-        seconds = self._patience(_lane(parcel))
+    async def _send(self, exchange: AbstractExchange, lane_message: LaneMessage) -> BrokerFault | None:
+        seconds = self._patience(_lane(lane_message))
         try:
             async with asyncio.timeout(seconds):
-                await exchange.publish(_message(parcel), routing_key(parcel.region, parcel.lane), mandatory=True)
+                await exchange.publish(
+                    _message(lane_message), routing_key(lane_message.region, lane_message.lane), mandatory=True
+                )
         except PublishError:
-            return Trouble(QUEUE_GONE, f"Nothing at the broker keeps lane {parcel.lane} of {parcel.region}")
+            return BrokerFault(
+                QUEUE_GONE, f"Nothing at the broker keeps lane {lane_message.lane} of {lane_message.region}"
+            )
         except DeliveryError:
-            return Trouble(FULL, f"The broker keeps no more messages for lane {parcel.lane} of {parcel.region}")
+            return BrokerFault(
+                FULL, f"The broker keeps no more messages for lane {lane_message.lane} of {lane_message.region}"
+            )
         except TimeoutError:
             if await self._topology.blocked():
                 return shared(blocked())
-            message = f"The broker does not confirm messages of lane {parcel.lane} of {parcel.region}"
-            return Trouble(UNCONFIRMED, f"{message} within {seconds:g} s")
+            message = f"The broker does not confirm messages of lane {lane_message.lane} of {lane_message.region}"
+            return BrokerFault(UNCONFIRMED, f"{message} within {seconds:g} s")
         except LOST as error:
-            return Trouble(ENDED, f"The broker ended the channel: {said(error)}")
+            return BrokerFault(ENDED, f"The broker ended the channel: {said(error)}")
         return None
 
-    def _patience(self, lane: Lane) -> float:
+    def _patience(self, lane: RegionLane) -> float:
         usual = self._immediate if lane.lane == IMMEDIATE else self._seconds
         return min(usual, SUSPECT_SECONDS) if lane in self._suspects else usual
 
-    def _remember(self, parcels: Sequence[Parcel], fates: Sequence[Trouble | None]) -> None:
-        for parcel, fate in zip(parcels, fates, strict=True):
+    def _remember(self, lane_messages: Sequence[LaneMessage], fates: Sequence[BrokerFault | None]) -> None:
+        for lane_message, fate in zip(lane_messages, fates, strict=True):
             if fate is None:
-                self._suspects.discard(_lane(parcel))
+                self._suspects.discard(_lane(lane_message))
             elif not fate.shared:
-                self._suspects.add(_lane(parcel))
+                self._suspects.add(_lane(lane_message))
 
     async def close(self) -> None:
         """Give the channel up."""
         await self._topology.close()
 
 
-def _lane(parcel: Parcel) -> Lane:
-    return Lane(parcel.region, parcel.lane)
+def _lane(lane_message: LaneMessage) -> RegionLane:
+    return RegionLane(lane_message.region, lane_message.lane)
 
 
-def _is(fate: Trouble | None, reason: str) -> bool:
+def _is(fate: BrokerFault | None, reason: str) -> bool:
     return fate is not None and fate.reason == reason
 
 
-def _message(parcel: Parcel) -> aio_pika.Message:
+def _message(lane_message: LaneMessage) -> aio_pika.Message:
     return aio_pika.Message(
-        parcel.body,
-        headers=dict(parcel.headers),
+        lane_message.body,
+        headers=dict(lane_message.headers),
         delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
         content_type=CONTENT_TYPE,
     )

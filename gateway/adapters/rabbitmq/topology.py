@@ -17,7 +17,7 @@ from aiormq.abc import FieldTable
 from aiormq.exceptions import AMQPChannelError, ChannelPreconditionFailed, ConnectionClosed
 
 from gateway.adapters.rabbitmq.connection import LOST, Broker, translated
-from gateway.ports.lanes import Trouble
+from gateway.ports.lanes import BrokerFault
 from runtime.errors import Unavailable
 from runtime.logs import get_logger
 
@@ -39,14 +39,14 @@ REFUSED = "QUEUE_REFUSED"
 SILENT = "QUEUE_SILENT"
 
 
-class Lane(NamedTuple):
+class RegionLane(NamedTuple):
     """A lane of a region."""
 
     region: str
     lane: int
 
 
-class Wanted(NamedTuple):
+class QueueDeclaration(NamedTuple):
     """A queue as it is declared: its name, its arguments, and the exchange that it is bound to."""
 
     name: str
@@ -74,13 +74,13 @@ def session_name(region: str, lane: int) -> str:
     return f"mqtt-subscription-{queue_name(region, lane)}qos1"
 
 
-def wanted_queues(lane: Lane, queue_type: str) -> list[Wanted]:
+def wanted_queues(lane: RegionLane, queue_type: str) -> list[QueueDeclaration]:
     """The queue of a lane; of lane 0 also the one for AMQP, so that each path has all of it."""
     kind: FieldTable = {"x-dead-letter-exchange": DEAD, "x-queue-type": queue_type}
-    found = [Wanted(queue_name(*lane), kind, KEPT if lane.lane else EXCHANGE)]
+    found = [QueueDeclaration(queue_name(*lane), kind, KEPT if lane.lane else EXCHANGE)]
     if lane.lane == IMMEDIATE:
         limits: FieldTable = {"x-max-length-bytes": COPIES_BYTES, "x-expires": COPIES_UNREAD_MS}
-        found.append(Wanted(copies_name(lane.region), kind | limits, EXCHANGE))
+        found.append(QueueDeclaration(copies_name(lane.region), kind | limits, EXCHANGE))
     return found
 
 
@@ -97,14 +97,14 @@ async def declare_exchanges(channel: AbstractChannel) -> AbstractExchange:
 
 async def declare_queue(channel: AbstractChannel, region: str, lane: int, queue_type: str) -> AbstractQueue:
     """The durable queues of a lane, bound; gives the lane's own."""
-    own, *others = wanted_queues(Lane(region, lane), queue_type)
+    own, *others = wanted_queues(RegionLane(region, lane), queue_type)
     queue = await _declare(channel, own, region, lane)
     for other in others:
         await _declare(channel, other, region, lane)
     return queue
 
 
-async def _declare(channel: AbstractChannel, wanted: Wanted, region: str, lane: int) -> AbstractQueue:
+async def _declare(channel: AbstractChannel, wanted: QueueDeclaration, region: str, lane: int) -> AbstractQueue:
     queue = await channel.declare_queue(wanted.name, durable=True, arguments=wanted.arguments)
     await queue.bind(wanted.exchange, routing_key(region, lane))
     return queue
@@ -135,36 +135,36 @@ class Declarer:
         self._open = AsyncExitStack()
         self._channel: AbstractChannel | None = None
         # Lanes that were not as they should be. Each of them is tried on a channel of its own.
-        self._suspects: set[Lane] = set()
+        self._suspects: set[RegionLane] = set()
 
-    async def declare(self, lane: Lane) -> Trouble | None:
+    async def declare(self, lane: RegionLane) -> BrokerFault | None:
         """None when the lane's queues are as they should be; raises Unavailable without a broker."""
-        troubles = [
-            trouble
+        faults = [
+            fault
             for wanted in wanted_queues(lane, self._queue_type)
-            if (trouble := await self._ensure(wanted, lane)) is not None
+            if (fault := await self._ensure(wanted, lane)) is not None
         ]
-        if troubles:
+        if faults:
             self._suspects.add(lane)
-            return min(troubles, key=lambda each: each.delivered)
+            return min(faults, key=lambda each: each.delivered)
         self._suspects.discard(lane)
         return None
 
-    async def _ensure(self, wanted: Wanted, lane: Lane) -> Trouble | None:
+    async def _ensure(self, wanted: QueueDeclaration, lane: RegionLane) -> BrokerFault | None:
         try:
             await self._attempt(wanted, lane)
         except TimeoutError:
             if await self._broker.blocked():
                 raise blocked() from None
             message = f"The queue {wanted.name} does not answer within {DECLARE_SECONDS:g} s"
-            return Trouble(SILENT, message, delivered=wanted.name != queue_name(*lane))
+            return BrokerFault(SILENT, message, delivered=wanted.name != queue_name(*lane))
         except LOST as error:
             if not refuses_one(error):
                 raise
             return await self._as_it_is(wanted, lane, error)
         return None
 
-    async def _attempt(self, wanted: Wanted, lane: Lane) -> None:
+    async def _attempt(self, wanted: QueueDeclaration, lane: RegionLane) -> None:
         if lane in self._suspects:
             async with asyncio.timeout(DECLARE_SECONDS), self._broker.channel(confirms=False) as own:
                 await _declare(own, wanted, *lane)
@@ -177,9 +177,9 @@ class Declarer:
                 await self.close()
                 raise
 
-    async def _as_it_is(self, wanted: Wanted, lane: Lane, error: Exception) -> Trouble:
+    async def _as_it_is(self, wanted: QueueDeclaration, lane: RegionLane, error: Exception) -> BrokerFault:
         """Bind a queue that has other arguments, if only those are the matter."""
-        refused = Trouble(
+        refused = BrokerFault(
             REFUSED,
             f"The broker refuses the queue {wanted.name}: {said(error)}",
             delivered=wanted.name != queue_name(*lane),
@@ -193,7 +193,7 @@ class Declarer:
         except (*LOST, Unavailable):
             return refused
         message = f"The queue {wanted.name} has other arguments than it should and is used as it is: {said(error)}"
-        return Trouble(MISCONFIGURED, message, delivered=True)
+        return BrokerFault(MISCONFIGURED, message, delivered=True)
 
     async def _live(self) -> AbstractChannel:
         if self._channel is None or self._channel.is_closed:
@@ -216,7 +216,7 @@ class LaneTopology:
         self._open = AsyncExitStack()
         self._channel: AbstractChannel | None = None
         self._exchange: AbstractExchange | None = None
-        self._declared: set[Lane] = set()
+        self._declared: set[RegionLane] = set()
 
     @property
     def version(self) -> str:
@@ -243,15 +243,15 @@ class LaneTopology:
         """Whether the channel of `exchange` still is."""
         return self._channel is not None and not self._channel.is_closed
 
-    async def prepare(self, lanes: Iterable[Lane]) -> dict[Lane, Trouble]:
+    async def prepare(self, lanes: Iterable[RegionLane]) -> dict[RegionLane, BrokerFault]:
         """Have the queues of these lanes, and give what is wrong with some; raises Unavailable without a broker."""
         missing = [lane for lane in dict.fromkeys(lanes) if lane not in self._declared]
         async with translated():
             found = await asyncio.gather(*(self._declarer.declare(lane) for lane in missing))
-        self._declared.update(lane for lane, trouble in zip(missing, found, strict=True) if trouble is None)
-        return {lane: trouble for lane, trouble in zip(missing, found, strict=True) if trouble is not None}
+        self._declared.update(lane for lane, fault in zip(missing, found, strict=True) if fault is None)
+        return {lane: fault for lane, fault in zip(missing, found, strict=True) if fault is not None}
 
-    def forget(self, lane: Lane) -> None:
+    def forget(self, lane: RegionLane) -> None:
         """Declare this lane again before the next message."""
         self._declared.discard(lane)
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import grpc
 
-from gateway.domain.standing import Credential
+from gateway.domain.revocation import Credential
+from gateway.ports.revocation import RevocationList
 from gateway.ports.serving import Caller
-from gateway.ports.standing import RevocationList
 from runtime.content import LAST_SECOND
 from runtime.errors import Denied, Invalid, Unauthenticated
 from runtime.rpc import Metadata
@@ -66,9 +66,9 @@ def certificate_end(context: grpc.aio.ServicerContext[Any, Any]) -> float | None
     return min(float(said), LAST_SECOND) if known else None
 
 
-def admission(standing: RevocationList) -> Callable[[Metadata], None]:
+def admission(revocations: RevocationList) -> Callable[[Metadata], None]:
     """What refuses a revoked region whatever it calls."""
-    return lambda metadata: standing.admit(str(metadata.get(PRINCIPAL, "")), shown(metadata))
+    return lambda metadata: revocations.admit(str(metadata.get(PRINCIPAL, "")), shown(metadata))
 
 
 def shown(headers: Mapping[str, Any]) -> Credential:

@@ -13,8 +13,8 @@ from orbital.v1.enrolment_pb2_grpc import EnrolmentServiceServicer
 from gateway.adapters.rpc.caller import caller, calling_region
 from gateway.domain.enrolment import declared
 from gateway.ports.enrolment import Enrolling
+from gateway.ports.revocation import RevocationList
 from gateway.ports.serving import Prover, ReadStore
-from gateway.ports.standing import RevocationList
 from runtime.errors import Unavailable
 from runtime.fields import check_length
 from runtime.logs import get_logger
@@ -32,13 +32,13 @@ class EnrolmentRpc(EnrolmentServiceServicer):
         self,
         reads: ReadStore,
         prover: Prover,
-        standing: RevocationList,
+        revocations: RevocationList,
         enrolling: Enrolling | None,
         clock: Callable[[], datetime],
     ) -> None:
         self._reads = reads
         self._prover = prover
-        self._standing = standing
+        self._standing = revocations
         self._enrolling = enrolling
         self._clock = clock
 

@@ -10,7 +10,7 @@ from orbital.v1 import registry_pb2 as registry
 from orbital.v1.flag_pb2 import HEALTH_STATUS_OUT_OF_SYNC, HEALTH_STATUS_UNKNOWN
 
 from gateway.domain.health import verdict
-from gateway.domain.standing import REVOKED, Mark
+from gateway.domain.revocation import REVOKED, Revocation
 from gateway.ports.flags import FlagStore
 from gateway.ports.serving import ReadStore
 from runtime.page import split
@@ -28,7 +28,7 @@ class Fleet:
         self,
         reads: ReadStore,
         flags: FlagStore,
-        marks: Callable[[], Sequence[Mark]],
+        marks: Callable[[], Sequence[Revocation]],
         steady: Callable[[], float] = time.monotonic,
     ) -> None:
         self._reads = reads
@@ -89,7 +89,7 @@ class Fleet:
             return self._seen
 
 
-def _mark_revoked(region: registry.Region, mark: Mark) -> None:
+def _mark_revoked(region: registry.Region, mark: Revocation) -> None:
     """It is out of sync whatever its checker said last: nothing reaches it."""
     region.status, region.status_reason = HEALTH_STATUS_OUT_OF_SYNC, REVOKED
     region.revocation.reason, region.revocation.actor = mark.reason, mark.actor

@@ -20,8 +20,8 @@ from gateway.domain.health import severity
 from gateway.domain.resource import parse_name
 from gateway.ports.edges import EdgeStore
 from gateway.ports.flags import FlagStore
+from gateway.ports.revocation import RevocationList
 from gateway.ports.serving import Intent, ReadStore
-from gateway.ports.standing import RevocationList
 from runtime.errors import Exhausted, Invalid, NotFound
 from runtime.fields import check_name
 from runtime.page import page_after, page_size
@@ -34,7 +34,7 @@ MAX_WATCHED = 20_000  # placements of one watch: each is read again at every cha
 LOOK_SECONDS = 0.5
 
 
-class JobNews:
+class JobEvents:
     """Wakes whoever waits for the end of a job; fed by the database's notifications."""
 
     def __init__(self) -> None:
@@ -61,15 +61,15 @@ class RegistryRpc(RegistryServiceServicer):
         reads: ReadStore,
         flags: FlagStore,
         edges: EdgeStore,
-        news: JobNews,
-        standing: RevocationList,
+        news: JobEvents,
+        revocations: RevocationList,
     ) -> None:
         self._desired = desired
         self._reads = reads
         self._flags = flags
         self._edges = edges
         self._news = news
-        self._fleet = Fleet(reads, flags, lambda: standing.marks)
+        self._fleet = Fleet(reads, flags, lambda: revocations.marks)
 
     async def Declare(self, request: registry.DeclareRequest, context: Context) -> registry.DeclareResponse:
         """See registry.proto."""

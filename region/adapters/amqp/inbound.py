@@ -14,11 +14,11 @@ from aiormq.exceptions import AMQPError, ChannelNotFoundEntity
 from orbital.v1.resource_pb2 import Transport
 
 from region.adapters.broker import Broker, tls
-from region.ports.inbound import QUEUE_GONE, Arrival
+from region.ports.inbound import QUEUE_GONE, Delivery
 from runtime.errors import Unavailable
 
 if TYPE_CHECKING:
-    from region.ports.inbound import Inlet
+    from region.ports.inbound import Subscription
 
 LOST = (AMQPError, OSError, asyncio.InvalidStateError, TimeoutError, RuntimeError)
 ANSWER_SECONDS = 10.0
@@ -35,19 +35,19 @@ def _unavailable(error: BaseException) -> Unavailable:
     return Unavailable(f"The message broker does not serve this region ({type(error).__name__})", reason=reason)
 
 
-class AmqpInlet:
-    """See region.ports.inbound.Inlet."""
+class AmqpSubscription:
+    """See region.ports.inbound.Subscription."""
 
     fresh = False
 
     def __init__(self, channel: AbstractChannel) -> None:
         self._channel = channel
-        self._arrived: asyncio.Queue[Arrival | Unavailable] = asyncio.Queue()
+        self._arrived: asyncio.Queue[Delivery | Unavailable] = asyncio.Queue()
 
     async def take(self, message: DeliveredMessage) -> None:
         """A message came."""
         assert message.delivery_tag is not None
-        self._arrived.put_nowait(Arrival(message.delivery_tag, message.body))
+        self._arrived.put_nowait(Delivery(message.delivery_tag, message.body))
 
     def lost(self) -> None:
         """The channel has ended."""
@@ -57,9 +57,9 @@ class AmqpInlet:
         """The broker took the queue from its reader."""
         self._arrived.put_nowait(Unavailable("The queue that was read is gone", reason=QUEUE_GONE))
 
-    async def arrivals(self) -> AsyncIterator[Arrival]:
+    async def arrivals(self) -> AsyncIterator[Delivery]:
         """See the port."""
-        while isinstance(arrival := await self._arrived.get(), Arrival):
+        while isinstance(arrival := await self._arrived.get(), Delivery):
             yield arrival
         raise arrival
 
@@ -94,7 +94,7 @@ class AmqpInbound:
         self._region = region
 
     @asynccontextmanager
-    async def open(self, lane: int, credit: int) -> AsyncIterator[Inlet]:
+    async def open(self, lane: int, credit: int) -> AsyncIterator[Subscription]:
         """See the port."""
         host = self._virtual_host()
         url = f"amqps://{self._broker.address}/{host}?auth=EXTERNAL&heartbeat={HEARTBEAT_SECONDS}"
@@ -103,12 +103,12 @@ class AmqpInbound:
                 connection = await aiormq.connect(url, context=tls(self._broker))
         except (*LOST, ssl.SSLError) as error:
             raise _unavailable(error) from error
-        inlet: AmqpInlet | None = None
+        inlet: AmqpSubscription | None = None
         try:
             try:
                 async with asyncio.timeout(ANSWER_SECONDS):
                     channel = await connection.channel(publisher_confirms=False)
-                    inlet = AmqpInlet(channel)
+                    inlet = AmqpSubscription(channel)
                     connection.closing.add_done_callback(lambda _: inlet.lost())
                     channel.closing.add_done_callback(lambda _: inlet.lost())
                     channel.on_consumer_cancel_callbacks.add(lambda _: inlet.cancelled())

@@ -25,7 +25,7 @@ REGO = "authz/edge.rego"
 OWNER_ALONE = 0o077
 
 
-class Packer:
+class SignedBundles:
     """Makes the bundles of one region; the key is its own, and its public half is what its edges trust."""
 
     def __init__(self, rego: bytes, key: ec.EllipticCurvePrivateKey) -> None:
@@ -60,7 +60,7 @@ class Packer:
         return f"{signed}.{_url(first.to_bytes(32, 'big') + second.to_bytes(32, 'big'))}"
 
 
-def load_packer(policy: Path, key_file: Path) -> Packer:
+def load_packer(policy: Path, key_file: Path) -> SignedBundles:
     """The packer of the Rego in `policy` and the key in `key_file`; raises Invalid on a key that others can read."""
     try:
         if key_file.stat().st_mode & OWNER_ALONE:
@@ -71,7 +71,7 @@ def load_packer(policy: Path, key_file: Path) -> Packer:
         raise Invalid(f"Edge policy cannot be signed: {error}", reason="BAD_KEY", field="key_file") from error
     if not isinstance(key, ec.EllipticCurvePrivateKey) or key.curve.name != "secp256r1":
         raise Invalid(f"{key_file} holds no key on P-256", reason="BAD_KEY", field="key_file")
-    return Packer(rego, key)
+    return SignedBundles(rego, key)
 
 
 def _url(content: bytes) -> str:

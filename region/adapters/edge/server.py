@@ -14,7 +14,7 @@ from aiohttp import web
 from google.protobuf.json_format import MessageToDict
 from orbital.v1 import edge_pb2
 
-from region.domain.edge import Heard
+from region.domain.edge import EdgeReport
 from region.ports.edge import Bundle
 from runtime.errors import Invalid
 from runtime.lenient_json import Json, read_json
@@ -40,7 +40,7 @@ class Bundles(Protocol):
 class Edges(Protocol):
     """Who is told of edges."""
 
-    def hear(self, heard: Heard) -> None:
+    def hear(self, heard: EdgeReport) -> None:
         """An edge said how it stands."""
 
     def edges(self) -> list[edge_pb2.Edge]:
@@ -89,7 +89,7 @@ class EdgeServer:
         return web.json_response({"edges": found})
 
 
-def read_status(name: str, report: Json, now: float) -> Heard | None:
+def read_status(name: str, report: Json, now: float) -> EdgeReport | None:
     """What OPA's status says of the edge's bundle; None while it says nothing of one.
 
     Raises Invalid where what it says cannot be of the one bundle that an edge has.
@@ -107,7 +107,7 @@ def read_status(name: str, report: Json, now: float) -> Heard | None:
     refusal = said or found.at("code").text(MOST_REFUSAL) or "refused" if found.at("code").value and not away else ""
     # Nothing is in force since later than now, or since before there was any policy.
     in_force = min(max(since.timestamp(), 0.0), now) if revision and since else 0.0
-    return Heard(name, revision, in_force, now, refusal)
+    return EdgeReport(name, revision, in_force, now, refusal)
 
 
 @asynccontextmanager

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from region.adapters.sqlite import Database, open_database
-from region.ports.edge import Kept
+from region.ports.edge import EdgeRecords
 
 SCHEMA = Path(__file__).with_name("schema.sql")
 # How soon a change by another process is seen; the question costs microseconds.
@@ -79,14 +79,14 @@ class SqliteEdgeStore:
         """See the port."""
         await self._database.call(lambda: self._database.sql.execute(f"PRAGMA user_version = {COMPLETE}"))
 
-    async def kept(self) -> Kept:
+    async def kept(self) -> EdgeRecords:
         """See the port."""
 
-        def work() -> Kept:
+        def work() -> EdgeRecords:
             with self._database.transaction() as sql:
                 policies = [row[0] for row in sql.execute("SELECT body FROM policies ORDER BY name")]
                 query = "SELECT name, generation FROM tenants WHERE killed = 1 ORDER BY name"
-                return Kept(policies, dict(sql.execute(query).fetchall()))
+                return EdgeRecords(policies, dict(sql.execute(query).fetchall()))
 
         return await self._database.call(work)
 

@@ -78,7 +78,7 @@ class HsmProcess:
         return await self._call(Action.UNWRAP, label, bytearray(blob))
 
     async def try_out(self) -> Mapping[str, str]:
-        """See region.ports.inspecting.Provider."""
+        """See region.ports.inspecting.ProviderTrial."""
         found: dict[str, str] = orjson.loads(await self._call(Action.TRY, ROOT_KEY, bytearray()))
         return found
 

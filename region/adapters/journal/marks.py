@@ -11,7 +11,7 @@ from orbital.v1 import task_pb2 as pb
 from orbital.v1.resource_pb2 import Resource
 
 from region.adapters.sqlite import Database
-from region.domain.mark import Mark
+from region.domain.mark import StateMark
 
 OWN, CONFIRMED = "own", "confirmed"
 SET = "INSERT OR REPLACE INTO marks (name, term, epoch, sequence) VALUES (?, ?, ?, ?)"
@@ -24,7 +24,7 @@ class Unmarked:
     """See region.ports.marks.Marker: a journal that nothing is compared with."""
 
     @asynccontextmanager
-    async def advance(self) -> AsyncIterator[Mark | None]:
+    async def advance(self) -> AsyncIterator[StateMark | None]:
         """There is no mark to keep."""
         yield None
 
@@ -35,7 +35,7 @@ class SqliteMarks:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def mark(self) -> Mark | None:
+    async def mark(self) -> StateMark | None:
         """The newest mark; None in a journal that has none yet."""
         return await self._database.call(lambda: read_mark(self._database.sql, OWN))
 
@@ -43,15 +43,15 @@ class SqliteMarks:
         """What was done last of each resource, as its task said."""
         return await self._database.call(lambda: read_resources(self._database.sql))
 
-    async def keep_mark(self, mark: Mark) -> None:
+    async def keep_mark(self, mark: StateMark) -> None:
         """Replace the mark by this one, durably."""
         await self._keep(OWN, mark)
 
-    async def confirmed(self) -> Mark | None:
+    async def confirmed(self) -> StateMark | None:
         """The newest mark of this process that the control plane said it had."""
         return await self._database.call(lambda: read_mark(self._database.sql, CONFIRMED))
 
-    async def keep_confirmed(self, mark: Mark) -> None:
+    async def keep_confirmed(self, mark: StateMark) -> None:
         """Replace what the control plane has confirmed, durably."""
         await self._keep(CONFIRMED, mark)
 
@@ -65,7 +65,7 @@ class SqliteMarks:
 
         await self._database.call(work)
 
-    async def _keep(self, name: str, mark: Mark) -> None:
+    async def _keep(self, name: str, mark: StateMark) -> None:
         def work() -> None:
             with self._database.transaction() as sql:
                 set_mark(sql, mark, name)
@@ -73,16 +73,16 @@ class SqliteMarks:
         await self._database.call(work)
 
 
-def set_mark(sql: sqlite3.Connection, mark: Mark | None, name: str = OWN) -> None:
+def set_mark(sql: sqlite3.Connection, mark: StateMark | None, name: str = OWN) -> None:
     """Keep a mark in the transaction that is open; nothing without one."""
     if mark is not None:
         sql.execute(SET, (name, mark.term, mark.epoch, mark.sequence))
 
 
-def read_mark(sql: sqlite3.Connection, name: str = OWN) -> Mark | None:
+def read_mark(sql: sqlite3.Connection, name: str = OWN) -> StateMark | None:
     """The mark of that name."""
     row = sql.execute(GET, (name,)).fetchone()
-    return Mark(*row) if row else None
+    return StateMark(*row) if row else None
 
 
 def read_resources(sql: sqlite3.Connection) -> list[bytes]:

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import TypeVar
 
 from region.adapters.journal.marks import read_mark, read_resources
-from region.domain.mark import Mark
+from region.domain.mark import StateMark
 from runtime.errors import Unavailable
 
 T = TypeVar("T")
 
 
-class OtherJournal:
-    """See region.ports.journal.Ledger."""
+class OtherJournalReader:
+    """See region.ports.journal.JournalReader."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -26,11 +26,11 @@ class OtherJournal:
         """See the port."""
         return await asyncio.to_thread(self._read, _generations)
 
-    async def mark(self) -> Mark | None:
-        """See region.ports.marks.MarkLedger; None too where the journal is not there or cannot be read."""
+    async def mark(self) -> StateMark | None:
+        """See region.ports.marks.MarkReader; None too where the journal is not there or cannot be read."""
         return await asyncio.to_thread(self._mark)
 
-    def _mark(self) -> Mark | None:
+    def _mark(self) -> StateMark | None:
         try:
             with closing(sqlite3.connect(f"{self._path.as_uri()}?mode=ro", uri=True, timeout=1.0)) as connection:
                 return read_mark(connection)
@@ -39,7 +39,7 @@ class OtherJournal:
             return None
 
     async def resources(self) -> Sequence[bytes]:
-        """See region.ports.marks.MarkLedger."""
+        """See region.ports.marks.MarkReader."""
         return await asyncio.to_thread(self._read, read_resources)
 
     def _read(self, read: Callable[[sqlite3.Connection], T]) -> T:

@@ -16,10 +16,10 @@ from region.adapters.journal import parking
 from region.adapters.journal.lock import only_writer
 from region.adapters.journal.marks import SqliteMarks, Unmarked, held_body, set_mark
 from region.adapters.sqlite import Database, open_database
-from region.domain.mark import Mark
+from region.domain.mark import StateMark
 from region.domain.retry import FAR
 from region.domain.work import Entry, Held, Settled
-from region.ports.inspecting import Census, FailingTask
+from region.ports.inspecting import FailingTask, LaneCounts
 from region.ports.marks import Marker
 from runtime.kinds import KEYLESS
 from runtime.logs import get_logger
@@ -208,7 +208,7 @@ class SqliteJournal(SqliteMarks):
                 body = held_body(entry.task)
                 held.append((entry.resource, entry.generation, entry.task.kind, result.state, result.key_version, body))
 
-        def work(mark: Mark | None) -> None:
+        def work(mark: StateMark | None) -> None:
             with self._database.transaction() as sql:
                 set_mark(sql, mark)
                 sql.executemany(HOLD, held)
@@ -229,7 +229,7 @@ class SqliteJournal(SqliteMarks):
     async def tell(self, lane: int, reports: Sequence[bytes], receipts: Sequence[tuple[str, bytes]] = ()) -> None:
         """See the port."""
 
-        def work(mark: Mark | None) -> None:
+        def work(mark: StateMark | None) -> None:
             with self._database.transaction() as sql:
                 set_mark(sql, mark)
                 sql.executemany("INSERT OR IGNORE INTO receipts (task_id, receipt) VALUES (?, ?)", receipts)
@@ -239,7 +239,7 @@ class SqliteJournal(SqliteMarks):
             await self._database.call(lambda: work(mark))
 
     async def held(self) -> Mapping[str, int]:
-        """See region.ports.journal.Ledger."""
+        """See region.ports.journal.JournalReader."""
         query = "SELECT resource, generation FROM held"
         return dict(await self._database.call(lambda: self._database.sql.execute(query).fetchall()))
 
@@ -298,16 +298,16 @@ class SqliteJournal(SqliteMarks):
         given = (up_to, limit, skipped)
         return await self._database.call(lambda: self._database.sql.execute(HEADS, given).fetchall())
 
-    async def census(self, lane: int) -> Census:
+    async def counts(self, lane: int) -> LaneCounts:
         """See the port."""
 
-        def work() -> Census:
+        def work() -> LaneCounts:
             sql = self._database.sql
             (pending,) = sql.execute(PENDING, (lane,)).fetchone()
             (unreported,) = sql.execute(UNREPORTED, (lane,)).fetchone()
             oldest = sql.execute(OLDEST, (lane,)).fetchone()
             row = sql.execute(STUCK, (lane,)).fetchone() or parking.one(sql, lane)
-            return Census(pending, oldest and oldest[0], unreported, _stuck(*row) if row else None)
+            return LaneCounts(pending, oldest and oldest[0], unreported, _stuck(*row) if row else None)
 
         return await self._database.call(work)
 

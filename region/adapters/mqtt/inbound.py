@@ -15,12 +15,12 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from region.adapters.broker import Broker, tls
-from region.ports.inbound import Arrival
+from region.ports.inbound import Delivery
 from runtime.errors import Unavailable
 from runtime.logs import get_logger
 
 if TYPE_CHECKING:
-    from region.ports.inbound import Inlet
+    from region.ports.inbound import Subscription
 
 log = get_logger(__name__)
 
@@ -153,8 +153,8 @@ class _Connection:
             self._answer.exception()
 
 
-class MqttInlet:
-    """See region.ports.inbound.Inlet."""
+class MqttSubscription:
+    """See region.ports.inbound.Subscription."""
 
     def __init__(self, connection: _Connection, subject: str, *, fresh: bool) -> None:
         self._connection = connection
@@ -164,13 +164,13 @@ class MqttInlet:
         self._open: dict[int, int] = {}
         self._settled: set[int] = set()
 
-    async def arrivals(self) -> AsyncIterator[Arrival]:
+    async def arrivals(self) -> AsyncIterator[Delivery]:
         """See the port."""
         tag = 0
         while (message := await self._connection.arrived.get()) is not None:
             tag += 1
             self._open[tag] = message[0]
-            yield Arrival(tag, message[1])
+            yield Delivery(tag, message[1])
         raise Unavailable("The message broker ended the connection", reason="BROKER_LOST")
 
     async def acknowledge(self, tag: int) -> None:
@@ -212,13 +212,13 @@ class MqttInbound:
         self._version = VERSIONS.get(version)
 
     @asynccontextmanager
-    async def open(self, lane: int, credit: int) -> AsyncIterator[Inlet]:
+    async def open(self, lane: int, credit: int) -> AsyncIterator[Subscription]:
         """See the port."""
         subject = topic(self._region, lane)
         async with AsyncExitStack() as stack:
             connection, present = await self._connect(stack, lane, credit)
             await connection.ask(lambda: connection.client.subscribe(subject, AT_LEAST_ONCE))
-            yield MqttInlet(connection, subject, fresh=not present)
+            yield MqttSubscription(connection, subject, fresh=not present)
 
     async def _connect(self, stack: AsyncExitStack, lane: int, credit: int) -> tuple[_Connection, bool]:
         """A connection, and whether the broker still had the session."""

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 from pathlib import Path
 
-from region.ports.receipts import AuditRecords, Mark
+from region.ports.receipts import AuditRecords, LogPosition
 from runtime.errors import Unavailable
 from runtime.files import bounded_lines
 from runtime.openbao import ATTEMPT_HEADER
@@ -18,25 +18,25 @@ class AuditFile:
     def __init__(self, path: Path | None) -> None:
         self._path = path
 
-    async def mark(self) -> Mark | None:
+    async def mark(self) -> LogPosition | None:
         """See the port."""
         return await asyncio.to_thread(_mark, self._path) if self._path else None
 
-    async def records(self, mark: Mark, attempt: str) -> AuditRecords:
+    async def records(self, mark: LogPosition, attempt: str) -> AuditRecords:
         """See the port."""
         assert self._path is not None
         return await asyncio.to_thread(_records, self._path, mark, attempt)
 
 
-def _mark(path: Path) -> Mark:
+def _mark(path: Path) -> LogPosition:
     try:
         known = path.stat()
     except OSError as error:
         raise _unreadable(error) from error
-    return Mark(known.st_ino, known.st_size)
+    return LogPosition(known.st_ino, known.st_size)
 
 
-def _records(path: Path, mark: Mark, attempt: str) -> AuditRecords:
+def _records(path: Path, mark: LogPosition, attempt: str) -> AuditRecords:
     wanted = f'"{ATTEMPT_HEADER}":["{attempt}"]'.encode()
     digest, count = hashlib.sha256(), 0
     try:

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Shared(Generic[T]):
+class SharedQuery(Generic[T]):
     """Whoever asks while the same question is under way waits for it to be asked once more, with all who came since.
 
     So each answer was asked for after its caller came: it is never older than one of the caller's own.

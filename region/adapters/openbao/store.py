@@ -6,8 +6,8 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
-from region.adapters.openbao.shared import Shared
-from region.ports.vault import Stored
+from region.adapters.openbao.shared import SharedQuery
+from region.ports.vault import StoredRecord
 from runtime.errors import Conflict, Unavailable
 from runtime.openbao import OpenBao, audited_as
 
@@ -21,24 +21,24 @@ class KvStore:
     def __init__(self, openbao: OpenBao, mount: str) -> None:
         self._openbao = openbao
         self._mount = mount
-        self._reads: Shared[Stored | None] = Shared()
-        self._written: OrderedDict[str, Stored] = OrderedDict()
+        self._reads: SharedQuery[StoredRecord | None] = SharedQuery()
+        self._written: OrderedDict[str, StoredRecord] = OrderedDict()
 
-    async def read(self, path: str) -> Stored | None:
+    async def read(self, path: str) -> StoredRecord | None:
         """See the port."""
         # OpenBao's records say for which change a read was: only those of one change share it.
         return await self._reads.ask((path, audited_as()), lambda: self._read(path))
 
-    async def _read(self, path: str) -> Stored | None:
+    async def _read(self, path: str) -> StoredRecord | None:
         answer = await self._openbao.call("GET", f"{self._mount}/data/{path}")
         if answer.status == 404:
             return None
         if answer.status != 200:
             raise answer.refusal(f"read {path}")
         found = answer.body["data"]
-        return Stored(found["data"], int(found["metadata"]["version"])) if found["data"] is not None else None
+        return StoredRecord(found["data"], int(found["metadata"]["version"])) if found["data"] is not None else None
 
-    async def recall(self, path: str) -> Stored | None:
+    async def recall(self, path: str) -> StoredRecord | None:
         """See the port."""
         return self._written.get(path)
 
@@ -53,7 +53,7 @@ class KvStore:
         if answer.status != 200:
             raise answer.refusal(f"write {path}")
         version = int(answer.body["data"]["version"])
-        self._written[path] = Stored(fields, version)
+        self._written[path] = StoredRecord(fields, version)
         while len(self._written) > REMEMBERED:
             self._written.popitem(last=False)
         return version

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.keywrap import aes_key_wrap_with_padding
 
 from region.ports.host import Host
-from region.ports.vault import VERSION_REFUSED, Overtaken, Permit, TransitKey
+from region.ports.vault import VERSION_REFUSED, Permit, PermitRevoked, TransitKey
 from runtime.errors import Conflict, NotFound, OrbitalError, Stalled, Unavailable
 from runtime.openbao import Answer, OpenBao
 
@@ -123,7 +123,7 @@ class BaoTransit:
         """Raise why a request by this permit was forbidden: Overtaken where it is void, Unavailable else."""
         answer = await self._openbao.call("GET", "auth/token/lookup-self", token=permit.token)
         if answer.status == 403:
-            raise Overtaken("Somebody else changes the key now")
+            raise PermitRevoked("Somebody else changes the key now")
         raise Unavailable("OpenBao does not let this region change a key in transit", reason="OPENBAO_DENIED")
 
     async def encrypt(self, name: str, materials: Sequence[bytearray]) -> list[str]:

@@ -50,12 +50,12 @@ def _key(one: Disagreement) -> pb.KeyDisagreement:
 
 
 def _lane(view: LaneView) -> pb.LaneState:
-    stuck = view.census.stuck
+    stuck = view.counts.stuck
     return pb.LaneState(
         lane=view.lane,
-        pending=view.census.pending,
-        oldest_time=_stamp(view.census.oldest),
-        unreported=view.census.unreported,
+        pending=view.counts.pending,
+        oldest_time=_stamp(view.counts.oldest),
+        unreported=view.counts.unreported,
         heard_time=_stamp(view.heard),
         accepted_time=_stamp(view.accepted),
         stuck=None if stuck is None else _stuck(stuck),

@@ -14,10 +14,10 @@ from typing import Any
 
 from orbital.v1 import resource_pb2 as rpb
 
-from region.adapters.edge.bundle import Packer, load_packer
+from region.adapters.edge.bundle import SignedBundles, load_packer
 from region.adapters.edge.server import EdgeServer, serve_edges
-from region.domain.edge import Heard, Limits, compiled
-from region.flow.edge import Fleet, ServedBundle
+from region.domain.edge import EdgeLimits, EdgeReport, compiled
+from region.flow.edge import EdgeFleet, ServedBundle
 from region.ports.edge import Bundle
 from region.ports.host import real
 from runtime.bundle import ensure_keys
@@ -44,7 +44,7 @@ class RegionSide:
     """What the region serves to its edges, on the socket that its Envoy leads to."""
 
     def __init__(self, listen: Path) -> None:
-        self.served, self.fleet = ServedBundle(), Fleet(real(), Limits(drift=5.0, silence=30.0))
+        self.served, self.fleet = ServedBundle(), EdgeFleet(real(), EdgeLimits(drift=5.0, silence=30.0))
         self.server = Server(self.served, self.fleet, time.time)
         self._listen = listen
         self._runner = asyncio.Runner()
@@ -83,7 +83,7 @@ class RegionSide:
         self._run(work())
         return bundle
 
-    def heard(self) -> Heard | None:
+    def heard(self) -> EdgeReport | None:
         """What the edge last said of itself."""
         return self.fleet._heard.get("edge-1")
 
@@ -91,7 +91,7 @@ class RegionSide:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
 
 
-def packer(place: Path) -> Packer:
+def packer(place: Path) -> SignedBundles:
     """Signs with the key in `place`, which is made at the first call."""
     ensure_keys(place)
     return load_packer(REGO, place / "bundle.key")
@@ -155,7 +155,7 @@ class EdgeEngine(Process):
 
 
 @contextmanager
-def edge(site: Site) -> Iterator[tuple[RegionSide, EdgeEngine, Packer]]:
+def edge(site: Site) -> Iterator[tuple[RegionSide, EdgeEngine, SignedBundles]]:
     """An edge that runs, without a policy yet."""
     site.enrol(NAME, "spiffe://orbital/edge/eu10/edge-1")
     site.ports |= {NAME: free_port(), f"{NAME}-bundles": free_port()}

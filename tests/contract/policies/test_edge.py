@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from orbital.v1 import crypto_pb2, crypto_pb2_grpc
 from orbital.v1 import resource_pb2 as rpb
 
-from region.adapters.edge.bundle import Packer, load_packer
+from region.adapters.edge.bundle import SignedBundles, load_packer
 from region.domain import edge as domain
 from region.ports.edge import Bundle
 from runtime.errors import Invalid
@@ -32,7 +32,7 @@ DENIED, UNAVAILABLE = grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.UNAVAIL
 WORKLOAD = "spiffe://orbital/workload/acme/core/billing"
 SCOPE = {"tenant": "acme", "system": "core", "service": "billing"}
 ALIVE = {"x-orbital-certificate-end": "33000000000"}
-Running = tuple[RegionSide, EdgeEngine, Packer]
+Running = tuple[RegionSide, EdgeEngine, SignedBundles]
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +139,7 @@ def test_a_killed_tenant_is_refused_by_the_edge(site: Site, running: Running) ->
     wrap(site, tenant="globex")
 
 
-def told(region: RegionSide) -> domain.Heard:
+def told(region: RegionSide) -> domain.EdgeReport:
     """What the edge last said."""
     heard = region.heard()
     assert heard

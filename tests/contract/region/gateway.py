@@ -31,7 +31,7 @@ async def until(condition: Callable[[], object], what: str, seconds: float = 20.
 
 
 class Gateway(dispatch_pb2_grpc.DispatchServiceServicer, enrolment_pb2_grpc.EnrolmentServiceServicer):
-    """Every lane of one region. `accept` false: reports are left unanswered. `beats` false: silent."""
+    """Every lane of one region. `accept` false: reports are left unanswered. `heartbeats` false: silent."""
 
     def __init__(self, keys: Keys) -> None:
         self.keys = keys
@@ -41,7 +41,7 @@ class Gateway(dispatch_pb2_grpc.DispatchServiceServicer, enrolment_pb2_grpc.Enro
         self.opened: list[int] = []
         self.enrolled: list[str] = []
         self.accept = True
-        self.beats = True
+        self.heartbeats = True
         self.life = 600.0
         self._down: dict[int, asyncio.Queue[dispatch_pb2.SubscribeResponse]] = {}
         self._delivery = 0
@@ -87,7 +87,7 @@ class Gateway(dispatch_pb2_grpc.DispatchServiceServicer, enrolment_pb2_grpc.Enro
                     async with asyncio.timeout(0.2):
                         message = await queue.get()
                 except TimeoutError:
-                    if self.beats:
+                    if self.heartbeats:
                         yield dispatch_pb2.SubscribeResponse(beat=dispatch_pb2.Beat())
                     continue
                 yield message

@@ -20,9 +20,9 @@ from region.adapters.openbao.store import KvStore
 from region.adapters.openbao.tokens import BaoTokens
 from region.adapters.openbao.transit import BaoTransit
 from region.flow.bearer import keep_bearer
-from region.flow.signals import Signal
+from region.flow.signals import Wakeup
 from region.ports.host import real
-from region.ports.vault import Stored
+from region.ports.vault import StoredRecord
 from runtime.errors import Conflict, NotFound, Stalled, Unavailable
 from runtime.openbao import Answer, OpenBao, audited, open_openbao
 from runtime.templates import render
@@ -62,13 +62,13 @@ async def test_what_a_process_wrote_is_remembered_until_it_proves_outdated(openb
     path = f"systems/{tenant}/core"
     assert await store.recall(path) is None
     await store.write(path, {"a": 1}, 0)
-    assert await store.recall(path) == Stored({"a": 1}, 1)
+    assert await store.recall(path) == StoredRecord({"a": 1}, 1)
     assert await other.recall(path) is None
     await other.write(path, {"a": 2}, 1)
     with pytest.raises(Conflict):
         await store.write(path, {"a": 3}, 1)
     assert await store.recall(path) is None
-    assert await store.read(path) == Stored({"a": 2}, 2)
+    assert await store.read(path) == StoredRecord({"a": 2}, 2)
 
 
 async def test_a_read_is_shared_by_those_of_one_change_alone(openbao: OpenBao, tenant: str) -> None:
@@ -84,12 +84,12 @@ async def test_a_read_is_shared_by_those_of_one_change_alone(openbao: OpenBao, t
 
     openbao.call = counted  # type: ignore[method-assign]
 
-    async def read(change: str) -> Stored | None:
+    async def read(change: str) -> StoredRecord | None:
         with audited(change):
             return await store.read(path)
 
     found = await asyncio.gather(*(read(change) for change in ("one", "two") for _ in range(8)))
-    assert found == [Stored({"a": 1}, 1)] * 16
+    assert found == [StoredRecord({"a": 1}, 1)] * 16
     # Of each change the first, and one for those who came meanwhile.
     assert asked == ["GET"] * 4
 
@@ -192,7 +192,7 @@ async def test_the_bearer_token_comes_from_the_issuer_and_outlives_it(real_parts
     target = tmp_path / "token.yaml"
     login = replace(real_parts.login, role_id_file=role, secret_id_file=secret)
     tokens, put = BaoTokens(login, "gateway"), partial(write_token, target)
-    running = asyncio.ensure_future(keep_bearer(tokens, put, real(), Signal()))
+    running = asyncio.ensure_future(keep_bearer(tokens, put, real(), Wakeup()))
     await until(target.exists, "the token")
     running.cancel()
     token = orjson.loads(target.read_text())["resources"][0]["generic_secret"]["secret"]["inline_string"]
@@ -208,7 +208,7 @@ async def test_the_bearer_token_comes_from_the_issuer_and_outlives_it(real_parts
         return 0.0
 
     host = replace(real(), random=counted)
-    running = asyncio.ensure_future(keep_bearer(tokens, put, host, Signal()))
+    running = asyncio.ensure_future(keep_bearer(tokens, put, host, Wakeup()))
     for what in ("its first token", "the next, before that one ends"):
         before = target.read_text()
         await until(partial(_is_another, target, before), what)

@@ -18,7 +18,7 @@ from region.adapters.openbao.permits import BaoPermits
 from region.adapters.openbao.store import KvStore
 from region.adapters.openbao.transit import BaoTransit
 from region.domain.names import Name, parse
-from region.flow.reconcile import Pace, Reconciler
+from region.flow.reconcile import Reconciler, ReconcileRate
 from region.handlers.mend import look
 from region.handlers.parts import Parts, read_service, read_system
 from region.handlers.settle import intact
@@ -101,7 +101,7 @@ async def prepared(parts: Parts, scenario: Scenario, estate: Estate) -> tuple[Na
 async def recovered(parts: Parts, scenario: Scenario, estate: Estate, system: Name, wrapped: list[str]) -> None:
     """By reconciling alone, and by the task once more."""
     await parts.host.sleep(60.0)
-    await Reconciler(parts, Pace(1000.0, 1.0)).check(system)
+    await Reconciler(parts, ReconcileRate(1000.0, 1.0)).check(system)
     await check(parts, system, redelivered=False, scenario=scenario, wrapped=wrapped)
     assert (await work(parts, scenario.interrupted(estate))).outcome == pb.OUTCOME_DONE
     await check(parts, system, redelivered=True, scenario=scenario, wrapped=wrapped)

@@ -16,7 +16,7 @@ from region.domain.names import parse
 from region.handlers.parts import Parts, read_service, read_system
 from region.handlers.settle import intact
 from region.ports.host import real
-from region.ports.vault import Overtaken
+from region.ports.vault import PermitRevoked
 from runtime.errors import Unavailable
 from runtime.openbao import open_openbao
 from tests.contract.region.conftest import RealParts
@@ -37,7 +37,7 @@ async def test_what_a_revoked_permit_asks_is_refused(real_parts: RealParts, tena
             transit.restrict(tenant, 1, one),
             transit.destroy(tenant, one),
         ):
-            with pytest.raises(Overtaken):
+            with pytest.raises(PermitRevoked):
                 await late
         # What is gone already is void, and nobody else's permit is.
         await permits.revoke(one.accessor)

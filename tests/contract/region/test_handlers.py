@@ -26,7 +26,7 @@ class _Beats:
 
 def serving(parts: Parts) -> Serve:
     """A server whose cache is always empty, so that each call asks the parts."""
-    access = KeyAccess(parts=parts, keyring=Keyring(parts.host, 0, 10), beats=_Beats())  # type: ignore[arg-type]
+    access = KeyAccess(parts=parts, keyring=Keyring(parts.host, 0, 10), heartbeats=_Beats())  # type: ignore[arg-type]
     return Serve(access=access, host=parts.host)
 
 

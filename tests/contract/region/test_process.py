@@ -191,10 +191,10 @@ async def test_denied_tasks_say_why_and_an_absent_engine_stops_everything(region
 async def test_a_silent_or_expired_stream_is_opened_again(region: Region, tenant: str) -> None:
     gateway = region.gateway
     await until(lambda: {0, 1, 2} <= set(gateway.opened), "all lanes")
-    gateway.beats, gateway.life = False, 1.5
+    gateway.heartbeats, gateway.life = False, 1.5
     before = len(gateway.opened)
     await until(lambda: len(gateway.opened) >= before + 3, "new streams")
-    gateway.beats = True
+    gateway.heartbeats = True
     before = len(gateway.opened)
     await until(lambda: len(gateway.opened) >= before + 6, "streams that expire")
     tasks = Estate(tenant).foundation()

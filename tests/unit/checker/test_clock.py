@@ -9,7 +9,7 @@ from checker.domain.cause import BY_CLOCK, CLOCK_OFFSET
 from checker.domain.flag import FLAPPING, judge
 from checker.domain.sample import Finding, Sample, Status, healthy
 from checker.domain.window import Rule, Window, observe
-from checker.flow.aggregate import Board
+from checker.flow.aggregate import Aggregate
 from checker.ports.control import Host
 
 NOW, HOURS = 1_800_000_000.0, (-48.0, -2.0, 2.0, 48.0)
@@ -89,11 +89,11 @@ def test_a_checker_whose_clock_is_set_goes_on_seeing(hours: float) -> None:
     """Samples were of the past for hours, or at once too old."""
     steady = [0.0]
     host = Host(lambda: NOW + steady[0], lambda: steady[0], lambda: 0.5, lambda: hours * 3600)
-    board = Board(["openbao"], RULE, host)
-    board.asked(healthy())
+    aggregate = Aggregate(["openbao"], RULE, host)
+    aggregate.asked(healthy())
     for finding in (healthy(), Finding(Status.OUT_OF_SYNC, "OPENBAO_SEALED", "x"), healthy()):
         for _ in range(4):
             steady[0] += 0.5
-            board.asked(healthy())
-            board.add("openbao", finding)
-        assert [one.reason for one in board.flags()] == ([finding.reason] if finding.reason else [])
+            aggregate.asked(healthy())
+            aggregate.add("openbao", finding)
+        assert [one.reason for one in aggregate.flags()] == ([finding.reason] if finding.reason else [])

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from checker.domain.cause import EDGE_AWAY, FOLDS
+from checker.domain.cause import CAUSE_RULES, EDGE_AWAY
 from checker.domain.flag import POLICY, Evidence, Flag, Severity, fold, judge, region_status
 from checker.domain.sample import Finding, Sample, Status, healthy, worst
 from checker.domain.window import Rule, Window, observe
@@ -11,7 +11,9 @@ from checker.domain.window import Rule, Window, observe
 RULE = Rule()
 COMPONENTS = ("openbao", "hsm", "gateway", "envoy", "clock", "certificates", "opa-bulk", "opa-immediate")
 COMPONENTS += ("edges", "envoy-edges", "region-immediate")
-REASONS = tuple(sorted({reason for each in FOLDS for reason in each.reasons} | {"OTHER", "EVIDENCE_STALE", EDGE_AWAY}))
+REASONS = tuple(
+    sorted({reason for each in CAUSE_RULES for reason in each.reasons} | {"OTHER", "EVIDENCE_STALE", EDGE_AWAY})
+)
 
 
 def window(component, *findings, step=0.5):
@@ -135,7 +137,7 @@ def test_folding_never_hides_an_independent_cause(flags):
         if flag.component in names:
             continue
         assert f"{flag.component}: {flag.reason}" in told
-        causes = {each.cause for each in FOLDS if each.effect == flag.component and flag.reason in each.reasons}
+        causes = {each.cause for each in CAUSE_RULES if each.effect == flag.component and flag.reason in each.reasons}
         down = [one for one in flags if one.status is Status.OUT_OF_SYNC or one.reason == EDGE_AWAY]
         assert any(one.component in causes for one in down)
     assert {flag.component for flag in shown} <= {flag.component for flag in flags}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from checker.domain.lanes import FailingTask, Key, Lane, Limits, disagreeing
+from checker.domain.lanes import FailingTask, KeyMismatch, Lane, Limits, disagreeing
 from checker.domain.lanes import read as read_lanes
 from checker.domain.queues import Queue
 from checker.domain.queues import read as read_queues
@@ -77,11 +77,11 @@ def test_queues(queues, unread, reason):
 def test_a_key_that_disagrees_is_told_before_anything_of_the_lanes(changed):
     lanes = judged(**changed)
     assert disagreeing([], lanes) == lanes
-    mended = Key("tenants/acme/systems/core", "KEY_MISSING", "It is gone.", mended=True)
+    mended = KeyMismatch("tenants/acme/systems/core", "KEY_MISSING", "It is gone.", mended=True)
     found = disagreeing([mended], lanes)
     assert (found.status, found.reason) == (Status.DEGRADED, "KEYS_DISAGREE")
     assert "mended" in found.message
-    open_ = Key("tenants/acme/systems/two", "KEY_VERSIONS_WRONG", "They are not the same.", mended=False)
+    open_ = KeyMismatch("tenants/acme/systems/two", "KEY_VERSIONS_WRONG", "They are not the same.", mended=False)
     found = disagreeing([mended, open_], lanes)
     assert "systems/two" in found.message
     assert "mended" not in found.message

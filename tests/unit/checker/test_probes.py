@@ -13,7 +13,7 @@ import yaml
 from aiohttp import web
 
 from checker.adapters.envoy.admin import open_admin
-from checker.adapters.envoy.door import open_door
+from checker.adapters.envoy.client import open_client
 from checker.adapters.http.server import Pages, serve_pages
 from checker.adapters.probes.certificates import CertificatesProbe
 from checker.adapters.probes.clock import ClockProbe
@@ -22,7 +22,7 @@ from checker.adapters.probes.edges import EdgesProbe
 from checker.adapters.probes.opa import OpaProbe
 from checker.adapters.probes.openbao import OpenBaoProbe
 from checker.adapters.probes.region import RegionProbe
-from checker.adapters.probes.table import Means, probes
+from checker.adapters.probes.table import ProbeClients, probes
 from checker.domain.flag import Flag, Severity
 from checker.domain.lanes import Limits
 from checker.domain.sample import Sample, Status, healthy
@@ -94,8 +94,8 @@ def edge(name, reason="", **more):
     ],
 )
 async def test_edges(tmp_path, edges, reason, told):
-    async with open_door(tmp_path / "e.sock") as door:
-        probe = EdgesProbe(door, 1.0, 0.5)
+    async with open_client(tmp_path / "e.sock") as client:
+        probe = EdgesProbe(client, 1.0, 0.5)
         async with answering(tmp_path / "e.sock", {"/edges": (200, {"edges": edges})}):
             found = await probe.look()
         with pytest.raises(Unavailable):
@@ -183,8 +183,8 @@ async def test_a_sidecar_that_is_away_is_unavailable(tmp_path):
 )
 async def test_openbao(tmp_path, said, reason):
     pages = {"/v1/sys/health": (200, said), "/v1/auth/token/lookup-self": (403, {})}
-    async with answering(tmp_path / "bao.sock", pages), open_door(tmp_path / "bao.sock") as door:
-        assert (await OpenBaoProbe(door, "2.7.2", None, 1.0, 1.0).look()).reason == reason
+    async with answering(tmp_path / "bao.sock", pages), open_client(tmp_path / "bao.sock") as client:
+        assert (await OpenBaoProbe(client, "2.7.2", None, 1.0, 1.0).look()).reason == reason
 
 
 @pytest.mark.parametrize(
@@ -202,16 +202,16 @@ async def test_a_seal_names_the_action_that_it_came_of(tmp_path, lines, wanted):
     if lines is not None:
         log.write_bytes(b"".join(orjson.dumps(line) + b"\n" for line in lines))
     said = {"initialized": True, "sealed": True, "standby": True, "version": "2.7.2"}
-    async with answering(tmp_path / "b", {"/v1/sys/health": (200, said)}), open_door(tmp_path / "b") as door:
-        found = await OpenBaoProbe(door, "", log, 1.0, 1.0).look()
+    async with answering(tmp_path / "b", {"/v1/sys/health": (200, said)}), open_client(tmp_path / "b") as client:
+        found = await OpenBaoProbe(client, "", log, 1.0, 1.0).look()
     assert (found.reason, found.correlation_id) == ("OPENBAO_SEALED", wanted)
 
 
 async def test_openbao_that_cannot_audit(tmp_path):
     healthy_bao = {"initialized": True, "sealed": False, "standby": False, "version": "2.7.2"}
     pages = {"/v1/sys/health": (200, healthy_bao), "/v1/auth/token/lookup-self": (500, {})}
-    async with answering(tmp_path / "bao.sock", pages), open_door(tmp_path / "bao.sock") as door:
-        probe = OpenBaoProbe(door, "", None, 1.0, 1.0)
+    async with answering(tmp_path / "bao.sock", pages), open_client(tmp_path / "bao.sock") as client:
+        probe = OpenBaoProbe(client, "", None, 1.0, 1.0)
         found = await probe.look()
         assert (found.status, found.reason) == (Status.OUT_OF_SYNC, "OPENBAO_AUDIT_FAILING")
         pages["/v1/auth/token/lookup-self"] = (403, {})
@@ -219,16 +219,16 @@ async def test_openbao_that_cannot_audit(tmp_path):
 
 
 async def test_what_envoy_cannot_reach_is_away_and_without_envoy_nothing_is_known(tmp_path):
-    async with open_door(tmp_path / "none.sock") as door:
+    async with open_client(tmp_path / "none.sock") as client:
         with pytest.raises(Unavailable) as blind:
-            await door.get("openbao", "/")
+            await client.get("openbao", "/")
         with pytest.raises(Unavailable) as blind_too:
-            await RegionProbe("region-bulk", door, Limits(60, 10, 4), 1.0, 1.0).look()
+            await RegionProbe("region-bulk", client, Limits(60, 10, 4), 1.0, 1.0).look()
     assert {blind.value.reason, blind_too.value.reason} == {SIDECAR_UNREACHABLE}
     refusing = {"x-orbital-reason": "UPSTREAM_UNREACHABLE"}
-    async with answering(tmp_path / "e.sock", {"/": (503, {})}, refusing), open_door(tmp_path / "e.sock") as door:
+    async with answering(tmp_path / "e.sock", {"/": (503, {})}, refusing), open_client(tmp_path / "e.sock") as client:
         with pytest.raises(Unavailable) as away:
-            await door.get("openbao", "/")
+            await client.get("openbao", "/")
     assert away.value.reason == Unavailable.default_reason
 
 
@@ -245,8 +245,8 @@ async def test_what_envoy_cannot_reach_is_away_and_without_envoy_nothing_is_know
 async def test_opa(tmp_path, health, bundle, reason):
     status = {"result": {"labels": {"version": "1.15.2"}, "bundles": {"orbital": bundle}}}
     pages = {"/health": (health, {}), "/v1/status": (200, status)}
-    async with answering(tmp_path / "opa.sock", pages), open_door(tmp_path / "opa.sock") as door:
-        assert (await OpaProbe(door, "bulk", lambda: NOW, 1.0, 1.0).look()).reason == reason
+    async with answering(tmp_path / "opa.sock", pages), open_client(tmp_path / "opa.sock") as client:
+        assert (await OpaProbe(client, "bulk", lambda: NOW, 1.0, 1.0).look()).reason == reason
 
 
 @pytest.mark.parametrize(
@@ -260,8 +260,8 @@ async def test_opa(tmp_path, health, bundle, reason):
 )
 async def test_what_an_engine_says_of_its_own_parts(tmp_path, said, reason):
     pages = {"/health": (200, {}), "/v1/status": (200, {"result": said})}
-    async with answering(tmp_path / "opa.sock", pages), open_door(tmp_path / "opa.sock") as door:
-        assert (await OpaProbe(door, "bulk", lambda: NOW, 1.0, 1.0).look()).reason == reason
+    async with answering(tmp_path / "opa.sock", pages), open_client(tmp_path / "opa.sock") as client:
+        assert (await OpaProbe(client, "bulk", lambda: NOW, 1.0, 1.0).look()).reason == reason
 
 
 def test_every_probe_has_a_rule_and_every_rule_a_probe(tmp_path):
@@ -270,7 +270,7 @@ def test_every_probe_has_a_rule_and_every_rule_a_probe(tmp_path):
         signing_file=tmp_path, outbox=tmp_path, providers=["hsm", "kms"],
         opa={"url": "http://b"}, envoy={"admin": tmp_path, "parts": tmp_path, "gateway": tmp_path},
     )  # fmt: skip
-    table = [probe.about for probe in probes(settings, Means(None, None, None, None, WORLD, {"e": None}))]
+    table = [probe.about for probe in probes(settings, ProbeClients(None, None, None, None, WORLD, {"e": None}))]
     rules = yaml.safe_load((ROOT / "policies" / "data" / "probes.yaml").read_text())
     assert {about.name: about.component for about in table} == {name: one["component"] for name, one in rules.items()}
     assert all(about.depth in rules[about.name]["depths"] for about in table)

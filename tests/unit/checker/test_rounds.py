@@ -12,20 +12,20 @@ import pytest
 from checker.adapters.outbox import FileOutbox
 from checker.domain.sample import Finding, Status, healthy
 from checker.domain.window import Rule
-from checker.flow.aggregate import Board
-from checker.flow.probe import Rounds
+from checker.flow.aggregate import Aggregate
+from checker.flow.probe import ProbeLoop
 from checker.flow.signal import Signaller
 from checker.ports.control import Host
-from checker.ports.probe import About, Look
+from checker.ports.probe import ProbeInfo, StatelessProbe
 from runtime.errors import Invalid, Unavailable
 from runtime.policy import Decisions, Refusal
 
 WORLD = Host(time.time, time.monotonic, random.Random(1).random)
 
 
-class FakeProbe(Look):
+class FakeProbe(StatelessProbe):
     def __init__(self, name="hsm", timeout=0.05, period=0.02):
-        self.about = About(name, name, "health", "HSM_UNREACHABLE", period, timeout)
+        self.about = ProbeInfo(name, name, "health", "HSM_UNREACHABLE", period, timeout)
         self.answer = healthy()
         self.error = None
         self.hangs = False
@@ -90,24 +90,24 @@ async def until(look, seconds=5.0):
 @pytest.fixture
 def parts(tmp_path):
     probe, policy, control = FakeProbe(), FakePolicy(), FakeControl()
-    board = Board(["hsm"], Rule(), WORLD)
-    rounds = Rounds("eu10", [probe], policy, board, WORLD)
+    aggregate = Aggregate(["hsm"], Rule(), WORLD)
+    rounds = ProbeLoop("eu10", [probe], policy, aggregate, WORLD)
     return (
         probe,
         policy,
         control,
-        board,
+        aggregate,
         rounds,
-        Signaller(board, control, FileOutbox(tmp_path / "outbox"), WORLD, 0.05),
+        Signaller(aggregate, control, FileOutbox(tmp_path / "outbox"), WORLD, 0.05),
     )
 
 
-def reasons(board):
-    return [flag.reason for flag in board.flags()]
+def reasons(aggregate):
+    return [flag.reason for flag in aggregate.flags()]
 
 
 async def test_policy_is_asked_about_each_look_before_it_is_made(parts):
-    probe, policy, _, board, rounds, _ = parts
+    probe, policy, _, aggregate, rounds, _ = parts
     async with running(rounds):
         await until(lambda: probe.looks >= 2)
     name, question = policy.asked[0]
@@ -116,50 +116,50 @@ async def test_policy_is_asked_about_each_look_before_it_is_made(parts):
     assert (asked["id"], asked["component"], asked["depth"]) == ("hsm", "hsm", "health")
     assert asked["seconds"] > 0
     assert len(policy.asked) >= probe.looks
-    assert board.seen_all()
+    assert aggregate.seen_all()
 
 
 async def test_without_policy_no_probe_is_made(parts):
-    probe, policy, _, board, rounds, _ = parts
+    probe, policy, _, aggregate, rounds, _ = parts
     policy.away = True
     async with running(rounds):
-        await until(lambda: reasons(board) == ["POLICY_UNAVAILABLE"])
+        await until(lambda: reasons(aggregate) == ["POLICY_UNAVAILABLE"])
         assert probe.looks == 0
         policy.away = False
-        await until(lambda: reasons(board) == [])
+        await until(lambda: reasons(aggregate) == [])
     assert probe.looks
 
 
 async def test_a_refused_probe_is_not_made_and_its_part_is_unknown(parts):
-    probe, policy, _, board, rounds, _ = parts
+    probe, policy, _, aggregate, rounds, _ = parts
     policy.refused = {"hsm": Refusal("DEPTH_NOT_ALLOWED", "Not so deep.")}
     async with running(rounds):
-        await until(lambda: reasons(board) == ["DEPTH_NOT_ALLOWED"])
-    assert board.flags()[0].status is Status.UNKNOWN
+        await until(lambda: reasons(aggregate) == ["DEPTH_NOT_ALLOWED"])
+    assert aggregate.flags()[0].status is Status.UNKNOWN
     assert probe.looks == 0
 
 
 @pytest.mark.parametrize("fault", ["hangs", "away", "breaks"])
 async def test_a_part_that_does_not_answer_is_flagged_and_clears(parts, fault):
-    probe, _, _, board, rounds, _ = parts
+    probe, _, _, aggregate, rounds, _ = parts
     async with running(rounds):
-        await until(lambda: probe.looks and reasons(board) == [])
+        await until(lambda: probe.looks and reasons(aggregate) == [])
         probe.hangs = fault == "hangs"
         probe.error = {"away": Unavailable("away"), "breaks": RuntimeError("bug")}.get(fault)
         wanted = "PROBE_FAILED" if fault == "breaks" else "HSM_UNREACHABLE"
-        await until(lambda: reasons(board) == [wanted])
+        await until(lambda: reasons(aggregate) == [wanted])
         probe.hangs, probe.error = False, None
-        await until(lambda: reasons(board) == [])
+        await until(lambda: reasons(aggregate) == [])
 
 
 async def test_what_would_explain_new_trouble_is_looked_at_at_once():
     effect, cause, other = FakeProbe("openbao"), FakeProbe("envoy", period=3600), FakeProbe("disk", period=3600)
-    board = Board(["openbao", "envoy", "disk"], Rule(), WORLD)
-    async with running(Rounds("eu10", [effect, cause, other], FakePolicy(), board, WORLD)):
-        await until(board.seen_all)
+    aggregate = Aggregate(["openbao", "envoy", "disk"], Rule(), WORLD)
+    async with running(ProbeLoop("eu10", [effect, cause, other], FakePolicy(), aggregate, WORLD)):
+        await until(aggregate.seen_all)
         effect.error = Unavailable("away", reason="SIDECAR_UNREACHABLE")
         cause.error = Unavailable("away", reason="ENVOY_UNREACHABLE")
-        await until(lambda: reasons(board) == ["ENVOY_UNREACHABLE"])
+        await until(lambda: reasons(aggregate) == ["ENVOY_UNREACHABLE"])
         assert other.looks == 1
         # Once it is known, the cause keeps its own pace.
         looks = cause.looks
@@ -168,12 +168,12 @@ async def test_what_would_explain_new_trouble_is_looked_at_at_once():
 
 
 async def test_flags_are_signalled_at_once_and_kept_while_the_control_plane_is_away(parts):
-    probe, _, control, board, rounds, signaller = parts
+    probe, _, control, aggregate, rounds, signaller = parts
     async with running(rounds, signaller):
         await until(lambda: control.lists and control.lists[-1] == [])
         control.away = True
         probe.answer = Finding(Status.OUT_OF_SYNC, "HSM_LOGIN_REFUSED", "No.")
-        await until(lambda: not signaller.heard and reasons(board))
+        await until(lambda: not signaller.heard and reasons(aggregate))
         control.away = False
         await until(lambda: control.lists[-1] == [("hsm", "HSM_LOGIN_REFUSED")])
         await until(lambda: signaller.heard)
@@ -198,7 +198,7 @@ async def test_what_changed_while_the_control_plane_was_away_is_sent_after_in_or
         await until(lambda: kept([]))
     assert path.stat().st_mode & 0o777 == 0o600
     control.away = False
-    fresh = Board(["hsm"], Rule(), WORLD)
+    fresh = Aggregate(["hsm"], Rule(), WORLD)
     async with running(Signaller(fresh, control, FileOutbox(path), WORLD, 0.05)):
         await until(lambda: path.read_bytes() == b"" and len(control.lists) > 4)
     told = [one for one in control.lists if one not in ([], [("hsm", "NOT_CHECKED_YET")])]
@@ -206,11 +206,11 @@ async def test_what_changed_while_the_control_plane_was_away_is_sent_after_in_or
 
 
 async def test_a_kept_signal_that_is_refused_does_not_stop_the_next(parts, tmp_path):
-    _, _, control, board, _, _ = parts
+    _, _, control, aggregate, _, _ = parts
     outbox = FileOutbox(tmp_path / "outbox")
     await outbox.keep(b"[]")
     control.refused = b"[]"
-    async with running(Signaller(board, control, outbox, WORLD, 0.05)):
+    async with running(Signaller(aggregate, control, outbox, WORLD, 0.05)):
         await until(lambda: control.lists)
     assert await outbox.waiting() == ()
 

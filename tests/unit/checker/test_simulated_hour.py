@@ -9,10 +9,10 @@ import yaml
 
 from checker.domain.sample import Finding, Status, healthy
 from checker.domain.window import Rule
-from checker.flow.aggregate import Board
-from checker.flow.probe import Rounds
+from checker.flow.aggregate import Aggregate
+from checker.flow.probe import ProbeLoop
 from checker.ports.control import Host
-from checker.ports.probe import About, Look
+from checker.ports.probe import ProbeInfo, StatelessProbe
 from runtime.policy import Decisions
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -43,11 +43,11 @@ def simulate(work):
         return runner.run(work(clock))
 
 
-class Part(Look):
+class Part(StatelessProbe):
     """What a probe looks at: well, unless it `fails` at that time."""
 
     def __init__(self, name, component, clock, chance, fails):
-        self.about = About(name, component, "health", "AWAY", 0.5, TIMEOUT)
+        self.about = ProbeInfo(name, component, "health", "AWAY", 0.5, TIMEOUT)
         self._clock, self._chance, self._fails = clock, chance, fails
 
     async def look(self):
@@ -81,14 +81,14 @@ def simulated(seconds, fails=lambda _name, _now: False):
         host = Host(lambda: EPOCH + clock.now, lambda: clock.now, chance.random)
         rules = yaml.safe_load((ROOT / "policies/data/probes.yaml").read_text())
         parts = [Part(name, rule["component"], clock, chance, fails) for name, rule in rules.items()]
-        board = Board([part.about.component for part in parts], Rule(), host)
-        rounds = asyncio.create_task(Rounds("eu10", parts, Engine(chance), board, host).run())
+        aggregate = Aggregate([part.about.component for part in parts], Rule(), host)
+        rounds = asyncio.create_task(ProbeLoop("eu10", parts, Engine(chance), aggregate, host).run())
         seen = []
         while clock.now < seconds:
             await asyncio.sleep(0.5)
-            if board.seen_all():
-                seen += [(clock.now, flag.component, flag.reason) for flag in board.flags()]
-        looks = sum(len(samples) for samples in board.history.values())
+            if aggregate.seen_all():
+                seen += [(clock.now, flag.component, flag.reason) for flag in aggregate.flags()]
+        looks = sum(len(samples) for samples in aggregate.history.values())
         rounds.cancel()
         return seen, looks
 

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from console.demo import replay, run
-from console.demo.world import NotHeld, until
+from console.demo.state import NotHeld, until
 from runtime.errors import Unavailable
 
 
-class World:
+class Demo:
     """Has the tasks and traces that a test gives it."""
 
     connection = None
@@ -36,7 +36,7 @@ def replayed(monkeypatch: pytest.MonkeyPatch, tasks: list[dict[str, Any]], times
         for name, second in times.items()
     ]
     monkeypatch.setattr(replay, "read", lambda *_: {"hops": hops})
-    return replay.in_sequence(World(tasks), ["id"], "us20")  # type: ignore[arg-type]
+    return replay.in_sequence(Demo(tasks), ["id"], "us20")  # type: ignore[arg-type]
 
 
 def test_replay_in_sequence_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:

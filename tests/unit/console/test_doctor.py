@@ -13,7 +13,7 @@ from orbital.v1.flag_pb2 import Flag, HealthStatus
 from orbital.v1.resource_pb2 import Resource
 
 from console.cli.connection import Connection
-from console.cli.doctor import Seen, fleet, tell
+from console.cli.doctor import FleetCheck, fleet, tell
 
 
 class Fleet:
@@ -99,8 +99,8 @@ def test_what_is_wrong_is_named_alone(changes: dict[str, Any], subject: str, sai
 
 
 def test_the_answer_is_right_when_nothing_has_to_be_done(capsys: pytest.CaptureFixture[str]) -> None:
-    assert tell([Seen("a", "good")], "json")
-    assert not tell([Seen("a", "good"), Seen("b", "bad", "Mend it.")], "table")
+    assert tell([FleetCheck("a", "good")], "json")
+    assert not tell([FleetCheck("a", "good"), FleetCheck("b", "bad", "Mend it.")], "table")
     told = capsys.readouterr()
     assert json.loads(told.out[: told.out.index("]") + 1]) == [{"subject": "a", "said": "good", "advice": ""}]
     assert "1 thing to do." in told.err

@@ -18,11 +18,11 @@ import requests
 from console.cli import oidc
 from console.cli.failure import Exit, Failure
 from console.cli.loopback import loopback
-from console.cli.oidc import Attempt, Provider
+from console.cli.oidc import LoginAttempt, OidcProvider
 from console.cli.session import Login, forget, keep, kept
 
 ISSUER = "https://issuer.test"
-PROVIDER = Provider(ISSUER, "cli", None, f"{ISSUER}/authorize", f"{ISSUER}/token")
+PROVIDER = OidcProvider(ISSUER, "cli", None, f"{ISSUER}/authorize", f"{ISSUER}/token")
 LOGIN = Login("127.0.0.1:8443", "/ca.pem", ISSUER, "officer", "a.b.c", time.time() + 60, time.time())
 
 
@@ -32,12 +32,12 @@ def token(**claims: Any) -> str:
 
 
 def test_the_page_is_asked_with_pkce_and_never_sees_the_verifier() -> None:
-    attempt = Attempt("http://127.0.0.1:5/callback")
+    attempt = LoginAttempt("http://127.0.0.1:5/callback")
     asked = {name: one[0] for name, one in parse_qs(urlsplit(attempt.address(PROVIDER, fresh=True)).query).items()}
     assert (asked["code_challenge_method"], asked["prompt"], asked["max_age"]) == ("S256", "login", "240")
     assert (asked["state"], asked["nonce"], asked["redirect_uri"]) == (attempt.state, attempt.nonce, attempt.redirect)
     assert attempt.verifier not in attempt.address(PROVIDER, fresh=False)
-    assert Attempt("x").verifier != attempt.verifier
+    assert LoginAttempt("x").verifier != attempt.verifier
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_the_page_is_asked_with_pkce_and_never_sees_the_verifier() -> None:
 def test_a_token_of_another_login_is_refused(
     monkeypatch: pytest.MonkeyPatch, claims: dict[str, Any], said: str
 ) -> None:
-    attempt = Attempt("x")
+    attempt = LoginAttempt("x")
     monkeypatch.setattr(oidc, "_answer", lambda *_: {"id_token": token(**{"nonce": attempt.nonce} | claims)})
     with pytest.raises(Failure, match=said):
         oidc.redeem(PROVIDER, attempt, "code")
@@ -63,7 +63,7 @@ def test_a_token_of_another_login_is_refused(
 def test_what_is_no_token_is_refused(monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
     monkeypatch.setattr(oidc, "_answer", lambda *_: {"id_token": broken})
     with pytest.raises(Failure):
-        oidc.redeem(PROVIDER, Attempt("x"), "code")
+        oidc.redeem(PROVIDER, LoginAttempt("x"), "code")
 
 
 @pytest.mark.parametrize(

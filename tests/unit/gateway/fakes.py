@@ -12,9 +12,9 @@ from orbital.v1.dispatch_pb2 import Recovery, StateMark
 from orbital.v1.resource_pb2 import Resource, Transport
 
 from gateway.domain.faults import LaneFault, ProcessFault
-from gateway.domain.report import Regional
-from gateway.domain.standing import Mark
-from gateway.ports.lanes import Delivered, Parcel, Trouble
+from gateway.domain.report import RegionReport
+from gateway.domain.revocation import Revocation
+from gateway.ports.lanes import BrokerFault, Delivery, LaneMessage
 from gateway.ports.security import SecurityEvent
 from gateway.ports.serving import Caller
 from gateway.ports.store import Claimed, Denial, Drift
@@ -22,7 +22,7 @@ from runtime.errors import Invalid, Unavailable
 from runtime.policy import Decisions, Refusal
 
 REFUSED = Refusal("NOT_HERE", "Not here")
-AWAY = Trouble("BROKER_UNAVAILABLE", "away", shared=True)
+AWAY = BrokerFault("BROKER_UNAVAILABLE", "away", shared=True)
 
 
 class FakePolicy:
@@ -44,29 +44,31 @@ class FakePolicy:
 
 class FakePublisher:
     def __init__(self) -> None:
-        self.parcels: list[Parcel] = []
-        self.tried: list[Parcel] = []
-        self.troubles: dict[str, Trouble] = {}
+        self.lane_messages: list[LaneMessage] = []
+        self.tried: list[LaneMessage] = []
+        self.broker_faults: dict[str, BrokerFault] = {}
         self.away = False
 
-    async def publish(self, parcels: Sequence[Parcel]) -> Sequence[Trouble | None]:
-        self.tried.extend(parcels)
-        fates = [AWAY if self.away else self.troubles.get(parcel.region) for parcel in parcels]
-        self.parcels.extend(
-            parcel for parcel, fate in zip(parcels, fates, strict=True) if fate is None or fate.delivered
+    async def publish(self, lane_messages: Sequence[LaneMessage]) -> Sequence[BrokerFault | None]:
+        self.tried.extend(lane_messages)
+        fates = [AWAY if self.away else self.broker_faults.get(lane_message.region) for lane_message in lane_messages]
+        self.lane_messages.extend(
+            lane_message
+            for lane_message, fate in zip(lane_messages, fates, strict=True)
+            if fate is None or fate.delivered
         )
         return fates
 
-    async def check(self, regions: Sequence[str], lane: int) -> Sequence[Trouble | None]:
-        return [AWAY if self.away else self.troubles.get(region) for region in regions]
+    async def check(self, regions: Sequence[str], lane: int) -> Sequence[BrokerFault | None]:
+        return [AWAY if self.away else self.broker_faults.get(region) for region in regions]
 
 
 class FakeFaults:
     """A `FaultStore`."""
 
     def __init__(self) -> None:
-        self.kept: dict[tuple[str, int], Trouble] = {}
-        self.said: list[Trouble | None] = []
+        self.kept: dict[tuple[str, int], BrokerFault] = {}
+        self.said: list[BrokerFault | None] = []
         self.due: float | None = 0.0
 
     async def lane_faults(self, region: str) -> Sequence[LaneFault]:
@@ -81,11 +83,11 @@ class FakeFaults:
         said = self.said[-1] if self.said else None
         return [ProcessFault("gateway", "broker", said.reason, said.message, now)] if said else []
 
-    async def say(self, component: str, trouble: Trouble | None) -> None:
-        self.said.append(trouble)
+    async def say(self, component: str, fault: BrokerFault | None) -> None:
+        self.said.append(fault)
 
-    async def keep(self, faults: Mapping[str, Trouble], lane: int) -> None:
-        self.kept |= {(region, lane): trouble for region, trouble in faults.items()}
+    async def keep(self, faults: Mapping[str, BrokerFault], lane: int) -> None:
+        self.kept |= {(region, lane): fault for region, fault in faults.items()}
 
     async def clear(self, regions: Sequence[str], lane: int) -> None:
         for region in regions:
@@ -107,7 +109,7 @@ class FakeTasks:
         self.drifts: list[Drift] = []
         self.pending: list[Claimed] = []
         self.marks: dict[str, list[UUID]] = {"published": [], "superseded": [], "held": [], "denied": [], "stuck": []}
-        self.faults: dict[str, Trouble] = {}
+        self.faults: dict[str, BrokerFault] = {}
         self.driven: list[tuple[UUID, Drift, float]] = []
         self.denials: list[Denial] = []
         self.dead: list[tuple[str, int, str, bytes]] = []
@@ -161,10 +163,10 @@ class FakeTasks:
 class FakeStanding:
     """A `StandingStore`."""
 
-    def __init__(self, *marks: Mark) -> None:
+    def __init__(self, *marks: Revocation) -> None:
         self.kept = list(marks)
 
-    async def marks(self) -> Sequence[Mark]:
+    async def marks(self) -> Sequence[Revocation]:
         return list(self.kept)
 
     async def revoke(self, region: str, reason: str, caller: Caller) -> datetime | None:
@@ -172,7 +174,7 @@ class FakeStanding:
             return None
         now = datetime(2026, 1, 1, tzinfo=UTC)
         self.kept = [mark for mark in self.kept if mark.region != region]
-        self.kept.append(Mark(region, reason, caller.principal, now))
+        self.kept.append(Revocation(region, reason, caller.principal, now))
         return now
 
 
@@ -186,7 +188,7 @@ class FakeDriftBatch:
 
 
 class FakeClaimBatch:
-    def __init__(self, tasks: Sequence[Claimed], faults: Mapping[str, Trouble]) -> None:
+    def __init__(self, tasks: Sequence[Claimed], faults: Mapping[str, BrokerFault]) -> None:
         self.tasks = tasks
         self.faults = dict(faults)
         self.marks: dict[str, list[UUID]] = {"published": [], "superseded": [], "held": [], "denied": [], "stuck": []}
@@ -195,10 +197,10 @@ class FakeClaimBatch:
     def faulty(self) -> frozenset[str]:
         return frozenset(self.faults)
 
-    async def stuck(self, tasks: Sequence[tuple[Claimed, Trouble]]) -> None:
+    async def stuck(self, tasks: Sequence[tuple[Claimed, BrokerFault]]) -> None:
         self.marks["stuck"].extend(task.identity for task, _ in tasks)
 
-    async def keep_faults(self, faults: Mapping[str, Trouble], lane: int) -> None:
+    async def keep_faults(self, faults: Mapping[str, BrokerFault], lane: int) -> None:
         self.faults |= faults
 
     async def clear_faults(self, regions: Sequence[str], lane: int) -> None:
@@ -222,12 +224,12 @@ class FakeReports:
     """A `ReportStore`."""
 
     def __init__(self) -> None:
-        self.observed: list[tuple[list[Regional], list[Regional]]] = []
+        self.observed: list[tuple[list[RegionReport], list[RegionReport]]] = []
         self.away = False
         # Task IDs of reports that cannot be stored.
         self.poison: set[str] = set()
 
-    async def observe(self, tasks: Sequence[Regional], placements: Sequence[Regional]) -> None:
+    async def observe(self, tasks: Sequence[RegionReport], placements: Sequence[RegionReport]) -> None:
         if self.away:
             raise Unavailable("away")
         if any(item.report.task_id in self.poison for item in tasks):
@@ -247,7 +249,7 @@ class FakeLanes:
         self.withdrawn: list[tuple[str, int]] = []
         # What is answered of the session: read yet, and then gone with nothing in it.
         self.sessions: list[int | None] = []
-        self.trouble: Trouble | None = None
+        self.fault: BrokerFault | None = None
         self.restored: list[tuple[str, int]] = []
         self.opened = 0
 
@@ -263,9 +265,9 @@ class FakeLanes:
     async def restore(self, region: str, lane: int) -> None:
         self.restored.append((region, lane))
 
-    async def messages(self) -> AsyncIterator[Delivered]:
+    async def messages(self) -> AsyncIterator[Delivery]:
         for tag, body in enumerate(self.messages_left, 1):
-            yield Delivered(tag, body, redelivered=False)
+            yield Delivery(tag, body, redelivered=False)
         await asyncio.Event().wait()
 
     async def acknowledge(self, tag: int) -> None:

@@ -12,9 +12,9 @@ from orbital.v1.resource_pb2 import LinkSpec, LinkState, Resource, Selector, Ten
 from orbital.v1.task_pb2 import TaskKind
 
 from gateway.domain.approval import KINDS, asked_for, kind_of
-from gateway.domain.links import Key
+from gateway.domain.links import L1Key
 from gateway.domain.restore import killed, restored
-from gateway.domain.stored import Stored, Wanted
+from gateway.domain.stored import DesiredResource, Stored
 from gateway.domain.task import effect_kind
 from gateway.flow.approval import POLICY, ApprovalFlow, SecondPerson, Transaction, keep
 from gateway.flow.restore import RestoreTenant
@@ -39,7 +39,7 @@ def stored(*links: tuple[str, LinkState.ValueType], retired: bool = False) -> di
     return {item.resource.name: item for item in found}
 
 
-def after(before: Mapping[str, Stored], wanted: Mapping[int, Wanted]) -> dict[str, Stored]:
+def after(before: Mapping[str, Stored], wanted: Mapping[int, DesiredResource]) -> dict[str, Stored]:
     names = {item.identity: name for name, item in before.items()}
     new = {names[key]: Stored(key, one.resource, one.generation, one.effect_generation) for key, one in wanted.items()}
     return {**before, **new}
@@ -113,7 +113,7 @@ class FakeTenancy:
         before = stored(("core", LINKED))
         self.approvals = book
         self.stored = after(before, killed(before))
-        self.driven: list[tuple[Action, Mapping[int, Wanted]]] = []
+        self.driven: list[tuple[Action, Mapping[int, DesiredResource]]] = []
 
     @asynccontextmanager
     async def killing(self) -> AsyncIterator[Any]:
@@ -125,10 +125,10 @@ class FakeTenancy:
     async def reach(self, tenant: str, system: str = "") -> tuple[int, Sequence[str]]:
         return 3, ["eu10"]
 
-    async def holders(self, named: Collection[Key]) -> Mapping[str, Stored]:
+    async def holders(self, named: Collection[L1Key]) -> Mapping[str, Stored]:
         return {}
 
-    async def drive(self, action: Action, wanted: Mapping[int, Wanted], answer: object) -> None:
+    async def drive(self, action: Action, wanted: Mapping[int, DesiredResource], answer: object) -> None:
         self.driven.append((action, wanted))
 
 

@@ -19,7 +19,7 @@ from orbital.v1.resource_pb2 import (
 from orbital.v1.task_pb2 import TaskKind
 
 from gateway.domain.change import Plan, plan
-from gateway.domain.departure import LEAVING, Place, Step, move, steps
+from gateway.domain.departure import LEAVING, PlacementState, Step, move, steps
 from gateway.domain.fuse import Fuse, check_accepted, departures
 from gateway.domain.resource import SPEC_KINDS
 from gateway.domain.stored import Stored
@@ -39,12 +39,12 @@ def tenant(*regions: str, **labels: str) -> Resource:
     return Resource(name="tenants/acme", tenant=TenantSpec(placement=Selector(regions=regions, match_labels=labels)))
 
 
-class World:
+class Harness:
     """What the store keeps, and what regions did of it."""
 
     def __init__(self) -> None:
         self.stored: dict[str, Stored] = {}
-        self.places: dict[str, dict[str, Place]] = {}
+        self.places: dict[str, dict[str, PlacementState]] = {}
         self.left: dict[tuple[str, str], int] = {}
         self.labels = dict(LABELS)
 
@@ -61,7 +61,7 @@ class World:
         for step in made:
             before = self.places.setdefault(step.name, {}).get(step.region)
             observed = 0 if before is None or step.returns else before.observed
-            self.places[step.name][step.region] = Place(observed, step.generation, step.leaving)
+            self.places[step.name][step.region] = PlacementState(observed, step.generation, step.leaving)
             if step.leaving:
                 self.left[step.name, step.region] = step.generation
         return made
@@ -78,17 +78,17 @@ class World:
         """Every region does what it was told; what has left is only remembered."""
         for here in self.places.values():
             for region, place in here.items():
-                here[region] = Place(place.desired, place.desired, place.leaving, gone=place.leaving)
+                here[region] = PlacementState(place.desired, place.desired, place.leaving, gone=place.leaving)
 
     def present(self, name: str) -> set[str]:
         return {region for region, place in self.places[name].items() if not place.leaving}
 
 
-def estate(*regions: str) -> World:
-    world = World()
-    world.declare(tenant(*(regions or REGIONS)), *BENEATH)
-    world.converge()
-    return world
+def estate(*regions: str) -> Harness:
+    harness = Harness()
+    harness.declare(tenant(*(regions or REGIONS)), *BENEATH)
+    harness.converge()
+    return harness
 
 
 def test_every_kind_that_is_placed_has_a_way_to_leave() -> None:
@@ -98,8 +98,8 @@ def test_every_kind_that_is_placed_has_a_way_to_leave() -> None:
 
 
 def test_a_region_that_is_left_out_is_left_by_all_that_the_tenant_has_there() -> None:
-    world = estate()
-    made = world.declare(tenant("eu10", "ap30"))
+    harness = estate()
+    made = harness.declare(tenant("eu10", "ap30"))
     leaving = {step.name: (step.region, TaskKind.Name(step.kind), LANES[step.kind]) for step in made if step.leaving}
     assert leaving == {
         "tenants/acme": ("us20", "TASK_KIND_RETIRE_TENANT", 1),
@@ -107,31 +107,31 @@ def test_a_region_that_is_left_out_is_left_by_all_that_the_tenant_has_there() ->
         "tenants/acme/systems/core": ("us20", "TASK_KIND_PURGE_KEY", 1),
         "tenants/acme/systems/core/services/api": ("us20", "TASK_KIND_PURGE_KEY", 1),
     }
-    assert world.declare(tenant("eu10", "ap30")) == []
+    assert harness.declare(tenant("eu10", "ap30")) == []
 
 
 def test_a_label_that_a_region_loses_takes_it_out() -> None:
-    world = World()
+    harness = Harness()
     region = Resource(name="regions/us20", labels={"tier": "gold"}, region=RegionSpec(area="us"))
-    world.declare(region)
-    world.declare(tenant(tier="gold"), *BENEATH)
-    world.converge()
-    made = world.declare(Resource(name="regions/us20", region=RegionSpec(area="us")))
+    harness.declare(region)
+    harness.declare(tenant(tier="gold"), *BENEATH)
+    harness.converge()
+    made = harness.declare(Resource(name="regions/us20", region=RegionSpec(area="us")))
     assert sum(step.leaving for step in made) == 4
-    world.converge()
-    back = world.declare(region)
-    assert [step.name for step in back if step.returns] == sorted(world.places)
-    assert all(world.left[step.name, step.region] < step.generation for step in back)
+    harness.converge()
+    back = harness.declare(region)
+    assert [step.name for step in back if step.returns] == sorted(harness.places)
+    assert all(harness.left[step.name, step.region] < step.generation for step in back)
 
 
 def test_an_edge_policy_leaves_too() -> None:
-    world = World()
+    harness = Harness()
     policy = Resource(name="edge-policies/base", edge_policy=EdgePolicySpec(placement=Selector(regions=REGIONS)))
     policy.edge_policy.rules.add(name="all", effect=1)  # type: ignore[arg-type]
-    world.declare(policy)
-    world.converge()
+    harness.declare(policy)
+    harness.converge()
     del policy.edge_policy.placement.regions[:2]
-    made = world.declare(policy)
+    made = harness.declare(policy)
     assert [(step.region, step.kind) for step in made if step.leaving] == [
         ("eu10", TaskKind.TASK_KIND_SYNC_POLICY),
         ("us20", TaskKind.TASK_KIND_SYNC_POLICY),
@@ -142,32 +142,32 @@ def test_an_edge_policy_leaves_too() -> None:
     ("systems", "leaving", "fused"), [(4, 4, False), (5, 5, True), (30, 30, True), (60, 12, False), (60, 13, True)]
 )
 def test_the_fuse_blows_above_a_tenth_and_from_five_on(systems: int, leaving: int, fused: bool) -> None:
-    world = World()
-    world.declare(tenant("eu10"))
+    harness = Harness()
+    harness.declare(tenant("eu10"))
     more = [Resource(name=f"tenants/acme/systems/s{number}", system=SystemSpec()) for number in range(systems)]
-    world.declare(*more)
-    world.declare(tenant("eu10", "us20"))
-    world.converge()
+    harness.declare(*more)
+    harness.declare(tenant("eu10", "us20"))
+    harness.converge()
     placement = SystemSpec(placement=Selector(regions=["eu10"]))
     small = [Resource(name=one.name, system=placement) for one in more[:leaving]]
     # What is declared as it was counts among the placements that the declaration is about.
     declared = [*small, *more[leaving:]]
     if fused:
         with pytest.raises(Precondition) as refused:
-            world.declare(*declared, accepted=leaving - 1)
+            harness.declare(*declared, accepted=leaving - 1)
         assert refused.value.reason == "PLACEMENTS_LEAVE"
         assert f"--accept-departures {leaving}" in refused.value.message
-        assert sum(step.leaving for step in world.declare(*declared, accepted=leaving)) == leaving
+        assert sum(step.leaving for step in harness.declare(*declared, accepted=leaving)) == leaving
     else:
-        assert sum(step.leaving for step in world.declare(*declared)) == leaving
+        assert sum(step.leaving for step in harness.declare(*declared)) == leaving
 
 
 def test_a_tombstone_goes_where_the_resource_is_and_not_where_it_had_left() -> None:
-    world = estate()
-    world.declare(tenant("eu10", "ap30"))
-    world.converge()
+    harness = estate()
+    harness.declare(tenant("eu10", "ap30"))
+    harness.converge()
     renamed = Resource(name="tenants/acme/links/new", link=LinkSpec(system="core", provider="hsm", key="acme"))
-    made = world.declare(renamed)
+    made = harness.declare(renamed)
     assert [step.region for step in made if step.name == "tenants/acme/links/core"] == ["ap30", "eu10"]
 
 
@@ -180,13 +180,13 @@ PLACED = st.sets(st.sampled_from(REGIONS), min_size=1)
 def test_whatever_is_declared_a_region_is_left_by_work_and_returned_to_by_a_later_generation(
     history: list[tuple[set[str], set[str], LinkState.ValueType, bool]],
 ) -> None:
-    world = estate()
+    harness = estate()
     for regions, narrower, state, converge in history:
         link = Resource(name=BENEATH[2].name, link=LinkSpec(system="core", provider="hsm", key="acme", state=state))
         core = Resource(name=BENEATH[0].name, system=SystemSpec(placement=Selector(regions=narrower & regions)))
-        before, left = {name: world.present(name) for name in world.places}, dict(world.left)
-        made = world.declare(tenant(*regions), core, link, accepted=-1)
-        after = {name: world.present(name) for name in world.places}
+        before, left = {name: harness.present(name) for name in harness.places}, dict(harness.left)
+        made = harness.declare(tenant(*regions), core, link, accepted=-1)
+        after = {name: harness.present(name) for name in harness.places}
         where = (narrower & regions) or regions
         assert after == {name: regions if name == "tenants/acme" else where for name in after}
         for step in made:
@@ -201,4 +201,4 @@ def test_whatever_is_declared_a_region_is_left_by_work_and_returned_to_by_a_late
         for name, here in after.items():
             assert {(name, region) for region in before[name] ^ here} <= told
         if converge:
-            world.converge()
+            harness.converge()

@@ -68,7 +68,7 @@ class Platform:
 
 
 @dataclass
-class World:
+class Harness:
     platform: Platform
     tasks: FakeTasks
     enrolment: Enrolment
@@ -83,39 +83,39 @@ class World:
 
 
 @pytest.fixture
-def world() -> World:
+def harness() -> Harness:
     platform, tasks = Platform(), FakeTasks()
     part: Any = platform
     invitations = Invitations(store=part, wrapping=part, clock=lambda: NOW, seconds=900)
     security = Security(tasks, tasks)
     enrolment = Enrolment(invitations=invitations, reads=part, logins=part, authority=part, security=security)
-    return World(platform, tasks, enrolment)
+    return Harness(platform, tasks, enrolment)
 
 
-async def test_a_token_works_once(world: World) -> None:
-    invitation = await world.enrolment.invite("eu10", OFFICER)
+async def test_a_token_works_once(harness: Harness) -> None:
+    invitation = await harness.enrolment.invite("eu10", OFFICER)
     assert invitation.ends_at == NOW + timedelta(minutes=15)
-    certified, secret = await world.enrolment.redeem("eu10", invitation.token, b"request")
-    assert (certified.certificate, secret, world.platform.restored) == (b"certificate", "secret", ["eu10"])
-    world.platform.restored.clear()
-    assert await world.refused() == (USED, "eu10")
+    certified, secret = await harness.enrolment.redeem("eu10", invitation.token, b"request")
+    assert (certified.certificate, secret, harness.platform.restored) == (b"certificate", "secret", ["eu10"])
+    harness.platform.restored.clear()
+    assert await harness.refused() == (USED, "eu10")
 
 
-async def test_a_token_is_of_one_region_and_ends(world: World) -> None:
-    await world.enrolment.invite("eu10", OFFICER)
-    assert await world.refused("us20") == (OTHER, "eu10")
-    world.platform.rows["token"].found = Invited("eu10", used=False, ended=True)
-    assert await world.refused() == (EXPIRED, "eu10")
-    assert await world.refused(token="guessed") == (UNKNOWN, "")
+async def test_a_token_is_of_one_region_and_ends(harness: Harness) -> None:
+    await harness.enrolment.invite("eu10", OFFICER)
+    assert await harness.refused("us20") == (OTHER, "eu10")
+    harness.platform.rows["token"].found = Invited("eu10", used=False, ended=True)
+    assert await harness.refused() == (EXPIRED, "eu10")
+    assert await harness.refused(token="guessed") == (UNKNOWN, "")
 
 
-async def test_what_cannot_be_opened_is_used_up(world: World) -> None:
-    await world.enrolment.invite("eu10", OFFICER)
-    world.platform.wrapped.clear()
-    assert await world.refused() == (UNKNOWN, "eu10")
-    assert await world.refused() == (USED, "eu10")
+async def test_what_cannot_be_opened_is_used_up(harness: Harness) -> None:
+    await harness.enrolment.invite("eu10", OFFICER)
+    harness.platform.wrapped.clear()
+    assert await harness.refused() == (UNKNOWN, "eu10")
+    assert await harness.refused() == (USED, "eu10")
 
 
-async def test_only_a_declared_region_is_invited(world: World) -> None:
+async def test_only_a_declared_region_is_invited(harness: Harness) -> None:
     with pytest.raises(NotFound):
-        await world.enrolment.invite("us20", OFFICER)
+        await harness.enrolment.invite("us20", OFFICER)

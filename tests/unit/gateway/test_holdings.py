@@ -155,7 +155,7 @@ class Heads:
         return {key: found[key] for key in keys if key in found}
 
 
-class World:
+class Harness:
     def __init__(self, place: Path) -> None:
         self.store, self.tasks, self.keys = FakeHoldings(), FakeTasks(), Keys.make(place)
         self.newest: SignedAuditHead | None = None
@@ -173,55 +173,55 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path)
+def harness(tmp_path: Path) -> Harness:
+    return Harness(tmp_path)
 
 
-async def test_only_a_head_of_ours_that_the_trail_has_lost_makes_a_region_be_asked(world: World) -> None:
-    world.store.gone = {9}
-    assert await world.opened(signed(8, b"h" * 32)) == ""
+async def test_only_a_head_of_ours_that_the_trail_has_lost_makes_a_region_be_asked(harness: Harness) -> None:
+    harness.store.gone = {9}
+    assert await harness.opened(signed(8, b"h" * 32)) == ""
     # Signed by a region, by nobody known, or about nothing: no proof.
     for head in (signed(9, b"h" * 32, "eu10"), signed(9, b"h" * 32, "nobody"), SignedAuditHead(head=b"\xff")):
-        assert await world.opened(head) == ""
-    assert await world.opened(signed(9, b"h" * 32), lane=1) == ""
-    assert not world.store.asking
-    assert await world.opened(signed(9, b"h" * 32)) == "first"
-    world.store.told = True
-    assert world.store.asking == ["eu10"]
+        assert await harness.opened(head) == ""
+    assert await harness.opened(signed(9, b"h" * 32), lane=1) == ""
+    assert not harness.store.asking
+    assert await harness.opened(signed(9, b"h" * 32)) == "first"
+    harness.store.told = True
+    assert harness.store.asking == ["eu10"]
 
 
-async def test_regions_with_open_streams_are_asked_when_the_trail_loses_what_they_were_given(world: World) -> None:
+async def test_regions_with_open_streams_are_asked_when_the_trail_loses_what_they_were_given(harness: Harness) -> None:
     opening = Open(region="eu10", lane=0)
-    with world.holdings.open(opening), world.holdings.open(Open(region="us20", lane=1)):
-        world.newest = signed(9, b"h" * 32)
-        await world.holdings.step()
-        world.newest, world.store.gone = signed(4, b"h" * 32), {9}
-        await world.holdings.step()
+    with harness.holdings.open(opening), harness.holdings.open(Open(region="us20", lane=1)):
+        harness.newest = signed(9, b"h" * 32)
+        await harness.holdings.step()
+        harness.newest, harness.store.gone = signed(4, b"h" * 32), {9}
+        await harness.holdings.step()
         beat = Beat()
-        world.holdings.tell(opening, beat)
+        harness.holdings.tell(opening, beat)
         assert beat.ask_holdings == "first"
-    assert world.store.asking == ["eu10"]
+    assert harness.store.asking == ["eu10"]
     beat = Beat()
-    world.holdings.tell(opening, beat)
+    harness.holdings.tell(opening, beat)
     assert beat.ask_holdings == ""
 
 
-async def test_an_answer_is_taken_once_from_the_region_that_was_asked(world: World) -> None:
-    world.store.gone = {9}
-    question, opening = await world.opened(signed(9, b"h" * 32)), Open(region="eu10", lane=0)
+async def test_an_answer_is_taken_once_from_the_region_that_was_asked(harness: Harness) -> None:
+    harness.store.gone = {9}
+    question, opening = await harness.opened(signed(9, b"h" * 32)), Open(region="eu10", lane=0)
 
     def page(signer: object, **fields: object) -> Page:
         held = HeldResources(region="eu10", question=question, resources=[tenant(correlation_id=LOST)])
         held.MergeFrom(HeldResources(**fields))  # type: ignore[arg-type]
         return Page(signed=signer.sign(HOLDINGS, held.SerializeToString()))  # type: ignore[attr-defined]
 
-    region = world.keys.region
-    for wrong in (page(world.keys.gateway), page(region, region="us20"), Page()):
+    region = harness.keys.region
+    for wrong in (page(harness.keys.gateway), page(region, region="us20"), Page()):
         with pytest.raises(Denied):
-            await world.holdings.take("p", opening, wrong)
-    await world.holdings.take("p", opening, page(region, question="another"))
-    assert not world.store.adopted
-    await world.holdings.take("p", opening, page(region))
-    await world.holdings.take("p", opening, page(region, last=True))
-    await world.holdings.take("p", opening, page(region, last=True))
-    assert [last for _, _, last in world.store.adopted] == [False, True]
+            await harness.holdings.take("p", opening, wrong)
+    await harness.holdings.take("p", opening, page(region, question="another"))
+    assert not harness.store.adopted
+    await harness.holdings.take("p", opening, page(region))
+    await harness.holdings.take("p", opening, page(region, last=True))
+    await harness.holdings.take("p", opening, page(region, last=True))
+    assert [last for _, _, last in harness.store.adopted] == [False, True]

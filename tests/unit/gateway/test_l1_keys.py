@@ -34,7 +34,7 @@ def estate(tenant: str) -> list[Resource]:
     ]
 
 
-class World:
+class Harness:
     """Everything that is stored, changed by declarations as the gateway would."""
 
     def __init__(self) -> None:
@@ -103,48 +103,48 @@ def test_other_names_are_good(provider: str, key: str) -> None:
 
 @pytest.mark.parametrize("together", [True, False])
 def test_a_key_belongs_to_whoever_named_it_first(together: bool) -> None:
-    world = World()
+    harness = Harness()
     if not together:
-        world.declare(link("a", "root"))
+        harness.declare(link("a", "root"))
     with pytest.raises(Precondition) as refused:
-        world.declare(*([link("a", "root")] if together else []), link("b", "root"))
+        harness.declare(*([link("a", "root")] if together else []), link("b", "root"))
     assert refused.value.reason == "L1_KEY_OF_ANOTHER_TENANT"
     assert "tenants/a/links/core" in refused.value.message
 
 
 def test_the_owner_may_share_it_and_nobody_else_may() -> None:
-    world = World()
-    world.declare(link("a", "root", "b"))
-    world.declare(link("b", "root"))
+    harness = Harness()
+    harness.declare(link("a", "root", "b"))
+    harness.declare(link("b", "root"))
     with pytest.raises(Precondition, match="tenants/a"):
-        world.declare(link("c", "root"))
+        harness.declare(link("c", "root"))
     with pytest.raises(Precondition) as refused:
-        world.declare(link("b", "root", "c"))
+        harness.declare(link("b", "root", "c"))
     assert refused.value.reason == "L1_KEY_NOT_OWNED"
 
 
 @pytest.mark.parametrize("after", [link("a", "root"), link("a", "root", "b", state=UNLINKED), link("a", "other", "b")])
 def test_the_owner_leaves_nobody_behind(after: Resource) -> None:
-    world = World()
-    world.declare(link("a", "root", "b"))
-    world.declare(link("b", "root"))
+    harness = Harness()
+    harness.declare(link("a", "root", "b"))
+    harness.declare(link("b", "root"))
     with pytest.raises(Precondition) as refused:
-        world.declare(after)
+        harness.declare(after)
     assert refused.value.reason == "L1_KEY_SHARED"
     assert "tenants/b/links/core" in refused.value.message
     with pytest.raises(Precondition, match="orbital retire"):
-        world.retire("tenants/a")
-    world.retire("tenants/b/links/core")
-    world.declare(after)
+        harness.retire("tenants/a")
+    harness.retire("tenants/b/links/core")
+    harness.declare(after)
 
 
 def test_what_the_owner_revoked_is_not_linked_again_by_another() -> None:
-    world = World()
-    world.declare(link("a", "root", "b"))
-    world.declare(link("b", "root", state=UNLINKED))
-    world.declare(link("a", "root", "b", state=UNLINKED))
+    harness = Harness()
+    harness.declare(link("a", "root", "b"))
+    harness.declare(link("b", "root", state=UNLINKED))
+    harness.declare(link("a", "root", "b", state=UNLINKED))
     with pytest.raises(Precondition) as refused:
-        world.declare(link("b", "root"))
+        harness.declare(link("b", "root"))
     assert refused.value.reason == "L1_OWNER_REVOKED"
 
 
@@ -164,16 +164,16 @@ CHOICES = [
 def test_whatever_is_declared_no_link_lives_under_a_root_that_its_owner_did_not_give(
     history: list[tuple[str, Resource]],
 ) -> None:
-    world = World()
+    harness = Harness()
     for action, resource in history:
         try:
             if action == "declare":
-                world.declare(resource)
+                harness.declare(resource)
             else:
-                kill(world, resource.name)
+                kill(harness, resource.name)
         except OrbitalError:
             continue
-        held = [item.resource for item in sorted(world.stored.values(), key=lambda one: one.identity)]
+        held = [item.resource for item in sorted(harness.stored.values(), key=lambda one: one.identity)]
         for key, holders in links.holdings(held).items():
             owned_by = links.owner(holders)
             for one in holders:
@@ -181,14 +181,14 @@ def test_whatever_is_declared_no_link_lives_under_a_root_that_its_owner_did_not_
                     assert links.grants(holders, one.tenant, of=owned_by), (key, holders)
 
 
-def kill(world: World, tenant: str) -> None:
+def kill(harness: Harness, tenant: str) -> None:
     """What the kill switch does to Links."""
-    lives = [item.resource for item in world.stored.values() if item.resource.name.startswith(f"{tenant}/links/")]
-    others = [item.resource for item in world.stored.values() if item.resource.HasField("link")]
+    lives = [item.resource for item in harness.stored.values() if item.resource.name.startswith(f"{tenant}/links/")]
+    others = [item.resource for item in harness.stored.values() if item.resource.HasField("link")]
     also = links.revoked_with(lives, lives, [one for one in others if one not in lives])
     for name in [*(one.name for one in lives), *also]:
-        item = world.stored[name]
+        item = harness.stored[name]
         after = Resource()
         after.CopyFrom(item.resource)
         after.link.state = UNLINKED
-        world.stored[name] = Stored(item.identity, after, item.generation + 1, item.generation + 1)
+        harness.stored[name] = Stored(item.identity, after, item.generation + 1, item.generation + 1)

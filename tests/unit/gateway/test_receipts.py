@@ -14,7 +14,7 @@ from orbital.v1.receipt_pb2 import Receipt, SignedReceipt
 from orbital.v1.task_pb2 import Outcome, Report, TaskKind
 
 from gateway.domain.proof import Certified, check_receipt
-from gateway.domain.report import Regional, last_by_task
+from gateway.domain.report import RegionReport, last_by_task
 from gateway.flow.receipts import ReceiptCheck
 from runtime.errors import Invalid
 from runtime.proof import region_signer
@@ -128,4 +128,4 @@ def test_nothing_in_a_receipt_can_spoil_a_proof() -> None:
 
 
 def test_what_two_regions_say_under_one_task_id_is_two_reports() -> None:
-    assert len(last_by_task([Regional("eu10", report()), Regional("us20", report())])) == 2
+    assert len(last_by_task([RegionReport("eu10", report()), RegionReport("us20", report())])) == 2

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from orbital.v1 import flag_pb2 as pb
 
-from gateway.domain.health import Listening, silence
+from gateway.domain.health import ListeningTime, silence
 from gateway.flow.effects import Effects
 from gateway.flow.signal import SignalFlow, check_signal
 from gateway.ports.flags import Hold, Signal
@@ -121,7 +121,7 @@ async def test_of_one_region_the_last_signal_counts_and_a_store_that_is_away_is_
 
 
 def test_listening_begins_anew_after_what_held_signals_up() -> None:
-    listening = Listening(0.0)
+    listening = ListeningTime(0.0)
     listening.stored(5.0, 5.1)
     assert listening.seconds(6.0) == 6.0
     listening.stored(6.0, 8.0)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from orbital.v1 import flag_pb2 as pb
 
 from gateway.adapters.rpc.caller import CERTIFICATE_END, certificate_end
-from gateway.domain.health import Heard, silent_flag
+from gateway.domain.health import CheckerContact, silent_flag
 from runtime.content import LAST_SECOND
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
@@ -22,7 +22,7 @@ SECONDS = st.integers(-(10**7), 10**7)
 @given(st.none() | SECONDS)
 def test_a_certificate_that_expired_meanwhile_is_the_reason(left: int | None) -> None:
     end = None if left is None else NOW + timedelta(seconds=left)
-    heard = Heard(NOW - timedelta(hours=2), 2.0, end)
+    heard = CheckerContact(NOW - timedelta(hours=2), 2.0, end)
     before = [pb.Flag(component="hsm", reason="HSM_UNREACHABLE", status=pb.HEALTH_STATUS_DEGRADED)]
     flag = silent_flag("eu10", heard, before, NOW)
     expired = left is not None and left <= 0

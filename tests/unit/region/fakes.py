@@ -15,10 +15,10 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.keywrap import aes_key_unwrap_with_padding, aes_key_wrap_with_padding
 
 from region.handlers.parts import Parts
-from region.ports.edge import Kept
+from region.ports.edge import EdgeRecords
 from region.ports.host import Host
 from region.ports.l1 import Refused
-from region.ports.vault import VERSION_REFUSED, Overtaken, Permit, Stored, TransitKey
+from region.ports.vault import VERSION_REFUSED, Permit, PermitRevoked, StoredRecord, TransitKey
 from runtime.errors import Conflict, NotFound, Stalled, Unavailable
 
 
@@ -27,15 +27,15 @@ class FakeStore:
 
     def __init__(self, records: dict[str, tuple[dict[str, Any], int]] | None = None) -> None:
         self.records: dict[str, tuple[dict[str, Any], int]] = {} if records is None else records
-        self._written: dict[str, Stored] = {}
+        self._written: dict[str, StoredRecord] = {}
 
     def of_another_process(self) -> FakeStore:
         """The same records, as another process sees them."""
         return FakeStore(self.records)
 
-    async def read(self, path: str) -> Stored | None:
+    async def read(self, path: str) -> StoredRecord | None:
         await asyncio.sleep(0)
-        return Stored(*self.records[path]) if path in self.records else None
+        return StoredRecord(*self.records[path]) if path in self.records else None
 
     async def write(self, path: str, fields: Mapping[str, Any], revision: int) -> int:
         await asyncio.sleep(0)
@@ -43,10 +43,10 @@ class FakeStore:
         if self.records.get(path, ({}, 0))[1] != revision:
             raise Conflict("changed")
         self.records[path] = (dict(fields), revision + 1)
-        self._written[path] = Stored(dict(fields), revision + 1)
+        self._written[path] = StoredRecord(dict(fields), revision + 1)
         return revision + 1
 
-    async def recall(self, path: str) -> Stored | None:
+    async def recall(self, path: str) -> StoredRecord | None:
         await asyncio.sleep(0)
         return self._written.get(path)
 
@@ -93,7 +93,7 @@ class FakePermits:
 
     def check(self, permit: Permit) -> None:
         if permit.accessor not in self.live:
-            raise Overtaken("revoked")
+            raise PermitRevoked("revoked")
 
 
 class FakeTransit:
@@ -241,9 +241,9 @@ class FakeEdges:
     async def completed(self) -> None:
         self.whole = True
 
-    async def kept(self) -> Kept:
+    async def kept(self) -> EdgeRecords:
         killed = {name: generation for name, (generation, dead) in sorted(self.tenants.items()) if dead}
-        return Kept([body for _, (_, body) in sorted(self.policies.items())], killed)
+        return EdgeRecords([body for _, (_, body) in sorted(self.policies.items())], killed)
 
     async def changed(self, seconds: float) -> bool:
         await asyncio.sleep(seconds)

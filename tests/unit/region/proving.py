@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from region.flow.receipts import Receipts
 from region.ports.host import Host
 from region.ports.journal import Journal
-from region.ports.receipts import AuditRecords, Mark
+from region.ports.receipts import AuditRecords, LogPosition
 from runtime.errors import Unavailable
 
 
@@ -35,10 +35,10 @@ class FakeSigner:
 
 
 class FakeAudit:
-    async def mark(self) -> Mark | None:
-        return Mark(1, 0)
+    async def mark(self) -> LogPosition | None:
+        return LogPosition(1, 0)
 
-    async def records(self, mark: Mark, attempt: str) -> AuditRecords:
+    async def records(self, mark: LogPosition, attempt: str) -> AuditRecords:
         return AuditRecords(3, hashlib.sha256(attempt.encode()).digest())
 
 

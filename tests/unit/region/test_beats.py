@@ -9,7 +9,7 @@ from orbital.v1.audit_pb2 import AuditHead, SignedAuditHead
 from orbital.v1.dispatch_pb2 import Beat
 
 from region.adapters.journal.sqlite import open_journal
-from region.flow.lease import Beats
+from region.flow.lease import Heartbeats
 from tests.unit.region.fakes import FakeHost
 
 HEADS = [AuditHead(sequence=number).SerializeToString() for number in (0, 1, 2**63 - 1, 2**63, 2**64 - 1)]
@@ -19,5 +19,5 @@ HEADS = [AuditHead(sequence=number).SerializeToString() for number in (0, 1, 2**
 async def test_a_head_of_any_content_is_kept(tmp_path: Path, head: bytes) -> None:
     async with open_journal(tmp_path / "journal.db") as journal:
         signed = SignedAuditHead(head=head, key_id=b"k", signature=b"s")
-        await Beats(journal, FakeHost().host(), 60.0).beat(Beat(audit_head=signed))
+        await Heartbeats(journal, FakeHost().host(), 60.0).beat(Beat(audit_head=signed))
         assert [one for _, one in await journal.audit_heads(10)] == [signed.SerializeToString(deterministic=True)]

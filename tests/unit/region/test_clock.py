@@ -14,7 +14,7 @@ from region.domain.keys import LONGEST_CHANGE, State, SystemRecord
 from region.domain.names import Kind, Name
 from region.domain.retry import MOST
 from region.flow.keyring import Keyring, ServiceKeys
-from region.handlers.turn import WINDOW
+from region.handlers.permit import WINDOW
 from tests.unit.region.fakes import FakeHost
 from tests.unit.region.make import Estate
 

@@ -19,8 +19,8 @@ from orbital.v1 import task_pb2 as pb
 
 from region.adapters.edge.server import read_status
 from region.domain import edge
-from region.domain.edge import Desired, Heard, Limits
-from region.flow.edge import Fleet, ServedBundle, recall_kills
+from region.domain.edge import DesiredBundle, EdgeLimits, EdgeReport
+from region.flow.edge import EdgeFleet, ServedBundle, recall_kills
 from region.ports.edge import Bundle
 from runtime.content import check_content
 from runtime.errors import Invalid
@@ -185,22 +185,32 @@ async def test_kills_are_recalled_once_and_again_after_a_break() -> None:
     await recall_kills(replace(silent, edges=edges))
 
 
-DESIRED, LIMITS = Desired("new", 100.0), Limits(drift=10.0, silence=30.0)
+DESIRED, LIMITS = DesiredBundle("new", 100.0), EdgeLimits(drift=10.0, silence=30.0)
 
 
 @pytest.mark.parametrize(
     ("heard", "now", "status", "reason"),
     [
-        (Heard("e", "new", 101.0, 105.0), 106.0, edge_pb2.EDGE_STATUS_IN_FORCE, ""),
-        (Heard("e", "old", 50.0, 105.0), 106.0, edge_pb2.EDGE_STATUS_UPDATING, ""),
-        (Heard("e", "old", 50.0, 105.0), 111.0, edge_pb2.EDGE_STATUS_DRIFTING, "EDGE_DRIFT"),
-        (Heard("e", "", 0.0, 105.0), 111.0, edge_pb2.EDGE_STATUS_DRIFTING, "EDGE_DRIFT"),
-        (Heard("e", "old", 50.0, 105.0, "bad signature"), 106.0, edge_pb2.EDGE_STATUS_REFUSED, "EDGE_BUNDLE_REFUSED"),
-        (Heard("e", "new", 50.0, 105.0, "bad signature"), 106.0, edge_pb2.EDGE_STATUS_REFUSED, "EDGE_BUNDLE_REFUSED"),
-        (Heard("e", "new", 101.0, 105.0), 136.0, edge_pb2.EDGE_STATUS_UNKNOWN, "EDGE_SILENT"),
+        (EdgeReport("e", "new", 101.0, 105.0), 106.0, edge_pb2.EDGE_STATUS_IN_FORCE, ""),
+        (EdgeReport("e", "old", 50.0, 105.0), 106.0, edge_pb2.EDGE_STATUS_UPDATING, ""),
+        (EdgeReport("e", "old", 50.0, 105.0), 111.0, edge_pb2.EDGE_STATUS_DRIFTING, "EDGE_DRIFT"),
+        (EdgeReport("e", "", 0.0, 105.0), 111.0, edge_pb2.EDGE_STATUS_DRIFTING, "EDGE_DRIFT"),
+        (
+            EdgeReport("e", "old", 50.0, 105.0, "bad signature"),
+            106.0,
+            edge_pb2.EDGE_STATUS_REFUSED,
+            "EDGE_BUNDLE_REFUSED",
+        ),
+        (
+            EdgeReport("e", "new", 50.0, 105.0, "bad signature"),
+            106.0,
+            edge_pb2.EDGE_STATUS_REFUSED,
+            "EDGE_BUNDLE_REFUSED",
+        ),
+        (EdgeReport("e", "new", 101.0, 105.0), 136.0, edge_pb2.EDGE_STATUS_UNKNOWN, "EDGE_SILENT"),
     ],
 )
-def test_how_an_edge_stands(heard: Heard, now: float, status: int, reason: str) -> None:
+def test_how_an_edge_stands(heard: EdgeReport, now: float, status: int, reason: str) -> None:
     found = edge.standing(heard, DESIRED, now, LIMITS)
     assert (found.status, found.reason) == (status, reason)
     assert bool(found.message) == bool(reason)
@@ -208,9 +218,9 @@ def test_how_an_edge_stands(heard: Heard, now: float, status: int, reason: str) 
 
 def test_the_fleet_tells_what_is_new_and_forgets_what_is_gone() -> None:
     host = FakeHost()
-    fleet = Fleet(host.host(), LIMITS)
+    fleet = EdgeFleet(host.host(), LIMITS)
     fleet.desire("r1")
-    fleet.hear(Heard("a", "r1", host.time, host.time))
+    fleet.hear(EdgeReport("a", "r1", host.time, host.time))
     assert [each.status for each in fleet.edges()] == [edge_pb2.EDGE_STATUS_IN_FORCE]
     fleet.desire("r2")
     assert [each.status for each in fleet.edges()] == [edge_pb2.EDGE_STATUS_UPDATING]
@@ -260,7 +270,7 @@ def test_a_status_of_any_shape_harms_no_other_edge() -> None:
     said = {"active_revision": "r1", "last_successful_activation": "2026-11-23T20:50:46Z", "code": "c", "message": "m"}
     for report in odd_ones({"bundles": {"edge": said}}):
         host = FakeHost().host()
-        fleet = Fleet(host, LIMITS)
+        fleet = EdgeFleet(host, LIMITS)
         with suppress(Invalid):
             heard = read_status("edge-1", Json(report), host.now())
             if heard is not None:

@@ -14,10 +14,10 @@ from orbital.v1 import task_pb2 as pb
 
 from region.adapters.journal.sqlite import SqliteJournal, open_journal
 from region.flow.execute import ExecuteSettings, Executor
-from region.flow.flight import Scopes
+from region.flow.in_flight import Scopes
 from region.flow.lane_journal import LaneJournal
 from region.flow.run_handlers import HandlerRunner
-from region.flow.signals import LaneSignals
+from region.flow.signals import LaneWakeups
 from region.handlers.parts import Handler, Parts
 from region.handlers.table import HANDLERS
 from region.ports.host import real
@@ -52,7 +52,7 @@ class Bench:
 
     def __init__(self, journal: SqliteJournal, parts: Parts, policy: Policy) -> None:
         self.journal, self.parts, self.policy = journal, parts, policy
-        self.signals = {lane: LaneSignals() for lane in (0, 1, 2)}
+        self.signals = {lane: LaneWakeups() for lane in (0, 1, 2)}
         self.signer = FakeSigner()
         self.executors = self.executing(HANDLERS, ExecuteSettings(batch=256, width=16), patience=5.0)
 

@@ -23,7 +23,7 @@ from region.adapters.sqlite import translated
 from region.flow.lane_journal import LaneJournal
 from region.flow.receive import BatchReader, Receiver
 from region.flow.report import MOST_BYTES, Linger, Reporter, report_apart, sendable
-from region.flow.signals import LaneSignals
+from region.flow.signals import LaneWakeups
 from region.ports.host import real
 from runtime.content import check_storable
 from runtime.errors import Invalid, OrbitalError, Unavailable
@@ -127,7 +127,7 @@ class Lane:
     def __init__(self, journal: SqliteJournal, keys: Keys) -> None:
         self._keys = keys
         self.said: list[dispatch_pb2.SubscribeRequest] = []
-        lane = LaneJournal(lane=LANE, journal=journal, signals={LANE: LaneSignals()}, host=real())
+        lane = LaneJournal(lane=LANE, journal=journal, signals={LANE: LaneWakeups()}, host=real())
         reader = BatchReader(region="eu10", lane=LANE, keys=keys.public_keys)
         self.receiver = Receiver(reader=reader, journal=lane, merge=64)
 
@@ -258,7 +258,7 @@ async def test_a_row_that_cannot_be_read_stops_nothing_behind_it(journal: Sqlite
         lambda: journal._database.sql.execute("UPDATE tasks SET body = x'ff' WHERE id = ?", (tasks[1].id,))
     )
     assert [entry.task.id for entry in await journal.due(LANE, 2.0, 10)] == [tasks[0].id, tasks[2].id]
-    assert (await journal.census(LANE)).pending == 2
+    assert (await journal.counts(LANE)).pending == 2
     assert await aside(journal) == [("task", b"\xff", "UNREADABLE")]
 
 
@@ -280,7 +280,7 @@ async def test_a_report_that_cannot_be_read_is_set_aside(journal: SqliteJournal,
         found = pb.Reports.FromString(request.reports.signed.content).reports
         sent.extend(each.task_id for each in found)
 
-    reporter = Reporter("eu10", LANE, journal, Keys.make(tmp_path).region, LaneSignals(), Linger(0.0, 0.0))
+    reporter = Reporter("eu10", LANE, journal, Keys.make(tmp_path).region, LaneWakeups(), Linger(0.0, 0.0))
     running = asyncio.ensure_future(reporter.run(send))
     async with asyncio.timeout(5):
         while len(sent) < 2:  # noqa: ASYNC110

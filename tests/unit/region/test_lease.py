@@ -9,7 +9,7 @@ from typing import cast
 import pytest
 
 from region.domain.lease import expired
-from region.flow.lease import Beats
+from region.flow.lease import Heartbeats
 from region.ports.journal import Journal
 from tests.unit.region.fakes import FakeHost
 
@@ -35,8 +35,8 @@ def steady() -> list[float]:
     return [1000.0]
 
 
-async def beats(host: FakeHost, kept: Kept, steady: list[float]) -> Beats:
-    made = Beats(cast("Journal", kept), replace(host.host(), monotonic=lambda: steady[0]), 10.0)
+async def heartbeats(host: FakeHost, kept: Kept, steady: list[float]) -> Heartbeats:
+    made = Heartbeats(cast("Journal", kept), replace(host.host(), monotonic=lambda: steady[0]), 10.0)
     await made.load()
     return made
 
@@ -44,7 +44,7 @@ async def beats(host: FakeHost, kept: Kept, steady: list[float]) -> Beats:
 @pytest.mark.parametrize("hours", [-48.0, -2.0, 0.0, 2.0, 48.0])
 async def test_a_clock_that_is_set_while_it_runs_changes_nothing(steady: list[float], hours: float) -> None:
     host = FakeHost()
-    made = await beats(host, Kept(), steady)
+    made = await heartbeats(host, Kept(), steady)
     made.heard()
     host.time += hours * 3600
     for seconds, ended in ((LEASE, False), (0.1, True)):
@@ -56,7 +56,7 @@ async def test_a_clock_that_is_set_while_it_runs_changes_nothing(steady: list[fl
 
 async def test_what_passed_between_two_runs_counts(steady: list[float]) -> None:
     host = FakeHost()
-    made = await beats(host, Kept(host.time - 50), steady)
+    made = await heartbeats(host, Kept(host.time - 50), steady)
     assert not expired(made.silence(), LEASE)
     steady[0] += 11
     assert expired(made.silence(), LEASE)
@@ -64,13 +64,13 @@ async def test_what_passed_between_two_runs_counts(steady: list[float]) -> None:
 
 async def test_nothing_is_served_before_it_is_known_when_the_control_plane_was_heard() -> None:
     host = FakeHost()
-    assert expired(Beats(cast("Journal", Kept()), host.host(), 10.0).silence(), LEASE)
+    assert expired(Heartbeats(cast("Journal", Kept()), host.host(), 10.0).silence(), LEASE)
 
 
 async def test_a_beat_of_a_clock_that_was_ahead_is_replaced_once_it_is_set_right(steady: list[float]) -> None:
     host, kept = FakeHost(), Kept()
     kept.at = host.time + 7200
-    made = await beats(host, kept, steady)
+    made = await heartbeats(host, kept, steady)
     assert made.silence() == 0
     made.heard()
     running = asyncio.ensure_future(made.run())

@@ -13,24 +13,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from orbital.v1 import dispatch_pb2 as pb
 
-from region.domain.mark import Mark, Place, behind, newest, recovered, went_back
+from region.domain.mark import StateMark, StateStore, behind, newest, recovered, went_back
 from region.flow.marks import ISOLATED_AFTER, WENT_BACK, StateMarks
-from region.ports.marks import MarkLedger
+from region.ports.marks import MarkReader
 from runtime.errors import Unavailable
 from tests.unit.region.fakes import FakeHost, FakeStore
 
 EPOCH = st.sampled_from(["a", "b"])
-MARKS = st.one_of(st.none(), st.builds(Mark, st.integers(1, 3), EPOCH, st.integers(0, 4)))
+MARKS = st.one_of(st.none(), st.builds(StateMark, st.integers(1, 3), EPOCH, st.integers(0, 4)))
 
 
 @given(MARKS, MARKS)
-def test_of_two_marks_that_differ_one_at_least_is_behind(one: Mark | None, other: Mark | None) -> None:
+def test_of_two_marks_that_differ_one_at_least_is_behind(one: StateMark | None, other: StateMark | None) -> None:
     assert (behind(one, other) or behind(other, one)) == (one != other)
 
 
 @given(MARKS, MARKS, MARKS)
 def test_nothing_went_back_only_where_nobody_knows_more(
-    vault: Mark | None, journal: Mark | None, known: Mark | None
+    vault: StateMark | None, journal: StateMark | None, known: StateMark | None
 ) -> None:
     found = went_back(vault, journal, known)
     if not found:
@@ -38,11 +38,11 @@ def test_nothing_went_back_only_where_nobody_knows_more(
         assert not behind(vault, known)
         assert not behind(journal, known)
         assert journal is None or vault in (journal, journal.next()) or vault is None
-    assert Place.CONTROL_PLANE not in found
+    assert StateStore.CONTROL_PLANE not in found
 
 
 @given(st.lists(MARKS, max_size=4))
-def test_what_comes_after_a_recovery_is_behind_nothing(marks: list[Mark | None]) -> None:
+def test_what_comes_after_a_recovery_is_behind_nothing(marks: list[StateMark | None]) -> None:
     after = recovered("fresh", *marks)
     assert not any(behind(after, mark) for mark in marks)
     assert newest(*marks, after) == after
@@ -52,21 +52,21 @@ class Journal:
     """A journal's marks, and what it would forget."""
 
     def __init__(self) -> None:
-        self.own: Mark | None = None
-        self.said: Mark | None = None
+        self.own: StateMark | None = None
+        self.said: StateMark | None = None
         self.over = 0
 
-    async def mark(self) -> Mark | None:
+    async def mark(self) -> StateMark | None:
         await asyncio.sleep(0)
         return self.own
 
-    async def keep_mark(self, mark: Mark) -> None:
+    async def keep_mark(self, mark: StateMark) -> None:
         self.own = mark
 
-    async def confirmed(self) -> Mark | None:
+    async def confirmed(self) -> StateMark | None:
         return self.said
 
-    async def keep_confirmed(self, mark: Mark) -> None:
+    async def keep_confirmed(self, mark: StateMark) -> None:
         self.said = mark
 
     async def start_over(self) -> None:
@@ -79,11 +79,11 @@ class Region:
     def __init__(self) -> None:
         self.host = FakeHost()
         self.store, self.journal = FakeStore(), Journal()
-        self.known: Mark | None = None
+        self.known: StateMark | None = None
         self.drops = 0
         self.marks = self.started()
 
-    def started(self, others: Mapping[int, MarkLedger] | None = None) -> StateMarks:
+    def started(self, others: Mapping[int, MarkReader] | None = None) -> StateMarks:
         return StateMarks(0, self.store, self.journal, self.host.host(), others or {}, self._drop)
 
     def _drop(self) -> None:
@@ -95,7 +95,7 @@ class Region:
             if mark is not None:
                 self.journal.own = mark
         if told and (said := self.marks.told()):
-            self.known = Mark(said.term, said.epoch, said.sequence)
+            self.known = StateMark(said.term, said.epoch, said.sequence)
 
     async def beat(self, *over: str) -> None:
         self.marks.heard(pb_marks(0, self.known), over)
@@ -104,20 +104,20 @@ class Region:
     def copy(self) -> tuple[Any, Any]:
         return copy.deepcopy(self.store.records), copy.deepcopy((self.journal.own, self.journal.said))
 
-    def restore(self, kept: tuple[Any, Any], places: set[Place]) -> None:
+    def restore(self, kept: tuple[Any, Any], places: set[StateStore]) -> None:
         records, journal = copy.deepcopy(kept)
-        if Place.OPENBAO in places:
+        if StateStore.OPENBAO in places:
             self.store.records.clear()
             self.store.records.update(records)
-        if Place.JOURNAL in places:
+        if StateStore.JOURNAL in places:
             self.journal.own, self.journal.said = journal
 
 
-def pb_marks(process: int, *marks: Mark | None) -> list[pb.StateMark]:
+def pb_marks(process: int, *marks: StateMark | None) -> list[pb.StateMark]:
     return [pb.StateMark(journal=process, **asdict(mark)) for mark in marks if mark]
 
 
-PLACES = [{Place.OPENBAO}, {Place.JOURNAL}, {Place.OPENBAO, Place.JOURNAL}]
+PLACES = [{StateStore.OPENBAO}, {StateStore.JOURNAL}, {StateStore.OPENBAO, StateStore.JOURNAL}]
 
 
 @settings(deadline=None, max_examples=150)
@@ -129,7 +129,7 @@ PLACES = [{Place.OPENBAO}, {Place.JOURNAL}, {Place.OPENBAO, Place.JOURNAL}]
     restarted=st.booleans(),
 )
 def test_each_store_that_lost_an_effect_is_named(
-    before: int, after: int, places: set[Place], *, reported: bool, restarted: bool
+    before: int, after: int, places: set[StateStore], *, reported: bool, restarted: bool
 ) -> None:
     async def scenario() -> None:
         region = Region()
@@ -144,20 +144,20 @@ def test_each_store_that_lost_an_effect_is_named(
             region.marks = region.started()
         await region.beat()
         if not after:
-            expected: set[Place] = set()
+            expected: set[StateStore] = set()
         elif len(places) == 2 and not reported:
             # A process that goes on knows by itself; one that starts anew has nobody who could know more.
-            expected = set() if restarted else {Place.OPENBAO}
-        elif places == {Place.JOURNAL} and not restarted and not reported:
+            expected = set() if restarted else {StateStore.OPENBAO}
+        elif places == {StateStore.JOURNAL} and not restarted and not reported:
             # It goes on by what it remembers, and writes that again with the next effect.
             expected = set()
-        elif places == {Place.JOURNAL} and not restarted:
+        elif places == {StateStore.JOURNAL} and not restarted:
             expected = set()
-        elif places == {Place.JOURNAL} and after == 1 and not reported:
+        elif places == {StateStore.JOURNAL} and after == 1 and not reported:
             # What a crash between the two writes leaves, too.
             expected = set()
         else:
-            expected = places if restarted else places - {Place.JOURNAL}
+            expected = places if restarted else places - {StateStore.JOURNAL}
         assert set(region.marks.places) == expected
         assert region.marks.recovering == bool(expected)
 
@@ -170,7 +170,7 @@ async def test_a_region_that_went_back_serves_nothing_until_it_was_driven_again(
     await region.work()
     kept = region.copy()
     await region.work()
-    region.restore(kept, {Place.OPENBAO, Place.JOURNAL})
+    region.restore(kept, {StateStore.OPENBAO, StateStore.JOURNAL})
     region.marks = region.started()
     await region.beat()
     with pytest.raises(Unavailable) as refused:
@@ -198,7 +198,7 @@ async def test_a_region_that_went_back_serves_nothing_until_it_was_driven_again(
     await region.beat()
     assert not region.marks.recovering
     # The same copy once more is older still.
-    region.restore(kept, {Place.OPENBAO, Place.JOURNAL})
+    region.restore(kept, {StateStore.OPENBAO, StateStore.JOURNAL})
     region.marks = region.started()
     await region.beat()
     assert region.marks.recovering
@@ -210,7 +210,7 @@ async def test_an_openbao_that_goes_back_under_a_process_serves_no_load_after_it
     kept = region.copy()
     await region.work()
     await region.marks.prove()
-    region.restore(kept, {Place.OPENBAO})
+    region.restore(kept, {StateStore.OPENBAO})
     with pytest.raises(Unavailable, match="went back"):
         await region.marks.prove()
 
@@ -220,7 +220,7 @@ async def test_who_serves_goes_by_the_marks_of_the_other_process_too() -> None:
     other = Journal()
     region.marks = region.started({1: other})
     await region.beat()
-    other.own = Mark(1, "x", 5)
+    other.own = StateMark(1, "x", 5)
     region.store.records["marks/1"] = ({"term": 1, "epoch": "x", "sequence": 5}, 1)
     await region.marks.prove()
     region.store.records["marks/1"] = ({"term": 1, "epoch": "x", "sequence": 4}, 1)

@@ -16,8 +16,8 @@ from region.adapters.journal.sqlite import SqliteJournal, open_journal
 from region.domain import keys
 from region.domain.names import Kind, Name
 from region.domain.result import Result
-from region.flow.owners import Owners, Root
-from region.flow.signals import Signal
+from region.flow.owners import OwnedKey, Owners
+from region.flow.signals import Wakeup
 from region.handlers.parts import Parts, read_system
 from region.ports.l1 import Provider
 from tests.unit.region.fakes import Crash, FakeHost, FakeHsm, FakeTransit, crashing, fake_parts
@@ -38,7 +38,7 @@ class Region:
 
     def owners(self, parts: Parts | None = None) -> Owners:
         parts = parts or self.parts
-        return Owners("eu10", self.journal, parts, fake_receipts(self.journal, parts.host), Signal(), 1.0)
+        return Owners("eu10", self.journal, parts, fake_receipts(self.journal, parts.host), Wakeup(), 1.0)
 
     async def ask(self, parts: Parts | None = None) -> None:
         owners = self.owners(parts)
@@ -223,7 +223,7 @@ class Asked:
 
 def asking(region: Region, provider: Asked, count: int) -> Owners:
     owners = region.owners(replace(region.parts, providers={"kms": cast("Provider", provider)}))
-    owners._roots = {keys.L1("kms", f"root-{number}"): Root(0.0) for number in range(count)}
+    owners._roots = {keys.L1("kms", f"root-{number}"): OwnedKey(0.0) for number in range(count)}
     return owners
 
 

@@ -161,8 +161,8 @@ async def test_whatever_keeps_failing_is_parked_with_its_reason_and_its_lane_goe
             await bench.until(other, pb.OUTCOME_DONE)
         assert (poison.runs, poison.most) == (TRIES, 1)
         # It is out of the way, and still known.
-        census = await bench.journal.census(link.lane)
-        assert (census.pending, census.stuck and census.stuck.attempts) == (0, TRIES)
+        counts = await bench.journal.counts(link.lane)
+        assert (counts.pending, counts.stuck and counts.stuck.attempts) == (0, TRIES)
         # It comes again by its lane, once it was mended.
         poison.mended = True
         await bench.receive(link)

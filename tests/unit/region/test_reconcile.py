@@ -17,7 +17,7 @@ from orbital.v1 import task_pb2 as pb
 
 from region.domain import keys
 from region.domain.names import Kind, Name
-from region.flow.reconcile import Pace, Reconciler
+from region.flow.reconcile import Reconciler, ReconcileRate
 from region.flow.verify import Verify
 from region.handlers.mend import look
 from region.handlers.parts import Parts, read_service, read_system, write
@@ -56,7 +56,7 @@ def _transit(parts: Parts) -> FakeTransit:
 
 
 def _reconciler(parts: Parts) -> Reconciler:
-    return Reconciler(parts, Pace(1000.0, 1.0))
+    return Reconciler(parts, ReconcileRate(1000.0, 1.0))
 
 
 async def _l3(parts: Parts) -> list[bytes]:
@@ -157,7 +157,7 @@ async def test_what_was_revoked_is_not_brought_back(wanted: pb.Task) -> None:
 async def test_records_of_the_past_are_not_followed() -> None:
     parts = await _rotated()
     _transit(parts).keys.clear()
-    await Reconciler(parts, Pace(1000.0, 1.0), lambda: True).round()
+    await Reconciler(parts, ReconcileRate(1000.0, 1.0), lambda: True).round()
     assert _transit(parts).keys == {}
 
 
@@ -177,7 +177,7 @@ async def test_versions_of_before_get_their_known_answers() -> None:
 async def test_whoever_is_served_in_vain_is_looked_at_at_once() -> None:
     parts = await _rotated()
     materials = await _materials(parts)
-    reconciler = Reconciler(parts, Pace(0.001, 3600.0))
+    reconciler = Reconciler(parts, ReconcileRate(0.001, 3600.0))
     running = asyncio.ensure_future(reconciler.run())
     await asyncio.sleep(0.05)
     _transit(parts).keys.clear()

@@ -16,7 +16,7 @@ from region.domain import result
 from region.domain.work import Entry
 from region.flow.outcome import Decided, settled
 from region.flow.report import BATCH, WINDOW, Linger, Reporter
-from region.flow.signals import LaneSignals
+from region.flow.signals import LaneWakeups
 from region.ports.gateway import packed_reports
 from tests.unit.region.make import Estate
 from tests.unit.runtime.keys import Keys
@@ -44,7 +44,7 @@ async def test_reports_go_in_batches_within_a_window_and_come_again_until_accept
         async def stream(accept: int) -> None:
             """One stream's life, in which the gateway accepts so many batches."""
             sent.clear()
-            reporter = Reporter("eu10", 1, journal, signer, LaneSignals(), Linger(0.0, 0.0))
+            reporter = Reporter("eu10", 1, journal, signer, LaneWakeups(), Linger(0.0, 0.0))
             running = asyncio.ensure_future(reporter.run(send))
             async with asyncio.timeout(10):
                 for batch_id in range(1, accept + 1):
@@ -69,7 +69,7 @@ class Reported:
 
     def __init__(self, lane: int, journal: SqliteJournal) -> None:
         self.sent: list[int] = []
-        self.signals = LaneSignals()
+        self.signals = LaneWakeups()
         self._lane = lane
         self._journal = journal
 

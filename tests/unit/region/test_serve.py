@@ -14,10 +14,10 @@ from region.adapters.rpc.crypto import CryptoRpc
 from region.domain.names import Kind, Name
 from region.flow.key_access import KeyAccess
 from region.flow.keyring import Keyring, ServiceKeys
-from region.flow.lease import Beats
+from region.flow.lease import Heartbeats
 from region.flow.serve import Serve
 from region.handlers.parts import Parts
-from region.handlers.turn import PROBE
+from region.handlers.permit import PROBE
 from region.ports.serving import Item
 from runtime.errors import Invalid, NotFound, OrbitalError, Precondition
 from tests.unit.region.fakes import FakeHost, fake_parts
@@ -40,11 +40,11 @@ class Served:
         self.host = FakeHost()
         self.keyring = Keyring(self.host.host(), 5.0, 2)
         self.parts: Parts = replace(fake_parts(self.host), cache=self.keyring)
-        self.beats = Heard(self.host)
+        self.heartbeats = Heard(self.host)
         self.serve = self.serving()
 
     def serving(self) -> Serve:
-        access = KeyAccess(parts=self.parts, keyring=self.keyring, beats=cast("Beats", self.beats))
+        access = KeyAccess(parts=self.parts, keyring=self.keyring, heartbeats=cast("Heartbeats", self.heartbeats))
         return Serve(access=access, host=self.parts.host)
 
     async def refusal(self) -> str:
@@ -95,7 +95,7 @@ async def test_the_lease_ends_serving_even_from_the_cache(served: Served) -> Non
     await served.serve.wrap(PAY, b"L4", b"")
     served.host.time += 24 * 3600 + 1
     assert await served.refusal() == "LEASE_EXPIRED"
-    served.beats.last = served.host.time
+    served.heartbeats.last = served.host.time
     await served.serve.wrap(PAY, b"L4", b"")
 
 

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from region.adapters.openbao.shared import Shared
+from region.adapters.openbao.shared import SharedQuery
 from runtime.errors import Unavailable
 
 
@@ -33,7 +33,7 @@ async def _settle() -> None:
 
 
 async def test_who_comes_during_a_question_shares_the_next() -> None:
-    server, shared = Server(), Shared[int]()
+    server, shared = Server(), SharedQuery[int]()
     asking = [asyncio.ensure_future(shared.ask("a", server.answer))]
     await _settle()
     asking += [asyncio.ensure_future(shared.ask("a", server.answer)) for _ in range(5)]
@@ -45,7 +45,7 @@ async def test_who_comes_during_a_question_shares_the_next() -> None:
 
 
 async def test_other_questions_are_asked_beside_it() -> None:
-    server, shared = Server(), Shared[int]()
+    server, shared = Server(), SharedQuery[int]()
     asking = [asyncio.ensure_future(shared.ask(name, server.answer)) for name in "abc"]
     await _settle()
     assert server.asked == 3
@@ -55,7 +55,7 @@ async def test_other_questions_are_asked_beside_it() -> None:
 
 
 async def test_all_are_told_of_a_failure_and_the_next_asks_anew() -> None:
-    server, shared = Server(), Shared[int]()
+    server, shared = Server(), SharedQuery[int]()
     server.down = True
     asking = [asyncio.ensure_future(shared.ask("a", server.answer)) for _ in range(3)]
     await _settle()
@@ -70,7 +70,7 @@ async def test_all_are_told_of_a_failure_and_the_next_asks_anew() -> None:
 
 @pytest.mark.parametrize("whose", range(4))
 async def test_whoever_gives_up_takes_nobody_along(whose: int) -> None:
-    server, shared = Server(), Shared[int]()
+    server, shared = Server(), SharedQuery[int]()
     asking = [asyncio.ensure_future(shared.ask("a", server.answer)) for _ in range(4)]
     await _settle()
     asking[whose].cancel()
@@ -84,7 +84,7 @@ async def test_whoever_gives_up_takes_nobody_along(whose: int) -> None:
 
 
 async def test_the_second_one_who_asks_for_the_others_may_give_up_too() -> None:
-    server, shared = Server(), Shared[int]()
+    server, shared = Server(), SharedQuery[int]()
     asking = [asyncio.ensure_future(shared.ask("a", server.answer)) for _ in range(4)]
     await _settle()
     server.go.release()

@@ -6,7 +6,7 @@ import pytest
 
 from region.domain.names import Kind, Name
 from region.flow.owners import Owners
-from region.flow.signals import Signal
+from region.flow.signals import Wakeup
 from region.handlers.parts import UNREADABLE, Parts, read_link, read_service, read_system, read_tenant
 from runtime.errors import Stalled
 from tests.unit.region.fakes import FakeStore, fake_parts
@@ -55,7 +55,7 @@ async def test_one_unreadable_record_leaves_the_owners_of_the_others_asked() -> 
     records = cast("FakeStore", parts.store).records
     records["systems/acme/core"] = ({"made": "by hand"}, records["systems/acme/core"][1])
     journal: Any = None
-    owners = Owners("eu10", journal, parts, fake_receipts(journal, parts.host), Signal(), 1.0)
+    owners = Owners("eu10", journal, parts, fake_receipts(journal, parts.host), Wakeup(), 1.0)
     await owners._read()
     await owners.ask_all()
     assert owners.told("hsm")["keys_in_use"] == "1"

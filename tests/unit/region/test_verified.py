@@ -11,7 +11,7 @@ from orbital.v1 import task_pb2 as pb
 
 from region.domain.names import Kind, Name
 from region.handlers.parts import Parts, read_system, write
-from region.handlers.turn import NOT_DESTROYED, finish
+from region.handlers.permit import NOT_DESTROYED, finish
 from region.ports.vault import Permit, TransitKey
 from tests.unit.region.fakes import FakeHsm, FakePermits, FakeTransit, fake_parts, restarted
 from tests.unit.region.make import Estate, work, work_all

@@ -17,7 +17,7 @@ import pytest
 import requests
 
 from checker.adapters.envoy.admin import EnvoyAdmin
-from checker.adapters.envoy.door import Door
+from checker.adapters.envoy.client import RegionClient
 from console.cli.oidc import _answer
 from gateway.adapters.issuers.fetch import IssuerKeys
 from gateway.adapters.rabbitmq.management import Management
@@ -238,7 +238,7 @@ ASKS: dict[str, Ask] = {
     "kms": _kms,
     "oauth": lambda _, there, file: ClientCredentials(there, None, "id", file, {}).fetch(),
     "admin": lambda session, there, _: EnvoyAdmin(_ToThere(there)).certificates(),
-    "door": lambda session, there, _: Door(_ToThere(there), Path("none")).get("opa", "/health"),
+    "door": lambda session, there, _: RegionClient(_ToThere(there), Path("none")).get("opa", "/health"),
     "person": lambda _, there, file: asyncio.to_thread(_answer, "GET", there, None),
 }
 

@@ -3,18 +3,18 @@
 import datetime as dt
 
 from runtime.identity import of_one_version, swap
+from stack.context import StackContext
 from stack.identity.certificates import is_due
 from stack.identity.roots import Roots
 from stack.layout import Layout
 from stack.settings import Stack
-from stack.site import Site
 
 
 def _root(tmp_path):
     layout = Layout.of(tmp_path)
     layout.make()
     layout.run.rmdir()
-    return Roots(Site(layout, Stack(), {}, ())).ensure().certificate, layout
+    return Roots(StackContext(layout, Stack(), {}, ())).ensure().certificate, layout
 
 
 def test_files_are_read_of_one_version(tmp_path):

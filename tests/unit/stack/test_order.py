@@ -4,9 +4,9 @@ import pytest
 
 from runtime.errors import Invalid
 from stack import estate, order
+from stack.context import StackContext
 from stack.layout import Layout
 from stack.settings import Stack
-from stack.site import Site
 from stack.state import RegionState, State
 
 NEEDS = {"a": (), "b": ("a",), "c": ("b",), "d": ()}
@@ -40,8 +40,10 @@ def test_a_circle_is_refused():
 
 
 def test_the_whole_estate_has_an_order_and_no_dangling_needs(tmp_path):
-    site = Site(Layout.of(tmp_path), Stack(), dict.fromkeys(estate.port_names(estate.REGIONS), 0), estate.REGIONS)
-    units = estate.units(site)
+    context = StackContext(
+        Layout.of(tmp_path), Stack(), dict.fromkeys(estate.port_names(estate.REGIONS), 0), estate.REGIONS
+    )
+    units = estate.units(context)
     names = {unit.name for unit in units}
     needs = estate.needs(units)
     assert len(names) == len(units)
@@ -50,8 +52,10 @@ def test_the_whole_estate_has_an_order_and_no_dangling_needs(tmp_path):
 
 
 def test_only_some_parts(tmp_path):
-    site = Site(Layout.of(tmp_path), Stack(), dict.fromkeys(estate.port_names(estate.REGIONS), 0), estate.REGIONS)
-    chosen = {unit.name for unit in estate.units(site, ["openbao-eu10", "rabbitmq"])}
+    context = StackContext(
+        Layout.of(tmp_path), Stack(), dict.fromkeys(estate.port_names(estate.REGIONS), 0), estate.REGIONS
+    )
+    chosen = {unit.name for unit in estate.units(context, ["openbao-eu10", "rabbitmq"])}
     assert chosen == {"authority", "softhsm-eu10", "openbao-eu10", "epmd", "rabbitmq"}
 
 

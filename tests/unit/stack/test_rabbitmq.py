@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from runtime.errors import Precondition
-from stack.parts.rabbitmq import Tree
+from stack.parts.rabbitmq import Installation
 
 
-def tree(root: Path, version: str) -> Tree:
-    return Tree(root / "usr/lib/erlang", root / f"usr/lib/rabbitmq/lib/rabbitmq_server-{version}")
+def tree(root: Path, version: str) -> Installation:
+    return Installation(root / "usr/lib/erlang", root / f"usr/lib/rabbitmq/lib/rabbitmq_server-{version}")
 
 
 @pytest.mark.parametrize(("version", "authenticates"), [("3.10.8", False), ("3.13.7", False), ("4.0.5", True)])

@@ -111,11 +111,11 @@ def at(path: str) -> str:
 
 @pytest.mark.parametrize("path", GETS)
 async def test_every_page_comes(path: str, unexpected: Unexpected) -> None:
-    site = Site()
-    async with TestClient(TestServer(site.app)) as client:
+    context = Site()
+    async with TestClient(TestServer(context.app)) as client:
         for seed in range(40):
-            site.gateway.chosen = random.Random(seed)
-            async with client.get(at(path), headers=site.headers, allow_redirects=False) as answer:
+            context.gateway.chosen = random.Random(seed)
+            async with client.get(at(path), headers=context.headers, allow_redirects=False) as answer:
                 text = await answer.text(errors="replace")
             if unexpected.errors:
                 raise unexpected.errors[0]
@@ -137,12 +137,12 @@ def _filled(odd: str) -> list[dict[str, str]]:
 @pytest.mark.parametrize("odd", ODD, ids=ascii)
 @pytest.mark.parametrize("path", POSTS)
 async def test_every_form_takes_odd_text(path: str, odd: str, unexpected: Unexpected) -> None:
-    site, place = Site(), at(path)
-    async with TestClient(TestServer(site.app)) as client:
+    context, place = Site(), at(path)
+    async with TestClient(TestServer(context.app)) as client:
         for seed, fields in enumerate(_filled(odd)):
-            site.gateway.chosen = random.Random(seed)
-            body = urlencode([*fields.items(), (FORM_FIELD, site.field(place))])
-            headers = {**site.headers, "Content-Type": "application/x-www-form-urlencoded"}
+            context.gateway.chosen = random.Random(seed)
+            body = urlencode([*fields.items(), (FORM_FIELD, context.field(place))])
+            headers = {**context.headers, "Content-Type": "application/x-www-form-urlencoded"}
             async with client.post(place, data=body, headers=headers, allow_redirects=False) as answer:
                 text = await answer.text(errors="replace")
             if unexpected.errors:
@@ -153,13 +153,13 @@ async def test_every_form_takes_odd_text(path: str, odd: str, unexpected: Unexpe
 
 @pytest.mark.parametrize("path", sorted({route.path for route in routes if route.path.startswith("/live/")}))
 async def test_every_stream_tells(path: str, unexpected: Unexpected) -> None:
-    site = Site()
+    context = Site()
     token = base64.urlsafe_b64encode(orjson.dumps({"exp": time.time() + 600})).decode().rstrip("=")
-    site.headers["Authorization"] = f"Bearer a.{token}.c"
-    async with TestClient(TestServer(site.app)) as client:
+    context.headers["Authorization"] = f"Bearer a.{token}.c"
+    async with TestClient(TestServer(context.app)) as client:
         for seed in range(20):
-            site.gateway.chosen = random.Random(seed)
-            async with client.get(at(path), headers=site.headers) as answer:
+            context.gateway.chosen = random.Random(seed)
+            async with client.get(at(path), headers=context.headers) as answer:
                 first = await answer.content.readline()
             if unexpected.errors:
                 raise unexpected.errors[0]

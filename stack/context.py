@@ -27,7 +27,7 @@ class Region:
 
 
 @dataclass(frozen=True)
-class Site:
+class StackContext:
     """One stack."""
 
     layout: Layout

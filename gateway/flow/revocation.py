@@ -1,4 +1,4 @@
-"""standing: revoked regions are refused by every process, and what they have open is ended.
+"""revocation: revoked regions are refused by every process, and what they have open is ended.
 
 The store keeps who is revoked; each process holds all of it in memory, woken by the database and with a periodic look
 as the safety net, and has it before it serves anybody.
@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
-from gateway.domain.standing import Credential, Mark, refusal
+from gateway.domain.revocation import Credential, Revocation, refusal
 from gateway.flow.wake import work
+from gateway.ports.revocation import BrokerConnection, BrokerConnections, Logins, RevocationStore
 from gateway.ports.serving import Caller
-from gateway.ports.standing import BrokerConnections, Entry, Logins, StandingStore
 from runtime.fields import check_length, check_name
 from runtime.lifecycle import Backoff, task_group
 from runtime.logs import get_logger
@@ -26,17 +26,17 @@ EXPEL_SECONDS, SIFT_SECONDS = 0.5, 5.0
 MAX_REASON = 500  # characters, for a person to read
 
 
-class Standing:
+class Revocations:
     """Who is refused, as this process knows it."""
 
-    def __init__(self, store: StandingStore) -> None:
+    def __init__(self, store: RevocationStore) -> None:
         self._store = store
-        self._marks: Mapping[str, Mark] = {}
+        self._marks: Mapping[str, Revocation] = {}
         self._changed = asyncio.Event()
         self.wake = asyncio.Event()
 
     @property
-    def marks(self) -> Sequence[Mark]:
+    def marks(self) -> Sequence[Revocation]:
         """Every region that was ever revoked."""
         return list(self._marks.values())
 
@@ -67,17 +67,17 @@ class Standing:
             self._marks = marks
             changed, self._changed = self._changed, asyncio.Event()
             changed.set()
-            log.info("standing", revoked=[mark.region for mark in marks.values() if mark.revoked])
+            log.info("revocations_loaded", revoked=[mark.region for mark in marks.values() if mark.revoked])
 
     async def run(self, backoff: Backoff) -> None:
         """Keep it current until cancelled."""
-        await work("standing", self.wake, LOOK_SECONDS, self._look, backoff)
+        await work("revocations", self.wake, LOOK_SECONDS, self._look, backoff)
 
     async def _look(self) -> bool:
         await self.load()
         return False
 
-    async def revoke(self, region: str, reason: str, caller: Caller) -> Mark | None:
+    async def revoke(self, region: str, reason: str, caller: Caller) -> Revocation | None:
         """Refuse every identity of the region from now on; None when it was revoked before."""
         check_name(region, "region")
         check_length(len(reason.strip()), 1, MAX_REASON, "reason")
@@ -86,7 +86,7 @@ class Standing:
         if at is None:
             return None
         log.warning("region revoked", region=region, actor=caller.principal)
-        return Mark(region, reason.strip(), caller.principal, at)
+        return Revocation(region, reason.strip(), caller.principal, at)
 
 
 class ConnectionReaper:
@@ -95,8 +95,8 @@ class ConnectionReaper:
     Again and again, since the broker remembers for a moment whom it let in.
     """
 
-    def __init__(self, standing: Standing, connections: BrokerConnections) -> None:
-        self._standing = standing
+    def __init__(self, revocations: Revocations, connections: BrokerConnections) -> None:
+        self._standing = revocations
         self._connections = connections
 
     async def run(self, backoff: Callable[[], Backoff]) -> None:
@@ -121,7 +121,7 @@ class ConnectionReaper:
                         await self._end(mark, entry)
         return False
 
-    async def _end(self, mark: Mark, entry: Entry) -> None:
+    async def _end(self, mark: Revocation, entry: BrokerConnection) -> None:
         await self._connections.close(entry)
         log.warning("broker connection ended", region=mark.region, connection=entry.name)
 
@@ -129,10 +129,10 @@ class ConnectionReaper:
 class LoginRevoker:
     """Takes the logins of revoked regions away; again after every start, and for as long as it could not be done."""
 
-    def __init__(self, standing: Standing, logins: Logins) -> None:
-        self._standing = standing
+    def __init__(self, revocations: Revocations, logins: Logins) -> None:
+        self._standing = revocations
         self._logins = logins
-        self._done: set[Mark] = set()
+        self._done: set[Revocation] = set()
 
     async def run(self, backoff: Backoff) -> None:
         """Until cancelled."""

@@ -6,19 +6,19 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from gateway.adapters.postgres.database import Database
-from gateway.domain.standing import Mark
+from gateway.domain.revocation import Revocation
 from gateway.ports.serving import Caller
 
 
-class PostgresStanding:
+class PostgresRevocations:
     """Implements `StandingStore`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def marks(self) -> Sequence[Mark]:
+    async def marks(self) -> Sequence[Revocation]:
         """See the port."""
-        return [Mark(**row) for row in await self._database.fetch("revocations")]
+        return [Revocation(**row) for row in await self._database.fetch("revocations")]
 
     async def revoke(self, region: str, reason: str, caller: Caller) -> datetime | None:
         """See the port."""

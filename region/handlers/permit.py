@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from region.domain import keys
 from region.domain.names import Name
 from region.handlers.parts import Parts, read_system, write
-from region.ports.vault import Overtaken, Permit
+from region.ports.vault import Permit, PermitRevoked
 from runtime.errors import Conflict, NotFound, Stalled, Unavailable
 
 # Seconds for which one that can wait leaves another's change alone; a revocation waits for nobody.
@@ -31,7 +31,7 @@ PROBE = "vault:v1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 
 
 @dataclass(slots=True)
-class Turn:
+class HeldPermit:
     """One attempt's permit; `noted` while a record names it, `contested` when the turn was taken from somebody."""
 
     permit: Permit
@@ -40,9 +40,9 @@ class Turn:
 
 
 @asynccontextmanager
-async def turn(parts: Parts) -> AsyncIterator[Turn]:
+async def turn(parts: Parts) -> AsyncIterator[HeldPermit]:
     """A permit inside the block. What did not end its change never uses its permit again."""
-    mine = Turn(await parts.permits.take())
+    mine = HeldPermit(await parts.permits.take())
     try:
         yield mine
     except BaseException:
@@ -55,7 +55,7 @@ async def turn(parts: Parts) -> AsyncIterator[Turn]:
 
 
 async def begin(
-    parts: Parts, system: Name, mine: Turn, before: keys.SystemRecord, after: keys.SystemRecord, revision: int
+    parts: Parts, system: Name, mine: HeldPermit, before: keys.SystemRecord, after: keys.SystemRecord, revision: int
 ) -> tuple[keys.SystemRecord, int]:
     """Make void what was noted before, then write the record with our permit in it; raises Conflict.
 
@@ -74,7 +74,7 @@ async def begin(
         raise
 
 
-async def end(parts: Parts, system: Name, mine: Turn, after: keys.SystemRecord, revision: int) -> None:
+async def end(parts: Parts, system: Name, mine: HeldPermit, after: keys.SystemRecord, revision: int) -> None:
     """Write what has become of it; the change is over. Raises Conflict when the record was changed meanwhile."""
     await write(parts, system, after.ended(), revision)
     mine.noted = False
@@ -129,7 +129,7 @@ async def revoke(
             except Conflict:
                 latest, revision = await read_system(parts, system)
                 if latest is None or latest.holder != mine.permit.accessor:
-                    raise Overtaken(f"Somebody else changes the L2 of {system.resource} now") from None
+                    raise PermitRevoked(f"Somebody else changes the L2 of {system.resource} now") from None
                 # Something beside the key was changed, such as another Link's fence.
                 after = latest
             else:
@@ -153,7 +153,7 @@ async def finish(parts: Parts, system: Name) -> float | None:
     raise Conflict("The System kept changing while its key was destroyed")
 
 
-async def _destroyed(parts: Parts, system: Name, mine: Turn) -> float:
+async def _destroyed(parts: Parts, system: Name, mine: HeldPermit) -> float:
     """Delete the L2 and verify that it is gone; the time at which it was."""
     await parts.transit.destroy(system.transit, mine.permit)
     gone_at = parts.host.now()

@@ -9,7 +9,7 @@ from orbital.v1 import task_pb2 as pb
 
 from region.domain.result import done
 from region.domain.work import Entry, Settled
-from region.flow.flight import Commits, Flight
+from region.flow.in_flight import Commits, InFlight
 from runtime.errors import Unavailable
 from tests.unit.region.make import Estate
 
@@ -26,7 +26,7 @@ def row(number: int) -> Settled:
 
 
 def test_what_shares_a_scope_or_a_resource_with_what_is_in_flight_is_left() -> None:
-    flight = Flight()
+    flight = InFlight()
     moved = ESTATE.link(2)
     moved.resource.link.system = "other"
     waiting = [entry(ESTATE.service(), 2), entry(ESTATE.define_tenant(), 3), entry(moved, 4)]
@@ -42,7 +42,7 @@ def test_what_shares_a_scope_or_a_resource_with_what_is_in_flight_is_left() -> N
 
 
 def test_what_is_not_understood_waits_for_nobody() -> None:
-    flight = Flight()
+    flight = InFlight()
     flight.begin(CORE, [entry(ESTATE.system())])
     odd = ESTATE.system()
     odd.resource.name = "tenants/Not A Name"
@@ -50,7 +50,7 @@ def test_what_is_not_understood_waits_for_nobody() -> None:
 
 
 async def test_a_tenants_systems_wait_for_its_own_tasks_and_for_no_others() -> None:
-    flight = Flight()
+    flight = InFlight()
     flight.begin(("acme", ""), [entry(ESTATE.define_tenant())])
     await asyncio.wait_for(flight.after_own(("other", "core")), 1)
     await asyncio.wait_for(flight.after_own(("acme", "")), 1)

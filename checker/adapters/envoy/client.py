@@ -23,7 +23,7 @@ REASON = "x-orbital-reason"
 T = TypeVar("T")
 
 
-class Door:
+class RegionClient:
     """`part` is a virtual host of the listener in envoy/listeners/probes.yaml."""
 
     def __init__(self, session: aiohttp.ClientSession, socket: Path) -> None:
@@ -75,11 +75,11 @@ def _blind(why: str) -> Unavailable:
 
 
 @asynccontextmanager
-async def open_door(socket: Path) -> AsyncIterator[Door]:
-    """A door that does not have to be there yet."""
+async def open_client(socket: Path) -> AsyncIterator[RegionClient]:
+    """A client of parts that do not have to be there yet."""
     async with aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(socket)), trust_env=False) as session:
-        door = Door(session, socket)
+        client = RegionClient(session, socket)
         try:
-            yield door
+            yield client
         finally:
-            await door.close()
+            await client.close()

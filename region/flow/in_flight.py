@@ -25,7 +25,7 @@ class Scopes:
         return self._locks.setdefault(scope, asyncio.Lock())
 
 
-class Flight:
+class InFlight:
     """The entries that were taken and are not settled yet, by the scope whose turn they are."""
 
     def __init__(self) -> None:

@@ -19,7 +19,7 @@ class Credential:
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class Revocation:
     """A region that was revoked. The two last times are None until it has enrolled again."""
 
     region: str
@@ -43,7 +43,7 @@ class Mark:
         return shown.token_issued is not None and shown.token_issued >= int(self.token_from.timestamp())
 
 
-def refusal(mark: Mark) -> Denied:
+def refusal(mark: Revocation) -> Denied:
     """What a caller with a refused identity is told."""
     if mark.revoked:
         return Denied(f"The identity of region {mark.region!r} was revoked; it has to enrol again", reason=REVOKED)

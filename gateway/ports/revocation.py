@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from gateway.domain.standing import Credential, Mark
+from gateway.domain.revocation import Credential, Revocation
 from gateway.ports.serving import Caller
 
 
@@ -15,20 +15,20 @@ class RevocationList(Protocol):
     """Who is refused, as this process knows it."""
 
     @property
-    def marks(self) -> Sequence[Mark]:
+    def marks(self) -> Sequence[Revocation]:
         """Every region that was ever revoked."""
 
     def admit(self, principal: str, shown: Credential) -> None:
         """Raise Denied if this is a region's identity that was revoked."""
 
-    async def revoke(self, region: str, reason: str, caller: Caller) -> Mark | None:
+    async def revoke(self, region: str, reason: str, caller: Caller) -> Revocation | None:
         """Refuse every identity of the region from now on; None when it was revoked before."""
 
 
-class StandingStore(Protocol):
+class RevocationStore(Protocol):
     """Keeps them, with their place in the audit trail."""
 
-    async def marks(self) -> Sequence[Mark]:
+    async def marks(self) -> Sequence[Revocation]:
         """Every region that was ever revoked."""
 
     async def revoke(self, region: str, reason: str, caller: Caller) -> datetime | None:
@@ -36,7 +36,7 @@ class StandingStore(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class BrokerConnection:
     """A connection at the broker, and from when on the certificate that made it is valid; None: it does not say."""
 
     name: str
@@ -49,10 +49,10 @@ class BrokerConnections(Protocol):
     async def expel(self, principal: str) -> None:
         """End all that an identity has; raises Unavailable when the broker does not answer."""
 
-    async def entries(self, principal: str) -> Sequence[Entry]:
+    async def entries(self, principal: str) -> Sequence[BrokerConnection]:
         """Those of which more is known than that they are there; raises Unavailable."""
 
-    async def close(self, entry: Entry) -> None:
+    async def close(self, entry: BrokerConnection) -> None:
         """End one; nothing happens if it has ended."""
 
 

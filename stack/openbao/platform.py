@@ -5,12 +5,12 @@ from __future__ import annotations
 import hvac
 from cryptography import x509
 
+from stack.context import JWT, TRUST_DOMAIN, StackContext
 from stack.identity.roots import PEM, Roots, sign_intermediate
 from stack.openbao.client import audit_headers, ensure_approle, ensure_mount
 from stack.openbao.grants import REGION_TOKEN, gateway, render
 from stack.openbao.people import set_up_people
 from stack.openbao.server import OpenBao
-from stack.site import JWT, TRUST_DOMAIN, Site
 
 ISSUER = "pki"
 AUDIENCE = "orbital-gateway"
@@ -38,27 +38,27 @@ SIGNER_ROLE = {
 }
 
 
-class GlobalBao(OpenBao):
+class PlatformBao(OpenBao):
     """Its PKI is an intermediate of the stack's root; its identity tokens carry the region's name as a claim."""
 
     # Its login page is the console's.
     ui = True
 
-    def __init__(self, site: Site) -> None:
-        super().__init__(site, "openbao-global")
+    def __init__(self, context: StackContext) -> None:
+        super().__init__(context, "openbao-global")
 
     def set_up(self, client: hvac.Client) -> None:
         """Issuer, one role for each identity's name, token key and role, people, one login for each JWT region."""
         self._issuer(client)
         self._signing(client)
         self._tokens(client)
-        set_up_people(self.site, client, self.address)
+        set_up_people(self.context, client, self.address)
         accessor = ""
-        for region in self.site.regions:
+        for region in self.context.regions:
             if region.auth == JWT:
                 role, secret = (
-                    self.site.secret(f"ias-{region.name}-role-id"),
-                    self.site.secret(f"ias-{region.name}-secret-id"),
+                    self.context.secret(f"ias-{region.name}-role-id"),
+                    self.context.secret(f"ias-{region.name}-secret-id"),
                 )
                 role_id = ensure_approle(client, f"region-{region.name}", ["region-token"], role, secret)
                 accessor = accessor or client.sys.list_auth_methods()["data"]["approle/"]["accessor"]
@@ -86,14 +86,14 @@ class GlobalBao(OpenBao):
         pki.create_or_update_role("workload", role, mount_point=ISSUER)
         # Whose certificate it is the gateway says; what else is asked for in the request is not taken over.
         regions = {"allowed_uri_sans": [f"spiffe://{TRUST_DOMAIN}/region/*"], "use_csr_common_name": False}
-        life = {"ttl": f"{int(self.site.settings.certificate_hours * 3600)}s", "use_csr_sans": False}
+        life = {"ttl": f"{int(self.context.settings.certificate_hours * 3600)}s", "use_csr_sans": False}
         pki.create_or_update_role("region", {**role, **regions, **life}, mount_point=ISSUER)
         for name, uris in SIGNERS.items():
             pki.create_or_update_role(name, {**SIGNER_ROLE, "allowed_uri_sans": [uris]}, mount_point=ISSUER)
 
     def issue_anew(self, client: hvac.Client) -> None:
         """From now on, certificates are issued by a new key, which the root that issues has signed."""
-        root = Roots(self.site).issuing
+        root = Roots(self.context).issuing
         asked = client.secrets.pki.generate_intermediate(
             "internal", f"Orbital issuer of {root.name}", {"key_type": "ec", "key_bits": 256}, mount_point=ISSUER
         )
@@ -126,9 +126,9 @@ class GlobalBao(OpenBao):
         """What the gateway may: certify the keys of receipts, and sign proofs by a key that it cannot read."""
         ensure_mount(client, "signing", "transit", {})
         audit_headers(client)
-        logins = [region.name for region in self.site.regions if region.auth == JWT]
+        logins = [region.name for region in self.context.regions if region.auth == JWT]
         client.sys.create_or_update_policy("gateway", render(gateway(TRUST_DOMAIN, logins)))
-        role, secret = self.site.secret("gateway-role-id"), self.site.secret("gateway-secret-id")
+        role, secret = self.context.secret("gateway-role-id"), self.context.secret("gateway-secret-id")
         ensure_approle(client, "gateway", ["gateway"], role, secret)
 
     def _tokens(self, client: hvac.Client) -> None:

@@ -18,7 +18,7 @@ from console.cli.commands.crypto import endpoint
 from console.cli.connection import Connection
 from console.cli.failure import Exit, Failure
 from console.cli.job import follow, superseded
-from console.cli.nouns import Wanted, find
+from console.cli.nouns import RowFilter, find
 from console.cli.rows import Row
 
 CONVERGE = 120.0
@@ -63,7 +63,7 @@ class Stack(Protocol):
 
 
 @dataclass(slots=True)
-class World:
+class Demo:
     """The state of one demonstration."""
 
     stack: Stack
@@ -82,7 +82,7 @@ class World:
 
     def rows(self, noun: str, tenant: str = "", region: str = "", correlation_id: str = "") -> list[Row]:
         """Rows of a noun, as `orbital get` has them."""
-        return list(find(noun).rows(self.connection, Wanted(tenant, region, correlation_id)))
+        return list(find(noun).rows(self.connection, RowFilter(tenant, region, correlation_id)))
 
     def declare(self, resources: Iterable[Resource]) -> DeclareResponse:
         """Declare resources; from here on they count as the estate's."""
