@@ -19,7 +19,7 @@ from bench.throughput import Say, converged, open_registry
 from region.adapters.openbao.permits import BaoPermits
 from region.adapters.openbao.store import KvStore
 from region.adapters.openbao.transit import BaoTransit
-from region.ports.host import real
+from region.ports.host import real_host
 from runtime.openbao import Login, OpenBao, open_openbao
 
 LINKS = 200
@@ -87,7 +87,7 @@ class Direct:
 
     def __init__(self, openbao: OpenBao) -> None:
         self._openbao = openbao
-        self._world = real()
+        self._world = real_host()
         self._store, self._transit = KvStore(openbao, "keys"), BaoTransit(openbao, "l2", self._world)
         self._permits = BaoPermits(openbao)
         self._mark, self._made = f"bench.{uuid.uuid4().hex[:8]}", 0

@@ -85,11 +85,8 @@ async def main(settings: GatewaySettings) -> None:
         database = await stack.enter_async_context(open_store(settings.postgres))
         policy = await stack.enter_async_context(policy_engine(settings.opa.url, settings.opa.seconds))
         reads, tasks = PostgresReads(database), PostgresTasks(database, settings.name)
-        engines, revocations = (
-            PostgresEngines(database, settings.flow.decision_days),
-            Revocations(PostgresRevocations(database)),
-        )
-        await until_done("revocations", revocations.load, backoff())
+        engines = PostgresEngines(database, settings.flow.decision_days)
+        revocations = await load_revocations(database)
         security = Security(PostgresSecurity(database), tasks)
         served = await open_bundles(settings, stack, tasks, engines, revocations, security)
         publishing = Broker(settings.rabbitmq, f"{settings.name} publish", backoff())
@@ -113,9 +110,7 @@ async def main(settings: GatewaySettings) -> None:
             "Checker": CheckerRpc(SignedSignals(signals, public_keys, security), queues, clock),
             "Dispatch": DispatchRpc(make_deliver(settings, consuming, context, intake, security, revocations.ended)),
             "Edge": EdgeRpc(observed),
-            "Enrolment": EnrolmentRpc(
-                reads=reads, prover=proofs, revocations=revocations, enrolling=enrolment, clock=clock
-            ),
+            "Enrolment": EnrolmentRpc(reads=reads, prover=proofs, revocations=revocations, flow=enrolment, clock=clock),
             "Policy": PolicyRpc(engines, served),
             "Proof": ProofRpc(proofs),
             "Registry": RegistryRpc(
@@ -295,6 +290,13 @@ async def open_reaper(
     if management is None:
         return None
     return ConnectionReaper(revocations, await stack.enter_async_context(open_management(management)))
+
+
+async def load_revocations(database: Database) -> Revocations:
+    """Who is refused, as it is stored now: nobody is served before it is known."""
+    revocations = Revocations(PostgresRevocations(database))
+    await until_done("revocations", revocations.load, backoff())
+    return revocations
 
 
 def start_revocations(

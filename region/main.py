@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -55,7 +55,7 @@ from region.flow.verify import Verify
 from region.handlers.parts import Parts
 from region.handlers.table import HANDLERS
 from region.lanes import LaneContext, load_control, start_executors, start_streams
-from region.ports import host as worlds
+from region.ports.host import Host, real_host
 from region.ports.identity import Tokens
 from region.ports.inspecting import ProviderTrial
 from region.ports.vault import Store, Transit
@@ -88,9 +88,7 @@ def _login(settings: OpenBaoSettings | TokensOpenBaoSettings) -> Login:
     return Login(settings.address, settings.ca_file, settings.role_id_file, settings.secret_id_file)
 
 
-def _marks(
-    settings: RegionSettings, store: Store, journal: SqliteJournal, host: worlds.Host, keyring: Keyring
-) -> StateMarks:
+def _marks(settings: RegionSettings, store: Store, journal: SqliteJournal, host: Host, keyring: Keyring) -> StateMarks:
     """How far this process's state is; its journal keeps no effect without it."""
     # The process that serves reads the other one's journal, too.
     others = dict(zip([BULK], map(OtherJournalReader, settings.journals), strict=False))
@@ -100,7 +98,7 @@ def _marks(
     return marks
 
 
-def _receipts(settings: RegionSettings, journal: SqliteJournal, signer: BaoSigner, host: worlds.Host) -> Receipts:
+def _receipts(settings: RegionSettings, journal: SqliteJournal, signer: BaoSigner, host: Host) -> Receipts:
     return Receipts(
         region=settings.region,
         journal=journal,
@@ -130,7 +128,7 @@ def _version() -> str:
         return "checkout"
 
 
-def _hsm(settings: HsmSettings, host: worlds.Host) -> AbstractAsyncContextManager[HsmProcess]:
+def _hsm(settings: HsmSettings, host: Host) -> AbstractAsyncContextManager[HsmProcess]:
     return open_hsm(
         settings.library,
         settings.token,
@@ -148,7 +146,7 @@ async def _parts(
     hsm: HsmProcess,
     permits: BaoPermits,
     keyring: Keyring,
-    host: worlds.Host,
+    host: Host,
 ) -> Parts:
     """What the handlers work with."""
     return Parts(
@@ -167,7 +165,7 @@ async def main() -> None:
     """Serve the lanes of the settings until cancelled."""
     settings: RegionSettings = RegionSettings.load()
     setup_logs(settings.name, settings.log_level)
-    host = worlds.real()
+    host = real_host()
     async with AsyncExitStack() as stack:
         # The region's real parts; none of them has to be there yet.
         journal = await stack.enter_async_context(open_journal(settings.journal))
@@ -188,25 +186,14 @@ async def main() -> None:
         # What it serves.
         signals = {lane: LaneWakeups() for lane in settings.lanes}
         owners = _owners(settings, journal, parts, receipts, signals[min(signals)].reports)
-        providers: dict[str, ProviderTrial] = {
-            "hsm": hsm,
-            **{name: MonitoredProvider(name, owners) for name in settings.l1},
-        }
-        reconciler = Reconciler(
-            parts, ReconcileRate(settings.reconcile.rate, settings.reconcile.rest), lambda: marks.recovering
-        )
+        providers = _providers(settings, hsm, owners)
+        reconciler = _reconciler(settings, parts, marks)
         lanes = [LaneJournal(lane=number, journal=journal, signals=signals, host=host) for number in sorted(signals)]
         inspect = Inspect(
             version=_version(), lanes=lanes, providers=providers, marks=marks, found=reconciler.found, host=host
         )
-        access = KeyAccess(
-            parts=parts,
-            keyring=keyring,
-            heartbeats=heartbeats,
-            proof=marks,
-            seen=owners.seen,
-            suspect=reconciler.suspect,
-        )
+        seen, suspect = owners.seen, reconciler.suspect
+        access = KeyAccess(parts=parts, keyring=keyring, heartbeats=heartbeats, proof=marks, seen=seen, suspect=suspect)
         serve = Serve(access=access, host=host, usage=usage)
         verify = Verify(parts, [journal, *map(OtherJournalReader, settings.journals)])
         await _serve(stack, settings, InspectRpc(inspect), CryptoRpc(serve), VerifyRpc(verify, journal))
@@ -232,6 +219,15 @@ async def main() -> None:
         control.contact.made()
 
 
+def _providers(settings: RegionSettings, hsm: HsmProcess, owners: Owners) -> Mapping[str, ProviderTrial]:
+    return {"hsm": hsm, **{name: MonitoredProvider(name, owners) for name in settings.l1}}
+
+
+def _reconciler(settings: RegionSettings, parts: Parts, marks: StateMarks) -> Reconciler:
+    rate = ReconcileRate(settings.reconcile.rate, settings.reconcile.rest)
+    return Reconciler(parts, rate, lambda: marks.recovering)
+
+
 def _start_keys(
     supervisor: Supervisor,
     lanes: frozenset[int],
@@ -250,7 +246,7 @@ def _start_keys(
         supervisor.start("reconcile", reconciler.run)
 
 
-def _start_identity(supervisor: Supervisor, settings: RegionSettings, host: worlds.Host) -> None:
+def _start_identity(supervisor: Supervisor, settings: RegionSettings, host: Host) -> None:
     """Keep the region's token fresh, and take the identity that a one-time token gives, where this process does."""
     fresh, ias, enrolment = Wakeup(), settings.ias, settings.enrolment
     if ias:

@@ -28,6 +28,6 @@ class Host:
         return (self.monotonic or self.now)()
 
 
-def real() -> Host:
+def real_host() -> Host:
     """The machine's own."""
     return Host(time.time, SystemRandom().random, secrets.token_bytes, asyncio.sleep, time.monotonic)

@@ -38,7 +38,7 @@ from region.flow.receive import BatchReader, Receiver
 from region.flow.report import Linger, Reporter
 from region.flow.signals import Contact, LaneWakeups
 from region.flow.transport import PathChoice, PathEvents, PathReader
-from region.ports.host import real
+from region.ports.host import real_host
 from region.ports.inbound import Inbound
 from runtime.lifecycle import Backoff
 from runtime.signatures import TASKS, Signer, region_identity
@@ -98,7 +98,7 @@ class Harness:
     @asynccontextmanager
     async def reads(self, path: str, journal: SqliteJournal) -> AsyncIterator[None]:
         """The region reads its lane by this path inside the block; without word to anybody it is gone afterwards."""
-        host, signals = real(), LaneWakeups()
+        host, signals = real_host(), LaneWakeups()
         choice = PathChoice(journal, frozenset(PATHS.values()))
         choice.take(PATHS[path])
         marks = StateMarks(LANE, FakeStore(), journal, host, {}, lambda: None)

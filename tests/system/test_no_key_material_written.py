@@ -22,7 +22,7 @@ from orbital.v1 import registry_pb2 as registry
 from orbital.v1.resource_pb2 import Resource
 
 from region.adapters.hsm.process import open_hsm
-from region.ports.host import real
+from region.ports.host import real_host
 from stack.acquire import path as binary
 from stack.layout import Layout
 from stack.openbao.client import make_client
@@ -85,7 +85,7 @@ async def l2_by_hsm(world: World, region: str, blobs: list[dict[str, str]]) -> l
     """The material of every L2 version, as the customer's L1 in the HSM opens it."""
     library = next(binary("softhsm").glob("usr/lib/**/libsofthsm2.so"))
     pin, conf = world.place / "secrets" / f"hsm-{region}-pin", world.place / f"softhsm-{region}" / "softhsm2.conf"
-    async with open_hsm(library, token_label(region), pin, conf, real(), generate_missing=False) as hsm:
+    async with open_hsm(library, token_label(region), pin, conf, real_host(), generate_missing=False) as hsm:
         label = f"{TENANT}-root"
         return [bytes(await hsm.unwrap(label, base64.b64decode(blob["text"]))) for blob in blobs]
 

@@ -33,13 +33,13 @@ class EnrolmentRpc(EnrolmentServiceServicer):
         reads: ReadStore,
         prover: Prover,
         revocations: RevocationList,
-        enrolling: Enrolling | None,
+        flow: Enrolling | None,
         clock: Callable[[], datetime],
     ) -> None:
         self._reads = reads
         self._prover = prover
         self._standing = revocations
-        self._enrolling = enrolling
+        self._flow = flow
         self._clock = clock
 
     async def Enrol(self, request: pb.EnrolRequest, context: Context) -> pb.EnrolResponse:
@@ -89,6 +89,6 @@ class EnrolmentRpc(EnrolmentServiceServicer):
         return answer
 
     def _open(self) -> Enrolling:
-        if self._enrolling is None:
+        if self._flow is None:
             raise Unavailable("This gateway has no authority that could certify a key", reason="NO_AUTHORITY")
-        return self._enrolling
+        return self._flow

@@ -19,7 +19,7 @@ from region.adapters.edge.server import EdgeServer, serve_edges
 from region.domain.edge import EdgeLimits, EdgeReport, compiled
 from region.flow.edge import EdgeFleet, ServedBundle
 from region.ports.edge import Bundle
-from region.ports.host import real
+from region.ports.host import real_host
 from runtime.bundle import ensure_keys
 from runtime.templates import render, write
 from stack.acquire import path as binary
@@ -44,7 +44,7 @@ class RegionSide:
     """What the region serves to its edges, on the socket that its Envoy leads to."""
 
     def __init__(self, listen: Path) -> None:
-        self.served, self.fleet = ServedBundle(), EdgeFleet(real(), EdgeLimits(drift=5.0, silence=30.0))
+        self.served, self.fleet = ServedBundle(), EdgeFleet(real_host(), EdgeLimits(drift=5.0, silence=30.0))
         self.server = Server(self.served, self.fleet, time.time)
         self._listen = listen
         self._runner = asyncio.Runner()

@@ -23,7 +23,7 @@ from region.adapters.openbao.permits import BaoPermits
 from region.adapters.openbao.store import KvStore
 from region.adapters.openbao.transit import BaoTransit
 from region.handlers.parts import Parts
-from region.ports.host import real
+from region.ports.host import real_host
 from runtime.openbao import Login, open_openbao
 from stack.acquire import path as binary
 from stack.openbao.region import POLICY, permit_changes
@@ -137,7 +137,7 @@ async def parts(request: pytest.FixtureRequest) -> AsyncIterator[Parts]:
         return
     where: RealParts = request.getfixturevalue("real_parts")
     async with AsyncExitStack() as stack:
-        host = real()
+        host = real_host()
         openbao = await stack.enter_async_context(open_openbao(where.login))
         hsm = await stack.enter_async_context(
             open_hsm(where.library, "test", where.pin_file, where.conf, host, generate_missing=True)

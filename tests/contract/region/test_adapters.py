@@ -21,7 +21,7 @@ from region.adapters.openbao.tokens import BaoTokens
 from region.adapters.openbao.transit import BaoTransit
 from region.flow.bearer import keep_bearer
 from region.flow.signals import Wakeup
-from region.ports.host import real
+from region.ports.host import real_host
 from region.ports.vault import StoredRecord
 from runtime.errors import Conflict, NotFound, Stalled, Unavailable
 from runtime.openbao import Answer, OpenBao, audited, open_openbao
@@ -97,7 +97,7 @@ async def test_a_read_is_shared_by_those_of_one_change_alone(openbao: OpenBao, t
 async def test_transit_imports_in_order_never_exports_and_never_makes_a_key(
     openbao: OpenBao, real_parts: RealParts, tenant: str
 ) -> None:
-    transit, name = BaoTransit(openbao, "l2", real()), f"{tenant}.core"
+    transit, name = BaoTransit(openbao, "l2", real_host()), f"{tenant}.core"
     assert await transit.key(name) is None
     with pytest.raises(NotFound):
         await transit.encrypt(name, [bytearray(32)])
@@ -192,7 +192,7 @@ async def test_the_bearer_token_comes_from_the_issuer_and_outlives_it(real_parts
     target = tmp_path / "token.yaml"
     login = replace(real_parts.login, role_id_file=role, secret_id_file=secret)
     tokens, put = BaoTokens(login, "gateway"), partial(write_token, target)
-    running = asyncio.ensure_future(keep_bearer(tokens, put, real(), Wakeup()))
+    running = asyncio.ensure_future(keep_bearer(tokens, put, real_host(), Wakeup()))
     await until(target.exists, "the token")
     running.cancel()
     token = orjson.loads(target.read_text())["resources"][0]["generic_secret"]["secret"]["inline_string"]
@@ -207,7 +207,7 @@ async def test_the_bearer_token_comes_from_the_issuer_and_outlives_it(real_parts
         tries.append(0.0)
         return 0.0
 
-    host = replace(real(), random=counted)
+    host = replace(real_host(), random=counted)
     running = asyncio.ensure_future(keep_bearer(tokens, put, host, Wakeup()))
     for what in ("its first token", "the next, before that one ends"):
         before = target.read_text()

@@ -11,7 +11,7 @@ from region.adapters.openbao.transit import BaoTransit
 from region.domain.names import parse
 from region.handlers.parts import Parts, read_service, read_system
 from region.handlers.settle import raise_services
-from region.ports.host import real
+from region.ports.host import real_host
 from region.ports.vault import VERSION_REFUSED
 from runtime.errors import Precondition, Stalled
 from runtime.openbao import open_openbao
@@ -97,7 +97,7 @@ async def test_a_purge_leaves_tombstones_and_nothing_else(parts: Parts, tenant: 
 
 async def test_openbao_keeps_no_older_revision_and_refuses_old_versions(real_parts: RealParts, tenant: str) -> None:
     async with open_openbao(real_parts.login) as openbao:
-        store, transit = KvStore(openbao, "keys"), BaoTransit(openbao, "l2", real())
+        store, transit = KvStore(openbao, "keys"), BaoTransit(openbao, "l2", real_host())
         path = parse(f"tenants/{tenant}").path
         await store.forget_older(path)
         real_parts.client.secrets.kv.v2.update_metadata(path, max_versions=5, mount_point="keys")

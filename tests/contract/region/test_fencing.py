@@ -15,7 +15,7 @@ from region.adapters.openbao.transit import BaoTransit
 from region.domain.names import parse
 from region.handlers.parts import Parts, read_service, read_system
 from region.handlers.settle import intact
-from region.ports.host import real
+from region.ports.host import real_host
 from region.ports.vault import PermitRevoked
 from runtime.errors import Unavailable
 from runtime.openbao import open_openbao
@@ -26,7 +26,7 @@ from tests.unit.region.make import Estate, work
 
 async def test_what_a_revoked_permit_asks_is_refused(real_parts: RealParts, tenant: str) -> None:
     async with open_openbao(real_parts.login) as openbao:
-        transit, permits = BaoTransit(openbao, "l2", real()), BaoPermits(openbao)
+        transit, permits = BaoTransit(openbao, "l2", real_host()), BaoPermits(openbao)
         await transit.prepare_import()
         one, other = await permits.take(), await permits.take()
         await transit.import_version(tenant, bytearray(b"1" * 32), one, first=True)

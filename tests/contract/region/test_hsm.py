@@ -15,7 +15,7 @@ from contextlib import AbstractAsyncContextManager, suppress
 import pytest
 
 from region.adapters.hsm.process import HsmProcess, open_hsm
-from region.ports.host import real
+from region.ports.host import real_host
 from region.ports.l1 import Refused
 from runtime.errors import Stalled, Unavailable
 from runtime.l1 import ROOT_KEY
@@ -39,7 +39,7 @@ def opens(real_parts: RealParts) -> Opens:
             "test",
             real_parts.pin_file,
             real_parts.conf,
-            real(),
+            real_host(),
             generate_missing=generate_missing,
             timeout=timeout,
         )
@@ -139,7 +139,7 @@ async def test_a_process_that_hangs_is_replaced_and_blocks_nobody(opens: Opens) 
 
 async def test_a_library_that_cannot_be_loaded_is_an_hsm_that_is_away(real_parts: RealParts) -> None:
     nowhere = real_parts.conf.with_name("none.so")
-    async with open_hsm(nowhere, "test", real_parts.pin_file, None, real(), generate_missing=False) as hsm:
+    async with open_hsm(nowhere, "test", real_parts.pin_file, None, real_host(), generate_missing=False) as hsm:
         with pytest.raises(Unavailable) as refused:
             await hsm.wrap(ROOT_KEY, bytearray(32))
         assert refused.value.reason == "HSM_UNREACHABLE"

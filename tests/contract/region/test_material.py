@@ -19,7 +19,7 @@ from region.adapters.journal.sqlite import open_journal
 from region.adapters.rpc.crypto import CryptoRpc
 from region.flow.keyring import Keyring, ServiceKeys
 from region.handlers.parts import Parts
-from region.ports.host import real
+from region.ports.host import real_host
 from region.ports.serving import Item
 from runtime.errors import OrbitalError
 from runtime.logs import setup_logs
@@ -37,7 +37,7 @@ class Recorder:
         self.seen: set[bytes] = set()
         self.broken = False
         self._entropy = parts.host.entropy
-        host = replace(real(), entropy=self.entropy)
+        host = replace(real_host(), entropy=self.entropy)
         self.parts = replace(parts, host=host, hsm=_Watching(parts.hsm, self), transit=_Watching(parts.transit, self))
 
     def entropy(self, size: int) -> bytes:

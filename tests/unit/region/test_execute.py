@@ -20,7 +20,7 @@ from region.flow.run_handlers import HandlerRunner
 from region.flow.signals import LaneWakeups
 from region.handlers.parts import Handler, Parts
 from region.handlers.table import HANDLERS
-from region.ports.host import real
+from region.ports.host import real_host
 from region.ports.policy import Decisions
 from runtime.errors import Unavailable
 from tests.unit.region.fakes import FakeHsm, FakeTransit, fake_parts
@@ -107,7 +107,7 @@ class Bench:
 async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
     async with AsyncExitStack() as stack:
         journal = await stack.enter_async_context(open_journal(tmp_path / "journal.db"))
-        bench = Bench(journal, replace(fake_parts(), host=real()), Policy())
+        bench = Bench(journal, replace(fake_parts(), host=real_host()), Policy())
         running = [asyncio.ensure_future(executor.run()) for executor in bench.executors]
         yield bench
         for each in running:

@@ -24,7 +24,7 @@ from region.flow.lane_journal import LaneJournal
 from region.flow.receive import BatchReader, Receiver
 from region.flow.report import MOST_BYTES, Linger, Reporter, report_apart, sendable
 from region.flow.signals import LaneWakeups
-from region.ports.host import real
+from region.ports.host import real_host
 from runtime.content import check_storable
 from runtime.errors import Invalid, OrbitalError, Unavailable
 from runtime.signatures import TASKS
@@ -127,7 +127,7 @@ class Lane:
     def __init__(self, journal: SqliteJournal, keys: Keys) -> None:
         self._keys = keys
         self.said: list[dispatch_pb2.SubscribeRequest] = []
-        lane = LaneJournal(lane=LANE, journal=journal, signals={LANE: LaneWakeups()}, host=real())
+        lane = LaneJournal(lane=LANE, journal=journal, signals={LANE: LaneWakeups()}, host=real_host())
         reader = BatchReader(region="eu10", lane=LANE, keys=keys.public_keys)
         self.receiver = Receiver(reader=reader, journal=lane, merge=64)
 

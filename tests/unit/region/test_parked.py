@@ -22,7 +22,7 @@ from region.domain.result import Result
 from region.flow.execute import ExecuteSettings
 from region.handlers.parts import Parts
 from region.handlers.table import HANDLERS
-from region.ports.host import real
+from region.ports.host import real_host
 from runtime.errors import Conflict, Exhausted, NotFound, OrbitalError, Stalled, Unavailable, Waiting
 from tests.unit.region.fakes import fake_parts
 from tests.unit.region.make import LANES, Estate
@@ -121,7 +121,7 @@ class Lanes(Bench):
 async def lanes(place: Path, poison: Poison) -> AsyncIterator[Lanes]:
     async with AsyncExitStack() as stack:
         journal = await stack.enter_async_context(open_journal(place / "journal.db"))
-        bench = Lanes(journal, replace(fake_parts(), host=real()), poison)
+        bench = Lanes(journal, replace(fake_parts(), host=real_host()), poison)
         running = [asyncio.ensure_future(executor.run()) for executor in bench.executors]
         yield bench
         for each in running:
@@ -250,7 +250,7 @@ async def test_a_parked_task_is_tried_again_when_its_time_comes(tmp_path: Path) 
         link = ACME.link()
         await bench.receive(*ACME.foundation(), link)
         parked = await fail_again(bench, link)
-        now = real().now()
+        now = real_host().now()
         assert not await bench.journal.due(link.lane, now + parked.retry_after.seconds - 5, 10)
     # A process that begins anew knows as much.
     async with open_journal(tmp_path / "journal.db") as journal:
@@ -263,7 +263,7 @@ async def test_a_pause_that_a_wrong_clock_began_is_over(tmp_path: Path) -> None:
         link = ACME.link()
         await bench.receive(*ACME.foundation(), link)
         await fail_again(bench, link)
-        assert await bench.journal.due(link.lane, real().now() - 2 * retry.LONGEST_PAUSE, 10)
+        assert await bench.journal.due(link.lane, real_host().now() - 2 * retry.LONGEST_PAUSE, 10)
 
 
 @pytest.mark.parametrize("kind", ERRORS)

@@ -16,7 +16,7 @@ from orbital.v1.receipt_pb2 import Receipt, SignedReceipt
 
 from region.adapters.journal.sqlite import open_journal
 from region.adapters.openbao.audit import AuditFile
-from region.ports.host import real
+from region.ports.host import real_host
 from runtime.errors import Unavailable
 from runtime.signing import key_id
 from tests.unit.region.fakes import fake_parts
@@ -30,7 +30,7 @@ ESTATE = Estate()
 async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
     async with AsyncExitStack() as stack:
         journal = await stack.enter_async_context(open_journal(tmp_path / "journal.db"))
-        bench = Bench(journal, replace(fake_parts(), host=real()), Policy())
+        bench = Bench(journal, replace(fake_parts(), host=real_host()), Policy())
         running = [asyncio.ensure_future(executor.run()) for executor in bench.executors]
         yield bench
         for each in running:
@@ -122,7 +122,7 @@ async def test_a_redelivery_brings_the_same_receipt(bench: Bench) -> None:
     for _ in range(3):
         await bench.receive(ESTATE.unlink(2))
     # Even a journal that forgot the task keeps its receipt.
-    await bench.journal.prune(real().now() + 1)
+    await bench.journal.prune(real_host().now() + 1)
     await bench.receive(ESTATE.unlink(2))
     found = await bench.reported(lambda all_: len([one for one in all_ if one.task_id == ESTATE.unlink(2).id]) > 4)
     receipts = {one.receipt for one in found if one.task_id == ESTATE.unlink(2).id}
