@@ -11,6 +11,7 @@ from gateway.adapters.mqtt.publisher import MqttPublisher
 from gateway.adapters.postgres.database import Database
 from gateway.adapters.postgres.faults import PostgresFaults
 from gateway.adapters.postgres.holdings import PostgresHoldings
+from gateway.adapters.postgres.hops import PostgresHops
 from gateway.adapters.postgres.notifications import listen
 from gateway.adapters.postgres.proofs import PostgresProofs
 from gateway.adapters.postgres.state import PostgresState
@@ -29,18 +30,23 @@ from gateway.flow.detect import Detect
 from gateway.flow.direct import IMMEDIATE, DirectPath, DirectPublisher, OpenStreams
 from gateway.flow.dispatch import Dispatch
 from gateway.flow.holdings import Holdings
+from gateway.flow.hops import Hops, Stages
+from gateway.flow.open_lanes import OpenLanes
 from gateway.flow.security import Security
 from gateway.flow.send import Sender
 from gateway.flow.sources import LaneSources
 from gateway.flow.state import States
 from gateway.flow.stream_intake import StreamIntake
+from gateway.ports.flags import QueueReader
 from gateway.ports.lanes import Publisher
 from gateway.ports.policy import Policy
 from gateway.ports.serving import ReportIntake
 from gateway.settings import GatewaySettings
 from gateway.times import backoff, clock, new_correlation_id
 from runtime.lifecycle import Supervisor
+from runtime.progress import NOT_PROGRESSING, Hop, Rule
 from runtime.signatures import PublicKeys, Signer
+from runtime.watchdog import Watchdog
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +60,7 @@ class LaneContext:
     states: States
     holdings: Holdings
     announcements: Announcements
+    lanes: OpenLanes
 
 
 def make_lane_context(
@@ -90,6 +97,7 @@ def make_lane_context(
             clock=clock,
             lifetime=settings.flow.stream_seconds,
         ),
+        lanes=OpenLanes(),
     )
 
 
@@ -109,6 +117,7 @@ def make_deliver(
         faults=context.faults,
         streams=context.streams,
         backoff=backoff,
+        open_lanes=context.lanes,
     )
     return Deliver(
         sources=sources,
@@ -141,6 +150,7 @@ def start_lanes(
     policy: Policy,
     broker: Broker,
     context: LaneContext,
+    queues: QueueReader,
 ) -> None:
     """Keep what is known of the way; detect and dispatch, each lane by itself, woken by the database."""
     flow, faults, streams = settings.flow, context.faults, context.streams
@@ -151,6 +161,7 @@ def start_lanes(
     signer = Signer(settings.signing_file, time.time)
     detects: dict[str, Detect] = {}
     dispatches: dict[str, Dispatch] = {}
+    stages: list[Stages] = []
     for lane in sorted(settings.lanes):
         publisher = DirectPublisher(_publisher(settings, broker, lane), streams)
         dispatch = Dispatch(
@@ -168,6 +179,15 @@ def start_lanes(
         supervisor.start(f"dispatch {lane}", partial(dispatch.run, flow.detect_seconds, backoff()))
         supervisor.start(f"detect {lane}", partial(detects[str(lane)].run, flow.detect_seconds, backoff()))
 
+        stages.append(
+            Stages(lane=lane, detect=detects[str(lane)], dispatch=dispatch, restart=partial(restart, supervisor))
+        )
+    start_watchdog(
+        settings,
+        supervisor,
+        Hops(store=PostgresHops(database), stages=stages, lanes=context.lanes, queues=queues, faults=faults),
+    )
+
     def heard(said: str) -> None:
         lane, _, released = said.partition(" ")
         if released and lane in dispatches:
@@ -178,3 +198,15 @@ def start_lanes(
                 detect.wake.set()
 
     supervisor.start("lane news", lambda: listen(database, "orbital_lane", heard))
+
+
+def start_watchdog(settings: GatewaySettings, supervisor: Supervisor, hops: Hops) -> None:
+    """Have what does not move started again, and say where that does not help."""
+    rule = Rule(bound=settings.flow.stuck_seconds, pause=settings.flow.stuck_seconds / 2)
+    watchdog = Watchdog(looks=hops.looks, rules=dict.fromkeys(Hop, rule), tell=hops.tell)
+    supervisor.start("hops", watchdog.run)
+
+
+def restart(supervisor: Supervisor, part: str) -> None:
+    """Have a part that does not move start again."""
+    supervisor.restart(part, NOT_PROGRESSING)

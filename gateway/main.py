@@ -135,7 +135,7 @@ async def main(settings: GatewaySettings) -> None:
         }.items():
             supervisor.start(name, run_part)
         await start_key_sets(settings, stack, supervisor)
-        start_lanes(settings, supervisor, database, policy, publishing, context)
+        start_lanes(settings, supervisor, database, policy, publishing, context, queues)
         start_revocations(supervisor, database, revocations, reaper, openbao)
         await serve_on(settings, servicers, revocations, supervisor)
 

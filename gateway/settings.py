@@ -121,6 +121,9 @@ class FlowSettings(Section):
     direct_seconds: float = Field(
         1.0, gt=0, le=10, description="How long a region may take to acknowledge a task that went without the broker"
     )
+    stuck_seconds: float = Field(
+        20.0, ge=5, description="How long work may wait at a hop where nothing passes before its part starts again"
+    )
     decision_days: float = Field(7.0, gt=0, description="How long decisions are kept")
     beat_seconds: float = Field(2.0, gt=0, description="Period of the proof of life on every lane stream")
     stream_seconds: float = Field(600.0, gt=0, description="Age at which a lane stream has to be authorised anew")

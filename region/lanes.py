@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from orbital.v1.resource_pb2 import Transport
@@ -13,6 +13,7 @@ from region.adapters.mqtt.inbound import MqttInbound
 from region.flow.control_plane import ControlPlane
 from region.flow.execute import ExecuteSettings, Executor
 from region.flow.holdings import Holdings
+from region.flow.hops import Hops, rules
 from region.flow.in_flight import Scopes
 from region.flow.lane import Lane, LaneSettings
 from region.flow.lane_journal import LaneJournal
@@ -32,6 +33,8 @@ from region.ports.policy import Policy
 from region.ports.signing import Signs, Verifies
 from region.settings import RegionSettings
 from runtime.lifecycle import Supervisor
+from runtime.progress import NOT_PROGRESSING
+from runtime.watchdog import Watchdog
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +116,14 @@ def start_streams(
             host=host,
         )
         supervisor.start(f"lane-{lane.lane}", stream.run)
+
+
+def make_watchdog(
+    settings: RegionSettings, lanes: Sequence[LaneJournal], restart: Callable[[str, str], None], host: Host
+) -> Watchdog:
+    """What has the part of a hop that does not move started again."""
+    hops = Hops(lanes=lanes, restart=lambda part: restart(part, NOT_PROGRESSING), host=host)
+    return Watchdog(looks=hops.looks, rules=rules(settings.stuck_seconds, settings.execute.patience), tell=hops.tell)
 
 
 def _receiver(settings: RegionSettings, lane: LaneJournal, ends: LaneContext) -> Receiver:

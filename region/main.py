@@ -54,7 +54,7 @@ from region.flow.signals import LaneWakeups, Wakeup
 from region.flow.verify import Verify
 from region.handlers.parts import Parts
 from region.handlers.table import HANDLERS
-from region.lanes import LaneContext, load_control, start_executors, start_streams
+from region.lanes import LaneContext, load_control, make_watchdog, start_executors, start_streams
 from region.ports.host import Host, real_host
 from region.ports.identity import Tokens
 from region.ports.inspecting import ProviderTrial
@@ -211,6 +211,7 @@ async def main() -> None:
         certifying = partial(certify, gateway, signer, settings.region, host)
         _start_keys(supervisor, settings.lanes, parts.transit, certifying, owners, reconciler)
         running = {"public-keys": public_keys.run, "lease": heartbeats.run, "keyring": keyring.run, "marks": marks.run}
+        running["hops"] = make_watchdog(settings, lanes, supervisor.restart, host).run
         for name, part in {"permits": permits.run, **running, **edges}.items():
             supervisor.start(name, part)
         supervisor.start("prune", lambda: prune(journal, host, settings.keep_hours))

@@ -173,6 +173,9 @@ class RegionSettings(Settings):
     listen: str | None = Field(None, description="Where the Crypto service listens, unix:PATH; none without")
     health: str | None = Field(None, description="Where a process that serves nothing else tells its health, unix:PATH")
     ready_file: Path | None = Field(None, description="Written once the process works, enrolled or isolated")
+    stuck_seconds: float = Field(
+        20.0, ge=5, description="How long work may wait at a hop where nothing passes before its part starts again"
+    )
     keep_hours: float = Field(24.0, gt=0, description="How long settled tasks are remembered, to recognise redelivery")
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
     l1: dict[str, dict[str, str]] = Field(

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-from runtime.errors import OrbitalError
+from runtime.errors import OrbitalError, Unavailable
 from runtime.logs import get_logger
 
 log = get_logger(__name__)
@@ -95,6 +95,9 @@ class Supervisor:
         self._random = random
         self._steady = steady
         self._failing: dict[str, str] = {}
+        # Parts inside of their work, and those of them that were told to begin it anew.
+        self._working: dict[str, asyncio.Task[None]] = {}
+        self._restarting: dict[str, str] = {}
         # Called with what is failing whenever that has changed.
         self.changed: Callable[[Mapping[str, str]], None] = lambda _: None
 
@@ -107,13 +110,20 @@ class Supervisor:
         """Run a part until the group ends, or it returns."""
         self._group.create_task(self._keep(name, run), name=name)
 
+    def restart(self, name: str, reason: str) -> None:
+        """End what a part is doing and have it start again after its wait; one that waits already is left alone."""
+        task = self._working.get(name)
+        if task is not None and name not in self._restarting:
+            self._restarting[name] = reason
+            task.cancel()
+
     async def _keep(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
         backoff = Backoff(self._random)
         while True:
             began = self._steady()
             well = asyncio.get_running_loop().call_later(WELL_SECONDS, self._note, name, "")
             try:
-                await run()
+                await self._work(name, run)
             except asyncio.CancelledError as error:
                 # One that nobody asked for is a failure of what the part waited for.
                 if _is_cancelled():
@@ -131,6 +141,20 @@ class Supervisor:
             wait = backoff.next()
             self._note(name, log_failure(name, failed, wait))
             await asyncio.sleep(wait)
+
+    async def _work(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
+        """Run a part once; raises Unavailable with the reason of whoever wants it to start again."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._working[name] = task
+        try:
+            await run()
+        finally:
+            del self._working[name]
+            reason = self._restarting.pop(name, "")
+            # Whoever cancels the task besides means it.
+            if reason and not task.uncancel():
+                raise Unavailable("The part was told to start again", reason=reason)
 
     def _note(self, name: str, reason: str) -> None:
         before = self.failing

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from checker.domain.sample import Finding, Status, healthy
+from runtime.progress import NOT_PROGRESSING
 
 # What a task waits for, by the beginning of its reason, with the reason that this gives here.
 WAITS = (
@@ -28,6 +29,21 @@ class FailingTask:
 
 
 @dataclass(frozen=True, slots=True)
+class HopState:
+    """One hop: seconds for which its oldest item waits, None where none does, and since when nothing has passed.
+
+    `stuck`: its part was started again `restarts` times, and that did not help.
+    """
+
+    hop: str
+    age: float | None
+    idle: float
+    restarts: int
+    stuck: bool
+    awaits: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Lane:
     """One lane; times are seconds since the epoch by the region's clock, None where there is nothing."""
 
@@ -38,6 +54,7 @@ class Lane:
     heard: float | None
     accepted: float | None
     stuck: FailingTask | None
+    hops: Sequence[HopState] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +92,8 @@ def read(lanes: Sequence[Lane], now: float, first: float, limits: Limits, versio
     values = tuple(value for lane in lanes for value in _values(lane, now))
     if not lanes:
         return Finding(Status.UNKNOWN, "LANES_UNTOLD", "The process serves and tells of no lane.", values, version)
-    for lane in lanes:
-        if lane.stuck is not None and lane.stuck.attempts >= limits.attempts:
-            return _stuck(lane.stuck, values, version)
+    if (found := _not_moving(lanes, limits, values, version)) is not None:
+        return found
     for lane in lanes:
         silent = now - (lane.heard or first)
         if silent > limits.hop:
@@ -94,10 +110,39 @@ def read(lanes: Sequence[Lane], now: float, first: float, limits: Limits, versio
     return healthy(*values, version=version)
 
 
+def _not_moving(
+    lanes: Sequence[Lane], limits: Limits, values: tuple[tuple[str, str], ...], version: str
+) -> Finding | None:
+    """A task that fails again and again, or a hop that starting again does not move."""
+    for lane in lanes:
+        if lane.stuck is not None and lane.stuck.attempts >= limits.attempts:
+            return _stuck(lane.stuck, values, version)
+    for lane in lanes:
+        for hop in lane.hops:
+            if hop.stuck:
+                return _standing(lane.lane, hop, values, version)
+    return None
+
+
 def _values(lane: Lane, now: float) -> list[tuple[str, str]]:
     ages = (("journal_age", lane.oldest), ("heard_age", lane.heard), ("accepted_age", lane.accepted))
     found = [(f"lane_{lane.lane}.pending", str(lane.pending)), (f"lane_{lane.lane}.unreported", str(lane.unreported))]
-    return found + [(f"lane_{lane.lane}.{name}", f"{now - at:.1f}") for name, at in ages if at is not None]
+    found += [(f"lane_{lane.lane}.{name}", f"{now - at:.1f}") for name, at in ages if at is not None]
+    # A hop where nothing waits tells nothing: evidence is bounded.
+    return found + [
+        (f"lane_{lane.lane}.{hop.hop}", f"{hop.age:.1f} s old, idle for {hop.idle:.1f} s, {hop.restarts} restarts")
+        for hop in lane.hops
+        if hop.age is not None
+    ]
+
+
+def _standing(lane: int, hop: HopState, values: tuple[tuple[str, str], ...], version: str) -> Finding:
+    text = (
+        f"The hop {hop.hop} of lane {lane} does not move: its oldest item waits for {hop.age or 0:.0f} s, nothing has "
+        f"passed for {hop.idle:.0f} s, and starting it again did not help."
+    )
+    mine = (("hop", hop.hop), ("lane", str(lane)), ("restarts", str(hop.restarts)))
+    return Finding(Status.DEGRADED, NOT_PROGRESSING, text, (*mine, *values), version)
 
 
 def _stuck(stuck: FailingTask, values: tuple[tuple[str, str], ...], version: str) -> Finding:

@@ -11,6 +11,7 @@ from gateway.domain.task import task_id
 from gateway.flow.wake import work
 from gateway.ports.store import Drift, TaskStore
 from runtime.lifecycle import Backoff
+from runtime.watchdog import HopCounter
 
 
 class Detect:
@@ -22,10 +23,11 @@ class Detect:
         self._batch = batch
         self._made = made
         self.wake = asyncio.Event()
+        self.counter = HopCounter()
 
     async def run(self, seconds: float, backoff: Backoff) -> None:
         """Detect until cancelled."""
-        await work(f"detect {self._lane}", self.wake, seconds, self.step, backoff)
+        await work(f"detect {self._lane}", self.wake, seconds, self.step, backoff, self.counter)
 
     async def step(self) -> bool:
         """Turn one batch of drift into tasks; True when there may be more."""
@@ -33,6 +35,7 @@ class Detect:
             if batch.drifts:
                 await batch.drive(plan(batch.drifts))
         if batch.drifts:
+            self.counter.done(len(batch.drifts))
             self._made()
         return len(batch.drifts) >= self._batch
 

@@ -21,6 +21,7 @@ from runtime.kinds import KIND_WORDS
 from runtime.lifecycle import Backoff
 from runtime.logs import get_logger
 from runtime.policy import HELD
+from runtime.watchdog import HopCounter
 
 log = get_logger(__name__)
 
@@ -45,10 +46,11 @@ class Dispatch:
         self._claim = claim
         self._direct = direct
         self.wake = asyncio.Event()
+        self.claims, self.publishes = HopCounter(), HopCounter()
 
     async def run(self, seconds: float, backoff: Backoff) -> None:
         """Dispatch until cancelled."""
-        await work(f"dispatch {self._lane}", self.wake, seconds, self.step, backoff)
+        await work(f"dispatch {self._lane}", self.wake, seconds, self.step, backoff, self.claims)
 
     async def step(self) -> bool:
         """Publish one claim; True when there may be more. Raises Unavailable while the broker is away."""
@@ -61,6 +63,7 @@ class Dispatch:
             current = [task for task in batch.tasks if not _overtaken(task)]
             if current:
                 stuck = await self._send(batch, current)
+        self.claims.done(len(batch.tasks))
         if stuck:
             await self._say(stuck)
         # What stays pending may be claimed again at once: it must not make a loop.
@@ -97,7 +100,9 @@ class Dispatch:
             await batch.held([*held, *load.broken], decisions.decision_id)
         if denied:
             await batch.denied(denied, decisions.decision_id)
-        return await self._settle(batch, await self._sender.publish(load.messages), decisions.decision_id)
+        with self.publishes.holding(len(load.messages)):
+            sent = await self._sender.publish(load.messages)
+        return await self._settle(batch, sent, decisions.decision_id)
 
     async def _settle(
         self, batch: ClaimBatch, sent: Sequence[tuple[PackedMessage, BrokerFault | None]], decision_id: str

@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from orbital.v1.dispatch_pb2 import Open
 
 from gateway.flow.direct import Offer, OpenStreams
+from gateway.flow.open_lanes import OpenLanes
 from gateway.ports.faults import FaultStore
 from gateway.ports.lanes import BrokerFault, Consumer, Lanes
 from gateway.ports.store import TaskStore
@@ -30,7 +31,9 @@ class LaneSources:
         faults: FaultStore,
         streams: OpenStreams,
         backoff: Callable[[], Backoff],
+        open_lanes: OpenLanes | None = None,
     ) -> None:
+        self.open_lanes = open_lanes or OpenLanes()
         self._lanes = lanes
         self._store = store
         self._faults = faults

@@ -6,6 +6,7 @@ The stream outlives its reader of the broker: beats, reports and what goes witho
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ from orbital.v1.dispatch_pb2 import (
 from orbital.v1.resource_pb2 import Transport
 
 from gateway.flow.direct import IMMEDIATE
+from gateway.flow.open_lanes import OpenLane
 from gateway.flow.pace import RateLimit
 from gateway.ports.lanes import QUEUE_GONE, Consumer
 from runtime.errors import Invalid, Unavailable
@@ -78,6 +80,8 @@ class LaneStream:
         self._newest = 0
         self._held: dict[int, _Held] = {}
         self._reporting = asyncio.Semaphore(MOST_REPORTS)
+        # Until it is served, a lane of its own.
+        self._lane = OpenLane(time.monotonic)
         clock = asyncio.get_running_loop().time
         self._refusals = RateLimit(REFUSALS_AT_ONCE, REFUSALS_A_SECOND, clock)
         self._rehydrations = RateLimit(1, 1 / REHYDRATE_SECONDS, clock)
@@ -87,7 +91,7 @@ class LaneStream:
         opened = await self._deliver.announcements.opened(self._opening)
         await self._down.put(SubscribeResponse(opened=opened))
         try:
-            with ungrouped():
+            with self._deliver.sources.open_lanes.entered(self._opening) as self._lane, ungrouped():
                 async with task_group() as group:
                     parts = [group.create_task(part) for part in self._parts()]
                     with self._deliver.announcements.current(self._opening):
@@ -95,6 +99,7 @@ class LaneStream:
                     for part in parts:
                         part.cancel()
         finally:
+            self._lane.counter.drop(len(self._held))
             for held in self._held.values():
                 _settle(held, acknowledged=False)
 
@@ -106,7 +111,7 @@ class LaneStream:
             await self._listen(group)
 
     def _parts(self) -> Sequence[Coroutine[None, None, None]]:
-        parts = [self._write(), self._read(), self._beat(), self._ended()]
+        parts = [self._write(), self._read(), self._beat(), self._ended(), self._lane.until_restart()]
         if self._opening.lane != IMMEDIATE and self._opening.transport != Transport.TRANSPORT_MQTT:
             parts.append(self._deliver.sources.take_back(self._opening))
         return parts
@@ -154,6 +159,7 @@ class LaneStream:
         async with self._numbering:
             self._newest += 1
             self._held[self._newest] = held
+            self._lane.counter.took()
             delivery = Delivery(delivery_id=self._newest, batch=held.body, redelivered=redelivered)
             await self._down.put(SubscribeResponse(delivery=delivery))
 
@@ -169,6 +175,7 @@ class LaneStream:
         while True:
             await asyncio.sleep(self._deliver.settings.beat)
             beat = self._deliver.announcements.beat(self._opening)
+            beat.reports_await = self._deliver.intake.awaits
             await self._down.put(SubscribeResponse(beat=beat))
 
     async def _listen(self, group: asyncio.TaskGroup) -> None:
@@ -205,6 +212,7 @@ class LaneStream:
         # In the order in which they were sent.
         known = [number for number in self._held if number <= delivery_id]
         held = [self._held.pop(number) for number in known]
+        self._lane.counter.done(len(held))
         tags = [each.tag for each in held if each.consumer is not None and each.consumer is self._consumer]
         for each in held:
             _settle(each, acknowledged=True)
@@ -219,6 +227,7 @@ class LaneStream:
         held = self._held.pop(delivery_id, None)
         if held is None:
             return
+        self._lane.counter.done()
         await self._refusals.take()
         await self._keep(reason, held.body)
         _settle(held, acknowledged=True)

@@ -38,6 +38,8 @@ class StreamIntake:
         self._states = states
         self._holdings = holdings
         self._backoff = backoff
+        # The reason for which reports are not kept at the moment; empty while they are.
+        self.awaits = ""
 
     async def submit(self, principal: str, opening: Open, batch: ReportBatch) -> ReportsAccepted:
         """Make a batch durable, however long the store or the policy engine are away."""
@@ -47,8 +49,10 @@ class StreamIntake:
                 refused = await self._reports.submit(principal, opening.region, batch.signed, opening.lane)
             except Unavailable as error:
                 log.warning("reports wait", region=opening.region, reason=error.reason)
+                self.awaits = error.reason
                 await asyncio.sleep(backoff.next())
             else:
+                self.awaits = ""
                 self._states.reported(opening.region, batch.mark)
                 return ReportsAccepted(batch_id=batch.batch_id, refused=refused)
 

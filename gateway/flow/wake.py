@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from runtime.errors import Unavailable
 from runtime.lifecycle import Backoff
 from runtime.logs import get_logger
+from runtime.watchdog import HopCounter
 
 log = get_logger(__name__)
 
@@ -33,25 +34,30 @@ def _tell(stage: str, error: Unavailable, told: str) -> str:
 
 
 async def work(
-    stage: str, wake: asyncio.Event, seconds: float, step: Callable[[], Awaitable[bool]], backoff: Backoff
+    stage: str,
+    wake: asyncio.Event,
+    seconds: float,
+    step: Callable[[], Awaitable[bool]],
+    backoff: Backoff,
+    counter: HopCounter | None = None,
 ) -> None:
     """Call `step` again at once while it answers that there is more, else when woken or after `seconds`.
 
-    A part that does not answer delays the stage by a growing wait, and never ends it.
+    A part that does not answer delays the stage by a growing wait, and never ends it. `counter` tells its reason.
     """
-    told = ""
+    told, counter = "", counter or HopCounter()
     while True:
         # Before the step: a wake-up during it must lead to another.
         wake.clear()
         try:
             more = await step()
         except Unavailable as error:
-            told = _tell(stage, error, told)
+            told = counter.awaits = _tell(stage, error, told)
             await asyncio.sleep(backoff.next())
             continue
         if told:
             log.info("going_on", stage=stage)
-            told = ""
+            told = counter.awaits = ""
         backoff.reset()
         if more:
             continue

@@ -148,9 +148,13 @@ class Executor:
         backoff = Backoff(self._host.random)
         while True:
             try:
-                return await self._policy.decide(tasks)
+                decisions = await self._policy.decide(tasks)
             except OrbitalError as error:
+                self._journal.signals.executed.awaits = error.reason
                 log.warning("policy_away", lane=self._journal.lane, reason=error.reason, error=error.message)
+            else:
+                self._journal.signals.executed.awaits = ""
+                return decisions
             await asyncio.sleep(backoff.next())
 
     async def _run_scope(
@@ -165,7 +169,7 @@ class Executor:
         await flight.after_own(scope)
         async with self._scopes.lock(scope):
             async with gate:
-                outcomes = await self._runner.work(steps, decided)
+                outcomes = await self._runner.work(steps, decided, self._journal.signals.executed.done)
             # Another System may begin while this one's outcomes are made durable.
             await self._settle(outcomes, decided, commits)
         flight.end(scope)

@@ -80,6 +80,8 @@ class Lane:
         except* OrbitalError as group:
             lost = _first(group)
             log.warning("stream_lost", lane=self._lane, reason=lost.reason, error=lost.message)
+        finally:
+            self._traffic.closed()
         return lost is None
 
     async def _report_apart(self) -> None:

@@ -50,9 +50,15 @@ class LaneJournal:
         """When the next pending task will be due after `now`; None when none will."""
         return await self._journal.next_due(self.lane, now)
 
+    async def first_unsent(self) -> int | None:
+        """The number of the oldest report that the gateway has not accepted; None when there is none."""
+        found = await self._journal.unsent(self.lane, 0, 1)
+        return found[0][0] if found else None
+
     async def settle(self, rows: Sequence[Settled]) -> None:
         """Make outcomes durable; an outcome that the journal cannot keep has its task set aside."""
         await self._settle(rows)
+        self.signals.executed.done(len(rows))
         self.signals.reports.give()
         # What waited for one of these may be on any lane.
         for signals in self._lanes.values():
@@ -76,8 +82,9 @@ class LaneJournal:
     def accepted(self) -> None:
         """The gateway took a report."""
         self.signals.accepted = self._host.now()
+        self.signals.reported.done()
 
     async def view(self) -> LaneView:
         """What the lane holds, and when the gateway was last heard on it."""
         counts = await self._journal.counts(self.lane)
-        return LaneView(self.lane, counts, self.signals.heard, self.signals.accepted)
+        return LaneView(self.lane, counts, self.signals.heard, self.signals.accepted, self.signals.hops)

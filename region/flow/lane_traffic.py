@@ -15,6 +15,8 @@ from region.flow.report import Reporter
 from region.flow.transport import PathEvents
 from region.ports.gateway import Gateway
 
+NOT_CONNECTED = "GATEWAY_UNREACHABLE"
+
 
 class LaneTraffic:
     """The traffic of one lane; each `open` begins it anew for another stream."""
@@ -41,7 +43,13 @@ class LaneTraffic:
         """Begin anew for the stream of this opening, and put into it what the lane has to prove."""
         self._receiver = self._receiver.afresh(Transport.TRANSPORT_STREAM)
         self._reporter = self._reporter.afresh()
+        self._journal.signals.reported.awaits = ""
         await self._holdings.open(opening)
+
+    def closed(self) -> None:
+        """The stream has ended: nothing is reported until the next one."""
+        self._receiver = self._receiver.afresh(Transport.TRANSPORT_STREAM)
+        self._journal.signals.reported.awaits = NOT_CONNECTED
 
     def parts(self, send: Send) -> Sequence[Coroutine[None, None, None]]:
         """What has to run, for as long as the stream lives, to send what there is to be sent."""
@@ -62,6 +70,7 @@ class LaneTraffic:
                 await self._reporter.accepted(message.accepted)
                 self._journal.accepted()
             case "beat":
+                self._journal.signals.reported.awaits = message.beat.reports_await
                 self._holdings.asked(message.beat.ask_holdings)
             case "opened":
                 self._holdings.asked(message.opened.ask_holdings)

@@ -100,14 +100,20 @@ class Receiver:
         self._merge = merge
         self._path = path
         self._inbox: asyncio.Queue[dispatch_pb2.Delivery] = asyncio.Queue()
+        # Deliveries that arrived and are not dealt with.
+        self._arrived = 0
 
     def afresh(self, path: Transport.ValueType) -> Receiver:
         """The same for this path, without what has arrived."""
+        self._journal.signals.arrivals.drop(self._arrived)
+        self._arrived = 0
         return Receiver(reader=self._reader, journal=self._journal, merge=self._merge, path=path)
 
     def take(self, delivery: dispatch_pb2.Delivery) -> None:
         """A delivery arrived; credit bounds how many can wait here."""
         self._inbox.put_nowait(delivery)
+        self._arrived += 1
+        self._journal.signals.arrivals.took()
 
     async def run(self, send: Send) -> None:
         """Journal and acknowledge, for as long as the stream lives."""
@@ -116,6 +122,8 @@ class Receiver:
             while len(deliveries) < self._merge and not self._inbox.empty():
                 deliveries.append(self._inbox.get_nowait())
             await self._keep(deliveries, send)
+            self._arrived -= len(deliveries)
+            self._journal.signals.arrivals.done(len(deliveries))
 
     async def _keep(self, deliveries: list[dispatch_pb2.Delivery], send: Send) -> None:
         tasks: list[pb.Task] = []

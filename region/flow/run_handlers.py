@@ -52,8 +52,10 @@ class HandlerRunner:
         self._receipts = receipts
         self._patience = patience
 
-    async def work(self, steps: Sequence[Step], decided: Decided) -> list[tuple[Entry, Result, bytes]]:
-        """What came of each, in turn."""
+    async def work(
+        self, steps: Sequence[Step], decided: Decided, passed: Callable[[], None] = lambda: None
+    ) -> list[tuple[Entry, Result, bytes]]:
+        """What came of each, in turn; `passed` is called after each."""
         outcomes: list[tuple[Entry, Result, bytes]] = []
         away: Result | None = None
         for step in steps:
@@ -65,6 +67,7 @@ class HandlerRunner:
                 outcome, receipt = await self._handle(step.entry, step.name, step.kind, decided)
             away = outcome if outcome.waiting and not (outcome.awaits or outcome.failing) else None
             outcomes.append((step.entry, outcome, receipt))
+            passed()
         return outcomes
 
     async def _handle(

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
+from runtime.progress import Hop, Progress
+from runtime.watchdog import HopCounter
+
 
 class Wakeup:
     """Something happened since it was last waited for."""
@@ -50,7 +53,8 @@ class LaneWakeups:
     """`work`: there are tasks to execute; `reports`: there are outcomes to report; `rest`: nothing is being executed.
 
     `heard` is when the gateway was last heard on the lane's stream, `accepted` when it last took a report, both in
-    seconds since the epoch.
+    seconds since the epoch. The counters of the lane's hops: what has arrived and is not in the journal yet, what was
+    executed, what was reported; and whether something moves at each hop, as it was last looked at.
     """
 
     def __init__(self) -> None:
@@ -59,3 +63,5 @@ class LaneWakeups:
         self.rest = asyncio.Event()
         self.heard: float | None = None
         self.accepted: float | None = None
+        self.arrivals, self.executed, self.reported = HopCounter(), HopCounter(), HopCounter()
+        self.hops: dict[Hop, Progress] = {}

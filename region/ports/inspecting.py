@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
+
+from runtime.progress import Hop, Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +32,16 @@ class LaneCounts:
 
 @dataclass(frozen=True, slots=True)
 class LaneView:
-    """A lane, and when the gateway was last heard on it and took a report; times are seconds since the epoch."""
+    """A lane, and when the gateway was last heard on it and took a report; times are seconds since the epoch.
+
+    `hops`: whether something moves at each that the process sees to.
+    """
 
     lane: int
     counts: LaneCounts
     heard: float | None
     accepted: float | None
+    hops: Mapping[Hop, Progress] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from orbital.v1 import inspect_pb2, inspect_pb2_grpc
 
 from checker.adapters.envoy.client import RegionClient
-from checker.domain.lanes import FailingTask, KeyMismatch, Lane, Limits, disagreeing, read
+from checker.domain.lanes import FailingTask, HopState, KeyMismatch, Lane, Limits, disagreeing, read
 from checker.domain.sample import Finding, Status
 from checker.ports.probe import ProbeInfo, StatelessProbe
 from runtime.wellknown import label, seconds
@@ -76,7 +76,13 @@ def _lanes(said: inspect_pb2.InspectResponse) -> Iterator[Lane]:
             FailingTask(stuck.task_id, stuck.resource, stuck.reason, stuck.attempts, stuck.correlation_id)
             if stuck.task_id
             else None,
+            [_hop(each) for each in lane.hops],
         )
+
+
+def _hop(said: inspect_pb2.HopState) -> HopState:
+    age = seconds(said.oldest_age) if said.HasField("oldest_age") else None
+    return HopState(said.hop, age, seconds(said.idle), said.restarts, said.stuck, said.awaits)
 
 
 def _seconds(time: Timestamp) -> float | None:

@@ -12,6 +12,7 @@ from orbital.v1 import inspect_pb2_grpc
 
 from region.ports.inspecting import Disagreement, FailingTask, Inspecting, LaneView
 from runtime.fields import check_name
+from runtime.progress import Hop, Progress
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -59,7 +60,16 @@ def _lane(view: LaneView) -> pb.LaneState:
         heard_time=_stamp(view.heard),
         accepted_time=_stamp(view.accepted),
         stuck=None if stuck is None else _stuck(stuck),
+        hops=[_hop(hop, known) for hop, known in view.hops.items()],
     )
+
+
+def _hop(hop: Hop, known: Progress) -> pb.HopState:
+    found = pb.HopState(hop=hop, restarts=known.restarts, stuck=known.stuck, awaits=known.seen.awaits)
+    found.idle.FromNanoseconds(int(known.idle() * 1e9))
+    if known.seen.age is not None:
+        found.oldest_age.FromNanoseconds(int(known.seen.age * 1e9))
+    return found
 
 
 def _stuck(stuck: FailingTask) -> pb.StuckTask:

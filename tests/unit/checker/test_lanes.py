@@ -2,11 +2,12 @@
 
 import pytest
 
-from checker.domain.lanes import FailingTask, KeyMismatch, Lane, Limits, disagreeing
+from checker.domain.lanes import FailingTask, HopState, KeyMismatch, Lane, Limits, disagreeing
 from checker.domain.lanes import read as read_lanes
 from checker.domain.queues import Queue
 from checker.domain.queues import read as read_queues
 from checker.domain.sample import Status
+from runtime.progress import Hop
 
 NOW, LIMITS = 1000.0, Limits(journal=60.0, hop=10.0, attempts=4)
 FINE = {"pending": 0, "oldest": None, "unreported": 0, "heard": 999.0, "accepted": None, "stuck": None}
@@ -18,6 +19,17 @@ def judged(first=900.0, **changed):
 
 def stuck(reason, attempts=4):
     return FailingTask("t1", "tenants/acme/links/core", reason, attempts, "c" * 32)
+
+
+def standing(hop, *, stuck=True):
+    return HopState(hop, 50.0, 60.0, 3, stuck)
+
+
+def test_the_evidence_of_a_hop_that_stands_names_it():
+    found = judged(hops=[standing("report")])
+    assert {("hop", "report"), ("lane", "1"), ("restarts", "3")} <= set(found.values)
+    assert ("lane_1.report", "50.0 s old, idle for 60.0 s, 3 restarts") in found.values
+    assert "hop report of lane 1" in found.message
 
 
 @pytest.mark.parametrize(
@@ -36,6 +48,8 @@ def stuck(reason, attempts=4):
         ({"stuck": stuck("BLOB_REFUSED", attempts=3)}, ""),
         ({"stuck": stuck("HSM_UNREACHABLE")}, "TASKS_WAIT_FOR_HSM"),
         ({"stuck": stuck("OPENBAO_SEALED"), "heard": 0.0}, "TASKS_WAIT_FOR_OPENBAO"),
+        *(({"hops": [standing(hop)], "heard": 0.0}, "NOT_PROGRESSING") for hop in Hop),
+        *(({"hops": [standing(hop, stuck=False)]}, "") for hop in Hop),
     ],
 )
 def test_a_lane(changed, reason):

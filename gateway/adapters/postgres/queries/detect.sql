@@ -58,3 +58,25 @@ WITH silent AS (
 )
 SELECT pg_notify('orbital_lane', min(lane)::text)
 FROM (SELECT lane FROM silent UNION ALL SELECT lane FROM targets) AS s HAVING count(*) > 0;
+
+-- name: waiting_hops
+-- The oldest of what each lane is to detect and to claim, among the first so many: what nobody may take yet is left out.
+SELECT l.lane, extract(epoch FROM now() - d.due_at)::float8 AS due_age, d.due_at::text AS due,
+       extract(epoch FROM now() - c.created_at)::float8 AS pending_age, c.id::text AS pending
+FROM unnest($1::smallint[]) AS l (lane)
+LEFT JOIN LATERAL (
+    SELECT w.due_at FROM (
+        SELECT p.region, p.lane, p.attempt, p.due_at FROM placement AS p
+        WHERE p.desired_generation > p.observed_generation AND p.lane = l.lane AND p.due_at <= now()
+        ORDER BY p.due_at LIMIT $2) AS w
+    WHERE w.attempt = 0 OR EXISTS (
+        SELECT FROM contact AS o
+        WHERE o.region = w.region AND o.lane = w.lane AND o.open AND o.contacted_at > now() - interval '10 seconds')
+    ORDER BY w.due_at LIMIT 1) AS d ON true
+LEFT JOIN LATERAL (
+    SELECT w.id, w.created_at FROM (
+        SELECT t.id, t.region, t.created_at, t.sequence FROM task AS t
+        WHERE t.pending AND t.lane = l.lane ORDER BY t.sequence LIMIT $2) AS w
+    WHERE NOT EXISTS (SELECT FROM hold AS h WHERE h.region = w.region AND h.lane = l.lane)
+        AND NOT EXISTS (SELECT FROM lane_fault AS f WHERE f.region = w.region AND f.lane = l.lane AND f.blocks)
+    ORDER BY w.sequence LIMIT 1) AS c ON true;
