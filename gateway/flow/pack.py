@@ -110,6 +110,7 @@ def build(claimed: Claimed) -> Task:
         tenant=claimed.tenant,
         correlation_id=claimed.correlation_id,
         cancelled=claimed.cancelled,
+        attempt=claimed.attempt,
     )
     task.create_time.FromDatetime(claimed.created_at)
     task.resource.ParseFromString(claimed.body)

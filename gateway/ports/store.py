@@ -80,6 +80,8 @@ class Claimed:
     leaving: bool = False
     # Whether the region is to forget it.
     cancelled: bool = False
+    # How often it was sent, with this time.
+    attempt: int = 1
 
 
 @dataclass(frozen=True, slots=True)

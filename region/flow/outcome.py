@@ -44,6 +44,7 @@ def settled(
         decided_at=stamp(decided.at),
         executed_at=stamp(now),
         receipt=receipt,
+        attempt=task.attempt,
     )
     if outcome.retry_after:
         report.retry_after.FromNanoseconds(int(outcome.retry_after * 1e9))

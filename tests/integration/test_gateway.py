@@ -150,6 +150,7 @@ def done(task: Task, **changes: object) -> tuple[Task, Report]:
         key_version=1,
         correlation_id=task.correlation_id,
         receipt=receipt(task) if task.kind in REVOKING else b"",
+        attempt=task.attempt,
     )
     for name, value in changes.items():
         setattr(report, name, value)

@@ -28,6 +28,7 @@ from orbital.v1.task_pb2 import Outcome, Report, Task, TaskKind
 
 from gateway.adapters.postgres.database import Database, Pool
 from gateway.adapters.postgres.parked import PostgresParked
+from gateway.domain.report import TASK_STATES
 from gateway.flow.parked import ParkedTasks
 from gateway.times import new_correlation_id
 from runtime.errors import Conflict, Invalid, NotFound, Precondition
@@ -136,10 +137,27 @@ async def test_a_retry_is_a_task_that_goes_by_its_lane(poisoned: Poisoned) -> No
     assert poisoned.task.id in head.detail
 
 
-async def test_a_report_of_before_does_not_undo_a_retry(poisoned: Poisoned) -> None:
+OUTCOMES = [value for value in Outcome.values() if value]
+
+
+def came_of(task: Task, outcome: int, attempt: int) -> tuple[Task, Report]:
+    observed = task.resource.generation if outcome == Outcome.OUTCOME_DONE else 0
+    return done(task, outcome=outcome, attempt=attempt, observed_generation=observed)
+
+
+@pytest.mark.parametrize("outcome", OUTCOMES, ids=Outcome.Name)
+async def test_what_came_of_an_earlier_attempt_does_not_undo_a_retry(poisoned: Poisoned, outcome: int) -> None:
     await poisoned.retry()
-    await poisoned.gateway.report(parked(poisoned.task))
-    assert [task.id for task in await poisoned.sent()] == [poisoned.task.id]
+    await poisoned.gateway.report(came_of(poisoned.task, outcome, poisoned.task.attempt))
+    over = outcome in {Outcome.OUTCOME_DONE, Outcome.OUTCOME_STALE}
+    assert [task.id for task in await poisoned.sent()] == ([] if over else [poisoned.task.id])
+
+
+@pytest.mark.parametrize("outcome", OUTCOMES, ids=Outcome.Name)
+async def test_a_region_may_report_before_its_task_is_marked_as_published(poisoned: Poisoned, outcome: int) -> None:
+    await (poisoned.cancel() if outcome == Outcome.OUTCOME_CANCELLED else poisoned.retry())
+    await poisoned.gateway.report(came_of(poisoned.task, outcome, poisoned.task.attempt + 1))
+    assert await poisoned.state() == TASK_STATES[outcome]
 
 
 async def test_a_cancelled_task_is_forgotten_by_its_region_and_not_sent_again(poisoned: Poisoned) -> None:

@@ -17,7 +17,19 @@ async def test_reports_are_never_compared_with_every_task(pool: Pool, owner: Poo
         " SELECT gen_random_uuid(), 1, 'eu10', 'acme', 1, 2, 1, 'c', 3 FROM generate_series(1, 40000)"
     )
     words, times = ["x"] * 500, [1.0] * 500
-    reports = ([uuid.uuid4() for _ in words], words, [3] * 500, words, words, words, times, times, times, times)
+    reports = (
+        [uuid.uuid4() for _ in words],
+        words,
+        [3] * 500,
+        words,
+        words,
+        words,
+        times,
+        times,
+        times,
+        times,
+        [1] * 500,
+    )
     await owner.execute("ANALYZE task")
     async with pool.acquire() as connection:
         await connection.execute(f"SET random_page_cost = {random_page_cost}")
@@ -36,7 +48,7 @@ async def test_an_outcome_writes_no_index_again(pool: Pool) -> None:
             " SELECT id, 1, 'eu10', 'acme', 1, 2, 1, 'c', 2 FROM unnest($1::uuid[]) AS u (id)",
             identities,
         )
-        reports = (identities, words, [3] * 10, words, words, words, times, times, times, times)
+        reports = (identities, words, [3] * 10, words, words, words, times, times, times, times, [1] * 10)
         await connection.execute(SQL["finish_tasks"], *reports)
         counted = await connection.fetchrow(
             "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_xact_user_tables WHERE relname = 'task'"

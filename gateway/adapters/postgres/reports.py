@@ -30,6 +30,7 @@ def _task_row(item: RegionReport) -> tuple[object, ...]:
         _time(report.decided_at),
         _time(report.executed_at),
         pause_of(report),
+        report.attempt,
     )
 
 

@@ -219,6 +219,7 @@ class PostgresTasks:
                     row["owed"],
                     row["leaving"],
                     row["cancelled"],
+                    row["attempt"],
                 )
                 for row in rows
             ]

@@ -1,7 +1,7 @@
 -- name: claim
 -- Row locks, not one for the lane: a replica that freezes in the middle must not stop the others. A lane with a fault
 -- waits for its time, unless a stream of its region is open here ($3).
-SELECT t.id, t.sequence, t.kind, t.region, t.tenant, t.generation, t.correlation_id, t.created_at, t.cancelled,
+SELECT t.id, t.sequence, t.kind, t.region, t.tenant, t.generation, t.correlation_id, t.created_at, t.cancelled, t.attempt,
        t.resource_id, r.name, r.body, r.generation AS current_generation,
        f.region IS NOT NULL AS faulty,
        -- Overtaken, and to be carried out all the same.

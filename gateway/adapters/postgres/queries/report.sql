@@ -7,11 +7,12 @@ UPDATE task AS t SET
     parked_until = CASE WHEN u.state = 7 THEN now() + u.pause * interval '1 second' END
 FROM unnest(
     $1::uuid[], $2::text[], $3::smallint[], $4::text[], $5::text[], $6::text[],
-    $7::float8[], $8::float8[], $9::float8[], $10::float8[]
-) AS u (id, region, state, reason, message, decision_id, received_at, decided_at, executed_at, pause)
+    $7::float8[], $8::float8[], $9::float8[], $10::float8[], $11::bigint[]
+) AS u (id, region, state, reason, message, decision_id, received_at, decided_at, executed_at, pause, attempt)
 WHERE t.id = u.id AND t.region = u.region AND coalesce(t.state, 0) <> 3
-    -- What is about to be sent again was parked or cancelled before.
-    AND NOT (coalesce(t.state, 0) = 1 AND u.state IN (7, 8));
+    -- Unless it is done or overtaken, what came of an earlier attempt says nothing of the one that is under way. That one
+    -- may be reported before it is marked as published.
+    AND (u.state IN (3, 6) OR u.attempt >= t.attempt);
 
 -- name: observe
 UPDATE placement AS p SET
