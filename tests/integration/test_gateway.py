@@ -4,7 +4,7 @@ import asyncio
 import random
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -100,18 +100,19 @@ class Gateway:
 
     async def receive(self, acknowledge: bool = True) -> list[Task]:
         """What waits in every queue."""
+        queues = [(region, lane) for region in REGIONS for lane in range(3)]
+        found = await asyncio.gather(*(self._waiting(region, lane, acknowledge) for region, lane in queues))
+        return [task for tasks in found for task in tasks]
+
+    async def _waiting(self, region: str, lane: int, acknowledge: bool) -> list[Task]:
         found: list[Task] = []
-        for region in REGIONS:
-            for lane in range(3):
-                async with self.lanes.consume(region, lane, 100) as consumer:
-                    try:
-                        async with asyncio.timeout(0.1):
-                            async for message in consumer.messages():
-                                found.extend(TaskBatch.FromString(Signed.FromString(message.body).content).tasks)
-                                if acknowledge:
-                                    await consumer.acknowledge(message.tag)
-                    except TimeoutError:
-                        continue
+        async with self.lanes.consume(region, lane, 100) as consumer:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(0.1):
+                    async for message in consumer.messages():
+                        found.extend(TaskBatch.FromString(Signed.FromString(message.body).content).tasks)
+                        if acknowledge:
+                            await consumer.acknowledge(message.tag)
         return found
 
     async def drive(self) -> list[Task]:

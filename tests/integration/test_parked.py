@@ -229,12 +229,12 @@ async def test_it_is_all_of_them_or_none(poisoned: Poisoned) -> None:
     [
         {"ids": []},
         {"ids": ["x"]},
-        {"ids": [uuid4().hex] * 101},
+        {"ids": ["0" * 32] * 101},
         {"reason": " "},
         {"reason": "r" * 501},
         {"request_id": "r" * 129},
     ],
-    ids=str,
+    ids=lambda wrong: next(iter(wrong)),
 )
 async def test_a_wrong_request_changes_nothing(poisoned: Poisoned, wrong: dict[str, object]) -> None:
     for way in (poisoned.retry, poisoned.cancel):

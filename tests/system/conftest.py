@@ -16,13 +16,13 @@ log = logging.getLogger(__name__)
 # They share one stack: first what shows that it works, last what leaves it altered. A file that is not named runs
 # between the two.
 FIRST = (
-    "flow", "identities", "certificate_rotation", "region_revocation", "root_rotation", "input", "overload",
-    "database_faults", "killed_parts", "flags", "injected_flags", "parked_tasks", "decommission", "proofs",
+    "flow", "identities", "lost_key_versions", "certificate_rotation", "region_revocation", "root_rotation", "input",
+    "overload", "database_faults", "killed_parts", "flags", "injected_flags", "parked_tasks", "decommission", "proofs",
     "tenant_restore",
 )  # fmt: skip
 LAST = (
     "edge", "customer_kms", "signatures", "audit_trail", "policy_lifecycle", "region_verify", "broker_policy",
-    "clock_offset", "paused_processes", "lost_key_versions", "no_key_material_written", "restored_database",
+    "clock_offset", "paused_processes", "no_key_material_written", "restored_database",
     "transports", "restored_region", "hostile_input",
 )  # fmt: skip
 RANK = {name: rank - len(FIRST) for rank, name in enumerate(FIRST)} | {name: 1 + at for at, name in enumerate(LAST)}

@@ -17,6 +17,7 @@ import asyncpg
 import grpc
 import hvac
 import pytest
+from ahocorasick_rs import BytesAhoCorasick
 from orbital.v1 import crypto_pb2 as crypto
 from orbital.v1 import registry_pb2 as registry
 from orbital.v1.resource_pb2 import Resource
@@ -148,14 +149,16 @@ def material(world: World) -> set[bytes]:
 
 def search(world: World, found: set[bytes]) -> tuple[set[str], list[str]]:
     """The parts whose files mention the tenant, and the files that hold any of it in any form."""
-    patterns = {form for one in found for form in _forms(one)}
+    # One pass for all patterns: a running stack writes gigabytes.
+    patterns = BytesAhoCorasick({form for one in found for form in _forms(one)})
     mentioning: set[str] = set()
     holding: list[str] = []
     for part, place in places(world).items():
         for path, content in files(place):
             if TENANT.encode() in content:
                 mentioning.add(part)
-            holding += [str(path) for pattern in patterns if pattern in content]
+            if patterns.find_matches_as_indexes(content):
+                holding.append(str(path))
     return mentioning, holding
 
 

@@ -83,12 +83,16 @@ def until_parked(world: World, tenant: str) -> dict[str, str]:
     return found
 
 
-def test_a_task_that_fails_for_good_is_parked_and_retried_once_it_was_mended(world: World) -> None:
+def test_a_task_that_fails_for_good_is_parked_cancelled_and_retried_once_it_was_mended(world: World) -> None:
+    """In one: until it is parked, a task has been tried for a minute."""
     with unfit(world, "parked"):
-        _parked_and_retried(world)
+        change, task = _parked(world)
+        _retried_in_vain(world, task)
+        _cancelled(world, change, task)
+        _mended(world, change, task)
 
 
-def _parked_and_retried(world: World) -> None:
+def _parked(world: World) -> tuple[str, dict[str, str]]:
     change = world.declare(poisoned("parked"))
     task = until_parked(world, "parked")
     assert (task["state"], task["reason"], task["region"]) == ("parked", "L1_KEY_UNFIT", REGION)
@@ -102,18 +106,43 @@ def _parked_and_retried(world: World) -> None:
     assert f"{REGION}: parked: L1_KEY_UNFIT".encode() in late.stderr
     # Its lane goes on.
     world.declare(tenancy("lively"))
-    world.converged(tenant="lively", seconds=30)
-    # In vain: one more try, and it is parked again.
+    world.converged(tenant="lively")
+    return change, task
+
+
+def _retried_in_vain(world: World, task: dict[str, str]) -> None:
+    """One more try, and it is parked again."""
     assert world.orbital("retry", task["id"][:8], "--reason", "who knows").returncode == 0
     again = eventually(
         lambda: next((one for one in parked(world, "parked") if one["updated_at"] > task["updated_at"]), None),
-        30,
-        "again",
+        60,
+        "it is parked again",
     )
     assert again["id"] == task["id"]
+
+
+def _cancelled(world: World, change: str, task: dict[str, str]) -> None:
+    assert world.orbital("cancel", task["id"], "--reason", "the customer left", "--yes").returncode == 0
+
+    def cancelled() -> registry.Placement | None:
+        chosen = registry.PlacementFilter(tenant="parked", drifting_only=True)
+        with world.registry() as stub:
+            found = stub.ListPlacements(registry.ListPlacementsRequest(filter=chosen), timeout=SECONDS).placements
+            tasks = stub.ListTasks(registry.ListTasksRequest(correlation_id=change), timeout=SECONDS).tasks
+        states = {one.id: one.state for one in tasks}
+        return found[0] if states[task["id"]] == registry.TASK_STATE_CANCELLED else None
+
+    placement = eventually(cancelled, 60, "the region says that it has forgotten the task")
+    assert placement.reason == "CANCELLED"
+    assert "the customer left" in placement.message
+    assert not parked(world, "parked")
+
+
+def _mended(world: World, change: str, task: dict[str, str]) -> None:
+    """It is wanted after all."""
     keys(world, "parked", "destroy")
-    assert world.orbital("retry", "--tenant", "parked", "--reason", "the key was mended").returncode == 0
-    world.converged(tenant="parked", seconds=30)
+    assert world.orbital("retry", task["id"], "--reason", "the key was mended").returncode == 0
+    world.converged(tenant="parked")
     assert job(world, change).state == registry.JOB_STATE_CONVERGED
     assert not parked(world, "parked")
 
@@ -130,36 +159,6 @@ def seen_in_the_console(world: World, task: dict[str, str]) -> None:
     assert "Nothing was done" in refused.text
     assert person.at("/parked/" + "0" * 32).status_code == 404
     assert person.at(f"/step-up?next={path}").headers["Location"] == f"/fresh?next={path}"
-
-
-def test_a_parked_task_is_cancelled(world: World) -> None:
-    with unfit(world, "unwanted"):
-        _cancelled_and_wanted_again(world)
-
-
-def _cancelled_and_wanted_again(world: World) -> None:
-    change = world.declare(poisoned("unwanted"))
-    task = until_parked(world, "unwanted")
-    assert world.orbital("cancel", task["id"], "--reason", "the customer left", "--yes").returncode == 0
-
-    def cancelled() -> registry.Placement | None:
-        chosen = registry.PlacementFilter(tenant="unwanted", drifting_only=True)
-        with world.registry() as stub:
-            found = stub.ListPlacements(registry.ListPlacementsRequest(filter=chosen), timeout=SECONDS).placements
-            tasks = stub.ListTasks(registry.ListTasksRequest(correlation_id=change), timeout=SECONDS).tasks
-        states = {one.id: one.state for one in tasks}
-        return found[0] if states[task["id"]] == registry.TASK_STATE_CANCELLED else None
-
-    placement = eventually(cancelled, 30, "the region says that it has forgotten the task")
-    assert placement.reason == "CANCELLED"
-    assert "the customer left" in placement.message
-    assert not parked(world, "unwanted")
-    # A newer change takes it up again.
-    keys(world, "unwanted", "destroy")
-    newer = poisoned("unwanted")[-1]
-    newer.labels["tier"] = "gold"
-    world.declare([newer])
-    world.converged(tenant="unwanted", seconds=60)
 
 
 def test_only_an_operator_retries_or_cancels(world: World) -> None:
