@@ -210,6 +210,7 @@ def test_a_refusal_leaves_a_trace_with_a_name_whatever_was_sent(site: Site, head
     with site.channel("mtls", "auditor") as channel:
         stub = registry_pb2_grpc.RegistryServiceStub(channel)
         metadata = (("x-mark", f"mark-{header}"), (header, noise))
+        asked = time.time()
         error = refusal(lambda: stub.Kill(registry_pb2.KillRequest(tenant="acme"), timeout=TIMEOUT, metadata=metadata))
         refused = time.time()
     assert outcome(error) == (grpc.StatusCode.PERMISSION_DENIED, "ROLE_MISSING")
@@ -221,9 +222,9 @@ def test_a_refusal_leaves_a_trace_with_a_name_whatever_was_sent(site: Site, head
         return any(
             event["result"].get("principal") == "spiffe://orbital/person/auditor"
             and event["result"].get("reason") == "ROLE_MISSING"
-            and abs(datetime.fromisoformat(event["timestamp"]).timestamp() - refused) < 0.5
+            and asked - 0.5 < datetime.fromisoformat(event["timestamp"]).timestamp() < refused + 0.5
             for event in events
             if isinstance(event.get("result"), dict)
         )
 
-    until(kept, "the refusal is kept", 10)
+    until(kept, "the refusal is kept")

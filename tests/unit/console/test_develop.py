@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Sequence
 from typing import Any
@@ -38,7 +39,19 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> Runs:
 def test_all_suites_are_one_run_in_order(runs: Runs, orbital: Orbital) -> None:
     assert orbital("test").status == 0
     (line,) = runs.commands
-    assert line.endswith("pytest tests/unit tests/contract tests/integration tests/system")
+    assert line.endswith(" tests/contract tests/integration tests/unit tests/system")
+
+
+@pytest.mark.parametrize(("cores", "processes"), [(1, ""), (2, "-n 2 "), (64, "-n 4 ")])
+def test_suites_run_beside_one_another_where_there_are_cores(
+    runs: Runs, orbital: Orbital, monkeypatch: pytest.MonkeyPatch, cores: int, processes: str
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    assert orbital("test", "unit", "contract").status == 0
+    assert orbital("test", "system").status == 0
+    several, alone = runs.commands
+    assert several.endswith(f"pytest {processes}tests/unit tests/contract")
+    assert alone.endswith("pytest tests/system")
 
 
 def test_pytests_status_is_kept(runs: Runs, orbital: Orbital) -> None:
@@ -66,7 +79,7 @@ def test_the_broker_that_is_tested_with_is_chosen(runs: Runs, orbital: Orbital) 
 def test_unknown_suite_is_wrong_usage(runs: Runs, orbital: Orbital) -> None:
     ended = orbital("test", "unti")
     assert (ended.status, runs.commands) == (2, [])
-    assert ended.err.startswith('Unknown suite "unti". Expected one of unit,')
+    assert ended.err.startswith('Unknown suite "unti". Expected one of contract,')
 
 
 def test_check_names_what_does_not_hold(runs: Runs, orbital: Orbital) -> None:
