@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from stack.site import StackContext
+from stack.context import StackContext
 
 from runtime.errors import Unavailable
 from stack import estate
