@@ -87,13 +87,13 @@ class Watchdog:
         self.known: dict[Place, Progress] = {}
 
     async def run(self) -> None:
-        """WatchedHop until cancelled."""
+        """Look at every hop until cancelled."""
         while True:
             await self.step()
             await asyncio.sleep(LOOK_SECONDS)
 
     async def step(self) -> None:
-        """WatchedHop once."""
+        """Look once."""
         looks, now = await self._looks(), self._steady()
         for look in looks:
             before = self.known.get(look.place)

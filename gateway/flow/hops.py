@@ -78,7 +78,7 @@ class Hops:
         self._said: set[str] = set()
 
     async def looks(self) -> Sequence[WatchedHop]:
-        """WatchedHop once: a statement for all lanes, and now and then a few queues."""
+        """Look once: a statement for all lanes, and now and then a few queues."""
         waiting: Mapping[int, Waiting] = {}
         away = ""
         try:

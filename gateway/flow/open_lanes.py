@@ -89,7 +89,7 @@ class OpenLanes:
         ]
 
     async def look_at_queues(self, reader: QueueReader) -> None:
-        """WatchedHop at the queues of some regions; raises Unavailable where the broker does not answer."""
+        """Look at the queues of some regions; raises Unavailable where the broker does not answer."""
         here = {region for (region, _), lane in self._lanes.items() if lane.streams}
         waiting = [region for region in self._turn if region in here]
         self._turn = deque([*waiting, *sorted(here.difference(waiting))])

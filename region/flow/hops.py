@@ -42,7 +42,7 @@ class Hops:
         self._since: dict[Place, float] = {}
 
     async def looks(self) -> Sequence[WatchedHop]:
-        """WatchedHop once: two short questions to the journal for each lane."""
+        """Look once: two short questions to the journal for each lane."""
         return [look for lane in self._lanes for look in await self._of(lane)]
 
     async def tell(self, known: Mapping[Place, Progress]) -> None:
