@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
-from stack.context import StackContext
 
 from runtime.errors import Unavailable
 from stack import estate
+from stack.context import StackContext
 from stack.layout import Layout
 from stack.parts.existing import ExistingPostgres, ExistingRabbitMQ
 from stack.parts.schema import database
