@@ -175,7 +175,7 @@ class LaneStream:
         while True:
             await asyncio.sleep(self._deliver.settings.beat)
             beat = self._deliver.announcements.beat(self._opening)
-            beat.reports_await = self._deliver.intake.awaits
+            beat.reports_await = self._deliver.intake.awaits(self._opening)
             await self._down.put(SubscribeResponse(beat=beat))
 
     async def _listen(self, group: asyncio.TaskGroup) -> None:

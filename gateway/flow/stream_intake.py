@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from orbital.v1.dispatch_pb2 import Holdings as Page
-from orbital.v1.dispatch_pb2 import Open, ReportBatch, ReportsAccepted
+from orbital.v1.dispatch_pb2 import Open, RefusedReport, ReportBatch, ReportsAccepted
 
 from gateway.flow.holdings import Holdings
 from gateway.flow.security import Security
@@ -38,23 +38,31 @@ class StreamIntake:
         self._states = states
         self._holdings = holdings
         self._backoff = backoff
-        # The reason for which reports are not kept at the moment; empty while they are.
-        self.awaits = ""
+        # Of each region and lane whose reports wait, the reason.
+        self._waiting: dict[tuple[str, int], str] = {}
+
+    def awaits(self, opening: Open) -> str:
+        """The reason for which reports of this lane are not kept at the moment; empty while they are."""
+        return self._waiting.get((opening.region, opening.lane), "")
 
     async def submit(self, principal: str, opening: Open, batch: ReportBatch) -> ReportsAccepted:
         """Make a batch durable, however long the store or the policy engine are away."""
+        try:
+            refused = await self._submit(principal, opening, batch)
+        finally:
+            self._waiting.pop((opening.region, opening.lane), None)
+        self._states.reported(opening.region, batch.mark)
+        return ReportsAccepted(batch_id=batch.batch_id, refused=refused)
+
+    async def _submit(self, principal: str, opening: Open, batch: ReportBatch) -> Sequence[RefusedReport]:
         backoff = self._backoff()
         while True:
             try:
-                refused = await self._reports.submit(principal, opening.region, batch.signed, opening.lane)
+                return await self._reports.submit(principal, opening.region, batch.signed, opening.lane)
             except Unavailable as error:
                 log.warning("reports wait", region=opening.region, reason=error.reason)
-                self.awaits = error.reason
-                await asyncio.sleep(backoff.next())
-            else:
-                self.awaits = ""
-                self._states.reported(opening.region, batch.mark)
-                return ReportsAccepted(batch_id=batch.batch_id, refused=refused)
+                self._waiting[opening.region, opening.lane] = error.reason
+            await asyncio.sleep(backoff.next())
 
     async def refused(self, opening: Open, reason: str, body: bytes) -> None:
         """Keep a message that the region refused; the reason is a word, a colon and a sentence."""
