@@ -32,7 +32,7 @@ class Local:
     """See checker.adapters.http.server.Verdict."""
 
     def __init__(self, aggregate: Aggregate, rounds: ProbeLoop, signaller: Signaller, host: Host) -> None:
-        self._board = aggregate
+        self._aggregate = aggregate
         self._rounds = rounds
         self._signaller = signaller
         self._host = host
@@ -43,19 +43,19 @@ class Local:
 
     def ready(self) -> bool:
         """See the protocol."""
-        return self._board.seen_all()
+        return self._aggregate.seen_all()
 
     def flags(self) -> list[Flag]:
         """See the protocol."""
-        return self._board.flags()
+        return self._aggregate.flags()
 
     def history(self) -> dict[str, list[Sample]]:
         """See the protocol."""
-        return {name: list(samples) for name, samples in self._board.history.items()}
+        return {name: list(samples) for name, samples in self._aggregate.history.items()}
 
     def versions(self) -> dict[str, str]:
         """See the protocol."""
-        return dict(self._board.versions)
+        return dict(self._aggregate.versions)
 
     def heard(self) -> bool:
         """See the protocol."""

@@ -180,7 +180,12 @@ def start_lanes(
         supervisor.start(f"detect {lane}", partial(detects[str(lane)].run, flow.detect_seconds, backoff()))
 
         stages.append(
-            Stages(lane=lane, detect=detects[str(lane)], dispatch=dispatch, restart=partial(restart, supervisor))
+            Stages(
+                lane=lane,
+                detect=detects[str(lane)],
+                dispatch=dispatch,
+                restart=lambda part: supervisor.restart(part, NOT_PROGRESSING),
+            )
         )
     start_watchdog(
         settings,
@@ -205,8 +210,3 @@ def start_watchdog(settings: GatewaySettings, supervisor: Supervisor, hops: Hops
     rule = Rule(bound=settings.flow.stuck_seconds, pause=settings.flow.stuck_seconds / 2)
     watchdog = Watchdog(looks=hops.looks, rules=dict.fromkeys(Hop, rule), tell=hops.tell)
     supervisor.start("hops", watchdog.run)
-
-
-def restart(supervisor: Supervisor, part: str) -> None:
-    """Have a part that does not move start again."""
-    supervisor.restart(part, NOT_PROGRESSING)

@@ -80,14 +80,14 @@ def start_streams(
     supervisor: Supervisor,
     settings: RegionSettings,
     lanes: Sequence[LaneJournal],
-    ends: LaneContext,
+    context: LaneContext,
     control: ControlPlane,
     host: Host,
 ) -> None:
     """Receive and report on every lane's stream, and receive by the other paths when they are declared."""
     for lane in lanes:
         news = PathEvents()
-        receiver = _receiver(settings, lane, ends)
+        receiver = _receiver(settings, lane, context)
         for inbound in inbounds(settings):
             inflow = PathReader(
                 inbound=inbound,
@@ -100,12 +100,12 @@ def start_streams(
             supervisor.start(f"{Transport.Name(inbound.transport)}-{lane.lane}", inflow.run)
         stream = Lane(
             region=settings.region,
-            gateway=ends.gateway,
+            gateway=context.gateway,
             traffic=LaneTraffic(
                 journal=lane,
                 receiver=receiver,
-                reporter=_reporter(settings, lane, ends),
-                holdings=Holdings(settings.region, ends.journal, control.marks, ends.signer),
+                reporter=_reporter(settings, lane, context),
+                holdings=Holdings(settings.region, context.journal, control.marks, context.signer),
                 news=news,
                 marks=control.marks,
             ),
@@ -126,17 +126,17 @@ def make_watchdog(
     return Watchdog(looks=hops.looks, rules=rules(settings.stuck_seconds, settings.execute.patience), tell=hops.tell)
 
 
-def _receiver(settings: RegionSettings, lane: LaneJournal, ends: LaneContext) -> Receiver:
-    reader = BatchReader(region=settings.region, lane=lane.lane, keys=ends.keys)
+def _receiver(settings: RegionSettings, lane: LaneJournal, context: LaneContext) -> Receiver:
+    reader = BatchReader(region=settings.region, lane=lane.lane, keys=context.keys)
     return Receiver(reader=reader, journal=lane, merge=settings.stream.merge)
 
 
-def _reporter(settings: RegionSettings, lane: LaneJournal, ends: LaneContext) -> Reporter:
+def _reporter(settings: RegionSettings, lane: LaneJournal, context: LaneContext) -> Reporter:
     return Reporter(
         region=settings.region,
         lane=lane.lane,
-        journal=ends.journal,
-        signer=ends.signer,
+        journal=context.journal,
+        signer=context.signer,
         signals=lane.signals,
         linger=Linger(settings.stream.linger, settings.stream.company),
     )

@@ -202,10 +202,10 @@ async def main() -> None:
         # What it does: receive and report on each lane's stream, execute beside it.
         control = await load_control(settings, journal, heartbeats, marks)
         supervisor = Supervisor(await stack.enter_async_context(asyncio.TaskGroup()), host.random)
-        ends = LaneContext(
+        context = LaneContext(
             gateway=gateway, keys=public_keys, journal=journal, signer=Signer(settings.signing_file, host.now)
         )
-        start_streams(supervisor, settings, lanes, ends, control, host)
+        start_streams(supervisor, settings, lanes, context, control, host)
         runner = HandlerRunner(handlers=HANDLERS, parts=parts, receipts=receipts, patience=settings.execute.patience)
         start_executors(supervisor, settings, lanes, policy, runner, host)
         certifying = partial(certify, gateway, signer, settings.region, host)

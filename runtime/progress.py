@@ -124,7 +124,13 @@ def told(place: Place, known: Progress) -> str:
     """A sentence for a person about a hop that is stuck."""
     of = f" of {place.region}" if place.region else ""
     times = "once" if known.restarts - 1 == 1 else f"{known.restarts - 1} times"
+    where = f"{place.hop} of lane {place.lane}{of}"
+    return does_not_move(where, known.age(), known.idle(), f"starting it again {times}")
+
+
+def does_not_move(where: str, age: float, idle: float, tried: str = "starting it again") -> str:
+    """The same, of what another process says of its hop; both times are seconds."""
     return (
-        f"The hop {place.hop} of lane {place.lane}{of} does not move: its oldest item waits for {known.age():.0f} s, "
-        f"nothing has passed for {known.idle():.0f} s, and starting it again {times} did not help."
+        f"The hop {where} does not move: its oldest item waits for {age:.0f} s, "
+        f"nothing has passed for {idle:.0f} s, and {tried} did not help."
     )

@@ -49,7 +49,7 @@ class Rotation:
     """The rotation of one running stack. Each step may be done again; what is true is read, not remembered."""
 
     def __init__(self, context: StackContext) -> None:
-        self._site = context
+        self._context = context
         self._roots = Roots(context)
         self._bao = PlatformBao(context)
         self._own_broker = context.settings.rabbitmq_server is None
@@ -65,11 +65,11 @@ class Rotation:
         phase = self._roots.phase
         if phase is Phase.SETTLED:
             self._roots.begin()
-            spread_trust(self._site)
+            spread_trust(self._context)
         elif phase is Phase.TRUSTING:
             # Once more: what broke off before this could be done is made good.
             self._roots.believe_next()
-            spread_trust(self._site)
+            spread_trust(self._context)
             self._refuse_early(self._unbelieving)
             self._roots.promote()
             self._reissue()
@@ -78,7 +78,7 @@ class Rotation:
                 self._reissue()
             self._refuse_early(self._showing_old)
             self._roots.retire()
-            spread_trust(self._site)
+            spread_trust(self._context)
             self._bao.forget_issuers(self._bao.client())
         return self._roots.phase
 
@@ -92,16 +92,16 @@ class Rotation:
             time.sleep(LOOK_SECONDS)
 
     def _reissue(self) -> None:
-        for name in servers(self._site):
+        for name in servers(self._context):
             if name != BROKER or self._own_broker:
-                issue_server(self._site, name, self._roots.issuing)
+                issue_server(self._context, name, self._roots.issuing)
             if name != BROKER:
-                api.kill(self._site.layout.root, name, signal.SIGHUP)
+                api.kill(self._context.layout.root, name, signal.SIGHUP)
         client = self._bao.client()
         if self._bao.issuing_root(client) != self._roots.issuing.certificate:
             self._bao.issue_anew(client)
-        agent = Certificates(self._site, self._bao)
-        for identity in identities(self._site):
+        agent = Certificates(self._context, self._bao)
+        for identity in identities(self._context):
             agent.issue(client, identity)
 
     def _unbelieving(self) -> dict[str, str]:
@@ -121,17 +121,17 @@ class Rotation:
         newest = self._roots.issuing.certificate
         trust = _trusting(newest)
         found = self._ask(self._tls_ports(), lambda port: _shows(port, trust))
-        for identity in identities(self._site):
-            chain = read_bytes(self._site.layout.identity(identity.name) / "current" / "cert.pem")
+        for identity in identities(self._context):
+            chain = read_bytes(self._context.layout.identity(identity.name) / "current" / "cert.pem")
             if not _leads_to(x509.load_pem_x509_certificates(chain)[-1], newest):
                 found[f"identity {identity.name}"] = "has a certificate of the old root"
         return found
 
     def _asking_ports(self) -> dict[str, int]:
         names = ["gateway-mtls", *(["amqps"] if self._own_broker else [])]
-        for region in self._site.regions:
+        for region in self._context.regions:
             names += [f"region-{region.name}-crypto", f"edge-{region.name}-crypto"]
-        return {name: self._site.ports[name] for name in names}
+        return {name: self._context.ports[name] for name in names}
 
     def _tls_ports(self) -> dict[str, int]:
         names = [
@@ -142,8 +142,8 @@ class Rotation:
             "openbao-customer",
             *(["mqtt"] if self._own_broker else []),
         ]
-        names += [f"openbao-{region.name}" for region in self._site.regions]
-        return self._asking_ports() | {name: self._site.ports[name] for name in names}
+        names += [f"openbao-{region.name}" for region in self._context.regions]
+        return self._asking_ports() | {name: self._context.ports[name] for name in names}
 
     def _ask(self, ports: dict[str, int], ask: Callable[[int], str]) -> dict[str, str]:
         with ThreadPoolExecutor(len(ports)) as pool:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from checker.domain.sample import Finding, Status, healthy
-from runtime.progress import NOT_PROGRESSING
+from runtime.progress import NOT_PROGRESSING, does_not_move
 
 # What a task waits for, by the beginning of its reason, with the reason that this gives here.
 WAITS = (
@@ -137,10 +137,7 @@ def _values(lane: Lane, now: float) -> list[tuple[str, str]]:
 
 
 def _standing(lane: int, hop: HopState, values: tuple[tuple[str, str], ...], version: str) -> Finding:
-    text = (
-        f"The hop {hop.hop} of lane {lane} does not move: its oldest item waits for {hop.age or 0:.0f} s, nothing has "
-        f"passed for {hop.idle:.0f} s, and starting it again did not help."
-    )
+    text = does_not_move(f"{hop.hop} of lane {lane}", hop.age or 0.0, hop.idle)
     mine = (("hop", hop.hop), ("lane", str(lane)), ("restarts", str(hop.restarts)))
     return Finding(Status.DEGRADED, NOT_PROGRESSING, text, (*mine, *values), version)
 

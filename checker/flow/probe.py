@@ -32,7 +32,7 @@ class ProbeLoop:
         self._region = region
         self._probes = {probe.about.name: probe for probe in probes}
         self._policy = policy
-        self._board = aggregate
+        self._aggregate = aggregate
         self._host = host
         self._due = dict.fromkeys(self._probes, 0.0)
         self._last = dict.fromkeys(self._probes, -NEVER)
@@ -67,12 +67,12 @@ class ProbeLoop:
             decisions = await self._policy.decide("probe", {"region": self._region, "probes": asked}, due)
         except Unavailable as error:
             text = f"{error.message}. No probe is made, so nothing is known of this region."
-            self._board.asked(Finding(Status.UNKNOWN, error.reason, text, (("region", self._region),)))
+            self._aggregate.asked(Finding(Status.UNKNOWN, error.reason, text, (("region", self._region),)))
             return []
-        self._board.asked(healthy(("decision", decisions.decision_id)))
+        self._aggregate.asked(healthy(("decision", decisions.decision_id)))
         for name, refusal in decisions.refused.items():
             about = self._probes[name].about
-            self._board.add(about.component, Finding(Status.UNKNOWN, refusal.reason, refusal.message))
+            self._aggregate.add(about.component, Finding(Status.UNKNOWN, refusal.reason, refusal.message))
             self._plan(name, about.period)
         return [name for name in due if decisions.allows(name)]
 
@@ -81,7 +81,7 @@ class ProbeLoop:
         self._last[about.name] = began
         finding = await self._look(probe)
         taken = ("milliseconds", f"{(self._host.steady() - began) * 1000:.1f}")
-        again = self._board.add(about.component, replace(finding, values=(*finding.values, taken)))
+        again = self._aggregate.add(about.component, replace(finding, values=(*finding.values, taken)))
         self._under_way.discard(about.name)
         self._plan(about.name, SOON if again else about.period)
         if again:
@@ -113,4 +113,4 @@ class ProbeLoop:
     def _plan(self, name: str, seconds: float) -> None:
         wait = seconds * (1 + JITTER * (2 * self._host.random() - 1))
         self._due[name] = self._host.steady() + wait
-        self._board.next_checks[self._probes[name].about.component] = self._host.now() + wait
+        self._aggregate.next_checks[self._probes[name].about.component] = self._host.now() + wait

@@ -19,7 +19,7 @@ class Signaller:
     """Every list is whole. Each change of it while the control plane is away is kept, and sent after, in order."""
 
     def __init__(self, aggregate: Aggregate, control: Control, outbox: Outbox, host: Host, beat: float) -> None:
-        self._board = aggregate
+        self._aggregate = aggregate
         self._control = control
         self._outbox = outbox
         self._host = host
@@ -33,9 +33,9 @@ class Signaller:
         """Signal until cancelled."""
         backoff = Backoff(self._host.random, first=0.1, most=0.5)
         while True:
-            self._board.changed.clear()
-            flags = self._board.flags()
-            content = self._control.pack(flags, self._board.versions, self._host.now())
+            self._aggregate.changed.clear()
+            flags = self._aggregate.flags()
+            content = self._control.pack(flags, self._aggregate.versions, self._host.now())
             try:
                 await self._deliver(content)
             except OrbitalError as error:
@@ -75,6 +75,6 @@ class Signaller:
         """Until something has changed, but no longer: a change that is gone again soon is told too."""
         try:
             async with asyncio.timeout(seconds):
-                await self._board.changed.wait()
+                await self._aggregate.changed.wait()
         except TimeoutError:
             return

@@ -96,7 +96,7 @@ class ConnectionReaper:
     """
 
     def __init__(self, revocations: Revocations, connections: BrokerConnections) -> None:
-        self._standing = revocations
+        self._revocations = revocations
         self._connections = connections
 
     async def run(self, backoff: Callable[[], Backoff]) -> None:
@@ -107,14 +107,14 @@ class ConnectionReaper:
 
     async def _expel(self) -> bool:
         """End all connections of those that are revoked."""
-        for mark in self._standing.marks:
+        for mark in self._revocations.marks:
             if mark.revoked:
                 await self._connections.expel(region_identity(mark.region))
         return False
 
     async def _sift(self) -> bool:
         """End the connections of those that enrolled again which were made by what they had before."""
-        for mark in self._standing.marks:
+        for mark in self._revocations.marks:
             if not mark.revoked:
                 for entry in await self._connections.entries(region_identity(mark.region)):
                     if not mark.admits(Credential(entry.certificate_start)):
@@ -130,7 +130,7 @@ class LoginRevoker:
     """Takes the logins of revoked regions away; again after every start, and for as long as it could not be done."""
 
     def __init__(self, revocations: Revocations, logins: Logins) -> None:
-        self._standing = revocations
+        self._revocations = revocations
         self._logins = logins
         self._done: set[Revocation] = set()
 
@@ -139,7 +139,7 @@ class LoginRevoker:
         await work("logins", asyncio.Event(), LOOK_SECONDS, self._look, backoff)
 
     async def _look(self) -> bool:
-        for mark in self._standing.marks:
+        for mark in self._revocations.marks:
             if mark.revoked and mark not in self._done:
                 await self._logins.shut(mark.region)
                 self._done.add(mark)

@@ -17,7 +17,7 @@ class ControlPlane:
         self.marks = marks
         self.choice = choice
         self.contact = contact
-        self._beats = heartbeats
+        self._heartbeats = heartbeats
 
     def introduce(self, opening: Open) -> None:
         """Put into an opening how far the region's state is, and by which path its tasks are to come."""
@@ -29,11 +29,11 @@ class ControlPlane:
     def opened(self, opened: Opened) -> None:
         """A stream was opened: the other lanes need not wait for the gateway any longer."""
         self.contact.made()
-        self._beats.heard()
+        self._heartbeats.heard()
         self.marks.heard(opened.marks)
 
     async def beat(self, beat: Beat) -> None:
         """A proof of life arrived."""
-        await self._beats.beat(beat)
+        await self._heartbeats.beat(beat)
         self.marks.heard(beat.marks, beat.recovered)
         await self.choice.told(beat.transport)

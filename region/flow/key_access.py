@@ -42,7 +42,7 @@ class KeyAccess:
     ) -> None:
         self._parts = parts
         self._keyring = keyring
-        self._beats = heartbeats
+        self._heartbeats = heartbeats
         self._proof = proof or Proven()
         self._seen = seen
         self._suspect = suspect
@@ -52,7 +52,7 @@ class KeyAccess:
         held = await self._keyring.get(service, lambda: self._load(service))
         self._proof.refuse()
         # Asked at every call and last, so that neither a cached key nor a slow load outlives the lease.
-        if lease.expired(self._beats.silence(), held.lease):
+        if lease.expired(self._heartbeats.silence(), held.lease):
             raise Precondition(
                 f"The control plane was not heard for longer than the lease of {service.parent_tenant().resource}",
                 reason="LEASE_EXPIRED",

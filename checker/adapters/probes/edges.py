@@ -21,7 +21,7 @@ class EdgesProbe(StatelessProbe):
 
     def __init__(self, client: RegionClient, period: float, timeout: float) -> None:
         self.about = ProbeInfo("edges", "edges", "health", "EDGES_UNREACHABLE", period, timeout)
-        self._door = client
+        self._client = client
 
     async def look(self) -> Finding:
         """See the port."""
@@ -35,7 +35,7 @@ class EdgesProbe(StatelessProbe):
         return Finding(Status.DEGRADED, wrong[0]["reason"], f"{wrong[0].get('message', '')}{more}", values)
 
     async def _edges(self) -> list[dict[str, Any]]:
-        code, body = await self._door.get(self.about.name, "/edges")
+        code, body = await self._client.get(self.about.name, "/edges")
         if code != 200:
             raise Unavailable(f"The region answers {code} when asked about its edges")
         found: list[dict[str, Any]] = orjson.loads(body)["edges"]

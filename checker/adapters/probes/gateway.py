@@ -25,12 +25,12 @@ class GatewayProbe(StatelessProbe):
 
     def __init__(self, client: RegionClient, period: float, timeout: float) -> None:
         self.about = ProbeInfo("gateway", "gateway", "health", "GATEWAY_UNREACHABLE", period, timeout)
-        self._door = client
+        self._client = client
 
     async def look(self) -> Finding:
         """See the port."""
         try:
-            answer, parts = await self._door.call("gateway", _ask)
+            answer, parts = await self._client.call("gateway", _ask)
         except OrbitalError as error:
             reason = error.reason if error.reason.startswith(TOLD) else self.about.away
             raise Unavailable(error.message, reason=reason) from error

@@ -28,7 +28,7 @@ class OpaProbe(StatelessProbe):
     ) -> None:
         name = f"opa-{role}"
         self.about = ProbeInfo(name, name, "health", "OPA_UNREACHABLE", period, timeout)
-        self._door = client
+        self._client = client
         self._now = now
         self._plugins: dict[str, Any] = {}
         self._log: dict[str, Any] = {}
@@ -38,7 +38,7 @@ class OpaProbe(StatelessProbe):
 
     async def look(self) -> Finding:
         """See the port."""
-        code, _ = await self._door.get(self.about.name, "/health?bundles=true&plugins=true")
+        code, _ = await self._client.get(self.about.name, "/health?bundles=true&plugins=true")
         if code != 200:
             text = "The policy engine has no policy in force: everything that it is asked is refused."
             return Finding(Status.OUT_OF_SYNC, "OPA_NOT_READY", text, (("health", str(code)),))
@@ -84,7 +84,7 @@ class OpaProbe(StatelessProbe):
         return "http_code" in self._bundle or "request failed" in str(self._bundle.get("message", ""))
 
     async def _read_status(self) -> None:
-        code, body = await self._door.get(self.about.name, "/v1/status")
+        code, body = await self._client.get(self.about.name, "/v1/status")
         if code != 200:
             raise Unavailable(f"The policy engine's status answers {code}", reason="OPA_NOT_READY")
         result = orjson.loads(body).get("result", {})

@@ -30,7 +30,7 @@ class OpenBaoProbe(StatelessProbe):
 
     def __init__(self, client: RegionClient, version: str, log: Path | None, period: float, timeout: float) -> None:
         self.about = ProbeInfo("openbao", "openbao", "health", "OPENBAO_UNREACHABLE", period, timeout)
-        self._door = client
+        self._client = client
         self._version = version
         self._log = log
         self._audited_at = -AUDIT_SECONDS
@@ -38,7 +38,7 @@ class OpenBaoProbe(StatelessProbe):
 
     async def look(self) -> Finding:
         """See the port."""
-        _, body = await self._door.get("openbao", HEALTH)
+        _, body = await self._client.get("openbao", HEALTH)
         try:
             said = orjson.loads(body)
         except orjson.JSONDecodeError as error:
@@ -69,6 +69,6 @@ class OpenBaoProbe(StatelessProbe):
     async def _audits(self) -> int:
         """The status of a request that is audited: a new one now and then, at once where the last one failed."""
         if self._audit >= 500 or time.monotonic() - self._audited_at >= AUDIT_SECONDS:
-            self._audit, _ = await self._door.get("openbao", AUDITED)
+            self._audit, _ = await self._client.get("openbao", AUDITED)
             self._audited_at = time.monotonic()
         return self._audit

@@ -25,13 +25,13 @@ class ProviderProbe(StatelessProbe):
 
     def __init__(self, name: str, client: RegionClient, period: float, timeout: float) -> None:
         self.about = ProbeInfo(name, name, "operation", f"{name.upper()}_UNREACHABLE", period, timeout)
-        self._door = client
+        self._client = client
 
     async def look(self) -> Finding:
         """See the port."""
         name = self.about.name
         try:
-            said = await self._door.call(PART, self._try)
+            said = await self._client.call(PART, self._try)
         except OrbitalError as error:
             if error.reason == SIDECAR_UNREACHABLE:
                 raise

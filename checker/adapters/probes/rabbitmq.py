@@ -35,7 +35,7 @@ class RabbitMQProbe(StatelessProbe):
     ) -> None:
         self.about = ProbeInfo("rabbitmq", "rabbitmq", "health", "RABBITMQ_UNREACHABLE", period, timeout)
         self._region = region
-        self._door = client
+        self._client = client
         self._limits = limits
         self._steady = steady
         self._unread_since: dict[int, float] = {}
@@ -43,7 +43,7 @@ class RabbitMQProbe(StatelessProbe):
     async def look(self) -> Finding:
         """See the port."""
         try:
-            said = await self._door.call("gateway", self._ask)
+            said = await self._client.call("gateway", self._ask)
         except OrbitalError as error:
             if error.reason == SIDECAR_UNREACHABLE:
                 raise

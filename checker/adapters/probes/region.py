@@ -26,20 +26,20 @@ class RegionProbe(StatelessProbe):
 
     def __init__(self, name: str, client: RegionClient, limits: Limits, period: float, timeout: float) -> None:
         self.about = ProbeInfo(name, name, "health", "REGION_UNREACHABLE", period, timeout)
-        self._door = client
+        self._client = client
         self._limits = limits
         self._first: float | None = None
 
     async def look(self) -> Finding:
         """See the port."""
-        health = await self._door.call(self.about.name, _health)
+        health = await self._client.call(self.about.name, _health)
         if health.status != SERVING:
             state = label(health_pb2.HealthCheckResponse.ServingStatus, health.status)
             text = f"{self.about.component} says that it does not serve."
             # Whoever stops begins to serve again as another process.
             self._first = None
             return Finding(Status.OUT_OF_SYNC, "NOT_SERVING", text, (("health", state),))
-        said = await self._door.call(self.about.name, _inspect)
+        said = await self._client.call(self.about.name, _inspect)
         if said.recovering or said.went_back:
             return _went_back(said)
         # By the process's own clock, like the times that it tells: the two need not agree.

@@ -38,7 +38,7 @@ class EnrolmentRpc(EnrolmentServiceServicer):
     ) -> None:
         self._reads = reads
         self._prover = prover
-        self._standing = revocations
+        self._revocations = revocations
         self._flow = flow
         self._clock = clock
 
@@ -82,7 +82,7 @@ class EnrolmentRpc(EnrolmentServiceServicer):
         """See enrolment.proto."""
         who = caller(context)
         declared(await self._reads.resource(f"regions/{request.region}"), request.region)
-        mark = await self._standing.revoke(request.region, request.reason, who)
+        mark = await self._revocations.revoke(request.region, request.reason, who)
         answer = pb.RevokeResponse(already_revoked=mark is None)
         if mark is not None:
             answer.revoke_time.FromDatetime(mark.revoked_at)
